@@ -1,0 +1,37 @@
+//! Columns and what the engine must know of their types.
+
+/// Identity of a column, unique in one tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ColumnId(pub u32);
+
+/// What the engine must know of a column's type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ColumnType {
+    /// The type with its modifier, schema-qualified, as the server prints it: `numeric(12,2)`.
+    pub sql: String,
+    /// The collation, quoted and qualified, when it is not the type's default.
+    pub collation: Option<String>,
+    /// Whether the default equality of the type (under this collation) holds only for equal
+    /// binary images. False for `numeric` without a fixed scale (`1.0 = 1.00`), floats (`-0 = 0`),
+    /// `jsonb`, `interval`, non-deterministic collations, and containers of such types.
+    pub image_equality: bool,
+    /// Whether the type has a default btree operator class.
+    pub sortable: bool,
+    /// Whether a value always fits in a btree entry beside a few others (fixed width, or short by
+    /// its modifier; `numeric` counts as bounded).
+    pub bounded: bool,
+}
+
+/// An output column of a relation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Column {
+    /// Identity in this tree.
+    pub id: ColumnId,
+    /// Name as the user knows it, not quoted. Only for display and for the names of the stream
+    /// table's columns; the engine never refers to a column by it.
+    pub name: String,
+    /// Type facts.
+    pub ty: ColumnType,
+    /// Whether the column can be NULL.
+    pub nullable: bool,
+}

@@ -1,0 +1,109 @@
+//! Expressions: text printed by the server, with holes where columns stand.
+
+use std::collections::BTreeSet;
+
+use super::column::{ColumnId, ColumnType};
+
+/// A piece of an expression.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// SQL text, printed by the server under `search_path = pg_catalog`.
+    Sql(String),
+    /// A column.
+    Column(ColumnId),
+}
+
+/// A deterministic scalar expression. A delta rule only chooses what a column *stands for*, so the
+/// text itself is never edited.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Expr {
+    /// Text and holes, in order.
+    pub parts: Vec<Part>,
+    /// Type of the value.
+    pub ty: ColumnType,
+    /// Whether the value can be NULL. True when in doubt.
+    pub nullable: bool,
+}
+
+impl Expr {
+    /// The expression that is just this column.
+    pub fn column(id: ColumnId, ty: ColumnType, nullable: bool) -> Self {
+        Self {
+            parts: vec![Part::Column(id)],
+            ty,
+            nullable,
+        }
+    }
+
+    /// An expression without columns.
+    pub fn constant(sql: impl Into<String>, ty: ColumnType, nullable: bool) -> Self {
+        Self {
+            parts: vec![Part::Sql(sql.into())],
+            ty,
+            nullable,
+        }
+    }
+
+    /// The column, if the expression is nothing but one.
+    pub fn as_column(&self) -> Option<ColumnId> {
+        match self.parts.as_slice() {
+            [Part::Column(id)] => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The columns that the expression reads.
+    pub fn columns(&self) -> BTreeSet<ColumnId> {
+        self.parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Column(id) => Some(*id),
+                Part::Sql(_) => None,
+            })
+            .collect()
+    }
+
+    /// The expression with columns replaced by expressions, in parentheses where they are not
+    /// plain columns. Columns for which `replace` has nothing stay.
+    pub fn substitute<'a>(&self, replace: impl Fn(ColumnId) -> Option<&'a Expr>) -> Self {
+        let whole = self.as_column();
+        if let Some(expr) = whole.and_then(&replace) {
+            return expr.clone();
+        }
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let replacement = match part {
+                Part::Column(id) => replace(*id),
+                Part::Sql(_) => None,
+            };
+            match replacement {
+                None => parts.push(part.clone()),
+                Some(expr) if expr.as_column().is_some() => {
+                    parts.extend(expr.parts.iter().cloned());
+                }
+                Some(expr) => {
+                    parts.push(Part::Sql("(".into()));
+                    parts.extend(expr.parts.iter().cloned());
+                    parts.push(Part::Sql(")".into()));
+                }
+            }
+        }
+        Self {
+            parts,
+            ty: self.ty.clone(),
+            nullable: self.nullable,
+        }
+    }
+
+    /// The text, with each column printed by `name`.
+    pub fn render(&self, name: impl Fn(ColumnId) -> String) -> String {
+        let mut sql = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Sql(text) => sql.push_str(text),
+                Part::Column(id) => sql.push_str(&name(*id)),
+            }
+        }
+        sql
+    }
+}

@@ -1,0 +1,15 @@
+//! The operator tree: what a query means, with every name resolved and every expression
+//! printed by the server.
+//!
+//! Invariant: nothing here has been differentiated or planned. A tree is plain data; column
+//! identities ([`ColumnId`]) are unique in one tree, so that rules may move expressions freely.
+
+mod aggregate;
+mod column;
+mod expr;
+mod relation;
+
+pub use aggregate::{Aggregate, AggregateKind};
+pub use column::{Column, ColumnId, ColumnType};
+pub use expr::{Expr, Part};
+pub use relation::{Index, Predicate, Relation, Scan, ScanColumn};

@@ -1,0 +1,132 @@
+//! Relational operators.
+
+use super::aggregate::Aggregate;
+use super::column::Column;
+use super::expr::Expr;
+
+/// One column that a scan reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScanColumn {
+    /// The column.
+    pub column: Column,
+    /// Attribute number in the table: its stable identity.
+    pub attnum: i16,
+    /// Its present name, quoted by the server.
+    pub quoted: String,
+}
+
+/// An index of a source, as far as delta look-ups can use it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Index {
+    /// Attribute numbers of its key columns in order; `None` for an expression.
+    pub attnums: Vec<Option<i16>>,
+    /// Valid, immediate, unique, not partial, every key column NOT NULL and no expression: it
+    /// identifies a row.
+    pub identifies_row: bool,
+}
+
+/// A base table, partitioned table or stream table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Scan {
+    /// OID of the table.
+    pub oid: u32,
+    /// Present name, qualified and quoted by the server; with `ONLY ` in front where the query
+    /// excludes children.
+    pub relation: String,
+    /// The columns that the query reads, by rising attribute number. May be empty (`count(*)`).
+    pub columns: Vec<ScanColumn>,
+    /// The table's indexes. Columns of a row-identifying index may be missing in `columns`.
+    pub indexes: Vec<Index>,
+}
+
+/// A conjunct.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Predicate {
+    /// The condition.
+    pub expr: Expr,
+    /// Both sides, when the condition is a default btree equality between them.
+    pub equality: Option<(Expr, Expr)>,
+}
+
+/// A relational operator over its inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Relation {
+    /// Rows of a table.
+    Scan(Scan),
+    /// Exactly one row without columns (`SELECT 1`).
+    SingleRow,
+    /// Rows that satisfy every conjunct.
+    Filter {
+        /// Input.
+        input: Box<Relation>,
+        /// Conjuncts.
+        predicates: Vec<Predicate>,
+    },
+    /// Computed columns. Also renames: each output column has an identity of its own, or keeps that
+    /// of the input column it copies.
+    Project {
+        /// Input.
+        input: Box<Relation>,
+        /// Output columns and how each is computed.
+        columns: Vec<(Column, Expr)>,
+    },
+    /// Inner join (a cross join when there are no conjuncts). Output: the left columns, then the
+    /// right columns.
+    Join {
+        /// Left input.
+        left: Box<Relation>,
+        /// Right input.
+        right: Box<Relation>,
+        /// Conjuncts of the ON condition.
+        predicates: Vec<Predicate>,
+    },
+    /// Bag union.
+    UnionAll {
+        /// Output columns.
+        columns: Vec<Column>,
+        /// Inputs, each with one expression per output column over that input's columns, already
+        /// coerced to the output column's type.
+        inputs: Vec<(Relation, Vec<Expr>)>,
+    },
+    /// Grouping. Without keys it has exactly one output row, also over an empty input.
+    Aggregate {
+        /// Input.
+        input: Box<Relation>,
+        /// Grouping keys: output column and its expression over the input.
+        keys: Vec<(Column, Expr)>,
+        /// Aggregate calls. Output: the keys, then the aggregates' columns.
+        aggregates: Vec<Aggregate>,
+    },
+    /// One row of each kind.
+    Distinct {
+        /// Input.
+        input: Box<Relation>,
+    },
+}
+
+impl Relation {
+    /// The output columns, in order.
+    pub fn columns(&self) -> Vec<Column> {
+        match self {
+            Relation::Scan(scan) => scan.columns.iter().map(|c| c.column.clone()).collect(),
+            Relation::SingleRow => Vec::new(),
+            Relation::Filter { input, .. } | Relation::Distinct { input } => input.columns(),
+            Relation::Project { columns, .. } => {
+                columns.iter().map(|(column, _)| column.clone()).collect()
+            }
+            Relation::Join { left, right, .. } => {
+                let mut columns = left.columns();
+                columns.extend(right.columns());
+                columns
+            }
+            Relation::UnionAll { columns, .. } => columns.clone(),
+            Relation::Aggregate {
+                keys, aggregates, ..
+            } => keys
+                .iter()
+                .map(|(column, _)| column.clone())
+                .chain(aggregates.iter().map(|a| a.column.clone()))
+                .collect(),
+        }
+    }
+}
