@@ -1,0 +1,164 @@
+//! Building the extension and laying it out for private clusters.
+//!
+//! A cluster finds the layout `<install>/lib` and `<install>/share/extension` through
+//! `dynamic_library_path` and `extension_control_path`. Files are replaced by rename: a running server
+//! keeps the library that it has mapped. Clusters copy the layout to where their user can read it.
+
+use crate::command;
+use crate::paths;
+use crate::setup::Machine;
+use crate::ui;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+const PACKAGE: &str = "pg_trickle";
+const LIBRARY: &str = "libpg_trickle.so";
+
+/// What to build.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub struct Options {
+    /// Optimised, as for users; without it: quick to build, with debug assertions
+    #[arg(long)]
+    pub release: bool,
+    /// Extra cargo features of the extension, comma-separated
+    #[arg(long, default_value = "")]
+    pub features: String,
+}
+
+impl Options {
+    /// The optimised build.
+    #[cfg(test)]
+    pub fn release() -> Self {
+        Self {
+            release: true,
+            ..Self::default()
+        }
+    }
+
+    fn profile(&self) -> &'static str {
+        if self.release { "release" } else { "dev" }
+    }
+
+    fn folder(&self) -> &'static str {
+        if self.release { "release" } else { "debug" }
+    }
+
+    /// Where this combination is laid out; each has a folder of its own, and the plain debug build
+    /// the one where the harness looks by itself.
+    fn install_folder(&self) -> PathBuf {
+        let mut name = "pg_trickle-install".to_owned();
+        if self.release {
+            name.push_str("-release");
+        }
+        if !self.features.is_empty() {
+            name.push('-');
+            name.push_str(&self.features.replace([',', '/'], "-"));
+        }
+        paths::target().join(name)
+    }
+}
+
+/// Builds and lays out; returns the installation folder.
+pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
+    let started = Instant::now();
+    eprintln!("building the extension");
+    let mut cargo = machine.cargo();
+    cargo.args(["build", "--lib", "--package", PACKAGE, "--profile"]);
+    cargo.arg(options.profile());
+    if !options.features.is_empty() {
+        cargo.args(["--features", &options.features]);
+    }
+    if !cargo.status()?.success() {
+        bail!("the extension does not build");
+    }
+
+    let install = options.install_folder();
+    let library = install.join("lib").join(format!("{PACKAGE}.so"));
+    let extension = install.join("share/extension");
+    let version = env!("CARGO_PKG_VERSION");
+    let sql = extension.join(format!("{PACKAGE}--{version}.sql"));
+    for dir in [library.parent(), Some(extension.as_path())]
+        .into_iter()
+        .flatten()
+    {
+        fs::create_dir_all(dir)?;
+    }
+    let built = paths::target().join(options.folder()).join(LIBRARY);
+    if is_newer(&built, &sql) || !library.exists() {
+        write_sql(machine, options, &sql)?;
+        write_control(&extension, version)?;
+        replace(&library, |path| fs::copy(&built, path).map(|_| ()))?;
+    }
+    eprintln!("extension ready in {}", ui::elapsed(started));
+    Ok(install)
+}
+
+fn is_newer(file: &Path, than: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
+    match (modified(file), modified(than)) {
+        (Ok(file), Ok(than)) => file > than,
+        _ => true,
+    }
+}
+
+/// The SQL that creates the extension's objects, read out of the built library.
+fn write_sql(machine: &Machine, options: &Options, sql: &Path) -> Result<()> {
+    let draft = sql.with_extension("sql.new");
+    let mut schema = Command::new(&machine.cargo_pgrx);
+    schema
+        .current_dir(paths::repository())
+        .envs(machine.environment())
+        .args(["pgrx", "schema", "--skip-build", "--package", PACKAGE])
+        .args(["--profile", options.profile(), "--pg-config"])
+        .arg(&machine.postgres.pg_config)
+        .arg("--out")
+        .arg(&draft);
+    if !options.features.is_empty() {
+        schema.args(["--features", &options.features]);
+    }
+    command::output(&mut schema).context("could not read the extension's SQL from its library")?;
+    fs::rename(draft, sql)?;
+    Ok(())
+}
+
+fn write_control(extension: &Path, version: &str) -> Result<()> {
+    let name = format!("{PACKAGE}.control");
+    let control = fs::read_to_string(paths::repository().join("extension").join(&name))?
+        .replace("@CARGO_VERSION@", version);
+    replace(&extension.join(name), |path| fs::write(path, &control))
+}
+
+/// Writes a file beside `path` and renames it over it.
+fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
+    let draft = path.with_extension("new");
+    write(&draft).with_context(|| format!("could not write {}", draft.display()))?;
+    fs::rename(&draft, path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_combination_of_profile_and_features_has_its_own_folder() {
+        let canary = Options {
+            release: false,
+            features: "canary-a,canary-b".to_owned(),
+        };
+        let name = |options: &Options| {
+            let folder = options.install_folder();
+            folder
+                .strip_prefix(paths::target())
+                .unwrap()
+                .display()
+                .to_string()
+        };
+        assert_eq!(name(&Options::default()), "pg_trickle-install");
+        assert_eq!(name(&Options::release()), "pg_trickle-install-release");
+        assert_eq!(name(&canary), "pg_trickle-install-canary-a-canary-b");
+    }
+}

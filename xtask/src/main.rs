@@ -1,0 +1,63 @@
+//! `cargo xtask`: everything a person or CI does with this repository, as one program.
+//!
+//! The program compiles without PostgreSQL, because its first job is to bring PostgreSQL.
+//! It knows how to set up, build and start things; what a stream table is, it does not know.
+
+mod build;
+mod command;
+mod doctor;
+mod paths;
+mod setup;
+mod ui;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Make this machine ready: system packages, PostgreSQL 18, cargo-pgrx, a user for the server
+    Setup,
+    /// Say what is there, what is missing, and what to do about it
+    Doctor,
+    /// Build the extension and lay it out for the private clusters
+    Build(build::Options),
+    /// Print the environment that plain `cargo` commands need, for `eval "$(cargo xtask env)"`
+    Env,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup => setup::run().map(|_| ExitCode::SUCCESS),
+        Task::Doctor => doctor::run(),
+        Task::Build(options) => {
+            let machine = setup::ensure()?;
+            build::run(&machine, &options).map(|_| ExitCode::SUCCESS)
+        }
+        Task::Env => {
+            let machine = setup::ensure()?;
+            for (name, value) in machine.environment() {
+                println!("export {name}='{}'", value.replace('\'', r"'\''"));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

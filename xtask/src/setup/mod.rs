@@ -1,0 +1,93 @@
+//! Set-up: what a fresh Debian or Ubuntu machine needs, found first and installed only if missing.
+//!
+//! Every step is idempotent. A step that may not install (no root) names the command to run.
+
+pub mod apt;
+pub mod cargo_pgrx;
+pub mod packages;
+pub mod postgres;
+pub mod server_user;
+pub mod source_build;
+
+use crate::paths;
+use crate::ui::Steps;
+use anyhow::{Context, Result};
+use postgres::Postgres;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A machine that is ready.
+pub struct Machine {
+    /// The PostgreSQL installation to build against and to run.
+    pub postgres: Postgres,
+    /// The `cargo-pgrx` executable of the version that the extension is built with.
+    pub cargo_pgrx: PathBuf,
+}
+
+impl Machine {
+    /// What cargo and the harness need to know of this machine.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let pg_config = self.postgres.pg_config.display().to_string();
+        vec![
+            ("PGRX_PG_CONFIG_PATH", pg_config.clone()),
+            ("PG_CONFIG", pg_config),
+        ]
+    }
+
+    /// A `cargo` command in the checkout with that environment.
+    pub fn cargo(&self) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        command
+            .current_dir(paths::repository())
+            .envs(self.environment());
+        command
+    }
+}
+
+/// Runs every step and says so.
+pub fn run() -> Result<Machine> {
+    let cache = paths::cache();
+    std::fs::create_dir_all(&cache)
+        .with_context(|| format!("could not create the cache folder {}", cache.display()))?;
+    // Two set-ups at once would build the same things into the same folders.
+    let lock = File::create(cache.join("setup.lock"))?;
+    lock.lock()?;
+
+    let mut steps = Steps::new(4);
+    steps.step("system packages for building", |progress| {
+        packages::ensure(packages::BUILD, progress).map(|said| ((), said))
+    })?;
+    let postgres = steps.step("PostgreSQL 18", |progress| {
+        let found = postgres::ensure(progress)?;
+        let said = format!("{} at {}", found.version, found.bindir.display());
+        Ok((found, said))
+    })?;
+    let cargo_pgrx = steps.step("cargo-pgrx", |progress| {
+        let (path, said) = cargo_pgrx::ensure(progress)?;
+        Ok((path, said))
+    })?;
+    steps.step("a user for the server", |_| {
+        server_user::ensure().map(|said| ((), said))
+    })?;
+    eprintln!("machine ready in {}", steps.elapsed());
+    Ok(Machine {
+        postgres,
+        cargo_pgrx,
+    })
+}
+
+/// The machine as it is if nothing is missing; otherwise the set-up, in full view.
+pub fn ensure() -> Result<Machine> {
+    let ready = packages::missing(packages::BUILD).is_empty() && server_user::find().is_some();
+    if ready
+        && let Some(postgres) = postgres::find().found
+        && let Some(cargo_pgrx) = cargo_pgrx::find()
+    {
+        return Ok(Machine {
+            postgres,
+            cargo_pgrx,
+        });
+    }
+    run()
+}

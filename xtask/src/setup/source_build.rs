@@ -1,0 +1,228 @@
+//! PostgreSQL from the distribution's source package, for systems that have no binary one.
+//!
+//! The source comes through apt from the archive that the machine already uses, with lists and state
+//! in a folder of our own, so that apt checks signatures and the machine's configuration stays as it is.
+
+use super::apt::{self, Archive};
+use super::packages;
+use super::postgres::MAJOR;
+use crate::command;
+use crate::paths;
+use crate::ui::Progress;
+use anyhow::{Context, Result, bail};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CONFIGURE: &[&str] = &[
+    "--with-icu",
+    "--with-openssl",
+    "--with-lz4",
+    "--with-zstd",
+    "--with-libxml",
+];
+
+/// The newest finished build in the cache.
+pub fn installed() -> Option<PathBuf> {
+    let mut prefixes: Vec<(u32, PathBuf)> = fs::read_dir(paths::cache())
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let minor = name.strip_prefix(&format!("postgresql-{MAJOR}."))?;
+            Some((minor.parse().ok()?, entry.path()))
+        })
+        .collect();
+    prefixes.sort();
+    prefixes.pop().map(|(_, prefix)| prefix)
+}
+
+/// Downloads, builds and installs into `<cache>/postgresql-<version>`.
+pub fn build(progress: &Progress) -> Result<PathBuf> {
+    packages::ensure(packages::SOURCE_BUILD, progress)?;
+    let work = paths::cache().join("src");
+    fs::create_dir_all(&work)?;
+
+    let tarball = download(&work, progress)?;
+    let version = version_of(&tarball)?;
+    let prefix = paths::cache().join(format!("postgresql-{version}"));
+    let tree = work.join(format!("postgresql-{version}"));
+    if tree.exists() {
+        fs::remove_dir_all(&tree)?;
+    }
+    fs::create_dir_all(&tree)?;
+    progress.phase(&format!("unpacking PostgreSQL {version}"));
+    command::logged(
+        Command::new("tar")
+            .arg("xf")
+            .arg(&tarball)
+            .args(["--strip-components=1", "--no-same-owner", "-C"])
+            .arg(&tree),
+        "postgresql-unpack",
+        progress,
+    )?;
+
+    // Installed under a name of its own until complete: an interrupted build leaves nothing to find.
+    progress.phase("configuring");
+    let mut configure = Command::new("./configure");
+    configure
+        .arg(format!("--prefix={}", prefix.display()))
+        .args(CONFIGURE)
+        .current_dir(&tree);
+    command::logged(&mut configure, "postgresql-configure", progress)?;
+    let jobs = std::thread::available_parallelism().map_or(2, |n| n.get());
+    progress.phase(&format!("compiling with {jobs} jobs"));
+    let make = |what: &str, log: &str, extra: &[String]| {
+        command::logged(
+            Command::new("make")
+                .arg(format!("-j{jobs}"))
+                .arg(what)
+                .args(extra)
+                // A jobserver of an outer make or cargo would serialise this build.
+                .env_remove("MAKEFLAGS")
+                .env_remove("MAKELEVEL")
+                .current_dir(&tree),
+            log,
+            progress,
+        )
+    };
+    make("world-bin", "postgresql-make", &[])?;
+    progress.phase("installing");
+    let staging = work.join("staging");
+    if staging.exists() {
+        fs::remove_dir_all(&staging)?;
+    }
+    make(
+        "install-world-bin",
+        "postgresql-install",
+        &[format!("DESTDIR={}", staging.display())],
+    )?;
+    let staged = staging.join(prefix.strip_prefix("/").unwrap_or(&prefix));
+    command::output(Command::new("chmod").args(["-R", "a+rX"]).arg(&staged))?;
+    if prefix.exists() {
+        fs::remove_dir_all(&prefix)?;
+    }
+    fs::rename(&staged, &prefix)?;
+    fs::remove_dir_all(&staging)?;
+    Ok(prefix)
+}
+
+/// Fetches the upstream tarball of the source package.
+fn download(work: &Path, progress: &Progress) -> Result<PathBuf> {
+    let release = os_release();
+    let codename = release
+        .get("VERSION_CODENAME")
+        .context("/etc/os-release names no release")?;
+    let archive = apt::main_archive(codename)?;
+    let suites: &[&str] = match release.get("ID").map(String::as_str) {
+        Some("ubuntu") => &["resolute"],
+        _ => &["forky", "sid"],
+    };
+    let mut reasons = Vec::new();
+    for suite in suites {
+        progress.phase(&format!("fetching the source package from suite {suite}"));
+        match download_from(work, &archive, suite, progress) {
+            Ok(tarball) => return Ok(tarball),
+            Err(error) => reasons.push(format!("{suite}: {error:#}")),
+        }
+    }
+    bail!(
+        "no source package postgresql-{MAJOR}; install PostgreSQL {MAJOR} with its server headers yourself and \
+         set PG_CONFIG to its pg_config\n  {}",
+        reasons.join("\n  ")
+    )
+}
+
+fn download_from(
+    work: &Path,
+    archive: &Archive,
+    suite: &str,
+    progress: &Progress,
+) -> Result<PathBuf> {
+    let state = work.join("apt");
+    let sources = state.join("postgresql.sources");
+    fs::create_dir_all(state.join("lists/partial"))?;
+    fs::create_dir_all(state.join("cache/archives/partial"))?;
+    let downloads = state.join("download");
+    if downloads.exists() {
+        fs::remove_dir_all(&downloads)?;
+    }
+    fs::create_dir_all(&downloads)?;
+    let keyring = match &archive.signed_by {
+        Some(keyring) => format!("Signed-By: {keyring}\n"),
+        None => String::new(),
+    };
+    fs::write(
+        &sources,
+        format!(
+            "Types: deb-src\nURIs: {}\nSuites: {suite}\nComponents: main\n{keyring}",
+            archive.uri
+        ),
+    )?;
+    let apt_get = || {
+        let mut command = Command::new("apt-get");
+        command.current_dir(&downloads);
+        for (option, value) in [
+            ("Dir::Etc::sourcelist", sources.clone()),
+            ("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
+            ("Dir::State::lists", state.join("lists")),
+            ("Dir::Cache", state.join("cache")),
+            ("APT::Sandbox::User", PathBuf::from("root")),
+        ] {
+            command.arg("-o");
+            command.arg(format!("{option}={}", value.display()));
+        }
+        command
+    };
+    command::logged(apt_get().arg("update"), "source-update", progress)?;
+    command::logged(
+        apt_get()
+            .args(["source", "--download-only"])
+            .arg(format!("postgresql-{MAJOR}")),
+        "source-download",
+        progress,
+    )?;
+    fs::read_dir(&downloads)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| version_of(path).is_ok())
+        .context("the source package holds no upstream tarball")
+}
+
+/// The version in a name such as `postgresql-18_18.6.orig.tar.bz2`.
+fn version_of(tarball: &Path) -> Result<String> {
+    tarball
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(|name| name.strip_prefix(&format!("postgresql-{MAJOR}_")))
+        .and_then(|rest| rest.split_once(".orig.tar."))
+        .filter(|(_, compression)| !compression.contains('.'))
+        .map(|(version, _)| version.to_owned())
+        .with_context(|| format!("{} is not a source tarball", tarball.display()))
+}
+
+fn os_release() -> HashMap<String, String> {
+    fs::read_to_string("/etc/os-release")
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_from_the_tarball_and_not_from_its_signature() {
+        let version = |name: &str| version_of(Path::new(name)).ok();
+        assert_eq!(
+            version("postgresql-18_18.6.orig.tar.bz2").as_deref(),
+            Some("18.6")
+        );
+        assert_eq!(version("postgresql-18_18.6.orig.tar.bz2.asc"), None);
+        assert_eq!(version("postgresql-18_18.6-1.dsc"), None);
+    }
+}
