@@ -10,4 +10,12 @@
 //! - [`operators`]: the delta rule of each operator, one per file, its algebra in the header.
 //! - [`sql`]: building the text of statements.
 
+pub mod operators;
+pub mod plan;
+pub mod rewrite;
+pub mod sql;
 pub mod tree;
+
+mod error;
+
+pub use error::Error;

@@ -11,6 +11,9 @@ pub struct ColumnType {
     pub sql: String,
     /// The collation, quoted and qualified, when it is not the type's default.
     pub collation: Option<String>,
+    /// The default equality operator of the type, ready to stand between two operands:
+    /// `OPERATOR(pg_catalog.=)`. Empty when the type has none.
+    pub equality: String,
     /// Whether the default equality of the type (under this collation) holds only for equal
     /// binary images. False for `numeric` without a fixed scale (`1.0 = 1.00`), floats (`-0 = 0`),
     /// `jsonb`, `interval`, non-deterministic collations, and containers of such types.

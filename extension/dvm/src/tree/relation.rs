@@ -105,6 +105,63 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// The inputs.
+    pub fn inputs(&self) -> Vec<&Relation> {
+        match self {
+            Relation::Scan(_) | Relation::SingleRow => Vec::new(),
+            Relation::Filter { input, .. }
+            | Relation::Project { input, .. }
+            | Relation::Aggregate { input, .. }
+            | Relation::Distinct { input } => vec![input],
+            Relation::Join { left, right, .. } => vec![left, right],
+            Relation::UnionAll { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
+        }
+    }
+
+    /// The same operator over inputs changed by `map`.
+    pub fn map_inputs(self, map: &mut impl FnMut(Relation) -> Relation) -> Self {
+        let mut boxed = |input: Box<Relation>| Box::new(map(*input));
+        match self {
+            leaf @ (Relation::Scan(_) | Relation::SingleRow) => leaf,
+            Relation::Filter { input, predicates } => Relation::Filter {
+                input: boxed(input),
+                predicates,
+            },
+            Relation::Project { input, columns } => Relation::Project {
+                input: boxed(input),
+                columns,
+            },
+            Relation::Join {
+                left,
+                right,
+                predicates,
+            } => Relation::Join {
+                left: boxed(left),
+                right: boxed(right),
+                predicates,
+            },
+            Relation::UnionAll { columns, inputs } => Relation::UnionAll {
+                columns,
+                inputs: inputs
+                    .into_iter()
+                    .map(|(input, exprs)| (map(input), exprs))
+                    .collect(),
+            },
+            Relation::Aggregate {
+                input,
+                keys,
+                aggregates,
+            } => Relation::Aggregate {
+                input: boxed(input),
+                keys,
+                aggregates,
+            },
+            Relation::Distinct { input } => Relation::Distinct {
+                input: boxed(input),
+            },
+        }
+    }
+
     /// The output columns, in order.
     pub fn columns(&self) -> Vec<Column> {
         match self {

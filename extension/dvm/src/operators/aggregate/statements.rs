@@ -1,0 +1,405 @@
+//! The statements of a grouping node.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+use crate::operators::join::{self, BlockDelta, Context};
+use crate::plan::{Node, Source};
+use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, accumulator, column, input, key};
+use crate::sql::render_over;
+use crate::tree::{ColumnId, Expr, Predicate};
+
+use super::Maintenance;
+
+/// What a node's consumer wants of a group's row.
+#[derive(Debug, Clone, Copy)]
+pub struct Emit<'a> {
+    /// Conditions over the node's columns.
+    pub predicates: &'a [Predicate],
+    /// Output columns over the node's columns.
+    pub exprs: &'a [Expr],
+    /// Whether the old row is wanted too.
+    pub with_old: bool,
+}
+
+/// Where things stand in a row of [`combine`]. [`recompute`] has `ord int` first, and neither
+/// `recompute` nor the old row.
+///
+/// `combine`: `recompute bool, present bool, state…, [old_keep bool, old outputs…,] new_keep bool,
+/// new outputs…`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CombineLayout {
+    /// First state column: keys, row count (unless recomputed always), accumulators.
+    pub state: usize,
+    /// Number of state columns.
+    pub state_len: usize,
+    /// Column that says whether there was an output row; its columns follow.
+    pub old_keep: Option<usize>,
+    /// Column that says whether there is an output row now; its columns follow.
+    pub new_keep: usize,
+    /// Number of output columns.
+    pub outputs: usize,
+}
+
+impl CombineLayout {
+    /// Layout of [`combine`]'s rows.
+    pub fn of_combine(node: &Node, emit: &Emit<'_>) -> Self {
+        let state_len = state_columns(node).len();
+        let outputs = emit.exprs.len();
+        let old_keep = emit.with_old.then_some(2 + state_len);
+        Self {
+            state: 2,
+            state_len,
+            old_keep,
+            new_keep: 2 + state_len + if emit.with_old { outputs + 1 } else { 0 },
+            outputs,
+        }
+    }
+
+    /// Layout of [`recompute`]'s rows.
+    pub fn of_recompute(node: &Node, emit: &Emit<'_>) -> Self {
+        let state_len = state_columns(node).len();
+        Self {
+            state: 1,
+            state_len,
+            old_keep: None,
+            new_keep: 1 + state_len,
+            outputs: emit.exprs.len(),
+        }
+    }
+}
+
+/// Names of the state columns.
+pub(super) fn state_columns(node: &Node) -> Vec<String> {
+    let mut names: Vec<String> = (0..node.keys.len()).map(key).collect();
+    match &node.maintenance {
+        Maintenance::Accumulate { accumulators, .. } => {
+            names.push("n".into());
+            names.extend((0..accumulators.len()).map(accumulator));
+        }
+        Maintenance::Recompute => names.extend((0..node.aggregates.len()).map(accumulator)),
+    }
+    names
+}
+
+/// Name of a block column: the keys first, then what the aggregates read.
+fn block_column(node: &Node) -> impl Fn(usize) -> String {
+    let keys = node.keys.len();
+    move |position| match position.checked_sub(keys) {
+        None => key(position),
+        Some(rest) => input(rest),
+    }
+}
+
+/// How the block's columns print under the alias `d`.
+fn block_names(node: &Node) -> HashMap<ColumnId, String> {
+    let name = block_column(node);
+    // A key that is a column the aggregates read too is in the block twice, with equal values.
+    node.block
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(position, c)| (c.id, format!("d.{}", name(position))))
+        .collect()
+}
+
+/// Per touched group its key, the change of its row count (`d`), of each accumulator (`d0`…), and
+/// the extremum of removed values (`r0`…). For nodes that recompute always: the keys.
+pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> BlockDelta {
+    let name = block_column(node);
+    let mut delta = join::differentiate(context, &node.block, changed, &name);
+    delta.terms = delta.terms.map(|terms| {
+        let printed = block_names(node);
+        let print = |expr: &Expr| render_over(expr, &printed);
+        let weight = format!("d.{WEIGHT}");
+        let mut items: Vec<String> = (0..node.keys.len())
+            .map(|k| format!("d.{}", key(k)))
+            .collect();
+        if let Maintenance::Accumulate { accumulators, .. } = &node.maintenance {
+            items.push(format!("coalesce(sum({weight}), 0) AS d"));
+            for (position, accumulator) in accumulators.iter().enumerate() {
+                items.push(format!(
+                    "{} AS d{position}",
+                    accumulator.delta_sql(&weight, &print)
+                ));
+                if let Some(removed) = accumulator.removed_sql(&weight, &print) {
+                    items.push(format!("{removed} AS r{position}"));
+                }
+            }
+        } else if items.is_empty() {
+            items.push("count(*) AS d".into());
+        }
+        format!(
+            "SELECT {}\nFROM (\n{terms}\n) AS d{}",
+            items.join(", "),
+            group_by(node)
+        )
+    });
+    delta
+}
+
+fn group_by(node: &Node) -> String {
+    if node.keys.is_empty() {
+        return String::new();
+    }
+    let keys: Vec<String> = (0..node.keys.len())
+        .map(|k| format!("d.{}", key(k)))
+        .collect();
+    format!("\nGROUP BY {}", keys.join(", "))
+}
+
+/// State expressions over the whole or a part of the block (alias `d`, weights 1), with names.
+fn state_exprs(node: &Node) -> Vec<String> {
+    let printed = block_names(node);
+    let print = |expr: &Expr| render_over(expr, &printed);
+    let weight = format!("d.{WEIGHT}");
+    let mut items: Vec<String> = (0..node.keys.len())
+        .map(|k| format!("d.{0} AS {0}", key(k)))
+        .collect();
+    match &node.maintenance {
+        Maintenance::Accumulate { accumulators, .. } => {
+            items.push("count(*) AS n".into());
+            items.extend(accumulators.iter().enumerate().map(|(position, a)| {
+                format!(
+                    "{} AS {}",
+                    a.delta_sql(&weight, &print),
+                    accumulator(position)
+                )
+            }));
+        }
+        Maintenance::Recompute => {
+            items.extend(
+                node.aggregates.iter().enumerate().map(|(position, a)| {
+                    format!("{} AS {}", print(&a.call), accumulator(position))
+                }),
+            );
+        }
+    }
+    items
+}
+
+/// The state of every group, from nothing.
+pub fn initial(context: Context<'_>, node: &Node) -> String {
+    let name = block_column(node);
+    format!(
+        "SELECT {}\nFROM (\n{}\n) AS d{}",
+        state_exprs(node).join(", "),
+        join::state(context, &node.block, &name),
+        group_by(node)
+    )
+}
+
+/// The node's output columns `c0`… over its state table.
+pub fn state_output(node: &Node, table: &str) -> String {
+    let mut items: Vec<String> = (0..node.keys.len())
+        .map(|k| format!("{} AS {}", key(k), column(k)))
+        .collect();
+    items.extend(
+        finals(node, "")
+            .into_iter()
+            .enumerate()
+            .map(|(i, sql)| format!("{sql} AS {}", column(node.keys.len() + i))),
+    );
+    if items.is_empty() {
+        items.push("1".into());
+    }
+    format!("SELECT {} FROM {table}", items.join(", "))
+}
+
+/// Each aggregate's result over state columns with the prefix.
+fn finals(node: &Node, prefix: &str) -> Vec<String> {
+    match &node.maintenance {
+        Maintenance::Accumulate { finals, .. } => finals.iter().map(|f| f.sql(prefix)).collect(),
+        Maintenance::Recompute => (0..node.aggregates.len())
+            .map(|i| format!("{prefix}{}", accumulator(i)))
+            .collect(),
+    }
+}
+
+/// From each touched group's delta and old state (ephemeral relation [`GROUPS`]: the columns of
+/// [`delta`], `found bool`, the state columns with `o_` in front) to its new state and output.
+pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
+    let states = state_columns(node);
+    let mut sql = String::with_capacity(1024);
+    sql.push_str("SELECT recompute, present");
+    for name in &states {
+        let _ = write!(sql, ", {name}");
+    }
+    if emit.with_old {
+        push_outputs(&mut sql, node, emit, "old_keep", "o_", "of");
+    }
+    push_outputs(&mut sql, node, emit, "new_keep", "", "f");
+    sql.push_str("\nFROM (SELECT *");
+    if emit.with_old {
+        let condition = having(node, emit, "o_", "of");
+        let _ = write!(
+            sql,
+            ", CASE WHEN found THEN {condition} ELSE false END AS old_keep"
+        );
+    }
+    let _ = write!(
+        sql,
+        ", CASE WHEN present AND NOT recompute THEN {} ELSE false END AS new_keep",
+        having(node, emit, "", "f")
+    );
+    sql.push_str("\nFROM (SELECT *");
+    for (position, text) in finals(node, "").into_iter().enumerate() {
+        let _ = write!(sql, ", {text} AS f{position}");
+    }
+    if emit.with_old {
+        for (position, text) in finals(node, "o_").into_iter().enumerate() {
+            let _ = write!(sql, ", {text} AS of{position}");
+        }
+    }
+    if node.is_global() {
+        sql.push_str(", true AS present");
+    } else if matches!(node.maintenance, Maintenance::Accumulate { .. }) {
+        sql.push_str(", n > 0 AS present");
+    } else {
+        sql.push_str(", false AS present");
+    }
+    sql.push_str("\nFROM (SELECT *");
+    push_new_state(&mut sql, node);
+    let _ = write!(sql, "\nFROM {GROUPS}) AS g) AS g) AS g");
+    sql
+}
+
+fn push_new_state(sql: &mut String, node: &Node) {
+    let Maintenance::Accumulate { accumulators, .. } = &node.maintenance else {
+        for position in 0..node.aggregates.len() {
+            let _ = write!(sql, ", o_{0} AS {0}", accumulator(position));
+        }
+        sql.push_str(", true AS recompute");
+        return;
+    };
+    sql.push_str(", coalesce(o_n, 0) + d AS n");
+    let mut conditions: Vec<String> = Vec::new();
+    for (position, accumulator) in accumulators.iter().enumerate() {
+        let (old, delta, removed) = (
+            format!("o_a{position}"),
+            format!("d{position}"),
+            format!("r{position}"),
+        );
+        let _ = write!(
+            sql,
+            ", {} AS a{position}",
+            accumulator.combined_sql(&old, &delta)
+        );
+        let old = match accumulator {
+            super::Accumulator::Extremum { .. } => old,
+            _ => format!("coalesce({old}, 0)"),
+        };
+        conditions.extend(
+            accumulator
+                .recompute_condition(&old, &delta, &removed)
+                .map(|c| format!("coalesce({c}, false)")),
+        );
+    }
+    if conditions.is_empty() {
+        sql.push_str(", false AS recompute");
+    } else {
+        let _ = write!(
+            sql,
+            ", (coalesce(o_n, 0) + d > 0 AND ({})) AS recompute",
+            conditions.join(" OR ")
+        );
+    }
+}
+
+/// How the node's columns print: keys with `key_prefix`, results as `f0`… with `final_prefix`.
+fn node_names(node: &Node, key_prefix: &str, final_prefix: &str) -> HashMap<ColumnId, String> {
+    let keys = node
+        .keys
+        .iter()
+        .enumerate()
+        .map(|(position, k)| (k.id, format!("{key_prefix}{}", key(position))));
+    let results = node
+        .aggregates
+        .iter()
+        .enumerate()
+        .map(|(position, a)| (a.column.id, format!("{final_prefix}{position}")));
+    keys.chain(results).collect()
+}
+
+fn having(node: &Node, emit: &Emit<'_>, key_prefix: &str, final_prefix: &str) -> String {
+    if emit.predicates.is_empty() {
+        return "true".into();
+    }
+    let printed = node_names(node, key_prefix, final_prefix);
+    let conditions: Vec<String> = emit
+        .predicates
+        .iter()
+        .map(|p| format!("({})", render_over(&p.expr, &printed)))
+        .collect();
+    format!("coalesce({}, false)", conditions.join(" AND "))
+}
+
+/// The keep flag and the output columns. Bare keys are always there, so that a row that goes can be
+/// found; anything else is only computed for rows that stay.
+fn push_outputs(
+    sql: &mut String,
+    node: &Node,
+    emit: &Emit<'_>,
+    keep: &str,
+    key_prefix: &str,
+    final_prefix: &str,
+) {
+    let _ = write!(sql, ", {keep}");
+    let printed = node_names(node, key_prefix, final_prefix);
+    for expr in emit.exprs {
+        let text = render_over(expr, &printed);
+        let is_key = expr
+            .as_column()
+            .is_some_and(|id| node.keys.iter().any(|k| k.id == id));
+        if is_key {
+            let _ = write!(sql, ", {text}");
+        } else {
+            let _ = write!(sql, ", CASE WHEN {keep} THEN {text} END");
+        }
+    }
+}
+
+/// Computes the groups of the ephemeral relation [`TOUCHED`] (`ord int`, keys) again. A bit of
+/// `null_keys` says that this key is NULL in every one of them, so that the others can use indexes.
+pub fn recompute(context: Context<'_>, node: &Node, emit: &Emit<'_>, null_keys: &[bool]) -> String {
+    let states = state_columns(node);
+    let mut sql = String::from("SELECT ord");
+    for name in &states {
+        let _ = write!(sql, ", {name}");
+    }
+    push_outputs(&mut sql, node, emit, "new_keep", "", "f");
+    let _ = write!(
+        sql,
+        "\nFROM (SELECT *, {} AS new_keep",
+        having(node, emit, "", "f")
+    );
+    sql.push_str("\nFROM (SELECT *");
+    for (position, text) in finals(node, "").into_iter().enumerate() {
+        let _ = write!(sql, ", {text} AS f{position}");
+    }
+    let name = block_column(node);
+    let mut from = format!("(\n{}\n) AS d", join::state(context, &node.block, &name));
+    let mut conditions = Vec::new();
+    if !node.is_global() {
+        from = format!("{TOUCHED} AS t, {from}");
+        for (position, column) in node.keys.iter().enumerate() {
+            let name = key(position);
+            if null_keys.get(position).copied().unwrap_or(false) {
+                conditions.push(format!("d.{name} IS NOT DISTINCT FROM NULL"));
+            } else {
+                conditions.push(format!("d.{name} {} t.{name}", column.ty.equality));
+            }
+        }
+    }
+    let ord = if node.is_global() { "0" } else { "min(t.ord)" };
+    let _ = write!(
+        sql,
+        "\nFROM (SELECT {ord} AS ord, {}\nFROM {from}",
+        state_exprs(node).join(", ")
+    );
+    if !conditions.is_empty() {
+        let _ = write!(sql, "\nWHERE {}", conditions.join(" AND "));
+    }
+    let _ = write!(sql, "{}) AS g) AS g) AS g", group_by(node));
+    sql
+}

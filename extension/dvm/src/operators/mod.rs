@@ -1,0 +1,8 @@
+//! The delta rule of each operator, one per file, with its algebra in the header.
+//!
+//! Notation: `ΔR` is the delta of R as a Z-set, `R⁺` its state at the refresh's snapshot,
+//! `R⁻ = R⁺ − ΔR` its state before. The rules read `R⁺` and `ΔR` only.
+
+pub mod aggregate;
+pub mod join;
+pub mod prefix_join;

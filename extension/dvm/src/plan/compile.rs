@@ -1,0 +1,317 @@
+//! From operator tree to plan.
+
+use std::collections::HashMap;
+
+use crate::operators::aggregate::Maintenance;
+use crate::rewrite::{ColumnAllocator, normalise};
+use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
+
+use super::block::{Block, BlockScan, Branch};
+use super::{Identity, Node, Output, Plan, Store, keys};
+
+/// Joins over bag unions multiply branches; beyond this many a query is refused.
+pub const MAX_BRANCHES: usize = 64;
+
+/// Compiles a tree.
+///
+/// # Errors
+/// [`crate::Error::TooManyBranches`] when joins over UNION ALL multiply beyond [`MAX_BRANCHES`].
+pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
+    let mut columns = ColumnAllocator::above(&relation);
+    let relation = normalise(relation, &mut columns);
+    let output_columns = relation.columns();
+    let mut compiler = Compiler { nodes: Vec::new() };
+    let branches = compiler.linearise(relation)?;
+    let block = Block {
+        columns: output_columns.clone(),
+        branches,
+    };
+    let mut nodes = compiler.nodes;
+    let output = output_of(block, &nodes);
+    place_state(&mut nodes, &output);
+    Ok(Plan {
+        nodes,
+        output,
+        columns: output_columns,
+    })
+}
+
+struct Compiler {
+    nodes: Vec<Node>,
+}
+
+impl Compiler {
+    fn linearise(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
+        match relation {
+            Relation::Scan(scan) => {
+                let outputs = scan
+                    .columns
+                    .iter()
+                    .map(|c| Expr::column(c.column.id, c.column.ty.clone(), c.column.nullable))
+                    .collect();
+                Ok(vec![Branch {
+                    scans: vec![BlockScan::Table(scan)],
+                    predicates: Vec::new(),
+                    outputs,
+                }])
+            }
+            Relation::SingleRow => Ok(vec![Branch {
+                scans: Vec::new(),
+                predicates: Vec::new(),
+                outputs: Vec::new(),
+            }]),
+            Relation::Filter { input, predicates } => {
+                let columns = input.columns();
+                let mut branches = self.linearise(*input)?;
+                for branch in &mut branches {
+                    let inner = inputs_of(&columns, &branch.outputs);
+                    let added: Vec<Predicate> = predicates
+                        .iter()
+                        .map(|p| substitute_predicate(p, &inner))
+                        .collect();
+                    branch.predicates.extend(added);
+                }
+                Ok(branches)
+            }
+            Relation::Project { input, columns } => {
+                let input_columns = input.columns();
+                let mut branches = self.linearise(*input)?;
+                for branch in &mut branches {
+                    branch.outputs = substitute_all(
+                        columns.iter().map(|(_, expr)| expr),
+                        &input_columns,
+                        &branch.outputs,
+                    );
+                }
+                Ok(branches)
+            }
+            Relation::Join {
+                left,
+                right,
+                predicates,
+            } => {
+                let mut columns = left.columns();
+                columns.extend(right.columns());
+                let left = self.linearise(*left)?;
+                let right = self.linearise(*right)?;
+                if left.len() * right.len() > MAX_BRANCHES {
+                    return Err(crate::Error::TooManyBranches {
+                        branches: left.len() * right.len(),
+                        limit: MAX_BRANCHES,
+                    });
+                }
+                let mut branches = Vec::with_capacity(left.len() * right.len());
+                for l in &left {
+                    for r in &right {
+                        let mut branch = l.clone();
+                        branch.scans.extend(r.scans.iter().cloned());
+                        branch.predicates.extend(r.predicates.iter().cloned());
+                        branch.outputs.extend(r.outputs.iter().cloned());
+                        let inner = inputs_of(&columns, &branch.outputs);
+                        let added: Vec<Predicate> = predicates
+                            .iter()
+                            .map(|p| substitute_predicate(p, &inner))
+                            .collect();
+                        branch.predicates.extend(added);
+                        branches.push(branch);
+                    }
+                }
+                Ok(branches)
+            }
+            Relation::UnionAll { inputs, .. } => {
+                let mut branches = Vec::new();
+                for (input, exprs) in inputs {
+                    let columns = input.columns();
+                    for mut branch in self.linearise(input)? {
+                        branch.outputs = substitute_all(exprs.iter(), &columns, &branch.outputs);
+                        branches.push(branch);
+                    }
+                }
+                Ok(branches)
+            }
+            Relation::Distinct { input } => {
+                let columns = input.columns();
+                let keys = columns
+                    .into_iter()
+                    .map(|c| {
+                        let expr = Expr::column(c.id, c.ty.clone(), c.nullable);
+                        (c, expr)
+                    })
+                    .collect();
+                self.aggregate(*input, keys, Vec::new())
+            }
+            Relation::Aggregate {
+                input,
+                keys,
+                aggregates,
+            } => self.aggregate(*input, keys, aggregates),
+        }
+    }
+
+    /// Adds a node and returns the branch that scans it.
+    fn aggregate(
+        &mut self,
+        input: Relation,
+        keys: Vec<(Column, Expr)>,
+        aggregates: Vec<Aggregate>,
+    ) -> Result<Vec<Branch>, crate::Error> {
+        let input_columns = input.columns();
+        let mut reads: Vec<ColumnId> = aggregates
+            .iter()
+            .flat_map(|a| {
+                [Some(&a.call), a.argument.as_ref(), a.filter.as_ref()]
+                    .into_iter()
+                    .flatten()
+            })
+            .flat_map(Expr::columns)
+            .collect();
+        reads.sort_unstable();
+        reads.dedup();
+        let read_columns: Vec<Column> = input_columns
+            .iter()
+            .filter(|c| reads.contains(&c.id))
+            .cloned()
+            .collect();
+
+        let exprs: Vec<Expr> = keys
+            .iter()
+            .map(|(_, expr)| expr.clone())
+            .chain(
+                read_columns
+                    .iter()
+                    .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable)),
+            )
+            .collect();
+        let mut branches = self.linearise(input)?;
+        for branch in &mut branches {
+            branch.outputs = substitute_all(exprs.iter(), &input_columns, &branch.outputs);
+        }
+        let key_columns: Vec<Column> = keys.into_iter().map(|(column, _)| column).collect();
+        let block = Block {
+            columns: key_columns.iter().cloned().chain(read_columns).collect(),
+            branches,
+        };
+        let maintenance = Maintenance::of(&key_columns, &aggregates);
+        let node = Node {
+            id: self.nodes.len(),
+            block,
+            keys: key_columns,
+            aggregates,
+            maintenance,
+            store: Store::Table {
+                indexes: Vec::new(),
+            },
+        };
+        let columns = node.columns();
+        let branch = Branch {
+            outputs: columns
+                .iter()
+                .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable))
+                .collect(),
+            scans: vec![BlockScan::Node {
+                node: node.id,
+                columns,
+            }],
+            predicates: Vec::new(),
+        };
+        self.nodes.push(node);
+        Ok(vec![branch])
+    }
+}
+
+/// What each input column stands for in a branch.
+fn inputs_of<'a>(columns: &[Column], outputs: &'a [Expr]) -> HashMap<ColumnId, &'a Expr> {
+    columns.iter().map(|c| c.id).zip(outputs).collect()
+}
+
+fn substitute_all<'a>(
+    exprs: impl Iterator<Item = &'a Expr>,
+    columns: &[Column],
+    outputs: &[Expr],
+) -> Vec<Expr> {
+    let inner = inputs_of(columns, outputs);
+    exprs
+        .map(|expr| expr.substitute(|id| inner.get(&id).copied()))
+        .collect()
+}
+
+fn substitute_predicate(predicate: &Predicate, inner: &HashMap<ColumnId, &Expr>) -> Predicate {
+    let replace = |expr: &Expr| expr.substitute(|id| inner.get(&id).copied());
+    Predicate {
+        expr: replace(&predicate.expr),
+        equality: predicate
+            .equality
+            .as_ref()
+            .map(|(left, right)| (replace(left), replace(right))),
+    }
+}
+
+/// The output part: the last node with a projection where nothing else is joined to it, otherwise
+/// a linear block.
+fn output_of(block: Block, nodes: &[Node]) -> Output {
+    if let [branch] = block.branches.as_slice()
+        && let [BlockScan::Node { node, .. }] = branch.scans.as_slice()
+        && let Some(last) = nodes.last()
+        && last.id == *node
+    {
+        return Output::Post {
+            identity: keys::of_post(last, &branch.outputs),
+            predicates: branch.predicates.clone(),
+            exprs: branch.outputs.clone(),
+        };
+    }
+    let identity = match block.branches.as_slice() {
+        [branch] => keys::of_branch(branch, nodes),
+        _ => Identity::Image,
+    };
+    Output::Linear { block, identity }
+}
+
+/// Decides where each node keeps its state.
+fn place_state(nodes: &mut [Node], output: &Output) {
+    let mut joined: Vec<(usize, Vec<usize>)> = Vec::new();
+    let blocks = nodes.iter().map(|n| &n.block).chain(match output {
+        Output::Linear { block, .. } => Some(block),
+        Output::Post { .. } => None,
+    });
+    for branch in blocks.flat_map(|b| &b.branches) {
+        for scan in &branch.scans {
+            if let BlockScan::Node { node, columns } = scan {
+                joined.extend(
+                    keys::equated_columns(branch, columns)
+                        .into_iter()
+                        .map(|position| (*node, vec![position])),
+                );
+            }
+        }
+    }
+    for (node, positions) in joined {
+        let Some(node) = nodes.get_mut(node) else {
+            continue;
+        };
+        let bounded = positions.iter().all(|p| {
+            node.keys
+                .get(*p)
+                .is_some_and(|k| k.ty.bounded && k.ty.sortable)
+        });
+        if let Store::Table { indexes } = &mut node.store
+            && bounded
+            && !indexes.contains(&positions)
+        {
+            indexes.push(positions);
+        }
+    }
+    if let Output::Post {
+        predicates,
+        exprs,
+        identity: Identity::Key { .. },
+    } = output
+        && let Some(last) = nodes.last_mut()
+    {
+        if let Some(positions) = keys::state_in_output(last, predicates, exprs) {
+            last.store = Store::Output(positions);
+        } else if matches!(last.maintenance, Maintenance::Recompute) {
+            last.store = Store::None;
+        }
+    }
+}

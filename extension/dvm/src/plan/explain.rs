@@ -1,0 +1,118 @@
+//! A plan in words, for `explain_st` and for snapshot tests.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::operators::aggregate::Maintenance;
+use crate::tree::Expr;
+
+use super::block::{Block, BlockScan};
+use super::{Identity, Output, Plan, Store};
+
+impl Display for Plan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for node in &self.nodes {
+            let keys: Vec<&str> = node.keys.iter().map(|k| k.name.as_str()).collect();
+            let operator = if node.aggregates.is_empty() {
+                "distinct"
+            } else {
+                "aggregate"
+            };
+            writeln!(f, "node {}: {operator} by ({})", node.id, keys.join(", "))?;
+            match &node.maintenance {
+                Maintenance::Accumulate { accumulators, .. } => {
+                    writeln!(
+                        f,
+                        "  state: row count and {} accumulators",
+                        accumulators.len()
+                    )?;
+                }
+                Maintenance::Recompute => writeln!(f, "  touched groups are recomputed")?,
+            }
+            match &node.store {
+                Store::Table { .. } => writeln!(f, "  stored in a state table")?,
+                Store::Output(_) => writeln!(f, "  the stream table is its own state")?,
+                Store::None => writeln!(f, "  no state")?,
+            }
+            write_block(f, &node.block)?;
+        }
+        match &self.output {
+            Output::Linear { block, .. } => {
+                writeln!(f, "output: linear")?;
+                write_block(f, block)?;
+            }
+            Output::Post { predicates, .. } => {
+                writeln!(f, "output: projection of the last node")?;
+                if !predicates.is_empty() {
+                    writeln!(f, "  {} conditions", predicates.len())?;
+                }
+            }
+        }
+        match self.output.identity() {
+            Identity::Image => writeln!(f, "rows match by image"),
+            Identity::Key { columns, .. } if columns.is_empty() => writeln!(f, "a single row"),
+            Identity::Key { columns, .. } => {
+                let names: Vec<&str> = columns
+                    .iter()
+                    .filter_map(|p| self.columns.get(*p))
+                    .map(|c| c.name.as_str())
+                    .collect();
+                writeln!(f, "rows match by key ({})", names.join(", "))
+            }
+        }
+    }
+}
+
+fn write_block(f: &mut Formatter<'_>, block: &Block) -> fmt::Result {
+    for branch in &block.branches {
+        let scans: Vec<String> = branch
+            .scans
+            .iter()
+            .map(|scan| match scan {
+                BlockScan::Table(table) => table.relation.clone(),
+                BlockScan::Node { node, .. } => format!("node {node}"),
+            })
+            .collect();
+        let join = if scans.is_empty() {
+            "constant row".to_owned()
+        } else {
+            scans.join(" ⋈ ")
+        };
+        let conditions: Vec<String> = branch
+            .predicates
+            .iter()
+            .map(|p| show(&p.expr, block_names(branch)))
+            .collect();
+        if conditions.is_empty() {
+            writeln!(f, "  {join}")?;
+        } else {
+            writeln!(f, "  {join} where {}", conditions.join(" and "))?;
+        }
+    }
+    Ok(())
+}
+
+fn block_names(branch: &super::Branch) -> Vec<(crate::tree::ColumnId, String)> {
+    branch
+        .scans
+        .iter()
+        .flat_map(|scan| match scan {
+            BlockScan::Table(table) => table
+                .columns
+                .iter()
+                .map(|c| (c.column.id, c.quoted.clone()))
+                .collect::<Vec<_>>(),
+            BlockScan::Node { columns, .. } => {
+                columns.iter().map(|c| (c.id, c.name.clone())).collect()
+            }
+        })
+        .collect()
+}
+
+fn show(expr: &Expr, names: Vec<(crate::tree::ColumnId, String)>) -> String {
+    expr.render(|id| {
+        names
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map_or_else(|| "?".to_owned(), |(_, name)| name.clone())
+    })
+}

@@ -1,0 +1,153 @@
+//! Indexes that the delta statements would use and that no source has.
+
+use std::collections::BTreeSet;
+
+use crate::operators::aggregate::{Accumulator, Maintenance};
+use crate::tree::{ColumnId, Expr, Scan};
+
+use super::block::{BlockScan, Branch};
+use super::{Node, Output, Plan};
+
+/// An index that would spare a scan of a whole source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MissingIndex {
+    /// The source, qualified and quoted.
+    pub relation: String,
+    /// The column (quoted) or the expression (in parentheses) that the index should lead with.
+    pub column: String,
+    /// What looks it up.
+    pub purpose: &'static str,
+}
+
+impl Plan {
+    /// Every missing index, each once.
+    pub fn missing_indexes(&self) -> Vec<MissingIndex> {
+        let mut missing = BTreeSet::new();
+        for node in &self.nodes {
+            for branch in &node.block.branches {
+                joins(branch, &mut missing);
+                if recomputes_groups(node) {
+                    group_keys(node, branch, &mut missing);
+                }
+            }
+        }
+        if let Output::Linear { block, .. } = &self.output {
+            for branch in &block.branches {
+                joins(branch, &mut missing);
+            }
+        }
+        missing.into_iter().collect()
+    }
+}
+
+fn recomputes_groups(node: &Node) -> bool {
+    match &node.maintenance {
+        Maintenance::Recompute => true,
+        Maintenance::Accumulate { accumulators, .. } => accumulators
+            .iter()
+            .any(|a| matches!(a, Accumulator::Extremum { .. })),
+    }
+}
+
+/// Join columns: each table that is joined by equality needs an index on one side of one of them.
+fn joins(branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
+    for table in tables(branch) {
+        let own: BTreeSet<ColumnId> = table.columns.iter().map(|c| c.column.id).collect();
+        let candidates: Vec<&Expr> = branch
+            .predicates
+            .iter()
+            .filter_map(|p| p.equality.as_ref())
+            .flat_map(|(l, r)| [(l, r), (r, l)])
+            .filter(|(inner, outer)| {
+                let (inner, outer) = (inner.columns(), outer.columns());
+                !inner.is_empty()
+                    && inner.is_subset(&own)
+                    && !outer.is_empty()
+                    && outer.is_disjoint(&own)
+            })
+            .map(|(inner, _)| inner)
+            .collect();
+        suggest(table, &candidates, "join", missing);
+    }
+}
+
+/// Group keys of groups that are computed again.
+fn group_keys(node: &Node, branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
+    let keys: Vec<&Expr> = branch.outputs.iter().take(node.keys.len()).collect();
+    if keys.is_empty() {
+        return;
+    }
+    let supported = tables(branch).any(|table| keys.iter().any(|key| has_index(table, key)));
+    if supported {
+        return;
+    }
+    for table in tables(branch) {
+        let own: BTreeSet<ColumnId> = table.columns.iter().map(|c| c.column.id).collect();
+        let candidates: Vec<&Expr> = keys
+            .iter()
+            .copied()
+            .filter(|key| {
+                let reads = key.columns();
+                !reads.is_empty() && reads.is_subset(&own)
+            })
+            .collect();
+        if !candidates.is_empty() {
+            suggest(table, &candidates, "recomputed group", missing);
+            return;
+        }
+    }
+}
+
+fn tables(branch: &Branch) -> impl Iterator<Item = &Scan> {
+    branch.scans.iter().filter_map(|scan| match scan {
+        BlockScan::Table(table) => Some(table),
+        BlockScan::Node { .. } => None,
+    })
+}
+
+/// Whether an index leads with the column. An expression may be served by any expression index.
+fn has_index(table: &Scan, key: &Expr) -> bool {
+    let attnum = key.as_column().and_then(|id| {
+        table
+            .columns
+            .iter()
+            .find(|c| c.column.id == id)
+            .map(|c| c.attnum)
+    });
+    let own: BTreeSet<ColumnId> = table.columns.iter().map(|c| c.column.id).collect();
+    key.columns().is_subset(&own)
+        && table.indexes.iter().any(|index| match attnum {
+            Some(attnum) => index.attnums.first() == Some(&Some(attnum)),
+            None => index.attnums.first() == Some(&None),
+        })
+}
+
+fn suggest(
+    table: &Scan,
+    candidates: &[&Expr],
+    purpose: &'static str,
+    missing: &mut BTreeSet<MissingIndex>,
+) {
+    if candidates.iter().any(|key| has_index(table, key)) {
+        return;
+    }
+    let Some(first) = candidates.first() else {
+        return;
+    };
+    let text = first.render(|id| {
+        table
+            .columns
+            .iter()
+            .find(|c| c.column.id == id)
+            .map_or_else(String::new, |c| c.quoted.clone())
+    });
+    missing.insert(MissingIndex {
+        relation: table.relation.trim_start_matches("ONLY ").to_owned(),
+        column: if first.as_column().is_some() {
+            text
+        } else {
+            format!("({text})")
+        },
+        purpose,
+    });
+}

@@ -1,0 +1,127 @@
+//! The normal form of a query: a short pipeline of nodes.
+//!
+//! A node is "a linear block (scan, filter, project, join, union all) with one stateful operator on
+//! top"; its state table keeps its output between refreshes, so that the cost of the next node
+//! follows its delta. The [`Output`] is what the stream table holds: a linear block, or the last
+//! node's output after a filter and a projection.
+//!
+//! Invariant: a plan holds everything that decides the layout of state; two plans with the same
+//! [`Plan::fingerprint`] can use each other's state.
+
+mod block;
+mod compile;
+mod explain;
+mod fingerprint;
+mod indexes;
+mod keys;
+
+pub use block::{Block, BlockScan, Branch, Source};
+pub use compile::{MAX_BRANCHES, compile};
+pub use indexes::MissingIndex;
+
+use crate::operators::aggregate::Maintenance;
+use crate::tree::{Aggregate, Column, Expr, Predicate};
+
+/// A compiled query.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// Stateful nodes, inputs before consumers.
+    pub nodes: Vec<Node>,
+    /// What the stream table holds.
+    pub output: Output,
+    /// The stream table's columns.
+    pub columns: Vec<Column>,
+}
+
+/// A linear block under an aggregation. DISTINCT is an aggregation without aggregates.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// Position in [`Plan::nodes`].
+    pub id: usize,
+    /// The input. Its columns are the group keys, then the columns that the aggregates read.
+    pub block: Block,
+    /// The group keys: the first columns of the output.
+    pub keys: Vec<Column>,
+    /// The aggregates, over the block's columns.
+    pub aggregates: Vec<Aggregate>,
+    /// How the aggregates are maintained and what state that needs.
+    pub maintenance: Maintenance,
+    /// Where the state lives.
+    pub store: Store,
+}
+
+impl Node {
+    /// The output columns: keys, then aggregates.
+    pub fn columns(&self) -> Vec<Column> {
+        self.keys
+            .iter()
+            .cloned()
+            .chain(self.aggregates.iter().map(|a| a.column.clone()))
+            .collect()
+    }
+
+    /// A node without keys has exactly one row, also over an empty input.
+    pub fn is_global(&self) -> bool {
+        self.keys.is_empty()
+    }
+}
+
+/// Where a node's state lives.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Store {
+    /// In a table of its own. `indexes` are sets of key positions that consumers join on.
+    Table {
+        /// Key positions of each additional index.
+        indexes: Vec<Vec<usize>>,
+    },
+    /// In the stream table, because every state column is a visible column: position of each state
+    /// column in the output.
+    Output(Vec<usize>),
+    /// Nowhere: touched groups are computed again and written by key.
+    None,
+}
+
+/// What the stream table holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// A linear block.
+    Linear {
+        /// The block.
+        block: Block,
+        /// How a row is found in the stream table.
+        identity: Identity,
+    },
+    /// The last node's output, filtered (HAVING) and projected.
+    Post {
+        /// The conditions, over the node's columns.
+        predicates: Vec<Predicate>,
+        /// The output columns, over the node's columns.
+        exprs: Vec<Expr>,
+        /// How a row is found in the stream table.
+        identity: Identity,
+    },
+}
+
+impl Output {
+    /// How a row is found in the stream table.
+    pub fn identity(&self) -> &Identity {
+        match self {
+            Output::Linear { identity, .. } | Output::Post { identity, .. } => identity,
+        }
+    }
+}
+
+/// How a row is found in the stream table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// By these output positions, which identify a row. Empty: there is only one row.
+    Key {
+        /// Output positions.
+        columns: Vec<usize>,
+        /// Whether a unique index can hold every possible key. Otherwise an index on the hash of
+        /// the key's image serves (text may be longer than a btree entry).
+        unique_index: bool,
+    },
+    /// By the image of the whole row.
+    Image,
+}

@@ -1,0 +1,240 @@
+//! DISTINCT aggregates become plain aggregates over a DISTINCT input.
+//!
+//! ```text
+//! γ g; a(x), b(DISTINCT y) (R)
+//!   = γ g; a(x) FILTER tag=0, b(y) FILTER tag=1 (π 0,g,x,NULL (R) ⊎ π 1,g,NULL,y (δ π g,y (R)))
+//! ```
+//! A FILTER of the DISTINCT aggregate moves below δ. Every tag-1 row has a tag-0 row of its group,
+//! so groups are born and die with R. The state of δ holds each (g, y) with its multiplicity: a
+//! change costs O(|Δ|), not the size of the group.
+//!
+//! Left alone where the touched groups are computed again anyway (see
+//! [`crate::operators::aggregate`]), because there the server's own DISTINCT is simplest.
+
+use crate::operators::aggregate::recomputes_always;
+use crate::tree::{Aggregate, Column, ColumnId, ColumnType, Expr, Part, Predicate, Relation};
+
+use super::ColumnAllocator;
+
+/// Applies the rule to the top of `relation`.
+pub(super) fn unnest(relation: Relation, columns: &mut ColumnAllocator) -> Relation {
+    match relation {
+        Relation::Aggregate {
+            input,
+            keys,
+            aggregates,
+        } if applies(&keys, &aggregates) => rewrite(*input, keys, aggregates, columns),
+        other => other,
+    }
+}
+
+fn applies(keys: &[(Column, Expr)], aggregates: &[Aggregate]) -> bool {
+    aggregates.iter().any(|a| a.distinct)
+        && !recomputes_always(keys.iter().map(|(column, _)| column), aggregates)
+        && aggregates
+            .iter()
+            .filter(|a| a.distinct)
+            .all(|a| a.argument.as_ref().is_some_and(|x| x.ty.sortable))
+}
+
+fn integer() -> ColumnType {
+    ColumnType {
+        sql: "integer".into(),
+        collation: None,
+        equality: "OPERATOR(pg_catalog.=)".into(),
+        image_equality: true,
+        sortable: true,
+        bounded: true,
+    }
+}
+
+fn null_of(ty: &ColumnType) -> Expr {
+    let collate = ty
+        .collation
+        .as_ref()
+        .map(|c| format!(" COLLATE {c}"))
+        .unwrap_or_default();
+    Expr::constant(format!("NULL::{}{collate}", ty.sql), ty.clone(), true)
+}
+
+fn of_column(column: &Column) -> Expr {
+    Expr::column(column.id, column.ty.clone(), column.nullable)
+}
+
+/// `tag = n`, and `filter` where there is one.
+fn tagged(tag: &Column, n: usize, filter: Option<&Expr>) -> Expr {
+    let boolean = ColumnType {
+        sql: "boolean".into(),
+        ..integer()
+    };
+    let mut parts = vec![
+        Part::Column(tag.id),
+        Part::Sql(format!(" OPERATOR(pg_catalog.=) {n}")),
+    ];
+    if let Some(filter) = filter {
+        parts.push(Part::Sql(" AND (".into()));
+        parts.extend(filter.parts.iter().cloned());
+        parts.push(Part::Sql(")".into()));
+    }
+    Expr {
+        parts,
+        ty: boolean,
+        nullable: true,
+    }
+}
+
+fn rewrite(
+    input: Relation,
+    keys: Vec<(Column, Expr)>,
+    aggregates: Vec<Aggregate>,
+    columns: &mut ColumnAllocator,
+) -> Relation {
+    let tag = columns.column("tag", integer(), false);
+    let group: Vec<Column> = keys
+        .iter()
+        .map(|(key, _)| columns.column(key.name.clone(), key.ty.clone(), key.nullable))
+        .collect();
+
+    // What the plain aggregates read, carried through under new identities.
+    let input_columns = input.columns();
+    let plain_reads: Vec<ColumnId> = aggregates
+        .iter()
+        .filter(|a| !a.distinct)
+        .flat_map(|a| [&a.argument, &a.filter])
+        .flatten()
+        .flat_map(Expr::columns)
+        .collect();
+    let carried: Vec<(Column, Column)> = input_columns
+        .iter()
+        .filter(|c| plain_reads.contains(&c.id))
+        .map(|c| {
+            let copy = columns.column(c.name.clone(), c.ty.clone(), true);
+            (c.clone(), copy)
+        })
+        .collect();
+
+    // One DISTINCT input per distinct (argument, filter).
+    let mut arguments: Vec<(Expr, Option<Expr>, Column)> = Vec::new();
+    for aggregate in aggregates.iter().filter(|a| a.distinct) {
+        let Some(argument) = &aggregate.argument else {
+            continue;
+        };
+        if !arguments
+            .iter()
+            .any(|(x, f, _)| x == argument && *f == aggregate.filter)
+        {
+            let column = columns.column("distinct", argument.ty.clone(), true);
+            arguments.push((argument.clone(), aggregate.filter.clone(), column));
+        }
+    }
+
+    let mut union_columns = vec![tag.clone()];
+    union_columns.extend(group.iter().cloned());
+    union_columns.extend(carried.iter().map(|(_, copy)| copy.clone()));
+    union_columns.extend(arguments.iter().map(|(_, _, column)| column.clone()));
+
+    let tag_value = |n: usize| Expr::constant(n.to_string(), integer(), false);
+    let mut plain: Vec<Expr> = vec![tag_value(0)];
+    plain.extend(keys.iter().map(|(_, expr)| expr.clone()));
+    plain.extend(carried.iter().map(|(original, _)| of_column(original)));
+    plain.extend(arguments.iter().map(|(x, _, _)| null_of(&x.ty)));
+    let mut inputs = vec![(input.clone(), plain)];
+
+    for (position, (argument, filter, _)) in arguments.iter().enumerate() {
+        let filtered = match filter {
+            None => input.clone(),
+            Some(filter) => Relation::Filter {
+                input: Box::new(input.clone()),
+                predicates: vec![Predicate {
+                    expr: filter.clone(),
+                    equality: None,
+                }],
+            },
+        };
+        let mut projected: Vec<(Column, Expr)> = keys
+            .iter()
+            .map(|(key, expr)| {
+                let column = columns.column(key.name.clone(), key.ty.clone(), key.nullable);
+                (column, expr.clone())
+            })
+            .collect();
+        let value = columns.column("distinct", argument.ty.clone(), argument.nullable);
+        projected.push((value, argument.clone()));
+        let distinct_columns: Vec<Column> = projected.iter().map(|(c, _)| c.clone()).collect();
+        let (value, group_of_distinct) = match distinct_columns.split_last() {
+            Some(split) => split,
+            None => continue,
+        };
+
+        let mut exprs = vec![tag_value(position + 1)];
+        exprs.extend(group_of_distinct.iter().map(of_column));
+        exprs.extend(carried.iter().map(|(original, _)| null_of(&original.ty)));
+        exprs.extend(arguments.iter().enumerate().map(|(other, (x, _, _))| {
+            if other == position {
+                of_column(value)
+            } else {
+                null_of(&x.ty)
+            }
+        }));
+        let distinct = Relation::Distinct {
+            input: Box::new(Relation::Project {
+                input: Box::new(filtered),
+                columns: projected,
+            }),
+        };
+        inputs.push((distinct, exprs));
+    }
+
+    let carried_exprs: Vec<(ColumnId, Expr)> = carried
+        .iter()
+        .map(|(original, copy)| (original.id, of_column(copy)))
+        .collect();
+    let rename = |expr: &Expr| {
+        expr.substitute(|id| {
+            carried_exprs
+                .iter()
+                .find(|(original, _)| *original == id)
+                .map(|(_, copy)| copy)
+        })
+    };
+    let aggregates = aggregates
+        .into_iter()
+        .map(|aggregate| {
+            let input = arguments.iter().position(|(x, f, _)| {
+                aggregate.distinct
+                    && Some(x) == aggregate.argument.as_ref()
+                    && *f == aggregate.filter
+            });
+            match input {
+                Some(position) => Aggregate {
+                    argument: arguments.get(position).map(|(_, _, c)| of_column(c)),
+                    filter: Some(tagged(&tag, position + 1, None)),
+                    distinct: false,
+                    ..aggregate
+                },
+                None => Aggregate {
+                    argument: aggregate.argument.as_ref().map(&rename),
+                    filter: Some(tagged(
+                        &tag,
+                        0,
+                        aggregate.filter.as_ref().map(&rename).as_ref(),
+                    )),
+                    ..aggregate
+                },
+            }
+        })
+        .collect();
+
+    Relation::Aggregate {
+        input: Box::new(Relation::UnionAll {
+            columns: union_columns,
+            inputs,
+        }),
+        keys: keys
+            .into_iter()
+            .zip(&group)
+            .map(|((key, _), column)| (key, of_column(column)))
+            .collect(),
+        aggregates,
+    }
+}

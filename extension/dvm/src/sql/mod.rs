@@ -1,0 +1,9 @@
+//! The text of statements: names that the engine chooses, and rendering of expressions over them.
+//!
+//! Every name made here is a plain identifier of the engine's own; names of the user's objects come
+//! quoted by the server in the tree.
+
+pub mod names;
+pub(crate) mod relation;
+
+pub use relation::{Role, render_over, state_table};

@@ -1,0 +1,50 @@
+//! Names of ephemeral relations and of their columns.
+
+use crate::plan::Source;
+
+/// Column with the weight of a delta row.
+pub const WEIGHT: &str = "__pgt_w";
+
+/// Ephemeral relation with the touched groups' deltas beside their old state.
+pub const GROUPS: &str = "__pgt_groups";
+
+/// Ephemeral relation with the keys of groups to compute again.
+pub const TOUCHED: &str = "__pgt_touched";
+
+/// Ephemeral relation with a source's delta.
+pub fn delta(source: Source) -> String {
+    match source {
+        Source::Table(oid) => format!("__pgt_delta_{oid}"),
+        Source::Node(node) => format!("__pgt_delta_node{node}"),
+    }
+}
+
+/// Ephemeral relation with the delta of a join's prefix.
+pub fn prefix(branch: usize, step: usize) -> String {
+    format!("__pgt_prefix_{branch}_{step}")
+}
+
+/// Column of a table's delta, by attribute number.
+pub fn attribute(attnum: i16) -> String {
+    format!("a{attnum}")
+}
+
+/// Column of a node's delta, by position.
+pub fn column(position: usize) -> String {
+    format!("c{position}")
+}
+
+/// Group key of a state table, by position.
+pub fn key(position: usize) -> String {
+    format!("k{position}")
+}
+
+/// Column that an aggregate reads, by position.
+pub fn input(position: usize) -> String {
+    format!("x{position}")
+}
+
+/// Accumulator of a state table, by position.
+pub fn accumulator(position: usize) -> String {
+    format!("a{position}")
+}
