@@ -9,3 +9,4 @@ pub mod client;
 pub mod cluster;
 pub mod oracle;
 pub mod postgres;
+pub mod scenario;

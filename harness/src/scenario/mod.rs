@@ -1,0 +1,15 @@
+//! Stories told as data, and their replay.
+//!
+//! A scenario says what is set up, which stream tables exist, and what happens in which order. It
+//! does not say how it is refreshed: the replayer runs each one in every [`Variant`], and the
+//! oracle judges every refresh.
+
+mod format;
+mod replay;
+mod variant;
+mod world;
+
+pub use format::{Expectation, Query, Run, Scenario, ScenarioError, Step, StreamTable, load_all};
+pub use replay::{Failure, Replayer, replay_all};
+pub use variant::{Cadence, Mode, Variant, Writer};
+pub use world::{World, orphans};

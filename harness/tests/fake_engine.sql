@@ -1,0 +1,71 @@
+-- Stream tables that recompute everything: enough of the SQL surface to test the replayer itself.
+-- fake.lazy holds the names of those that forget to refresh.
+CREATE SCHEMA pgtrickle;
+CREATE SCHEMA pgtrickle_state;
+CREATE SCHEMA pgtrickle_changes;
+CREATE SCHEMA fake;
+CREATE TABLE fake.lazy (name text);
+
+CREATE TABLE pgtrickle.pgt_stream_tables (
+    pgt_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pgt_relid regclass UNIQUE NOT NULL,
+    view_relid regclass NOT NULL,
+    query text NOT NULL
+);
+CREATE TABLE pgtrickle.pgt_dependencies (pgt_id bigint, source_relid regclass);
+
+CREATE FUNCTION pgtrickle.create_stream_table(
+    name text, query text, schedule text DEFAULT 'calculated', refresh_mode text DEFAULT 'AUTO',
+    initialize bool DEFAULT true) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v text := 'pgtrickle_state.view_' || (SELECT count(*) FROM pgtrickle.pgt_stream_tables);
+BEGIN
+    IF query ~ 'forbidden' THEN
+        RAISE EXCEPTION 'not supported' USING ERRCODE = '0A000', HINT = 'ask for something else';
+    END IF;
+    EXECUTE format('CREATE VIEW %s AS %s', v, query);
+    EXECUTE format('CREATE TABLE %s AS SELECT * FROM %s', name, v);
+    INSERT INTO pgtrickle.pgt_stream_tables (pgt_relid, view_relid, query)
+    VALUES (name::regclass, v::regclass, query);
+END $$;
+
+CREATE FUNCTION pgtrickle.refresh_stream_table(name text, force_full bool DEFAULT false)
+RETURNS TABLE (action text, reason text, rows_inserted bigint, rows_updated bigint,
+               rows_deleted bigint, delta_rows bigint, duration_ms float8)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v regclass := (SELECT view_relid FROM pgtrickle.pgt_stream_tables s
+                    WHERE s.pgt_relid = name::regclass);
+    same bool;
+BEGIN
+    rows_updated := 0;
+    rows_inserted := 0;
+    rows_deleted := 0;
+    EXECUTE format('SELECT NOT EXISTS (TABLE %s EXCEPT ALL TABLE %s)
+                       AND NOT EXISTS (TABLE %s EXCEPT ALL TABLE %s)', v, name, name, v) INTO same;
+    IF same OR name IN (SELECT l.name FROM fake.lazy l) THEN
+        action := 'NO_DATA';
+    ELSE
+        action := 'DIFFERENTIAL';
+        EXECUTE format('DELETE FROM %s', name);
+        GET DIAGNOSTICS rows_deleted = ROW_COUNT;
+        EXECUTE format('INSERT INTO %s TABLE %s', name, v);
+        GET DIAGNOSTICS rows_inserted = ROW_COUNT;
+    END IF;
+    RETURN NEXT;
+END $$;
+
+CREATE FUNCTION pgtrickle.explain_st(name text) RETURNS text LANGUAGE sql AS $$ SELECT 'a fake' $$;
+
+CREATE FUNCTION pgtrickle.drop_stream_table(name text, cascade bool DEFAULT false) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v regclass := (SELECT view_relid FROM pgtrickle.pgt_stream_tables s
+                    WHERE s.pgt_relid = name::regclass);
+BEGIN
+    DELETE FROM pgtrickle.pgt_stream_tables s WHERE s.pgt_relid = name::regclass;
+    EXECUTE format('DROP TABLE %s', name);
+    IF name <> 'messy' THEN
+        EXECUTE format('DROP VIEW %s', v);
+    END IF;
+END $$;
