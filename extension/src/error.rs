@@ -39,11 +39,8 @@ impl Error {
 
     /// Raises the error in the server. Does not return.
     pub fn report(self) -> ! {
-        let mut report = pgrx::pg_sys::panic::ErrorReport::new(
-            self.sqlstate(),
-            self.to_string(),
-            "pg_trickle",
-        );
+        let mut report =
+            pgrx::pg_sys::panic::ErrorReport::new(self.sqlstate(), self.to_string(), "pg_trickle");
         if let Some(detail) = self.detail() {
             report = report.set_detail(detail);
         }

@@ -3,3 +3,8 @@
 ::pgrx::pg_module_magic!();
 
 pub mod error;
+pub mod frontier;
+pub mod pg;
+
+// `#[pg_guard]` on foreign functions expects the guard's module at the crate root.
+use pgrx::pg_sys::ffi;

@@ -9,7 +9,10 @@
 //!   stateful operator on top.
 //! - [`operators`]: the delta rule of each operator, one per file, its algebra in the header.
 //! - [`sql`]: building the text of statements.
+//!
+//! Beside them: [`frontier`], the rule for which changes a refresh has consumed.
 
+pub mod frontier;
 pub mod operators;
 pub mod plan;
 pub mod rewrite;

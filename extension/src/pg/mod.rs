@@ -1,0 +1,23 @@
+//! The boundary to the server: one RAII guard or safe wrapper per resource, one file each, and
+//! nearly all `unsafe` of the extension.
+//!
+//! Invariant: a guard's `Drop` does nothing while the thread is panicking. An `ereport(ERROR)`
+//! unwinds as a panic, and the abort of the (sub)transaction then releases what the guard holds.
+
+// Server pointers that safe functions here take come from the server or from other wrappers.
+// Marking all of these functions unsafe would push `unsafe` out of this room into every other.
+#![allow(clippy::not_unsafe_ptr_arg_deref)]
+
+pub mod ffi;
+pub mod memory;
+pub mod relation;
+pub mod slot;
+pub mod snapshot;
+pub mod tupdesc;
+pub mod tuplestore;
+pub mod user;
+
+/// Whether an error is on its way to abort the (sub)transaction, which will clean up for us.
+pub fn is_aborting() -> bool {
+    std::thread::panicking()
+}

@@ -1,0 +1,139 @@
+//! Open relations.
+
+use super::is_aborting;
+use crate::error::{Error, Result};
+use pgrx::pg_sys;
+
+/// An open relation; closed on drop, its lock kept until the end of the transaction.
+#[derive(Debug)]
+pub struct Relation {
+    raw: pg_sys::Relation,
+    /// The lock to give back on drop, `NoLock` to keep it.
+    unlock: pg_sys::LOCKMODE,
+}
+
+impl Relation {
+    /// Opens a table or any other relation, waiting for the lock; an error if there is none.
+    pub fn open(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Result<Self> {
+        Self::try_open(oid, lockmode)
+            .ok_or_else(|| Error::Internal(format!("relation with OID {} is gone", oid.to_u32())))
+    }
+
+    /// Like [`Relation::open`], with `None` if there is no such relation.
+    pub fn try_open(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Option<Self> {
+        // SAFETY: any OID is allowed; NULL says that there is none.
+        let raw = unsafe { pg_sys::try_relation_open(oid, lockmode) };
+        (!raw.is_null()).then_some(Relation {
+            raw,
+            unlock: pg_sys::NoLock as pg_sys::LOCKMODE,
+        })
+    }
+
+    /// Gives `lockmode` back on drop rather than at the end of the transaction.
+    pub fn unlocking(mut self, lockmode: pg_sys::LOCKMODE) -> Self {
+        self.unlock = lockmode;
+        self
+    }
+
+    /// For calls to the server.
+    pub fn as_ptr(&self) -> pg_sys::Relation {
+        self.raw
+    }
+
+    /// The relation's OID.
+    pub fn oid(&self) -> pg_sys::Oid {
+        // SAFETY: open, hence valid.
+        unsafe { (*self.raw).rd_id }
+    }
+
+    /// The row type, valid while the relation is open.
+    pub fn tuple_desc(&self) -> pg_sys::TupleDesc {
+        // SAFETY: open, hence valid.
+        unsafe { (*self.raw).rd_att }
+    }
+
+    /// `pg_class.relkind`
+    pub fn kind(&self) -> u8 {
+        self.class().relkind as u8
+    }
+
+    /// `pg_class.relpersistence`
+    pub fn persistence(&self) -> u8 {
+        self.class().relpersistence as u8
+    }
+
+    /// The owner.
+    pub fn owner(&self) -> pg_sys::Oid {
+        self.class().relowner
+    }
+
+    /// Whether it is a partition of another table.
+    pub fn is_partition(&self) -> bool {
+        self.class().relispartition
+    }
+
+    /// The name, without schema.
+    pub fn name(&self) -> String {
+        // SAFETY: relname is a NUL-terminated name in server encoding.
+        unsafe { std::ffi::CStr::from_ptr(self.class().relname.data.as_ptr()) }
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// The number of blocks of the main fork.
+    pub fn blocks(&self) -> u32 {
+        // SAFETY: open, hence valid.
+        unsafe {
+            pg_sys::RelationGetNumberOfBlocksInFork(self.raw, pg_sys::ForkNumber::MAIN_FORKNUM)
+        }
+    }
+
+    /// The OIDs of its indexes, ascending.
+    pub fn indexes(&self) -> Vec<pg_sys::Oid> {
+        // SAFETY: open, hence valid; the list is a fresh copy of OIDs.
+        unsafe { oid_list(pg_sys::RelationGetIndexList(self.raw)) }
+    }
+
+    /// Whether this session holds such a lock on it.
+    pub fn is_locked_by_me(&self, lockmode: pg_sys::LOCKMODE, or_stronger: bool) -> bool {
+        // SAFETY: open, hence valid.
+        unsafe { pg_sys::CheckRelationLockedByMe(self.raw, lockmode, or_stronger) }
+    }
+
+    /// How often this session has it open.
+    pub fn reference_count(&self) -> i32 {
+        // SAFETY: open, hence valid.
+        unsafe { (*self.raw).rd_refcnt }
+    }
+
+    fn class(&self) -> &pg_sys::FormData_pg_class {
+        // SAFETY: an open relation has its pg_class row.
+        unsafe { &*(*self.raw).rd_rel }
+    }
+}
+
+impl Drop for Relation {
+    fn drop(&mut self) {
+        if !is_aborting() {
+            // SAFETY: opened once by us, closed once here.
+            unsafe { pg_sys::relation_close(self.raw, self.unlock) }
+        }
+    }
+}
+
+/// Copies a List of OIDs and frees it.
+///
+/// # Safety
+/// `list` is NIL or a palloc'd OID list that nobody else uses.
+pub unsafe fn oid_list(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
+    if list.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: per contract; elements[0..length] are initialised OID cells.
+    unsafe {
+        let cells = std::slice::from_raw_parts((*list).elements, (*list).length as usize);
+        let oids = cells.iter().map(|cell| cell.oid_value).collect();
+        pg_sys::list_free(list);
+        oids
+    }
+}

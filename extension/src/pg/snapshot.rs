@@ -1,0 +1,48 @@
+//! The active snapshot.
+
+use super::is_aborting;
+use pgrx::pg_sys;
+
+/// A pushed snapshot, popped on drop.
+#[derive(Debug)]
+pub struct ActiveSnapshot {
+    _private: (),
+}
+
+impl ActiveSnapshot {
+    /// Pushes a copy of the transaction's snapshot: a fresh one in READ COMMITTED, the
+    /// transaction's own in REPEATABLE READ. Our own writes so far are visible in it.
+    pub fn push() -> Self {
+        // SAFETY: we are in a transaction; the copy may be changed by `show_own_writes`.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushCopiedSnapshot(pg_sys::GetTransactionSnapshot());
+            pg_sys::UpdateActiveSnapshotCommandId();
+        }
+        ActiveSnapshot { _private: () }
+    }
+
+    /// Makes our own writes so far visible in it; other transactions stay as they are.
+    pub fn show_own_writes(&mut self) {
+        // SAFETY: the active snapshot is our copy, as guards are dropped in reverse order.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::UpdateActiveSnapshotCommandId();
+        }
+    }
+}
+
+impl Drop for ActiveSnapshot {
+    fn drop(&mut self) {
+        if !is_aborting() {
+            // SAFETY: pushed by us, popped once.
+            unsafe { pg_sys::PopActiveSnapshot() }
+        }
+    }
+}
+
+/// Whether the transaction keeps one snapshot: REPEATABLE READ or SERIALIZABLE.
+pub fn is_transaction_wide() -> bool {
+    // SAFETY: a plain variable of the server.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}

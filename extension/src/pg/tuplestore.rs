@@ -1,0 +1,130 @@
+//! Tuplestores: sets of rows that spill to disk beyond `work_mem`. The inputs of delta
+//! statements are such stores, registered as ephemeral named relations.
+
+use super::is_aborting;
+use super::memory::Switched;
+use super::slot::{Slot, SlotKind};
+use pgrx::pg_sys;
+
+/// A tuplestore with its row type; ended on drop.
+#[derive(Debug)]
+pub struct TupleStore {
+    raw: *mut pg_sys::Tuplestorestate,
+    desc: pg_sys::TupleDesc,
+    rows: u64,
+}
+
+impl TupleStore {
+    /// An empty store in `context`, rereadable. `desc` must live as long.
+    pub fn new(context: pg_sys::MemoryContext, desc: pg_sys::TupleDesc) -> Self {
+        let _switched = Switched::to(context);
+        // SAFETY: the current context is the store's home; it belongs to this transaction only.
+        let raw = unsafe { pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem) };
+        TupleStore { raw, desc, rows: 0 }
+    }
+
+    /// Appends the slot's row.
+    pub fn put_slot(&mut self, slot: *mut pg_sys::TupleTableSlot) {
+        // SAFETY: the caller's slot holds a row of our row type.
+        unsafe { pg_sys::tuplestore_puttupleslot(self.raw, slot) };
+        self.rows += 1;
+    }
+
+    /// Appends a row of values; both slices have one element per column.
+    pub fn put_values(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+        // SAFETY: desc is our row type; the slices cover its columns.
+        unsafe {
+            debug_assert_eq!(values.len(), (*self.desc).natts as usize);
+            debug_assert_eq!(nulls.len(), values.len());
+            pg_sys::tuplestore_putvalues(self.raw, self.desc, values.as_ptr(), nulls.as_ptr());
+        }
+        self.rows += 1;
+    }
+
+    /// The number of rows put through this wrapper.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The number of rows in the store, whoever put them (a DestReceiver, for instance).
+    pub fn count(&self) -> u64 {
+        // SAFETY: the store lives as long as self.
+        unsafe { pg_sys::tuplestore_tuple_count(self.raw) }.max(0) as u64
+    }
+
+    /// The row type.
+    pub fn tuple_desc(&self) -> pg_sys::TupleDesc {
+        self.desc
+    }
+
+    /// For calls to the server, ephemeral named relations above all.
+    pub fn as_ptr(&self) -> *mut pg_sys::Tuplestorestate {
+        self.raw
+    }
+
+    /// Reads it from the start with a read pointer of its own.
+    pub fn scan(&self) -> StoreScan<'_> {
+        StoreScan {
+            reader: StoreReader::new(self.raw),
+            slot: Slot::new(self.desc, SlotKind::Minimal),
+            _store: self,
+        }
+    }
+}
+
+impl Drop for TupleStore {
+    fn drop(&mut self) {
+        if !is_aborting() {
+            // SAFETY: begun by new, ended once.
+            unsafe { pg_sys::tuplestore_end(self.raw) }
+        }
+    }
+}
+
+/// A read pointer of its own into any tuplestore, also one of the server's. The server has no
+/// way to free a pointer: few per store, please.
+#[derive(Debug)]
+pub struct StoreReader {
+    store: *mut pg_sys::Tuplestorestate,
+    pointer: i32,
+}
+
+impl StoreReader {
+    /// Starts at the store's first row.
+    pub fn new(store: *mut pg_sys::Tuplestorestate) -> Self {
+        // SAFETY: the store is valid and rereadable, as all that we meet are.
+        unsafe {
+            let pointer =
+                pg_sys::tuplestore_alloc_read_pointer(store, pg_sys::EXEC_FLAG_REWIND as i32);
+            pg_sys::tuplestore_select_read_pointer(store, pointer);
+            pg_sys::tuplestore_rescan(store);
+            StoreReader { store, pointer }
+        }
+    }
+
+    /// Fetches the next row into `slot`, of kind [`SlotKind::Minimal`]; false at the end. The row
+    /// may be the store's own memory: valid until the next fetch.
+    pub fn next(&mut self, slot: &mut Slot) -> bool {
+        // SAFETY: the store outlives the reader; the pointer is ours.
+        unsafe {
+            pg_sys::tuplestore_select_read_pointer(self.store, self.pointer);
+            pg_sys::tuplestore_gettupleslot(self.store, true, false, slot.as_ptr())
+        }
+    }
+}
+
+/// A scan of a [`TupleStore`].
+#[derive(Debug)]
+pub struct StoreScan<'a> {
+    reader: StoreReader,
+    slot: Slot,
+    _store: &'a TupleStore,
+}
+
+impl StoreScan<'_> {
+    /// The next row in the scan's slot, `None` at the end.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Option<&mut Slot> {
+        self.reader.next(&mut self.slot).then_some(&mut self.slot)
+    }
+}

@@ -1,0 +1,112 @@
+//! Running as another role.
+
+use super::is_aborting;
+use crate::error::{Error, Result};
+use pgrx::pg_sys;
+use std::ffi::CString;
+
+/// Another role, a security-restricted operation, `search_path` pinned to `pg_catalog`; all set
+/// back on drop, and by the abort of the (sub)transaction.
+#[derive(Debug)]
+pub struct OwnerContext {
+    user: pg_sys::Oid,
+    sec_context: i32,
+    guc_level: i32,
+}
+
+impl OwnerContext {
+    /// Becomes `role`, with settings that hold until drop.
+    pub fn enter(role: pg_sys::Oid, settings: &[(&str, &str)]) -> Result<Self> {
+        let context = Self::switch(role, pg_sys::SECURITY_RESTRICTED_OPERATION as i32);
+        for (name, value) in settings {
+            set_local(name, value)?;
+        }
+        Ok(context)
+    }
+
+    /// Becomes the extension's owner, for catalog and capture objects that users must not touch.
+    pub fn extension_owner() -> Result<Self> {
+        Ok(Self::switch(
+            extension_owner()?,
+            pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
+        ))
+    }
+
+    fn switch(role: pg_sys::Oid, flag: i32) -> Self {
+        let mut user = pg_sys::InvalidOid;
+        let mut sec_context = 0;
+        // SAFETY: out parameters are valid; the abort of the transaction restores both if we
+        // do not get to drop, since it saved them at its start.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut user, &mut sec_context);
+            pg_sys::SetUserIdAndSecContext(role, sec_context | flag);
+            let guc_level = pg_sys::NewGUCNestLevel();
+            pg_sys::RestrictSearchPath();
+            OwnerContext {
+                user,
+                sec_context,
+                guc_level,
+            }
+        }
+    }
+}
+
+impl Drop for OwnerContext {
+    fn drop(&mut self) {
+        if !is_aborting() {
+            // SAFETY: the nest level is ours; the identity is the one that we found.
+            unsafe {
+                pg_sys::AtEOXact_GUC(false, self.guc_level);
+                pg_sys::SetUserIdAndSecContext(self.user, self.sec_context);
+            }
+        }
+    }
+}
+
+/// Sets a parameter for the current GUC nest level.
+fn set_local(name: &str, value: &str) -> Result<()> {
+    let text =
+        |s: &str| CString::new(s).map_err(|_| Error::Internal("a setting contains NUL".into()));
+    let (name, value) = (text(name)?, text(value)?);
+    // SAFETY: both strings are NUL-terminated and copied by the server.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+    Ok(())
+}
+
+/// The role that owns the extension's schema, and so its catalog and buffers.
+pub fn extension_owner() -> Result<pg_sys::Oid> {
+    // SAFETY: the cache is searched by OID; the tuple is read before it is released.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"pgtrickle".as_ptr(), true);
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
+            pg_sys::ObjectIdGetDatum(schema),
+        );
+        if tuple.is_null() {
+            return Err(Error::Internal(
+                "schema \"pgtrickle\" does not exist".into(),
+            ));
+        }
+        let form = pg_sys::GETSTRUCT(tuple) as *const pg_sys::FormData_pg_namespace;
+        let owner = (*form).nspowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Ok(owner)
+    }
+}
+
+/// The current role.
+pub fn current() -> pg_sys::Oid {
+    // SAFETY: reads a variable of the server.
+    unsafe { pg_sys::GetUserId() }
+}
