@@ -8,6 +8,7 @@ mod command;
 mod doctor;
 mod paths;
 mod setup;
+mod tidy;
 mod ui;
 
 use anyhow::Result;
@@ -30,6 +31,8 @@ enum Task {
     Doctor,
     /// Build the extension and lay it out for the private clusters
     Build(build::Options),
+    /// Check the rules of the house that no compiler checks
+    Tidy,
     /// Print the environment that plain `cargo` commands need, for `eval "$(cargo xtask env)"`
     Env,
 }
@@ -52,6 +55,7 @@ fn run(task: Task) -> Result<ExitCode> {
             let machine = setup::ensure()?;
             build::run(&machine, &options).map(|_| ExitCode::SUCCESS)
         }
+        Task::Tidy => tidy::run(),
         Task::Env => {
             let machine = setup::ensure()?;
             for (name, value) in machine.environment() {
