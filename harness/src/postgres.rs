@@ -132,8 +132,12 @@ impl fmt::Display for Looked<'_> {
     }
 }
 
-/// The cache folder outside the repository, where set-up keeps what it built.
+/// The cache folder outside the repository, where set-up keeps what it built. `PG_TRICKLE_CACHE`
+/// puts it elsewhere.
 pub fn cache_dir() -> PathBuf {
+    if let Some(dir) = env::var_os("PG_TRICKLE_CACHE").filter(|dir| !dir.is_empty()) {
+        return PathBuf::from(dir);
+    }
     if nix::unistd::geteuid().is_root() {
         return PathBuf::from("/var/cache/pg_trickle");
     }

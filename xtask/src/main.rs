@@ -4,10 +4,12 @@
 //! It knows how to set up, build and start things; what a stream table is, it does not know.
 
 mod build;
+mod cluster;
 mod command;
 mod doctor;
 mod paths;
 mod setup;
+mod test;
 mod tidy;
 mod ui;
 
@@ -31,6 +33,12 @@ enum Task {
     Doctor,
     /// Build the extension and lay it out for the private clusters
     Build(build::Options),
+    /// Run everything that must hold: unit tests, scenarios, generator, concurrency, faults
+    Test,
+    /// Run the generator of schemas, queries and changes for as long as you like
+    Fuzz(test::FuzzOptions),
+    /// Open psql on a private cluster that has the extension
+    Psql(cluster::PsqlOptions),
     /// Check the rules of the house that no compiler checks
     Tidy,
     /// Print the environment that plain `cargo` commands need, for `eval "$(cargo xtask env)"`
@@ -55,6 +63,9 @@ fn run(task: Task) -> Result<ExitCode> {
             let machine = setup::ensure()?;
             build::run(&machine, &options).map(|_| ExitCode::SUCCESS)
         }
+        Task::Test => test::run(),
+        Task::Fuzz(options) => test::fuzz(&options),
+        Task::Psql(options) => cluster::psql(&options),
         Task::Tidy => tidy::run(),
         Task::Env => {
             let machine = setup::ensure()?;

@@ -29,18 +29,7 @@ pub fn target() -> PathBuf {
 
 /// What outlives a checkout: the PostgreSQL built from source, cargo-pgrx, logs.
 pub fn cache() -> PathBuf {
-    if let Some(dir) = env::var_os("PG_TRICKLE_CACHE") {
-        return dir.into();
-    }
-    if is_root() {
-        return "/var/cache/pg_trickle".into();
-    }
-    env::var_os("XDG_CACHE_HOME")
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
-        .unwrap_or_else(env::temp_dir)
-        .join("pg_trickle")
+    harness::postgres::cache_dir()
 }
 
 /// Whether this process runs as root, as which PostgreSQL refuses to start.

@@ -58,7 +58,7 @@ pub enum ClusterError {
     },
     /// The extension's files are not where they should be.
     #[error(
-        "the extension is not installed in {}: {missing} is missing (cargo xtask setup makes it)",
+        "the extension is not installed in {}: {missing} is missing (cargo xtask build makes it)",
         dir.display()
     )]
     NoExtension {

@@ -12,7 +12,7 @@ pub mod source_build;
 use crate::paths;
 use crate::ui::Steps;
 use anyhow::{Context, Result};
-use postgres::Postgres;
+use harness::postgres::Installation;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,7 +20,7 @@ use std::process::Command;
 /// A machine that is ready.
 pub struct Machine {
     /// The PostgreSQL installation to build against and to run.
-    pub postgres: Postgres,
+    pub postgres: Installation,
     /// The `cargo-pgrx` executable of the version that the extension is built with.
     pub cargo_pgrx: PathBuf,
 }
@@ -60,7 +60,7 @@ pub fn run() -> Result<Machine> {
     })?;
     let postgres = steps.step("PostgreSQL 18", |progress| {
         let found = postgres::ensure(progress)?;
-        let said = format!("{} at {}", found.version, found.bindir.display());
+        let said = format!("{} at {}", found.version, found.bin_dir.display());
         Ok((found, said))
     })?;
     let cargo_pgrx = steps.step("cargo-pgrx", |progress| {

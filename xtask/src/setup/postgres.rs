@@ -1,32 +1,17 @@
 //! PostgreSQL 18: the first that works of one that is there, the system's packages, and its source.
 
 use super::{apt, source_build};
-use crate::command;
 use crate::paths;
 use crate::ui::Progress;
 use anyhow::{Context, Result, bail};
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// The major version that the extension is built for.
-pub const MAJOR: u32 = 18;
-
-/// An installation with a server, its headers and a client.
-#[derive(Debug, Clone)]
-pub struct Postgres {
-    /// The `pg_config` that describes it.
-    pub pg_config: PathBuf,
-    /// Where `postgres`, `initdb` and `psql` are.
-    pub bindir: PathBuf,
-    /// Its version, such as `18.6`.
-    pub version: String,
-}
+pub use harness::postgres::MAJOR;
+use harness::postgres::{self, Installation};
+use std::path::Path;
 
 /// What a search came to: the first that works, and why others before it did not.
 pub struct Search {
     /// The first that works.
-    pub found: Option<Postgres>,
+    pub found: Option<Installation>,
     /// `path: reason` of the candidates that were passed over.
     pub rejected: Vec<String>,
 }
@@ -34,11 +19,11 @@ pub struct Search {
 /// Looks in `PG_CONFIG`, on the PATH, in the usual places and in the cache.
 pub fn find() -> Search {
     let mut rejected = Vec::new();
-    for pg_config in candidates() {
+    for pg_config in postgres::candidates(MAJOR) {
         match examine(&pg_config) {
-            Ok(postgres) => {
+            Ok(installation) => {
                 return Search {
-                    found: Some(postgres),
+                    found: Some(installation),
                     rejected,
                 };
             }
@@ -51,63 +36,28 @@ pub fn find() -> Search {
     }
 }
 
-fn candidates() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = ["PG_CONFIG", "PGRX_PG_CONFIG_PATH"]
-        .iter()
-        .filter_map(env::var_os)
-        .map(PathBuf::from)
-        .collect();
-    found.extend(paths::all_on_path("pg_config"));
-    found.extend(
-        [
-            format!("/usr/lib/postgresql/{MAJOR}/bin/pg_config"),
-            format!("/usr/pgsql-{MAJOR}/bin/pg_config"),
-            "/usr/local/pgsql/bin/pg_config".to_owned(),
-        ]
-        .map(PathBuf::from)
-        .into_iter()
-        .filter(|path| path.is_file()),
-    );
-    found.extend(source_build::installed().map(|prefix| prefix.join("bin/pg_config")));
-    found.dedup();
-    found
-}
-
 /// Whether a `pg_config` belongs to an installation that can be built against and run.
-fn examine(pg_config: &Path) -> Result<Postgres> {
-    let ask = |what: &str| command::output(Command::new(pg_config).arg(what));
-    let version = ask("--version")?;
-    let version = version
-        .strip_prefix("PostgreSQL ")
-        .and_then(|rest| rest.split_whitespace().next())
-        .context("it does not state a version")?
-        .to_owned();
-    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
-    if digits != MAJOR.to_string() {
-        bail!("it is PostgreSQL {version}");
+fn examine(pg_config: &Path) -> Result<Installation> {
+    let installation = Installation::from_pg_config(pg_config)?;
+    if installation.major != MAJOR {
+        bail!("it is {}", installation.version);
     }
-    let headers = PathBuf::from(ask("--includedir-server")?);
-    if !headers.join("postgres.h").is_file() {
+    if !installation.has_headers() {
         bail!("server headers are not installed");
     }
-    let bindir = PathBuf::from(ask("--bindir")?);
     for program in ["postgres", "initdb", "pg_ctl", "psql"] {
-        if !bindir.join(program).is_file() {
+        if !installation.program(program).is_file() {
             bail!("`{program}` is not installed");
         }
     }
-    if paths::is_root() && !paths::reachable_by_others(&bindir) {
+    if paths::is_root() && !paths::reachable_by_others(&installation.bin_dir) {
         bail!("only root can read it, and PostgreSQL does not run as root");
     }
-    Ok(Postgres {
-        pg_config: pg_config.to_path_buf(),
-        bindir,
-        version,
-    })
+    Ok(installation)
 }
 
 /// Finds PostgreSQL 18 or brings it.
-pub fn ensure(progress: &Progress) -> Result<Postgres> {
+pub fn ensure(progress: &Progress) -> Result<Installation> {
     let search = find();
     if let Some(found) = search.found {
         return Ok(found);
@@ -156,7 +106,7 @@ mod tests {
 
     #[test]
     fn something_that_is_not_pg_config_is_passed_over_with_a_reason() {
-        let error = examine(Path::new("/bin/true")).unwrap_err();
-        assert_eq!(error.to_string(), "it does not state a version");
+        assert!(examine(Path::new("/bin/true")).is_err());
+        assert!(examine(Path::new("/nowhere/pg_config")).is_err());
     }
 }

@@ -23,21 +23,6 @@ const CONFIGURE: &[&str] = &[
     "--with-libxml",
 ];
 
-/// The newest finished build in the cache.
-pub fn installed() -> Option<PathBuf> {
-    let mut prefixes: Vec<(u32, PathBuf)> = fs::read_dir(paths::cache())
-        .ok()?
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let minor = name.strip_prefix(&format!("postgresql-{MAJOR}."))?;
-            Some((minor.parse().ok()?, entry.path()))
-        })
-        .collect();
-    prefixes.sort();
-    prefixes.pop().map(|(_, prefix)| prefix)
-}
-
 /// Downloads, builds and installs into `<cache>/postgresql-<version>`.
 pub fn build(progress: &Progress) -> Result<PathBuf> {
     packages::ensure(packages::SOURCE_BUILD, progress)?;

@@ -1,0 +1,214 @@
+//! `cargo xtask test`: every suite, one after the other, with the counts of all of them at the end.
+//!
+//! A suite is a `cargo test` command. A failing suite does not stop the others. The closing line is in
+//! the form that cargo itself prints.
+
+use crate::build;
+use crate::setup::{self, Machine};
+use crate::ui;
+use anyhow::{Context, Result, anyhow};
+use comfy_table::{Table, presets};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+/// Options of `cargo xtask fuzz`.
+#[derive(clap::Args)]
+pub struct FuzzOptions {
+    /// How long to go on
+    #[arg(long, default_value_t = 10)]
+    minutes: u32,
+    /// Start from this seed, as a failing run prints it
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Sums of cargo's `test result:` lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+struct Suite {
+    name: &'static str,
+    counts: Counts,
+    succeeded: bool,
+    took: String,
+}
+
+/// Runs everything.
+pub fn run() -> Result<ExitCode> {
+    let machine = setup::ensure()?;
+    let mut suites = Vec::new();
+    suites.push(suite("pure crates", || {
+        let mut cargo = machine.cargo();
+        cargo.args(["test", "--package", "pgtrickle-dvm", "--package", "xtask"]);
+        Ok(cargo)
+    })?);
+    suites.push(suite("extension, without a server", || {
+        let mut cargo = machine.cargo();
+        cargo.args(["test", "--package", "pg_trickle", "--lib"]);
+        Ok(cargo)
+    })?);
+    suites.push(suite(
+        "harness: clusters, scenarios, generator, faults",
+        || {
+            let install = build::run(&machine, &build::Options::default())?;
+            let mut cargo = harness(&machine, &install);
+            cargo.arg("--no-fail-fast");
+            Ok(cargo)
+        },
+    )?);
+    Ok(summary(&suites))
+}
+
+/// Runs the generator on until the time is up.
+pub fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
+    let machine = setup::ensure()?;
+    let install = build::run(&machine, &build::Options::default())?;
+    let mut cargo = harness(&machine, &install);
+    cargo
+        .args(["--test", "generator", "--", "--nocapture"])
+        .env("PGT_FUZZ_MINUTES", options.minutes.to_string());
+    if let Some(seed) = options.seed {
+        cargo.env("PGT_FUZZ_SEED", seed.to_string());
+    }
+    Ok(if cargo.status()?.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn harness(machine: &Machine, install: &Path) -> Command {
+    let mut cargo = machine.cargo();
+    cargo
+        .args(["test", "--package", "harness"])
+        .env("PGT_INSTALL_DIR", install);
+    cargo
+}
+
+/// Runs one suite with its output in full view. A suite whose command cannot even be made counts as
+/// one failure, so that the others still run.
+fn suite(name: &'static str, command: impl FnOnce() -> Result<Command>) -> Result<Suite> {
+    println!("\n== {name}");
+    std::io::stdout().flush()?;
+    let started = Instant::now();
+    let (mut counts, succeeded) = match command().and_then(|mut command| watch(&mut command)) {
+        Ok(result) => result,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            (Counts::default(), false)
+        }
+    };
+    if !succeeded && counts.failed == 0 {
+        counts.failed = 1;
+    }
+    Ok(Suite {
+        name,
+        counts,
+        succeeded,
+        took: ui::elapsed(started),
+    })
+}
+
+/// Passes the output through and adds up the results in it.
+fn watch(command: &mut Command) -> Result<(Counts, bool)> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("could not run cargo")?;
+    let stdout = child.stdout.take().ok_or_else(|| anyhow!("no stdout"))?;
+    let mut counts = Counts::default();
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        println!("{line}");
+        if let Some(result) = parse(&line) {
+            counts.add(result);
+        }
+    }
+    Ok((counts, child.wait()?.success()))
+}
+
+/// The counts of `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+fn parse(line: &str) -> Option<Counts> {
+    let (_, results) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let count = |what: &str| {
+        results
+            .split(';')
+            .find_map(|part| part.trim().strip_suffix(what)?.trim().parse().ok())
+    };
+    Some(Counts {
+        passed: count("passed")?,
+        failed: count("failed")?,
+        ignored: count("ignored")?,
+    })
+}
+
+fn summary(suites: &[Suite]) -> ExitCode {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .set_header(["suite", "passed", "failed", "ignored", "time", ""]);
+    let mut total = Counts::default();
+    for suite in suites {
+        total.add(suite.counts);
+        table.add_row([
+            suite.name,
+            &suite.counts.passed.to_string(),
+            &suite.counts.failed.to_string(),
+            &suite.counts.ignored.to_string(),
+            &suite.took,
+            if suite.succeeded { "ok" } else { "FAILED" },
+        ]);
+    }
+    let ok = suites.iter().all(|suite| suite.succeeded) && total.passed > 0;
+    println!("\n{table}");
+    println!(
+        "test result: {}. {} passed; {} failed; {} ignored; 0 measured; 0 filtered out",
+        if ok { "ok" } else { "FAILED" },
+        total.passed,
+        total.failed,
+        total.ignored,
+    );
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_are_read_from_cargos_own_line() {
+        let line = "test result: FAILED. 19 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.09s";
+        let counts = Counts {
+            passed: 19,
+            failed: 2,
+            ignored: 1,
+        };
+        assert_eq!(parse(line), Some(counts));
+        assert_eq!(parse("running 19 tests"), None);
+    }
+
+    #[test]
+    fn a_suite_that_cannot_start_is_one_failure() {
+        let broken = suite("broken", || anyhow::bail!("does not build")).unwrap();
+        assert_eq!((broken.counts.failed, broken.succeeded), (1, false));
+    }
+}
