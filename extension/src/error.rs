@@ -8,6 +8,9 @@ pub enum Error {
     /// An invariant of the extension itself is broken.
     #[error("{0}")]
     Internal(String),
+    /// `VARIADIC array` was passed where single arguments are needed.
+    #[error("function {0} cannot take its arguments as a VARIADIC array")]
+    VariadicArray(&'static str),
 }
 
 /// Result with the extension's error.
@@ -18,6 +21,7 @@ impl Error {
     pub fn sqlstate(&self) -> PgSqlErrorCode {
         match self {
             Error::Internal(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            Error::VariadicArray(_) => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
         }
     }
 
@@ -25,6 +29,9 @@ impl Error {
     pub fn detail(&self) -> Option<String> {
         match self {
             Error::Internal(_) => None,
+            Error::VariadicArray(_) => {
+                Some("An array has one type, a row's columns have many.".into())
+            }
         }
     }
 
@@ -34,6 +41,7 @@ impl Error {
             Error::Internal(_) => {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
+            Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
         }
     }
 

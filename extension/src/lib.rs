@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod frontier;
+pub mod image;
 pub mod pg;
 
 // `#[pg_guard]` on foreign functions expects the guard's module at the crate root.

@@ -9,6 +9,7 @@
 #![allow(clippy::not_unsafe_ptr_arg_deref)]
 
 pub mod ffi;
+pub mod fmgr;
 pub mod memory;
 pub mod relation;
 pub mod slot;
@@ -16,6 +17,7 @@ pub mod snapshot;
 pub mod tupdesc;
 pub mod tuplestore;
 pub mod user;
+pub mod varlena;
 
 /// Whether an error is on its way to abort the (sub)transaction, which will clean up for us.
 pub fn is_aborting() -> bool {
