@@ -2,15 +2,92 @@
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
+/// A construct of a query that a refresh mode cannot maintain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Stable name of the construct, as `explain_capabilities` lists it.
+    pub code: String,
+    /// Why it cannot be maintained.
+    pub reason: String,
+    /// What the user can do.
+    pub remedy: String,
+}
+
 /// An error with its SQLSTATE, primary message, DETAIL and HINT, in PostgreSQL's style.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An invariant of the extension itself is broken.
     #[error("{0}")]
     Internal(String),
-    /// `VARIADIC array` was passed where single arguments are needed.
-    #[error("function {0} cannot take its arguments as a VARIADIC array")]
-    VariadicArray(&'static str),
+    /// The extension's catalog is not there.
+    #[error("relation \"pgtrickle.{0}\" does not exist")]
+    NotInstalled(String),
+    /// No relation of this name.
+    #[error("stream table \"{0}\" does not exist")]
+    UnknownStreamTable(String),
+    /// The relation is of another kind.
+    #[error("\"{0}\" is not a stream table")]
+    NotAStreamTable(String),
+    /// The caller is neither owner nor superuser.
+    #[error("must be owner of stream table \"{0}\"")]
+    NotOwner(String),
+    /// The query is not one that can define a table.
+    #[error("the query of a stream table must be exactly one SELECT")]
+    BadQuery(String),
+    /// An output column whose collation is ambiguous.
+    #[error("could not determine which collation to use for column \"{0}\"")]
+    UnknownCollation(String),
+    /// The schedule is not in a known form.
+    #[error("invalid schedule \"{text}\"")]
+    BadSchedule {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The refresh mode is unknown.
+    #[error("invalid refresh mode \"{0}\"")]
+    BadMode(String),
+    /// The status is unknown.
+    #[error("invalid status \"{0}\"")]
+    BadStatus(String),
+    /// DIFFERENTIAL was asked for, and the query has constructs that it cannot maintain.
+    #[error("the query cannot be maintained in DIFFERENTIAL mode")]
+    Unsupported(Vec<Obstacle>),
+    /// The stream table would be temporary.
+    #[error("stream table \"{0}\" cannot be temporary")]
+    TemporaryName(String),
+    /// The query reads a temporary table or view.
+    #[error("a stream table must not use temporary tables or views")]
+    TemporarySource,
+    /// The query reads a catalog table.
+    #[error("a stream table cannot read system catalog \"{0}\"")]
+    CatalogSource(String),
+    /// The query reads the stream table itself.
+    #[error("the query of stream table \"{name}\" reads the stream table itself")]
+    Recursion {
+        /// The stream table.
+        name: String,
+        /// The relations on the way back to it.
+        path: Vec<String>,
+    },
+    /// Changes of the source may not be captured by the stream table's owner.
+    #[error("permission denied to capture changes of table \"{0}\"")]
+    CaptureDenied(String),
+    /// A replaced query has other columns.
+    #[error("the new query of stream table \"{name}\" has different columns")]
+    ColumnsDiffer {
+        /// The stream table.
+        name: String,
+        /// The first difference.
+        difference: String,
+    },
+    /// The stream table came from another database by dump and restore.
+    #[error("stream table \"{0}\" has been restored from another database")]
+    NotRestored(String),
+    /// A user statement on a stream table or on its state.
+    #[error("cannot change stream table \"{0}\" directly")]
+    Guarded(String),
 }
 
 /// Result with the extension's error.
@@ -19,19 +96,51 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// The SQLSTATE.
     pub fn sqlstate(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode as Code;
         match self {
-            Error::Internal(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-            Error::VariadicArray(_) => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
+            Error::NotInstalled(_) | Error::UnknownStreamTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::NotAStreamTable(_) | Error::Guarded(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::NotOwner(_) | Error::CaptureDenied(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Error::BadQuery(_) => Code::ERRCODE_SYNTAX_ERROR,
+            Error::UnknownCollation(_) => Code::ERRCODE_INDETERMINATE_COLLATION,
+            Error::BadSchedule { .. } | Error::BadMode(_) | Error::BadStatus(_) => {
+                Code::ERRCODE_INVALID_PARAMETER_VALUE
+            }
+            Error::Unsupported(_) | Error::TemporarySource | Error::CatalogSource(_) => {
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED
+            }
+            Error::TemporaryName(_) | Error::ColumnsDiffer { .. } => {
+                Code::ERRCODE_INVALID_TABLE_DEFINITION
+            }
+            Error::Recursion { .. } => Code::ERRCODE_INVALID_OBJECT_DEFINITION,
+            Error::NotRestored(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         }
     }
 
     /// Facts that help to understand the error.
     pub fn detail(&self) -> Option<String> {
         match self {
-            Error::Internal(_) => None,
-            Error::VariadicArray(_) => {
-                Some("An array has one type, a row's columns have many.".into())
+            Error::BadQuery(fact) => Some(fact.clone()),
+            Error::BadSchedule { reason, .. } => Some(reason.clone()),
+            Error::Unsupported(obstacles) => {
+                Some(lines(obstacles, |o| format!("{}: {}", o.code, o.reason)))
             }
+            Error::TemporaryName(_) => {
+                Some("Its refreshes run in other sessions than the one that creates it.".into())
+            }
+            Error::CatalogSource(_) => {
+                Some("Changes of system catalogs cannot be captured.".into())
+            }
+            Error::Recursion { path, .. } => {
+                Some(format!("It reads {}.", path.join(", which reads ")))
+            }
+            Error::ColumnsDiffer { difference, .. } => Some(difference.clone()),
+            Error::NotRestored(_) => Some(
+                "Its change buffers, state and frontier belong to the database it was dumped from."
+                    .into(),
+            ),
+            _ => None,
         }
     }
 
@@ -41,7 +150,44 @@ impl Error {
             Error::Internal(_) => {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
-            Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
+            Error::NotInstalled(_) => Some("Run CREATE EXTENSION pg_trickle.".into()),
+            Error::UnknownStreamTable(_) => {
+                Some("pgtrickle.pgt_status() lists the stream tables.".into())
+            }
+            Error::NotAStreamTable(_) => {
+                Some("Use pgtrickle.create_stream_table() to create a stream table.".into())
+            }
+            Error::BadQuery(_) => None,
+            Error::UnknownCollation(_) => {
+                Some("Use the COLLATE clause to set the collation explicitly.".into())
+            }
+            Error::BadSchedule { .. } => Some(
+                "Use an interval ('500ms', '5s', '1h30m', '5 minutes'), a number of seconds, a cron \
+                 expression ('*/5 * * * *', '@hourly') or 'calculated'."
+                    .into(),
+            ),
+            Error::BadMode(_) => Some("Use 'AUTO', 'DIFFERENTIAL' or 'FULL'.".into()),
+            Error::BadStatus(_) => Some("Use 'ACTIVE' or 'SUSPENDED'.".into()),
+            Error::Unsupported(obstacles) => Some(format!(
+                "{}\nOr use refresh_mode => 'AUTO' or 'FULL'.",
+                lines(obstacles, |o| o.remedy.clone())
+            )),
+            Error::TemporaryName(_) => Some("Name a permanent schema.".into()),
+            Error::CaptureDenied(name) => Some(format!(
+                "Have the owner GRANT TRIGGER ON {name}, or use refresh_mode => 'FULL'."
+            )),
+            Error::ColumnsDiffer { .. } => Some(
+                "Drop the stream table and create it anew, or keep its columns' names, types and \
+                 order."
+                    .into(),
+            ),
+            Error::NotRestored(_) => Some("Run SELECT pgtrickle.restore_stream_tables().".into()),
+            Error::Guarded(_) => Some(
+                "Change the tables that its query reads, then use \
+                 pgtrickle.refresh_stream_table()."
+                    .into(),
+            ),
+            _ => None,
         }
     }
 
@@ -58,4 +204,15 @@ impl Error {
         report.report(pgrx::PgLogLevel::ERROR);
         unreachable!("an ERROR report does not return")
     }
+}
+
+/// One line per obstacle, each line once.
+fn lines(obstacles: &[Obstacle], line: impl Fn(&Obstacle) -> String) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for text in obstacles.iter().map(line) {
+        if !text.is_empty() && !lines.contains(&text) {
+            lines.push(text);
+        }
+    }
+    lines.join("\n")
 }

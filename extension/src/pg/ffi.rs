@@ -2,7 +2,7 @@
 
 #![allow(non_snake_case)]
 
-use pgrx::pg_sys::{Datum, LOCKMODE, List, Oid, TupleDesc};
+use pgrx::pg_sys::{Datum, LOCKMODE, List, Oid, Query, TupleDesc};
 use pgrx::pg_sys::{DestReceiver, MemoryContext, Tuplestorestate};
 use std::ffi::{c_char, c_int};
 
@@ -34,4 +34,10 @@ unsafe extern "C-unwind" {
         target: TupleDesc,
         map_failure_message: *const c_char,
     );
+
+    /// `commands/sequence.h`: the next value, with or without a check of the caller's privilege.
+    pub fn nextval_internal(sequence: Oid, check_permissions: bool) -> i64;
+
+    /// `commands/view.h`: stores the `_RETURN` rule of a view.
+    pub fn StoreViewQuery(view: Oid, query: *mut Query, replace: bool);
 }

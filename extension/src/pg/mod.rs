@@ -8,16 +8,21 @@
 // Marking all of these functions unsafe would push `unsafe` out of this room into every other.
 #![allow(clippy::not_unsafe_ptr_arg_deref)]
 
+pub mod acl;
+pub mod catalog_table;
+pub mod cluster;
+pub mod depend;
 pub mod ffi;
-pub mod fmgr;
 pub mod memory;
+pub mod name;
 pub mod relation;
 pub mod slot;
 pub mod snapshot;
+pub mod trigger;
 pub mod tupdesc;
 pub mod tuplestore;
 pub mod user;
-pub mod varlena;
+pub mod view;
 
 /// Whether an error is on its way to abort the (sub)transaction, which will clean up for us.
 pub fn is_aborting() -> bool {

@@ -1,0 +1,95 @@
+-- Schemas and catalog tables. Readable by everybody, as pg_views and pg_stat_all_tables are:
+-- definitions and row counts are no secrets in PostgreSQL, and pg_dump by a database's owner has to
+-- read them. Only the extension writes here, natively.
+
+CREATE SCHEMA pgtrickle;
+COMMENT ON SCHEMA pgtrickle IS 'stream tables: functions and catalog';
+CREATE SCHEMA pgtrickle_state;
+COMMENT ON SCHEMA pgtrickle_state IS 'stream tables: internal views and state tables';
+CREATE SCHEMA pgtrickle_changes;
+COMMENT ON SCHEMA pgtrickle_changes IS 'stream tables: change buffers of sources';
+GRANT USAGE ON SCHEMA pgtrickle, pgtrickle_state TO PUBLIC;
+
+CREATE SEQUENCE pgtrickle.pgt_stream_tables_pgt_id_seq AS bigint;
+CREATE TABLE pgtrickle.pgt_stream_tables (
+    pgt_id              bigint      NOT NULL DEFAULT nextval('pgtrickle.pgt_stream_tables_pgt_id_seq'),
+    pgt_relid           regclass    NOT NULL,
+    view_relid          regclass    NOT NULL,
+    query               text        NOT NULL,
+    schedule            text        NOT NULL,
+    requested_mode      text        NOT NULL CHECK (requested_mode IN ('AUTO', 'DIFFERENTIAL', 'FULL')),
+    refresh_mode        text        NOT NULL CHECK (refresh_mode IN ('DIFFERENTIAL', 'FULL')),
+    mode_code           text,
+    mode_reason         text,
+    status              text        NOT NULL CHECK (status IN ('ACTIVE', 'SUSPENDED')),
+    is_populated        boolean     NOT NULL,
+    defining_query_hash bigint,
+    frontier            pg_snapshot,
+    frontier_xid        bigint,
+    frontier_epoch      integer,
+    system_identifier   bigint      NOT NULL,
+    database_oid        oid         NOT NULL,
+    data_timestamp      timestamptz,
+    created_at          timestamptz NOT NULL,
+    CONSTRAINT pgt_stream_tables_pkey PRIMARY KEY (pgt_id),
+    CONSTRAINT pgt_stream_tables_relid_key UNIQUE (pgt_relid),
+    CHECK ((frontier IS NULL) = (frontier_xid IS NULL) AND (frontier IS NULL) = (frontier_epoch IS NULL))
+) WITH (fillfactor = 50);
+ALTER SEQUENCE pgtrickle.pgt_stream_tables_pgt_id_seq OWNED BY pgtrickle.pgt_stream_tables.pgt_id;
+COMMENT ON TABLE pgtrickle.pgt_stream_tables IS 'one row per stream table';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.pgt_relid IS 'the stream table';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.view_relid IS 'the internal view that holds its query';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.query IS 'the query as it was given; the view is what counts';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.requested_mode IS 'refresh mode that was asked for';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.refresh_mode IS 'refresh mode in use';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.mode_code IS 'why the mode in use is FULL: the construct';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.mode_reason IS 'why the mode in use is FULL: in words';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.defining_query_hash IS 'hash of the plan that the state belongs to';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier IS 'the snapshot of the last refresh that changed anything';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_xid IS 'transaction of that refresh, 0 if it had none';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_epoch IS 'changes of frontier_xid below this epoch are contained';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.system_identifier IS 'cluster in which the frontier means something';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.database_oid IS 'database in which the frontier means something';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_timestamp IS 'when the last refresh that changed anything took its snapshot';
+
+CREATE TABLE pgtrickle.pgt_dependencies (
+    pgt_id       bigint   NOT NULL,
+    source_relid regclass NOT NULL,
+    columns      int2[]   NOT NULL,
+    capture      boolean  NOT NULL,
+    CONSTRAINT pgt_dependencies_pkey PRIMARY KEY (pgt_id, source_relid)
+);
+CREATE INDEX pgt_dependencies_source_idx ON pgtrickle.pgt_dependencies (source_relid);
+COMMENT ON TABLE pgtrickle.pgt_dependencies IS 'the tables that each stream table reads';
+COMMENT ON COLUMN pgtrickle.pgt_dependencies.columns IS 'attribute numbers that it reads';
+COMMENT ON COLUMN pgtrickle.pgt_dependencies.capture IS 'whether it needs the changes of this table';
+
+CREATE SEQUENCE pgtrickle.pgt_refresh_history_history_id_seq AS bigint;
+CREATE TABLE pgtrickle.pgt_refresh_history (
+    history_id    bigint      NOT NULL DEFAULT nextval('pgtrickle.pgt_refresh_history_history_id_seq'),
+    pgt_id        bigint      NOT NULL,
+    action        text        NOT NULL,
+    reason        text,
+    started_at    timestamptz NOT NULL,
+    finished_at   timestamptz NOT NULL,
+    duration_ms   float8      NOT NULL,
+    rows_inserted bigint      NOT NULL,
+    rows_updated  bigint      NOT NULL,
+    rows_deleted  bigint      NOT NULL,
+    delta_rows    bigint      NOT NULL,
+    status        text        NOT NULL CHECK (status IN ('COMPLETED', 'FAILED')),
+    error         text,
+    CONSTRAINT pgt_refresh_history_pkey PRIMARY KEY (history_id)
+);
+ALTER SEQUENCE pgtrickle.pgt_refresh_history_history_id_seq OWNED BY pgtrickle.pgt_refresh_history.history_id;
+CREATE INDEX pgt_refresh_history_pgt_id_idx ON pgtrickle.pgt_refresh_history (pgt_id, history_id);
+COMMENT ON TABLE pgtrickle.pgt_refresh_history IS 'one row per refresh that did something';
+COMMENT ON COLUMN pgtrickle.pgt_refresh_history.error IS 'SQLSTATE and its name; the message, which may show data, is in the server log';
+
+GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle TO PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables', '');
+SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables_pgt_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', '');
+SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_refresh_history', '');
+SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_refresh_history_history_id_seq', '');

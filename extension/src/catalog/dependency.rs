@@ -1,0 +1,110 @@
+//! Rows of `pgtrickle.pgt_dependencies`: which table is read by which stream table.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::frontier::Frontier;
+
+use super::stream_table;
+use crate::error::Result;
+use crate::pg::catalog_table::{CatalogTable, Key, Row, Value};
+
+const TABLE: &str = "pgt_dependencies";
+const BY_ID: &str = "pgt_dependencies_pkey";
+const BY_SOURCE: &str = "pgt_dependencies_source_idx";
+const PGT_ID: usize = 1;
+const SOURCE_RELID: usize = 2;
+const COLUMNS: usize = 3;
+const CAPTURE: usize = 4;
+
+/// A table that a stream table reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The stream table.
+    pub pgt_id: i64,
+    /// The table it reads.
+    pub source: pg_sys::Oid,
+    /// Attribute numbers that it reads, ascending.
+    pub columns: Vec<i16>,
+    /// Whether it needs the table's changes.
+    pub capture: bool,
+}
+
+/// A stream table that consumes a source's changes.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    /// The stream table.
+    pub pgt_id: i64,
+    /// What it has consumed; `None` when it has not been filled yet.
+    pub frontier: Option<Frontier>,
+    /// Attribute numbers that it reads.
+    pub columns: Vec<i16>,
+}
+
+fn from_row(row: &Row) -> Result<Dependency> {
+    Ok(Dependency {
+        pgt_id: row.require(PGT_ID)?,
+        source: row.require(SOURCE_RELID)?,
+        columns: row.require(COLUMNS)?,
+        capture: row.require(CAPTURE)?,
+    })
+}
+
+fn find(index: Option<&str>, keys: &[(i16, Key)]) -> Result<Vec<Dependency>> {
+    let mut found = Vec::new();
+    CatalogTable::open(TABLE)?.visit(index, keys, |row| {
+        found.push(from_row(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The tables that a stream table reads.
+pub fn dependencies(pgt_id: i64) -> Result<Vec<Dependency>> {
+    find(Some(BY_ID), &[(PGT_ID as i16, Key::Int8(pgt_id))])
+}
+
+/// The stream tables that need this table's changes, with their latest committed frontier.
+pub fn consumers_of(source: pg_sys::Oid) -> Result<Vec<Consumer>> {
+    let mut consumers = Vec::new();
+    for dependency in find(Some(BY_SOURCE), &[(SOURCE_RELID as i16, Key::Oid(source))])? {
+        if dependency.capture {
+            let table = stream_table::load(dependency.pgt_id)?;
+            consumers.push(Consumer {
+                pgt_id: dependency.pgt_id,
+                frontier: table.and_then(|table| table.frontier),
+                columns: dependency.columns,
+            });
+        }
+    }
+    Ok(consumers)
+}
+
+/// Every source whose changes some stream table needs, ascending.
+pub fn sources() -> Result<Vec<pg_sys::Oid>> {
+    let mut sources: Vec<_> = find(None, &[])?
+        .into_iter()
+        .filter(|dependency| dependency.capture)
+        .map(|dependency| dependency.source)
+        .collect();
+    sources.sort_unstable_by_key(|oid| oid.to_u32());
+    sources.dedup();
+    Ok(sources)
+}
+
+/// Adds a dependency.
+pub fn insert_dependency(dependency: &Dependency) -> Result<()> {
+    CatalogTable::open_for_update(TABLE)?.insert(&[
+        Value::of(dependency.pgt_id),
+        Value::of(dependency.source),
+        Value::of(dependency.columns.clone()),
+        Value::of(dependency.capture),
+    ]);
+    Ok(())
+}
+
+/// Removes what a stream table depends on, and returns it.
+pub fn delete_dependencies(pgt_id: i64) -> Result<Vec<Dependency>> {
+    let removed = dependencies(pgt_id)?;
+    let key = [(PGT_ID as i16, Key::Int8(pgt_id))];
+    CatalogTable::open_for_update(TABLE)?.delete(BY_ID, &key)?;
+    Ok(removed)
+}

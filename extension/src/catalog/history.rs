@@ -1,0 +1,69 @@
+//! Rows of `pgtrickle.pgt_refresh_history`.
+
+use pgrx::datum::TimestampWithTimeZone;
+
+use crate::error::Result;
+use crate::pg::catalog_table::{CatalogTable, Key, Value, next_value};
+
+const TABLE: &str = "pgt_refresh_history";
+const BY_TABLE: &str = "pgt_refresh_history_pgt_id_idx";
+const PGT_ID: i16 = 2;
+
+/// One refresh that did something.
+#[derive(Debug, Clone)]
+pub struct HistoryRow {
+    /// The stream table.
+    pub pgt_id: i64,
+    /// What was done: `DIFFERENTIAL`, `FULL` or `INITIALIZE`.
+    pub action: &'static str,
+    /// Why it was that and not DIFFERENTIAL.
+    pub reason: Option<String>,
+    /// When it began.
+    pub started_at: TimestampWithTimeZone,
+    /// When it was done, apart from the commit.
+    pub finished_at: TimestampWithTimeZone,
+    /// The time in between, by a monotonic clock.
+    pub duration_ms: f64,
+    /// Rows inserted into the stream table.
+    pub rows_inserted: i64,
+    /// Rows updated.
+    pub rows_updated: i64,
+    /// Rows deleted.
+    pub rows_deleted: i64,
+    /// Change rows read from the sources.
+    pub delta_rows: i64,
+    /// SQLSTATE and name of the error of a failed refresh.
+    pub error: Option<String>,
+}
+
+/// Adds a row.
+pub fn insert_history(row: &HistoryRow) -> Result<()> {
+    let status = if row.error.is_none() {
+        "COMPLETED"
+    } else {
+        "FAILED"
+    };
+    CatalogTable::open_for_update(TABLE)?.insert(&[
+        Value::of(next_value("pgt_refresh_history_history_id_seq")?),
+        Value::of(row.pgt_id),
+        Value::of(row.action),
+        Value::of(row.reason.as_deref()),
+        Value::of(row.started_at),
+        Value::of(row.finished_at),
+        Value::of(row.duration_ms),
+        Value::of(row.rows_inserted),
+        Value::of(row.rows_updated),
+        Value::of(row.rows_deleted),
+        Value::of(row.delta_rows),
+        Value::of(status),
+        Value::of(row.error.as_deref()),
+    ]);
+    Ok(())
+}
+
+/// Removes the history of a stream table.
+pub fn delete_history(pgt_id: i64) -> Result<()> {
+    let key = [(PGT_ID, Key::Int8(pgt_id))];
+    CatalogTable::open_for_update(TABLE)?.delete(BY_TABLE, &key)?;
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! The extension's catalog: one typed row per table, read with the latest snapshot whatever the
+//! isolation level (another refresh may have committed since the transaction's own snapshot), and
+//! written natively, whoever the caller is. Privileges are the business of the `api` room.
+
+mod dependency;
+mod history;
+mod stream_table;
+
+pub use dependency::{
+    Consumer, Dependency, consumers_of, delete_dependencies, dependencies, insert_dependency,
+    sources,
+};
+pub use history::{HistoryRow, delete_history, insert_history};
+pub use stream_table::{
+    RefreshMode, RequestedMode, Status, StreamTable, all, by_name, delete, home, insert,
+    is_stream_table, load, load_by_relid, lock, new_id, query_of, set_definition, set_home,
+    set_mode, set_schedule, set_status, store_frontier,
+};
+
+pgrx::extension_sql_file!("bootstrap.sql", name = "bootstrap", bootstrap);

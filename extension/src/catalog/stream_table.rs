@@ -1,0 +1,399 @@
+//! Rows of `pgtrickle.pgt_stream_tables`.
+
+use std::str::FromStr;
+
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
+use pgtrickle_dvm::frontier::Frontier;
+
+use crate::error::{Error, Result};
+use crate::pg::catalog_table::{CatalogTable, Key, Row, TextForm, Value, next_value, relid};
+use crate::pg::{cluster, name};
+
+const TABLE: &str = "pgt_stream_tables";
+const BY_ID: &str = "pgt_stream_tables_pkey";
+const BY_RELID: &str = "pgt_stream_tables_relid_key";
+
+/// Attribute numbers, in the order of `bootstrap.sql`.
+mod column {
+    pub const PGT_ID: usize = 1;
+    pub const PGT_RELID: usize = 2;
+    pub const VIEW_RELID: usize = 3;
+    pub const QUERY: usize = 4;
+    pub const SCHEDULE: usize = 5;
+    pub const REQUESTED_MODE: usize = 6;
+    pub const REFRESH_MODE: usize = 7;
+    pub const MODE_CODE: usize = 8;
+    pub const MODE_REASON: usize = 9;
+    pub const STATUS: usize = 10;
+    pub const IS_POPULATED: usize = 11;
+    pub const DEFINING_QUERY_HASH: usize = 12;
+    pub const FRONTIER: usize = 13;
+    pub const FRONTIER_XID: usize = 14;
+    pub const FRONTIER_EPOCH: usize = 15;
+    pub const SYSTEM_IDENTIFIER: usize = 16;
+    pub const DATABASE_OID: usize = 17;
+    pub const DATA_TIMESTAMP: usize = 18;
+    pub const CREATED_AT: usize = 19;
+}
+
+/// The refresh mode that the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestedMode {
+    /// DIFFERENTIAL where the query can be maintained so, FULL otherwise.
+    Auto,
+    /// DIFFERENTIAL or an error.
+    Differential,
+    /// FULL.
+    Full,
+}
+
+/// The refresh mode in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshMode {
+    /// From the changes of the sources.
+    Differential,
+    /// From the query.
+    Full,
+}
+
+/// Whether the stream table takes part in refreshes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Yes.
+    Active,
+    /// Not until it is resumed.
+    Suspended,
+}
+
+macro_rules! names {
+    ($type:ident, $error:ident, $($variant:ident = $name:literal),+) => {
+        impl $type {
+            /// The name in the catalog and in the API.
+            pub fn name(self) -> &'static str {
+                match self { $($type::$variant => $name),+ }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                $(if text.eq_ignore_ascii_case($name) { return Ok($type::$variant); })+
+                Err(Error::$error(text.to_owned()))
+            }
+        }
+    };
+}
+names!(
+    RequestedMode,
+    BadMode,
+    Auto = "AUTO",
+    Differential = "DIFFERENTIAL",
+    Full = "FULL"
+);
+names!(
+    RefreshMode,
+    BadMode,
+    Differential = "DIFFERENTIAL",
+    Full = "FULL"
+);
+names!(
+    Status,
+    BadStatus,
+    Active = "ACTIVE",
+    Suspended = "SUSPENDED"
+);
+
+/// A stream table. Its query text is read by [`query_of`].
+#[derive(Debug, Clone)]
+pub struct StreamTable {
+    /// Identity; names of internal objects are made from it.
+    pub pgt_id: i64,
+    /// The table.
+    pub relid: pg_sys::Oid,
+    /// The internal view.
+    pub view: pg_sys::Oid,
+    /// When it is refreshed.
+    pub schedule: String,
+    /// The mode that was asked for.
+    pub requested_mode: RequestedMode,
+    /// The mode in use.
+    pub refresh_mode: RefreshMode,
+    /// The construct because of which an AUTO table is refreshed in FULL.
+    pub mode_code: Option<String>,
+    /// The same in words.
+    pub mode_reason: Option<String>,
+    /// Whether it is refreshed.
+    pub status: Status,
+    /// Whether it has been filled.
+    pub is_populated: bool,
+    /// Hash of the plan that the state belongs to.
+    pub defining_query_hash: Option<i64>,
+    /// What it contains.
+    pub frontier: Option<Frontier>,
+    /// Cluster and database in which its OIDs and its frontier mean something.
+    pub home: (i64, pg_sys::Oid),
+    /// When its content was current.
+    pub data_timestamp: Option<TimestampWithTimeZone>,
+}
+
+impl StreamTable {
+    /// Qualified and quoted name of the table.
+    pub fn qualified_name(&self) -> String {
+        name::qualified_name(self.relid).unwrap_or_else(|| self.relid.to_string())
+    }
+
+    /// Plain name of the table, for messages.
+    pub fn plain_name(&self) -> String {
+        name::relation_name(self.relid).unwrap_or_else(|| self.relid.to_string())
+    }
+
+    /// Refuses a stream table that a restore has brought here and that has not been rebuilt.
+    pub fn require_home(&self) -> Result<()> {
+        if self.home == home() {
+            Ok(())
+        } else {
+            Err(Error::NotRestored(self.plain_name()))
+        }
+    }
+}
+
+/// Cluster and database of this session, as stored in [`StreamTable::home`].
+pub fn home() -> (i64, pg_sys::Oid) {
+    (cluster::system_identifier(), cluster::database())
+}
+
+fn from_row(row: &Row) -> Result<StreamTable> {
+    let frontier = match row.text(column::FRONTIER, TextForm::Snapshot) {
+        None => None,
+        Some(snapshot) => {
+            let xid: i64 = row.require(column::FRONTIER_XID)?;
+            let epoch = row.require(column::FRONTIER_EPOCH)?;
+            let frontier = Frontier::parse(&snapshot, xid.cast_unsigned(), epoch)
+                .map_err(|error| Error::Internal(error.to_string()))?;
+            Some(frontier)
+        }
+    };
+    Ok(StreamTable {
+        pgt_id: row.require(column::PGT_ID)?,
+        relid: row.require(column::PGT_RELID)?,
+        view: row.require(column::VIEW_RELID)?,
+        schedule: row.require(column::SCHEDULE)?,
+        requested_mode: row.require::<&str>(column::REQUESTED_MODE)?.parse()?,
+        refresh_mode: row.require::<&str>(column::REFRESH_MODE)?.parse()?,
+        mode_code: row.get(column::MODE_CODE),
+        mode_reason: row.get(column::MODE_REASON),
+        status: row.require::<&str>(column::STATUS)?.parse()?,
+        is_populated: row.require(column::IS_POPULATED)?,
+        defining_query_hash: row.get(column::DEFINING_QUERY_HASH),
+        frontier,
+        home: (
+            row.require(column::SYSTEM_IDENTIFIER)?,
+            row.require(column::DATABASE_OID)?,
+        ),
+        data_timestamp: row.get(column::DATA_TIMESTAMP),
+    })
+}
+
+fn find(index: &str, attnum: usize, key: Key) -> Result<Option<StreamTable>> {
+    let mut found = None;
+    CatalogTable::open(TABLE)?.visit(Some(index), &[(attnum as i16, key)], |row| {
+        found = Some(from_row(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The stream table with this id, as last committed or written by this transaction.
+pub fn load(pgt_id: i64) -> Result<Option<StreamTable>> {
+    find(BY_ID, column::PGT_ID, Key::Int8(pgt_id))
+}
+
+/// The stream table that this table is.
+pub fn load_by_relid(relid: pg_sys::Oid) -> Result<Option<StreamTable>> {
+    find(BY_RELID, column::PGT_RELID, Key::Oid(relid))
+}
+
+/// Whether the relation is a stream table.
+pub fn is_stream_table(relid: pg_sys::Oid) -> Result<bool> {
+    let mut found = false;
+    let key = [(column::PGT_RELID as i16, Key::Oid(relid))];
+    CatalogTable::open(TABLE)?.visit(Some(BY_RELID), &key, |_| {
+        found = true;
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The stream table that a name denotes, as a cast to `regclass` reads it.
+pub fn by_name(text: &str) -> Result<StreamTable> {
+    let relid =
+        name::find_relation(text)?.ok_or_else(|| Error::UnknownStreamTable(text.to_owned()))?;
+    load_by_relid(relid)?.ok_or_else(|| Error::NotAStreamTable(text.to_owned()))
+}
+
+/// Every stream table, by rising id.
+pub fn all() -> Result<Vec<StreamTable>> {
+    let mut tables = Vec::new();
+    CatalogTable::open(TABLE)?.visit(None, &[], |row| {
+        tables.push(from_row(row)?);
+        Ok(())
+    })?;
+    tables.sort_by_key(|table| table.pgt_id);
+    Ok(tables)
+}
+
+/// The query as the user gave it.
+pub fn query_of(pgt_id: i64) -> Result<Option<String>> {
+    let mut found = None;
+    let key = [(column::PGT_ID as i16, Key::Int8(pgt_id))];
+    CatalogTable::open(TABLE)?.visit(Some(BY_ID), &key, |row| {
+        found = row.get(column::QUERY);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// A fresh id.
+pub fn new_id() -> Result<i64> {
+    next_value("pgt_stream_tables_pgt_id_seq")
+}
+
+/// Takes the lock that makes refreshes and changes of a stream table exclude each other, to the end
+/// of the transaction. Readers do not meet it.
+pub fn lock(pgt_id: i64) -> Result<()> {
+    cluster::lock_object(relid(TABLE)?, pgt_id as u32);
+    Ok(())
+}
+
+/// Adds a stream table. `query` is the text as given.
+pub fn insert(table: &StreamTable, query: &str) -> Result<()> {
+    let values = [
+        Value::of(table.pgt_id),
+        Value::of(table.relid),
+        Value::of(table.view),
+        Value::of(query),
+        Value::of(table.schedule.as_str()),
+        Value::of(table.requested_mode.name()),
+        Value::of(table.refresh_mode.name()),
+        Value::of(table.mode_code.as_deref()),
+        Value::of(table.mode_reason.as_deref()),
+        Value::of(table.status.name()),
+        Value::of(table.is_populated),
+        Value::of(table.defining_query_hash),
+        Value::null(),
+        Value::null(),
+        Value::null(),
+        Value::of(table.home.0),
+        Value::of(table.home.1),
+        Value::null(),
+        Value::of(cluster::now()),
+    ];
+    debug_assert_eq!(values.len(), column::CREATED_AT);
+    CatalogTable::open_for_update(TABLE)?.insert(&values);
+    Ok(())
+}
+
+fn update(pgt_id: i64, changes: &[(usize, Value)]) -> Result<()> {
+    let key = [(column::PGT_ID as i16, Key::Int8(pgt_id))];
+    match CatalogTable::open_for_update(TABLE)?.update(BY_ID, &key, changes)? {
+        1 => Ok(()),
+        _ => Err(Error::Internal(format!(
+            "stream table {pgt_id} has no catalog row"
+        ))),
+    }
+}
+
+/// Records the outcome of a refresh: what the table now contains, and under which plan.
+pub fn store_frontier(
+    pgt_id: i64,
+    frontier: Option<&Frontier>,
+    is_populated: bool,
+    defining_query_hash: Option<i64>,
+    data_timestamp: Option<TimestampWithTimeZone>,
+) -> Result<()> {
+    let snapshot = match frontier {
+        None => Value::null(),
+        Some(frontier) => Value::parse(&frontier.to_string(), TextForm::Snapshot)?,
+    };
+    update(
+        pgt_id,
+        &[
+            (column::IS_POPULATED, Value::of(is_populated)),
+            (column::DEFINING_QUERY_HASH, Value::of(defining_query_hash)),
+            (column::FRONTIER, snapshot),
+            (
+                column::FRONTIER_XID,
+                Value::of(frontier.map(|f| f.own_xid().cast_signed())),
+            ),
+            (
+                column::FRONTIER_EPOCH,
+                Value::of(frontier.map(Frontier::own_epoch)),
+            ),
+            (column::DATA_TIMESTAMP, Value::of(data_timestamp)),
+        ],
+    )
+}
+
+/// Stores another schedule.
+pub fn set_schedule(pgt_id: i64, schedule: &str) -> Result<()> {
+    update(pgt_id, &[(column::SCHEDULE, Value::of(schedule))])
+}
+
+/// Stores another status.
+pub fn set_status(pgt_id: i64, status: Status) -> Result<()> {
+    update(pgt_id, &[(column::STATUS, Value::of(status.name()))])
+}
+
+/// Stores another query and its view.
+pub fn set_definition(pgt_id: i64, view: pg_sys::Oid, query: &str) -> Result<()> {
+    update(
+        pgt_id,
+        &[
+            (column::VIEW_RELID, Value::of(view)),
+            (column::QUERY, Value::of(query)),
+        ],
+    )
+}
+
+/// Stores which mode was asked for, which is used, and why.
+pub fn set_mode(
+    pgt_id: i64,
+    requested: RequestedMode,
+    used: RefreshMode,
+    why: Option<(&str, &str)>,
+) -> Result<()> {
+    update(
+        pgt_id,
+        &[
+            (column::REQUESTED_MODE, Value::of(requested.name())),
+            (column::REFRESH_MODE, Value::of(used.name())),
+            (column::MODE_CODE, Value::of(why.map(|w| w.0))),
+            (column::MODE_REASON, Value::of(why.map(|w| w.1))),
+        ],
+    )
+}
+
+/// Makes this cluster and database the home of a restored stream table; it counts as empty.
+pub fn set_home(pgt_id: i64) -> Result<()> {
+    let (system_identifier, database) = home();
+    update(
+        pgt_id,
+        &[
+            (column::SYSTEM_IDENTIFIER, Value::of(system_identifier)),
+            (column::DATABASE_OID, Value::of(database)),
+            (column::IS_POPULATED, Value::of(false)),
+            (column::DEFINING_QUERY_HASH, Value::null()),
+            (column::FRONTIER, Value::null()),
+            (column::FRONTIER_XID, Value::null()),
+            (column::FRONTIER_EPOCH, Value::null()),
+        ],
+    )
+}
+
+/// Removes a stream table. `false` when there was none.
+pub fn delete(pgt_id: i64) -> Result<bool> {
+    let key = [(column::PGT_ID as i16, Key::Int8(pgt_id))];
+    Ok(CatalogTable::open_for_update(TABLE)?.delete(BY_ID, &key)? > 0)
+}

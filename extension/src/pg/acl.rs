@@ -1,0 +1,20 @@
+//! What a user owns and may access.
+
+use pgrx::pg_sys;
+
+use super::user;
+
+/// Whether the current user owns the relation: directly, through a role, or as superuser.
+pub fn owns_relation(relid: pg_sys::Oid) -> bool {
+    // SAFETY: a syscache look-up.
+    unsafe { pg_sys::object_ownercheck(pg_sys::RelationRelationId, relid, user::current()) }
+}
+
+/// Whether the user has a privilege of `mode` (`ACL_SELECT`, `ACL_TRIGGER`, …) on the relation.
+pub fn may_access(relid: pg_sys::Oid, user: pg_sys::Oid, mode: u32) -> bool {
+    // SAFETY: a syscache look-up.
+    unsafe {
+        pg_sys::pg_class_aclcheck(relid, user, pg_sys::AclMode::from(mode))
+            == pg_sys::AclResult::ACLCHECK_OK
+    }
+}

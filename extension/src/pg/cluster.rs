@@ -1,0 +1,34 @@
+//! Where and when this session runs, and locks on abstract objects.
+
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
+
+/// The cluster's identifier, the same until `initdb`.
+pub fn system_identifier() -> i64 {
+    // SAFETY: reads shared memory that does not change.
+    unsafe { pg_sys::GetSystemIdentifier() }.cast_signed()
+}
+
+/// The current database.
+pub fn database() -> pg_sys::Oid {
+    // SAFETY: set once at the start of the backend.
+    unsafe { pg_sys::MyDatabaseId }
+}
+
+/// The present time, not the transaction's.
+pub fn now() -> TimestampWithTimeZone {
+    pgrx::datum::clock_timestamp()
+}
+
+/// Locks an abstract object exclusively until the transaction ends.
+pub fn lock_object(class: pg_sys::Oid, object: u32) {
+    // SAFETY: takes a heavyweight lock; it may wait, and may raise a deadlock error.
+    unsafe {
+        pg_sys::LockDatabaseObject(
+            class,
+            object.into(),
+            0,
+            pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! Dependencies between relations, and dropping them.
+
+use pgrx::pg_sys;
+
+fn relation(oid: pg_sys::Oid) -> pg_sys::ObjectAddress {
+    pg_sys::ObjectAddress {
+        classId: pg_sys::RelationRelationId,
+        objectId: oid,
+        objectSubId: 0,
+    }
+}
+
+/// Makes one relation a part of another: it is dropped with it, cannot be dropped without it, and
+/// whatever drops it by CASCADE drops the whole.
+pub fn make_part_of(part: pg_sys::Oid, whole: pg_sys::Oid) {
+    // SAFETY: two valid addresses.
+    unsafe {
+        pg_sys::recordDependencyOn(
+            &relation(part),
+            &relation(whole),
+            pg_sys::DependencyType::DEPENDENCY_INTERNAL,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// Undoes [`make_part_of`], so that the part can be dropped alone.
+pub fn detach(part: pg_sys::Oid) {
+    // SAFETY: deletes rows of pg_depend by key.
+    unsafe {
+        pg_sys::deleteDependencyRecordsForClass(
+            pg_sys::RelationRelationId,
+            part,
+            pg_sys::RelationRelationId,
+            pg_sys::DependencyType::DEPENDENCY_INTERNAL as std::ffi::c_char,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// Drops a relation of the extension without asking for privileges.
+pub fn drop_relation(oid: pg_sys::Oid, cascade: bool) {
+    let behavior = if cascade {
+        pg_sys::DropBehavior::DROP_CASCADE
+    } else {
+        pg_sys::DropBehavior::DROP_RESTRICT
+    };
+    // SAFETY: the relation is locked as DROP TABLE locks it, then dropped.
+    unsafe {
+        pg_sys::LockRelationOid(oid, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE);
+        if !pg_sys::SearchSysCacheExists(
+            pg_sys::SysCacheIdentifier::RELOID as i32,
+            pg_sys::Datum::from(oid),
+            pg_sys::Datum::from(0),
+            pg_sys::Datum::from(0),
+            pg_sys::Datum::from(0),
+        ) {
+            return;
+        }
+        pg_sys::performDeletion(
+            &relation(oid),
+            behavior,
+            pg_sys::PERFORM_DELETION_INTERNAL as i32,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// Gives a relation to another owner without asking for privileges.
+pub fn change_owner(oid: pg_sys::Oid, owner: pg_sys::Oid) {
+    // SAFETY: `recursing` tells the server that the caller has checked the privileges.
+    unsafe {
+        pg_sys::ATExecChangeOwner(
+            oid,
+            owner,
+            true,
+            pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// The owner of a relation; `None` when it is gone.
+pub fn owner_of(oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: a syscache look-up; the tuple is released before return.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::RELOID as i32,
+            pg_sys::Datum::from(oid),
+        );
+        if tuple.is_null() {
+            return None;
+        }
+        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+        let owner = (*form).relowner;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(owner)
+    }
+}

@@ -1,0 +1,120 @@
+//! Creating a view from the text of a query, as `CREATE VIEW` does it, but under a name in a schema
+//! where the caller may not create anything.
+//!
+//! The query is analysed by the server with the caller's rights and search path; it is never
+//! pasted into a statement. Only the registration of the empty relation runs with more rights.
+
+use std::ffi::CStr;
+
+use pgrx::{PgList, pg_sys};
+
+use crate::error::{Error, Result};
+use crate::pg::ffi;
+use crate::pg::name::c_string;
+use crate::pg::user::{self, OwnerContext};
+
+/// Parses `query`, which must be one SELECT (or VALUES or TABLE), and stores it as the view
+/// `schema.name`, owned by the current user.
+pub fn create(schema: &str, name: &str, query: &str) -> Result<pg_sys::Oid> {
+    let analysed = analyse(query)?;
+    let columns = column_definitions(analysed)?;
+    let (schema, name) = (c_string(schema)?, c_string(name)?);
+    let owner = user::current();
+    // SAFETY: a CreateStmt as DefineView builds it; the analysed query is complete and belongs to
+    // the current memory context.
+    unsafe {
+        let relation = pg_sys::makeRangeVar(
+            pg_sys::pstrdup(schema.as_ptr()),
+            pg_sys::pstrdup(name.as_ptr()),
+            -1,
+        );
+        let mut statement =
+            pgrx::PgBox::<pg_sys::CreateStmt>::alloc_node(pg_sys::NodeTag::T_CreateStmt);
+        statement.relation = relation;
+        statement.tableElts = columns;
+        statement.oncommit = pg_sys::OnCommitAction::ONCOMMIT_NOOP;
+        let statement = statement.into_pg();
+        let address = {
+            let _elevated = OwnerContext::extension_owner()?;
+            pg_sys::DefineRelation(
+                statement,
+                pg_sys::RELKIND_VIEW as std::ffi::c_char,
+                owner,
+                std::ptr::null_mut(),
+                std::ptr::null(),
+            )
+        };
+        pg_sys::CommandCounterIncrement();
+        ffi::StoreViewQuery(address.objectId, analysed, false);
+        pg_sys::CommandCounterIncrement();
+        Ok(address.objectId)
+    }
+}
+
+/// Parse and analysis, with the checks that `CREATE VIEW` makes.
+fn analyse(query: &str) -> Result<*mut pg_sys::Query> {
+    let text = c_string(query)?;
+    // SAFETY: parser and analysis as the server's own utility commands call them. The source text is
+    // copied to the current memory context, which outlives the nodes.
+    unsafe {
+        let text = pg_sys::pstrdup(text.as_ptr());
+        let statements = PgList::<pg_sys::RawStmt>::from_pg(pg_sys::pg_parse_query(text));
+        let statement = match (statements.len(), statements.get_ptr(0)) {
+            (1, Some(statement)) => statement,
+            (0, _) => return Err(Error::BadQuery("The query is empty.".into())),
+            (n, _) => return Err(Error::BadQuery(format!("The text has {n} statements."))),
+        };
+        if (*(*statement).stmt).type_ != pg_sys::NodeTag::T_SelectStmt {
+            return Err(Error::BadQuery("The statement is not a SELECT.".into()));
+        }
+        let analysed = pg_sys::parse_analyze_fixedparams(
+            statement,
+            text,
+            std::ptr::null(),
+            0,
+            std::ptr::null_mut(),
+        );
+        if (*analysed).commandType != pg_sys::CmdType::CMD_SELECT
+            || !(*analysed).utilityStmt.is_null()
+        {
+            return Err(Error::BadQuery("SELECT INTO creates a table.".into()));
+        }
+        if (*analysed).hasModifyingCTE {
+            return Err(Error::BadQuery("A WITH clause modifies data.".into()));
+        }
+        if pg_sys::isQueryUsingTempRelation(analysed) {
+            return Err(Error::TemporarySource);
+        }
+        Ok(analysed)
+    }
+}
+
+/// One ColumnDef per output column.
+fn column_definitions(query: *mut pg_sys::Query) -> Result<*mut pg_sys::List> {
+    let mut columns = PgList::<pg_sys::ColumnDef>::new();
+    // SAFETY: walks the target list of an analysed query.
+    unsafe {
+        let targets = PgList::<pg_sys::TargetEntry>::from_pg((*query).targetList);
+        for target in targets.iter_ptr().filter(|target| !(**target).resjunk) {
+            let expr = (*target).expr.cast::<pg_sys::Node>();
+            let kind = pg_sys::exprType(expr);
+            let collation = pg_sys::exprCollation(expr);
+            if collation == pg_sys::InvalidOid && pg_sys::type_is_collatable(kind) {
+                let name = CStr::from_ptr((*target).resname)
+                    .to_string_lossy()
+                    .into_owned();
+                return Err(Error::UnknownCollation(name));
+            }
+            columns.push(pg_sys::makeColumnDef(
+                (*target).resname,
+                kind,
+                pg_sys::exprTypmod(expr),
+                collation,
+            ));
+        }
+    }
+    if columns.is_empty() {
+        return Err(Error::BadQuery("The query has no output columns.".into()));
+    }
+    Ok(columns.into_pg())
+}
