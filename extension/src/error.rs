@@ -19,6 +19,9 @@ pub enum Error {
     /// An invariant of the extension itself is broken.
     #[error("{0}")]
     Internal(String),
+    /// `VARIADIC array` was passed where single arguments are needed.
+    #[error("function {0} cannot take its arguments as a VARIADIC array")]
+    VariadicArray(&'static str),
     /// The extension's catalog is not there.
     #[error("relation \"pgtrickle.{0}\" does not exist")]
     NotInstalled(String),
@@ -98,6 +101,7 @@ impl Error {
     pub fn sqlstate(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as Code;
         match self {
+            Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
             Error::NotInstalled(_) | Error::UnknownStreamTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
             Error::NotAStreamTable(_) | Error::Guarded(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
@@ -121,6 +125,9 @@ impl Error {
     /// Facts that help to understand the error.
     pub fn detail(&self) -> Option<String> {
         match self {
+            Error::VariadicArray(_) => {
+                Some("An array has one type, a row's columns have many.".into())
+            }
             Error::BadQuery(fact) => Some(fact.clone()),
             Error::BadSchedule { reason, .. } => Some(reason.clone()),
             Error::Unsupported(obstacles) => {
@@ -150,6 +157,7 @@ impl Error {
             Error::Internal(_) => {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
+            Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
             Error::NotInstalled(_) => Some("Run CREATE EXTENSION pg_trickle.".into()),
             Error::UnknownStreamTable(_) => {
                 Some("pgtrickle.pgt_status() lists the stream tables.".into())

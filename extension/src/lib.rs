@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod error;
 pub mod frontier;
+pub mod image;
 pub mod pg;
 
 // `#[pg_guard]` on foreign functions expects the guard's module at the crate root.

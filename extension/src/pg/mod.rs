@@ -13,6 +13,7 @@ pub mod catalog_table;
 pub mod cluster;
 pub mod depend;
 pub mod ffi;
+pub mod fmgr;
 pub mod memory;
 pub mod name;
 pub mod relation;
@@ -22,6 +23,7 @@ pub mod trigger;
 pub mod tupdesc;
 pub mod tuplestore;
 pub mod user;
+pub mod varlena;
 pub mod view;
 
 /// Whether an error is on its way to abort the (sub)transaction, which will clean up for us.

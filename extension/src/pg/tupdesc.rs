@@ -63,13 +63,14 @@ impl OwnTupleDesc {
 ///
 /// # Safety
 /// `desc` is valid for `'a`.
-pub unsafe fn attributes<'a>(
-    desc: pg_sys::TupleDesc,
-) -> impl ExactSizeIterator<Item = &'a pg_sys::FormData_pg_attribute> {
-    // SAFETY: per contract.
-    let natts = unsafe { (*desc).natts };
-    // SAFETY: per contract; indexes stay below natts.
-    (0..natts).map(move |i| unsafe { &*pg_sys::TupleDescAttr(desc, i) })
+pub unsafe fn attributes<'a>(desc: pg_sys::TupleDesc) -> &'a [pg_sys::FormData_pg_attribute] {
+    // SAFETY: per contract; the server keeps the attributes of a row type in one array.
+    unsafe {
+        match (*desc).natts {
+            0 => &[],
+            natts => std::slice::from_raw_parts(pg_sys::TupleDescAttr(desc, 0), natts as usize),
+        }
+    }
 }
 
 /// The name of an attribute.
