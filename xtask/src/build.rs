@@ -30,7 +30,6 @@ pub struct Options {
 
 impl Options {
     /// The optimised build.
-    #[cfg(test)]
     pub fn release() -> Self {
         Self {
             release: true,

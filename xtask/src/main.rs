@@ -6,6 +6,7 @@
 mod build;
 mod cluster;
 mod command;
+mod demo;
 mod doctor;
 mod paths;
 mod setup;
@@ -33,6 +34,8 @@ enum Task {
     Doctor,
     /// Build the extension and lay it out for the private clusters
     Build(build::Options),
+    /// Show stream tables over TPC-H data: changes, refreshes, times, and an oracle's verdict
+    Demo(demo::Options),
     /// Run everything that must hold: unit tests, scenarios, generator, concurrency, faults
     Test,
     /// Run the generator of schemas, queries and changes for as long as you like
@@ -63,6 +66,7 @@ fn run(task: Task) -> Result<ExitCode> {
             let machine = setup::ensure()?;
             build::run(&machine, &options).map(|_| ExitCode::SUCCESS)
         }
+        Task::Demo(options) => demo::run(&options),
         Task::Test => test::run(),
         Task::Fuzz(options) => test::fuzz(&options),
         Task::Psql(options) => cluster::psql(&options),

@@ -55,6 +55,17 @@ impl Steps {
         result.map(|(value, _)| value)
     }
 
+    /// Notes a step that was done without a spinner.
+    pub fn done(&mut self, title: &str, outcome: &str, started: Instant) {
+        self.done += 1;
+        eprintln!(
+            "[{}/{}] {title}: {outcome} ({})",
+            self.done,
+            self.total,
+            elapsed(started)
+        );
+    }
+
     /// Time since the first step, for the closing line.
     pub fn elapsed(&self) -> String {
         elapsed(self.started)
