@@ -125,12 +125,11 @@ JOIN customer ON o_custkey = c_custkey
 WHERE l_linestatus = 'O'",
     },
     StreamTable {
-        name: "trading_nations",
+        name: "customer_markets",
         title: "SELECT DISTINCT over a join",
         query: "
-SELECT DISTINCT c_nationkey, s_nationkey, o_orderpriority
-FROM customer
-JOIN orders ON c_custkey = o_custkey
+SELECT DISTINCT o_custkey, s_nationkey
+FROM orders
 JOIN lineitem ON l_orderkey = o_orderkey
 JOIN supplier ON l_suppkey = s_suppkey",
     },
