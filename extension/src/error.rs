@@ -88,6 +88,31 @@ pub enum Error {
     /// The stream table came from another database by dump and restore.
     #[error("stream table \"{0}\" has been restored from another database")]
     NotRestored(String),
+    /// The transaction's snapshot is older than the content.
+    #[error("could not serialize access to stream table \"{0}\" due to a concurrent refresh")]
+    SnapshotTooOld(String),
+    /// A row that the delta removes is not stored.
+    #[error(
+        "stream table \"{relation}\" does not hold {missing} of the rows that its delta removes"
+    )]
+    OutOfStep {
+        /// The table.
+        relation: String,
+        /// How many rows are missing.
+        missing: u64,
+    },
+    /// Two rows of a delta have the same key.
+    #[error("the key of stream table \"{relation}\" does not identify its rows")]
+    KeyNotUnique {
+        /// The table.
+        relation: String,
+    },
+    /// The columns are not those of the query any more.
+    #[error("the columns of stream table \"{relation}\" differ from those of its query")]
+    ShapeChanged {
+        /// The table.
+        relation: String,
+    },
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
     Guarded(String),
@@ -119,6 +144,9 @@ impl Error {
             }
             Error::Recursion { .. } => Code::ERRCODE_INVALID_OBJECT_DEFINITION,
             Error::NotRestored(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::SnapshotTooOld(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Error::OutOfStep { .. } | Error::KeyNotUnique { .. } => Code::ERRCODE_DATA_CORRUPTED,
+            Error::ShapeChanged { .. } => Code::ERRCODE_INVALID_TABLE_DEFINITION,
         }
     }
 
@@ -181,6 +209,14 @@ impl Error {
                 lines(obstacles, |o| o.remedy.clone())
             )),
             Error::TemporaryName(_) => Some("Name a permanent schema.".into()),
+            Error::SnapshotTooOld(_) => Some("The transaction might succeed if retried.".into()),
+            Error::OutOfStep { .. } | Error::KeyNotUnique { .. } | Error::ShapeChanged { .. } => {
+                Some(
+                    "Recompute it with pgtrickle.refresh_stream_table(name, force_full => true); if \
+                     this is not your doing, please report it with the query."
+                        .into(),
+                )
+            }
             Error::CaptureDenied(name) => Some(format!(
                 "Have the owner GRANT TRIGGER ON {name}, or use refresh_mode => 'FULL'."
             )),

@@ -168,3 +168,24 @@ fn argument_types(call: &Call, count: usize) -> Vec<ImageType> {
     call.remember(&types);
     types
 }
+
+/// Copies the values of a row into the current memory context.
+pub fn copy_row<T: Into<ImageType>>(
+    values: &[Datum],
+    nulls: &[bool],
+    types: impl IntoIterator<Item = T>,
+) -> Vec<Datum> {
+    values
+        .iter()
+        .zip(nulls)
+        .zip(types)
+        .map(|((value, is_null), ty)| {
+            let ty: ImageType = ty.into();
+            if *is_null {
+                return Datum::from(0);
+            }
+            // SAFETY: the value is of the type that `ty` describes.
+            unsafe { crate::pg::ffi::datumCopy(*value, ty.by_value, i32::from(ty.len)) }
+        })
+        .collect()
+}

@@ -10,6 +10,9 @@ use std::ffi::{c_char, c_int};
 #[allow(improper_ctypes)]
 unsafe extern "C-unwind" {
     /// `utils/datum.h`
+    pub fn datumCopy(value: Datum, typ_by_val: bool, typ_len: c_int) -> Datum;
+
+    /// `utils/datum.h`
     pub fn datum_image_eq(value1: Datum, value2: Datum, typ_by_val: bool, typ_len: c_int) -> bool;
 
     /// `catalog/pg_inherits.h`: the relation itself first, then all below it, locked.

@@ -126,3 +126,24 @@ unsafe fn text_of(text: *const std::ffi::c_char) -> Option<String> {
             .into_owned(),
     )
 }
+
+/// The qualified and quoted names of the tables in `schema` whose names begin with `prefix`, which
+/// is of the extension's own making.
+pub fn relations_with_prefix(schema: &str, prefix: &str) -> Result<Vec<String>> {
+    let namespace = c_string(schema)?;
+    let Some(namespace) = find_namespace(&namespace) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for number in 0_u32.. {
+        match relation_in(namespace, &format!("{prefix}{number}"))? {
+            Some(oid) => found.extend(qualified_name(oid)),
+            None if number >= STATE_TABLES_MAX => break,
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
+/// No plan has more nodes with state than this.
+const STATE_TABLES_MAX: u32 = 64;

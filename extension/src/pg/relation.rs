@@ -1,6 +1,8 @@
 //! Open relations.
 
 use super::is_aborting;
+use super::name;
+use super::tupdesc::{attribute_name, attributes};
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
 
@@ -92,6 +94,22 @@ impl Relation {
     pub fn indexes(&self) -> Vec<pg_sys::Oid> {
         // SAFETY: open, hence valid; the list is a fresh copy of OIDs.
         unsafe { oid_list(pg_sys::RelationGetIndexList(self.raw)) }
+    }
+
+    /// The quoted names of the columns at these positions (from 0).
+    pub fn quoted_columns(&self, positions: &[usize]) -> Result<Vec<String>> {
+        // SAFETY: the row type belongs to the open relation.
+        let all = unsafe { attributes(self.tuple_desc()) };
+        positions
+            .iter()
+            .map(|position| {
+                all.get(*position)
+                    .map(|column| name::quote(&attribute_name(column).to_string_lossy()))
+                    .ok_or_else(|| {
+                        Error::Internal(format!("\"{}\" has too few columns", self.name()))
+                    })
+            })
+            .collect()
     }
 
     /// Whether this session holds such a lock on it.

@@ -41,6 +41,20 @@ impl Slot {
         Slot { raw }
     }
 
+    /// Takes over a slot that the server made.
+    ///
+    /// # Safety
+    /// `raw` is a valid single slot that nothing else drops.
+    pub unsafe fn adopt(raw: *mut pg_sys::TupleTableSlot) -> Self {
+        Slot { raw }
+    }
+
+    /// Where the row is stored.
+    pub fn tid(&self) -> pg_sys::ItemPointerData {
+        // SAFETY: the slot lives as long as self.
+        unsafe { (*self.raw).tts_tid }
+    }
+
     /// For calls to the server.
     pub fn as_ptr(&self) -> *mut pg_sys::TupleTableSlot {
         self.raw

@@ -5,4 +5,5 @@
 
 pub mod aggregate;
 pub mod join;
+pub mod output;
 pub mod prefix_join;

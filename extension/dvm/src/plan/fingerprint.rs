@@ -14,7 +14,8 @@ impl Plan {
     /// A hash over the plan's meaning and the layout of its state. Table and column names are left
     /// out (objects count by OID and attribute number), as are indexes that the plan does not use.
     /// The value is stored, so the hasher is one with a fixed algorithm.
-    pub fn fingerprint(&self) -> u64 {
+    /// `also` is anything else that it depends on.
+    pub fn fingerprint(&self, also: &impl Hash) -> u64 {
         let mut plan = self.clone();
         let columns = plan.columns.iter_mut();
         columns.for_each(anonymise);
@@ -31,6 +32,7 @@ impl Plan {
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
         STATE_VERSION.hash(&mut hasher);
         plan.hash(&mut hasher);
+        also.hash(&mut hasher);
         hasher.finish()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::aggregate::{Accumulator, Maintenance};
 use crate::tree::{ColumnId, Expr, Scan};
 
 use super::block::{BlockScan, Branch};
@@ -26,7 +25,7 @@ impl Plan {
         for node in &self.nodes {
             for branch in &node.block.branches {
                 joins(branch, &mut missing);
-                if recomputes_groups(node) {
+                if node.may_recompute() {
                     group_keys(node, branch, &mut missing);
                 }
             }
@@ -37,15 +36,6 @@ impl Plan {
             }
         }
         missing.into_iter().collect()
-    }
-}
-
-fn recomputes_groups(node: &Node) -> bool {
-    match &node.maintenance {
-        Maintenance::Recompute => true,
-        Maintenance::Accumulate { accumulators, .. } => accumulators
-            .iter()
-            .any(|a| matches!(a, Accumulator::Extremum { .. })),
     }
 }
 

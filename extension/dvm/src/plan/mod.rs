@@ -19,7 +19,7 @@ pub use block::{Block, BlockScan, Branch, Source};
 pub use compile::{MAX_BRANCHES, compile};
 pub use indexes::MissingIndex;
 
-use crate::operators::aggregate::Maintenance;
+use crate::operators::aggregate::{Accumulator, Maintenance};
 use crate::tree::{Aggregate, Column, Expr, Predicate};
 
 /// A compiled query.
@@ -58,6 +58,16 @@ impl Node {
             .cloned()
             .chain(self.aggregates.iter().map(|a| a.column.clone()))
             .collect()
+    }
+
+    /// Whether some change makes it compute touched groups again.
+    pub fn may_recompute(&self) -> bool {
+        match &self.maintenance {
+            Maintenance::Recompute => true,
+            Maintenance::Accumulate { accumulators, .. } => accumulators
+                .iter()
+                .any(|a| matches!(a, Accumulator::Extremum { .. })),
+        }
     }
 
     /// A node without keys has exactly one row, also over an empty input.

@@ -18,7 +18,9 @@ mod accumulator;
 mod statements;
 
 pub use accumulator::{Accumulator, Count, Extremum, Final};
-pub use statements::{CombineLayout, Emit, combine, delta, initial, recompute, state_output};
+pub use statements::{
+    CombineLayout, Emit, combine, delta, initial, recompute, state_names, state_output,
+};
 
 use crate::plan::Node;
 use crate::tree::{Aggregate, AggregateKind, Column, ColumnId};

@@ -44,7 +44,7 @@ pub struct CombineLayout {
 impl CombineLayout {
     /// Layout of [`combine`]'s rows.
     pub fn of_combine(node: &Node, emit: &Emit<'_>) -> Self {
-        let state_len = state_columns(node).len();
+        let state_len = state_names(node).len();
         let outputs = emit.exprs.len();
         let old_keep = emit.with_old.then_some(2 + state_len);
         Self {
@@ -58,7 +58,7 @@ impl CombineLayout {
 
     /// Layout of [`recompute`]'s rows.
     pub fn of_recompute(node: &Node, emit: &Emit<'_>) -> Self {
-        let state_len = state_columns(node).len();
+        let state_len = state_names(node).len();
         Self {
             state: 1,
             state_len,
@@ -70,7 +70,7 @@ impl CombineLayout {
 }
 
 /// Names of the state columns.
-pub(super) fn state_columns(node: &Node) -> Vec<String> {
+pub fn state_names(node: &Node) -> Vec<String> {
     let mut names: Vec<String> = (0..node.keys.len()).map(key).collect();
     match &node.maintenance {
         Maintenance::Accumulate { accumulators, .. } => {
@@ -219,7 +219,7 @@ fn finals(node: &Node, prefix: &str) -> Vec<String> {
 /// From each touched group's delta and old state (ephemeral relation [`GROUPS`]: the columns of
 /// [`delta`], `found bool`, the state columns with `o_` in front) to its new state and output.
 pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
-    let states = state_columns(node);
+    let states = state_names(node);
     let mut sql = String::with_capacity(1024);
     sql.push_str("SELECT recompute, present");
     for name in &states {
@@ -362,7 +362,7 @@ fn push_outputs(
 /// Computes the groups of the ephemeral relation [`TOUCHED`] (`ord int`, keys) again. A bit of
 /// `null_keys` says that this key is NULL in every one of them, so that the others can use indexes.
 pub fn recompute(context: Context<'_>, node: &Node, emit: &Emit<'_>, null_keys: &[bool]) -> String {
-    let states = state_columns(node);
+    let states = state_names(node);
     let mut sql = String::from("SELECT ord");
     for name in &states {
         let _ = write!(sql, ", {name}");

@@ -1,0 +1,67 @@
+//! Which relations the server has told of a change to, for caches of our own.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use pgrx::pg_sys;
+
+/// Beyond this many relations the log is dropped, and everything counts as changed.
+const CAPACITY: usize = 4096;
+
+#[derive(Debug, Default)]
+struct Log {
+    registered: bool,
+    generation: u64,
+    /// Everything changed at this generation.
+    all: u64,
+    changed: HashMap<u32, u64>,
+}
+
+thread_local! {
+    static LOG: RefCell<Log> = RefCell::default();
+}
+
+/// The present generation; each notice of a change begins a new one. The first call of a session
+/// registers for the notices.
+pub fn generation() -> u64 {
+    LOG.with_borrow_mut(|log| {
+        if !log.registered {
+            log.registered = true;
+            // SAFETY: registered once per session; the callback takes no lock and cannot fail.
+            unsafe {
+                pg_sys::CacheRegisterRelcacheCallback(Some(on_change), pg_sys::Datum::from(0));
+            }
+        }
+        log.generation
+    })
+}
+
+/// Whether one of the relations has changed after `generation`.
+pub fn any_since(generation: u64, relations: &[pg_sys::Oid]) -> bool {
+    LOG.with_borrow(|log| {
+        log.all > generation
+            || (log.generation > generation
+                && relations.iter().any(|relation| {
+                    log.changed
+                        .get(&relation.to_u32())
+                        .is_some_and(|at| *at > generation)
+                }))
+    })
+}
+
+/// The server's notice. It may come at any time a cache is read, so it only takes a note.
+unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    LOG.with(|log| {
+        let Ok(mut log) = log.try_borrow_mut() else {
+            return;
+        };
+        log.generation += 1;
+        let at = log.generation;
+        if relation == pg_sys::InvalidOid || log.changed.len() >= CAPACITY {
+            log.all = at;
+            log.changed.clear();
+        } else {
+            log.changed.insert(relation.to_u32(), at);
+        }
+    });
+}

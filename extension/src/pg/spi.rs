@@ -1,0 +1,143 @@
+//! Statements over ephemeral relations: prepared once, kept, run into tuplestores.
+//!
+//! Everything here reads only, under the active snapshot: SPI's `read_only` neither takes a
+//! snapshot nor raises the command counter.
+
+use std::ffi::CString;
+use std::ptr;
+
+use pgrx::pg_sys;
+
+use super::ffi::{CreateTuplestoreDestReceiver, SetTuplestoreDestReceiverParams};
+use super::is_aborting;
+use super::tuplestore::TupleStore;
+use crate::error::{Error, Result};
+
+/// A connection to SPI, in which ephemeral relations can be registered. Ends on drop.
+#[derive(Debug)]
+pub struct Connection {
+    caller_context: pg_sys::MemoryContext,
+}
+
+/// A prepared statement that outlives the connection; freed on drop.
+#[derive(Debug)]
+pub struct Kept {
+    plan: pg_sys::SPIPlanPtr,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open() -> Result<Self> {
+        // SAFETY: we are in a transaction; SPI_finish follows on drop or at abort.
+        let caller_context = unsafe { pg_sys::CurrentMemoryContext };
+        // SAFETY: as above.
+        check("SPI_connect", unsafe { pg_sys::SPI_connect() })?;
+        Ok(Connection { caller_context })
+    }
+
+    /// Makes `store` readable as the relation `name`, with its true row count for the planner.
+    /// The store must outlive the statements that read it.
+    pub fn register(&self, name: &str, store: &TupleStore) -> Result<()> {
+        let name = text(name)?;
+        // SAFETY: the relation data is allocated in the SPI procedure's context, which lives until
+        // SPI_finish; the name is copied into it.
+        unsafe {
+            let enr = pg_sys::palloc0(size_of::<pg_sys::EphemeralNamedRelationData>())
+                as *mut pg_sys::EphemeralNamedRelationData;
+            (*enr).md.name = pg_sys::pstrdup(name.as_ptr());
+            (*enr).md.reliddesc = pg_sys::InvalidOid;
+            (*enr).md.tupdesc = store.tuple_desc();
+            (*enr).md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
+            (*enr).md.enrtuples = store.count() as f64;
+            (*enr).reldata = store.as_ptr().cast();
+            check("SPI_register_relation", pg_sys::SPI_register_relation(enr))
+        }
+    }
+
+    /// Forgets the relation `name`.
+    pub fn unregister(&self, name: &str) -> Result<()> {
+        let name = text(name)?;
+        // SAFETY: a plain look-up by name.
+        check("SPI_unregister_relation", unsafe {
+            pg_sys::SPI_unregister_relation(name.as_ptr())
+        })
+    }
+
+    /// Prepares one statement without parameters and keeps it.
+    pub fn prepare(&self, sql: &str) -> Result<Kept> {
+        let sql = text(sql)?;
+        // SAFETY: the text is copied; a plan that is kept belongs to `Kept`.
+        unsafe {
+            let plan = pg_sys::SPI_prepare(sql.as_ptr(), 0, ptr::null_mut());
+            if plan.is_null() {
+                check("SPI_prepare", pg_sys::SPI_result)?;
+            }
+            check("SPI_keepplan", pg_sys::SPI_keepplan(plan))?;
+            Ok(Kept { plan })
+        }
+    }
+
+    /// Runs a kept SELECT and returns its rows in a store in `context`, TOAST values fetched.
+    pub fn run(&self, statement: &Kept, context: pg_sys::MemoryContext) -> Result<TupleStore> {
+        // SAFETY: the plan has one source, as `prepare` takes one statement; its result row type is
+        // copied into the store's context.
+        unsafe {
+            let sources = pg_sys::SPI_plan_get_plan_sources(statement.plan);
+            let source = pg_sys::list_nth(sources, 0) as *mut pg_sys::CachedPlanSource;
+            let previous = pg_sys::MemoryContextSwitchTo(context);
+            let desc = pg_sys::CreateTupleDescCopy((*source).resultDesc);
+            pg_sys::MemoryContextSwitchTo(previous);
+            let store = TupleStore::new(context, desc);
+            let receiver = CreateTuplestoreDestReceiver();
+            SetTuplestoreDestReceiverParams(
+                receiver,
+                store.as_ptr(),
+                context,
+                true,
+                ptr::null_mut(),
+                ptr::null(),
+            );
+            let mut options: pg_sys::SPIExecuteOptions = std::mem::zeroed();
+            options.read_only = true;
+            options.dest = receiver;
+            let status = pg_sys::SPI_execute_plan_extended(statement.plan, &options);
+            if let Some(destroy) = (*receiver).rDestroy {
+                destroy(receiver);
+            }
+            check("SPI_execute_plan_extended", status)?;
+            Ok(store)
+        }
+    }
+
+    /// The context that was current when the connection was opened.
+    pub fn caller_context(&self) -> pg_sys::MemoryContext {
+        self.caller_context
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !is_aborting() {
+            // SAFETY: connected by open, finished once.
+            unsafe { pg_sys::SPI_finish() };
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: kept by prepare, freed once. Freeing needs no transaction.
+        unsafe { pg_sys::SPI_freeplan(self.plan) };
+    }
+}
+
+fn text(sql: &str) -> Result<CString> {
+    CString::new(sql).map_err(|_| Error::Internal("a statement contains NUL".into()))
+}
+
+fn check(call: &str, status: i32) -> Result<()> {
+    if status < 0 {
+        return Err(Error::Internal(format!("{call} failed with {status}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! Compiled plans, kept per session: the stream table's view is read once and again only after the
+//! server has told of a change to one of the relations involved.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::operators::aggregate::Maintenance;
+use pgtrickle_dvm::operators::join::{BlockDelta, Context};
+use pgtrickle_dvm::plan::{self, BlockScan, Identity, Node, Output, Plan, Source, Store};
+
+use crate::catalog::{self, StreamTable};
+use crate::error::{Error, Obstacle, Result};
+use crate::parse;
+use crate::pg::index_lookup;
+use crate::pg::invalidation;
+use crate::pg::relation::Relation;
+use crate::{cdc, config};
+
+use super::keyed_table::{KeyedTable, Lookup};
+use super::layout;
+use super::statements::Statements;
+
+/// A table that the plan reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSource {
+    /// The table.
+    pub oid: pg_sys::Oid,
+    /// Attribute numbers that the plan reads, rising.
+    pub attnums: Vec<i16>,
+    /// Whether it is a stream table, whose changes the refresh itself records.
+    pub is_stream_table: bool,
+}
+
+/// What [`Compiled::delta_shape`] remembers of a delta, so that its text is built only when it has
+/// to be planned.
+#[derive(Debug, Clone, Default)]
+pub struct DeltaShape {
+    /// Names of the intermediate results.
+    pub step_names: Vec<String>,
+    /// Whether there is anything to run after the steps.
+    pub has_terms: bool,
+}
+
+/// A plan with everything that its execution needs.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The plan.
+    pub plan: Plan,
+    /// Its identity, partitions of the sources included.
+    pub fingerprint: i64,
+    /// The tables that it reads, by rising OID.
+    pub tables: Vec<TableSource>,
+    /// Kept statements.
+    pub statements: Statements,
+    /// The stream table.
+    pub stream_table: pg_sys::Oid,
+    state_prefix: String,
+    shapes: RefCell<HashMap<(Option<usize>, BTreeSet<Source>), DeltaShape>>,
+    inline_limit: usize,
+}
+
+/// A view that cannot be maintained (any more), and why.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It can.
+    Compiled(Rc<Compiled>),
+    /// It cannot.
+    Unsupported(Vec<Obstacle>),
+}
+
+struct Cached {
+    compiled: Rc<Compiled>,
+    relations: Vec<pg_sys::Oid>,
+    generation: u64,
+}
+
+thread_local! {
+    static CACHE: RefCell<HashMap<i64, Cached>> = RefCell::new(HashMap::new());
+    static EVICTIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The compiled plan of a stream table.
+pub fn get(table: &StreamTable) -> Result<Outcome> {
+    let generation = invalidation::generation();
+    let known = CACHE.with_borrow_mut(|cache| {
+        let cached = cache.get_mut(&table.pgt_id)?;
+        let valid = cached.compiled.stream_table == table.relid
+            && cached.compiled.inline_limit == config::inline_limit()
+            && !invalidation::any_since(cached.generation, &cached.relations);
+        if valid {
+            cached.generation = generation;
+            Some(cached.compiled.clone())
+        } else {
+            cache.remove(&table.pgt_id);
+            EVICTIONS.set(EVICTIONS.get() + 1);
+            None
+        }
+    });
+    if let Some(compiled) = known {
+        return Ok(Outcome::Compiled(compiled));
+    }
+    let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
+    let analysis = parse::analyse_view(table.view, owner)?;
+    let Some(tree) = analysis.relation else {
+        let obstacles = analysis.unsupported.iter().map(Obstacle::from).collect();
+        return Ok(Outcome::Unsupported(obstacles));
+    };
+    let plan = match plan::compile(tree) {
+        Ok(plan) => plan,
+        Err(error) => return Ok(Outcome::Unsupported(vec![engine_obstacle(&error)])),
+    };
+    let compiled = Rc::new(Compiled::new(table, plan)?);
+    let mut relations = analysis.relations;
+    relations.extend(compiled.tables.iter().map(|t| t.oid));
+    relations.extend([table.view, table.relid]);
+    CACHE.with_borrow_mut(|cache| {
+        cache.insert(
+            table.pgt_id,
+            Cached {
+                compiled: compiled.clone(),
+                relations,
+                generation,
+            },
+        )
+    });
+    Ok(Outcome::Compiled(compiled))
+}
+
+fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
+    let (code, remedy) = match error {
+        pgtrickle_dvm::Error::TooManyBranches { .. } => (
+            "TOO_MANY_BRANCHES",
+            "Make the UNION ALL a stream table of its own and join that.",
+        ),
+    };
+    Obstacle {
+        code: code.to_owned(),
+        reason: error.to_string(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// Forgets a plan, because its state tables have been made anew.
+pub fn forget(pgt_id: i64) {
+    CACHE.with_borrow_mut(|cache| cache.remove(&pgt_id));
+}
+
+/// How many plans of this session were dropped because something that they read had changed.
+pub fn stale_evictions() -> u64 {
+    EVICTIONS.get()
+}
+
+impl Compiled {
+    fn new(table: &StreamTable, plan: Plan) -> Result<Self> {
+        let tables = tables_of(&plan)?;
+        let partitions = tables
+            .iter()
+            .map(|source| cdc::partitions_signature(source.oid))
+            .collect::<Result<Vec<_>>>()?;
+        let fingerprint = plan.fingerprint(&partitions);
+        Ok(Compiled {
+            plan,
+            fingerprint: fingerprint.cast_signed(),
+            tables,
+            statements: Statements::default(),
+            stream_table: table.relid,
+            state_prefix: layout::state_prefix(table.pgt_id),
+            shapes: RefCell::default(),
+            inline_limit: config::inline_limit(),
+        })
+    }
+
+    /// What statement builders need.
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            plan: &self.plan,
+            state_prefix: &self.state_prefix,
+            inline_limit: self.inline_limit,
+        }
+    }
+
+    /// Locks the sources in the weakest mode, so that none is truncated or rewritten between the
+    /// snapshot and the end of the refresh.
+    pub fn lock_sources(&self) {
+        for table in &self.tables {
+            // SAFETY: a plain lock request.
+            unsafe { pg_sys::LockRelationOid(table.oid, pg_sys::AccessShareLock as i32) };
+        }
+    }
+
+    /// Which statements a delta consists of.
+    pub fn delta_shape(
+        &self,
+        node: Option<usize>,
+        changed: &[(Source, u64)],
+        delta: &dyn Fn() -> BlockDelta,
+    ) -> DeltaShape {
+        let key = (node, changed.iter().map(|(source, _)| *source).collect());
+        self.shapes
+            .borrow_mut()
+            .entry(key)
+            .or_insert_with(|| {
+                let delta = delta();
+                DeltaShape {
+                    step_names: delta.steps.into_iter().map(|step| step.name).collect(),
+                    has_terms: delta.terms.is_some(),
+                }
+            })
+            .clone()
+    }
+
+    /// Opens the state table of a node.
+    pub fn open_state(&self, node: &Node) -> Result<KeyedTable> {
+        let oid = layout::state_table_oid(&self.state_prefix, node.id)?;
+        let columns: Vec<usize> = (0..node.keys.len()).collect();
+        let lookup = lookup_of(oid, &columns, state_by_image(node))?;
+        KeyedTable::open(oid, &lookup, None)
+    }
+
+    /// Opens the stream table. Its changes go to its own buffer, if it has one.
+    pub fn open_output(&self) -> Result<KeyedTable> {
+        let lookup = match self.plan.output.identity() {
+            Identity::Key {
+                columns,
+                unique_index,
+            } => lookup_of(self.stream_table, columns, !unique_index)?,
+            Identity::Image => {
+                let all: Vec<usize> = (0..self.plan.columns.len()).collect();
+                lookup_of(self.stream_table, &all, true)?
+            }
+        };
+        let buffer = cdc::BufferWriter::open(self.stream_table)?;
+        KeyedTable::open(self.stream_table, &lookup, buffer)
+    }
+
+    /// The node whose projection the stream table holds, if it is one.
+    pub fn last_node(&self) -> Option<&Node> {
+        match self.plan.output {
+            Output::Post { .. } => self.plan.nodes.last(),
+            Output::Linear { .. } => None,
+        }
+    }
+}
+
+/// Whether a state table is looked up by the image of its key: always, unless equal keys can have
+/// different images.
+pub(super) fn state_by_image(node: &Node) -> bool {
+    !matches!(node.maintenance, Maintenance::Recompute)
+        || node.keys.iter().all(|key| key.ty.image_equality)
+}
+
+fn lookup_of(table: pg_sys::Oid, columns: &[usize], by_image: bool) -> Result<Lookup> {
+    if columns.is_empty() {
+        return Ok(Lookup::Single);
+    }
+    let index = index_lookup::find(table, columns, by_image)?
+        .ok_or_else(|| Error::Internal(format!("relation {} has no key index", table.to_u32())))?;
+    Ok(Lookup::Index {
+        index,
+        columns: columns.to_vec(),
+        by_image,
+    })
+}
+
+fn tables_of(plan: &Plan) -> Result<Vec<TableSource>> {
+    let blocks = plan.nodes.iter().map(|n| &n.block).chain(match &plan.output {
+        Output::Linear { block, .. } => Some(block),
+        Output::Post { .. } => None,
+    });
+    let mut attnums: std::collections::BTreeMap<u32, BTreeSet<i16>> = Default::default();
+    for scan in blocks.flat_map(|b| &b.branches).flat_map(|b| &b.scans) {
+        if let BlockScan::Table(table) = scan {
+            attnums
+                .entry(table.oid)
+                .or_default()
+                .extend(table.columns.iter().map(|c| c.attnum));
+        }
+    }
+    attnums
+        .into_iter()
+        .map(|(oid, attnums)| {
+            let oid = pg_sys::Oid::from(oid);
+            Ok(TableSource {
+                oid,
+                attnums: attnums.into_iter().collect(),
+                is_stream_table: catalog::is_stream_table(oid)?,
+            })
+        })
+        .collect()
+}
+
+/// Whether a node keeps a table of its own.
+pub(super) fn has_table(node: &Node) -> bool {
+    matches!(node.store, Store::Table { .. })
+}

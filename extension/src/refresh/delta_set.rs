@@ -1,0 +1,125 @@
+//! The consolidated delta of a linear output: rows by image, each with its net weight.
+
+use std::collections::HashMap;
+
+use pgrx::pg_sys;
+
+use crate::error::{Error, Result};
+use crate::image;
+use crate::pg::tupdesc::attributes;
+use crate::pg::tuplestore::TupleStore;
+
+use super::keyed_table::{Counts, KeyedTable};
+
+/// One row with its net weight.
+#[derive(Debug)]
+struct Entry {
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+    weight: i64,
+}
+
+/// A Z-set of rows.
+///
+/// Values are copied into the memory context that was current when they were added. Memory:
+/// O(distinct rows of the delta).
+#[derive(Debug)]
+pub struct DeltaSet {
+    desc: pg_sys::TupleDesc,
+    width: usize,
+    entries: HashMap<u128, Entry>,
+}
+
+impl DeltaSet {
+    /// Consolidates `store`, whose last column is the weight (`int4` or `int8`).
+    pub fn consolidate(store: &TupleStore) -> Self {
+        let desc = store.tuple_desc();
+        // SAFETY: desc lives as long as the store.
+        let all = unsafe { attributes(desc) };
+        let width = all.len().saturating_sub(1);
+        let mut entries: HashMap<u128, Entry> = HashMap::new();
+        let mut scan = store.scan();
+        while let Some(slot) = scan.next() {
+            let (values, nulls) = slot.values();
+            let (Some(weight), Some(row), Some(row_nulls)) =
+                (values.last(), values.get(..width), nulls.get(..width))
+            else {
+                continue;
+            };
+            let weight = i64::from(weight.value() as i32);
+            let hash = image::hash128(row, row_nulls, all.iter().take(width));
+            entries
+                .entry(hash)
+                .and_modify(|entry| entry.weight += weight)
+                .or_insert_with(|| Entry {
+                    values: image::copy_row(row, row_nulls, all),
+                    nulls: row_nulls.to_vec(),
+                    weight,
+                });
+        }
+        entries.retain(|_, entry| entry.weight != 0);
+        DeltaSet {
+            desc,
+            width,
+            entries,
+        }
+    }
+
+    /// Applies it to a table whose rows are found by the image of the whole row.
+    pub fn apply_by_image(self, mut table: KeyedTable) -> Result<Counts> {
+        for entry in self.entries.values().filter(|e| e.weight < 0) {
+            table.delete(&entry.values, &entry.nulls, entry.weight.unsigned_abs())?;
+        }
+        for entry in self.entries.values().filter(|e| e.weight > 0) {
+            for _ in 0..entry.weight {
+                table.insert(&entry.values, &entry.nulls)?;
+            }
+        }
+        table.finish()
+    }
+
+    /// Applies it to a table whose rows are found by these columns: a row that goes and one that
+    /// comes with the same key are an update.
+    pub fn apply_by_key(self, mut table: KeyedTable, columns: &[usize]) -> Result<Counts> {
+        // SAFETY: desc lives as long as the store that the set was made from.
+        let all = unsafe { attributes(self.desc) };
+        let key_of = |entry: &Entry| -> (Vec<pg_sys::Datum>, Vec<bool>) {
+            columns
+                .iter()
+                .filter_map(|c| Some((*entry.values.get(*c)?, *entry.nulls.get(*c)?)))
+                .unzip()
+        };
+        let mut changes: HashMap<u128, (Option<&Entry>, Option<&Entry>)> = HashMap::new();
+        for entry in self.entries.values() {
+            let (key, nulls) = key_of(entry);
+            let hash = image::hash128(&key, &nulls, columns.iter().filter_map(|c| all.get(*c)));
+            let change = changes.entry(hash).or_default();
+            let side = if entry.weight < 0 {
+                &mut change.0
+            } else {
+                &mut change.1
+            };
+            if side.is_some() || entry.weight.abs() != 1 {
+                return Err(Error::KeyNotUnique {
+                    relation: table.relation().name(),
+                });
+            }
+            *side = Some(entry);
+        }
+        debug_assert!(self.width > 0);
+        // Rows that go first, so that a key which moves to another row is free by then.
+        for (old, _) in changes.values().filter(|(_, new)| new.is_none()) {
+            if let Some(old) = old {
+                let (key, nulls) = key_of(old);
+                table.delete(&key, &nulls, 1)?;
+            }
+        }
+        for (_, new) in changes.values() {
+            if let Some(new) = new {
+                let (key, nulls) = key_of(new);
+                table.put((&key, &nulls), Some((&new.values, &new.nulls)))?;
+            }
+        }
+        table.finish()
+    }
+}

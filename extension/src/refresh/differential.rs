@@ -1,0 +1,179 @@
+//! A refresh from deltas.
+
+use pgtrickle_dvm::frontier::Frontier;
+use pgtrickle_dvm::operators::aggregate::Emit;
+use pgtrickle_dvm::operators::output;
+use pgtrickle_dvm::plan::{Identity, Node, Output, Source};
+use pgtrickle_dvm::tree::Expr;
+
+use crate::error::Result;
+use crate::pg::memory::MemoryContext;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::spi::Connection;
+use crate::pg::tuplestore::TupleStore;
+
+use super::compiled::Compiled;
+use super::delta_set::DeltaSet;
+use super::inputs::Inputs;
+use super::keyed_table::Counts;
+use super::node::{NodeRun, run_delta};
+use super::sink::Sink;
+
+/// What a differential refresh came to.
+#[derive(Debug)]
+pub enum Differential {
+    /// No source changed; nothing was written.
+    NoData,
+    /// Only a recomputation is exact, because a source was truncated.
+    MustRecompute,
+    /// Done.
+    Applied {
+        /// Rows written to the stream table.
+        counts: Counts,
+        /// Change rows read.
+        delta_rows: u64,
+    },
+}
+
+/// Moves the stream table from `frontier` to the active snapshot.
+///
+/// Cost: O(|Δ|) look-ups. Statements: one per node with changed inputs and one to combine; one for a
+/// linear output; one more where groups are computed again.
+pub fn execute_differential_refresh(
+    compiled: &Compiled,
+    frontier: &Frontier,
+    snapshot: &mut ActiveSnapshot,
+    memory: &MemoryContext,
+) -> Result<Differential> {
+    let mut inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
+    if inputs.must_recompute {
+        return Ok(Differential::MustRecompute);
+    }
+    if inputs.is_empty() {
+        return Ok(if inputs.raw_rows == 0 {
+            Differential::NoData
+        } else {
+            Differential::Applied {
+                counts: Counts::default(),
+                delta_rows: inputs.raw_rows,
+            }
+        });
+    }
+    let delta_rows = inputs.raw_rows;
+    let mut counts = Counts::default();
+    for node in &compiled.plan.nodes {
+        let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
+        if is_last {
+            counts = write_last(compiled, node, &inputs, memory)?;
+        } else {
+            let store = run_inner(compiled, node, &inputs, memory)?;
+            if let Some(store) = store {
+                inputs.insert(Source::Node(node.id), store);
+                snapshot.show_own_writes();
+            }
+        }
+    }
+    if let Output::Linear { block, identity } = &compiled.plan.output {
+        let changed = inputs.changed(&block.sources());
+        if !changed.is_empty() {
+            let connection = Connection::open()?;
+            inputs.register(&connection, &changed)?;
+            let delta = || {
+                let sources = changed.iter().map(|(source, _)| *source).collect();
+                output::delta(compiled.context(), &sources)
+            };
+            let rows = run_delta(compiled, &connection, memory, None, &changed, &delta)?;
+            drop(connection);
+            if let Some(rows) = rows {
+                counts = apply(compiled, identity, &rows)?;
+            }
+        }
+    }
+    Ok(Differential::Applied { counts, delta_rows })
+}
+
+/// A node whose rows other blocks read: its changed rows become a delta.
+fn run_inner(
+    compiled: &Compiled,
+    node: &Node,
+    inputs: &Inputs,
+    memory: &MemoryContext,
+) -> Result<Option<TupleStore>> {
+    let columns = node.columns();
+    let exprs: Vec<Expr> = columns
+        .iter()
+        .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable))
+        .collect();
+    let emit = Emit {
+        predicates: &[],
+        exprs: &exprs,
+        with_old: true,
+    };
+    let run = NodeRun {
+        compiled,
+        node,
+        inputs,
+        memory,
+        emit,
+    };
+    let mut sink = Sink::delta(memory);
+    Ok(if run.execute(&mut sink)? {
+        sink.into_store()
+    } else {
+        None
+    })
+}
+
+/// The node whose projection the stream table holds.
+fn write_last(
+    compiled: &Compiled,
+    node: &Node,
+    inputs: &Inputs,
+    memory: &MemoryContext,
+) -> Result<Counts> {
+    let Output::Post {
+        predicates,
+        exprs,
+        identity,
+    } = &compiled.plan.output
+    else {
+        return Ok(Counts::default());
+    };
+    let by_key = matches!(identity, Identity::Key { .. });
+    let emit = Emit {
+        predicates,
+        exprs,
+        with_old: !by_key,
+    };
+    let run = NodeRun {
+        compiled,
+        node,
+        inputs,
+        memory,
+        emit,
+    };
+    if by_key {
+        let mut sink = Sink::Table {
+            table: compiled.open_output()?,
+        };
+        run.execute(&mut sink)?;
+        sink.finish()
+    } else {
+        let mut sink = Sink::delta(memory);
+        run.execute(&mut sink)?;
+        match sink.into_store() {
+            Some(rows) => apply(compiled, identity, &rows),
+            None => Ok(Counts::default()),
+        }
+    }
+}
+
+/// Writes a delta to the stream table.
+fn apply(compiled: &Compiled, identity: &Identity, rows: &TupleStore) -> Result<Counts> {
+    let set = DeltaSet::consolidate(rows);
+    let table = compiled.open_output()?;
+    match identity {
+        Identity::Key { columns, .. } => set.apply_by_key(table, columns),
+        Identity::Image => set.apply_by_image(table),
+    }
+}

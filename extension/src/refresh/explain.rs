@@ -1,0 +1,151 @@
+//! What `explain_st` shows: the plan, its keys and state, and the statements that a change runs.
+
+use std::collections::BTreeSet;
+
+use pgtrickle_dvm::operators::aggregate::{self, Emit};
+use pgtrickle_dvm::operators::output;
+use pgtrickle_dvm::plan::{Output, Source};
+use pgtrickle_dvm::sql::state_table;
+use pgtrickle_dvm::tree::Expr;
+
+use crate::catalog::{self, RefreshMode};
+use crate::error::{Error, Result};
+use crate::pg::name;
+
+use super::compiled::{self, Compiled, has_table};
+
+/// One line of an explanation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainLine {
+    /// What the line is about.
+    pub section: &'static str,
+    /// Which one of them.
+    pub item: String,
+    /// The text.
+    pub detail: String,
+}
+
+/// Explains how a stream table is maintained.
+pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
+    let table = catalog::load(pgt_id)?
+        .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;
+    let mut lines = vec![line("mode", "requested", table.requested_mode.name())];
+    lines.push(line("mode", "refresh", table.refresh_mode.name()));
+    if let (Some(code), Some(reason)) = (&table.mode_code, &table.mode_reason) {
+        lines.push(line("mode", code, reason));
+    }
+    if table.refresh_mode == RefreshMode::Full {
+        return Ok(lines);
+    }
+    match compiled::get(&table)? {
+        compiled::Outcome::Unsupported(obstacles) => {
+            for obstacle in obstacles {
+                lines.push(line("obstacle", &obstacle.code, &obstacle.reason));
+            }
+        }
+        compiled::Outcome::Compiled(compiled) => explain_plan(&compiled, &mut lines),
+    }
+    Ok(lines)
+}
+
+fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
+    let context = compiled.context();
+    for text in compiled.plan.to_string().lines() {
+        lines.push(line("plan", "", text));
+    }
+    for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
+        lines.push(line(
+            "state table",
+            &format!("node {}", node.id),
+            &state_table(context.state_prefix, node.id),
+        ));
+    }
+    for missing in compiled.plan.missing_indexes() {
+        lines.push(line(
+            "missing index",
+            &missing.relation,
+            &format!("{} ({})", missing.column, missing.purpose),
+        ));
+    }
+    for table in &compiled.tables {
+        let source = Source::Table(table.oid.to_u32());
+        let relation = name::qualified_name(table.oid).unwrap_or_default();
+        statements(compiled, source, &relation, lines);
+    }
+}
+
+/// The statements that run when one table, and what follows from it, changes.
+fn statements(
+    compiled: &Compiled,
+    source: Source,
+    relation: &str,
+    lines: &mut Vec<ExplainLine>,
+) {
+    let context = compiled.context();
+    let mut changed = BTreeSet::from([source]);
+    for node in &compiled.plan.nodes {
+        if node.block.sources().is_disjoint(&changed) {
+            continue;
+        }
+        let item = |what: &str| format!("{what} of node {}, {relation} changed", node.id);
+        let delta = aggregate::delta(context, node, &changed);
+        for step in &delta.steps {
+            lines.push(line("statement", &item(&step.name), &step.sql));
+        }
+        if let Some(terms) = &delta.terms {
+            lines.push(line("statement", &item("delta"), terms));
+        }
+        let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
+        let identity: Vec<Expr> = node
+            .columns()
+            .iter()
+            .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable))
+            .collect();
+        let emit = match &compiled.plan.output {
+            Output::Post {
+                predicates, exprs, ..
+            } if is_last => Emit {
+                predicates,
+                exprs,
+                with_old: false,
+            },
+            _ => Emit {
+                predicates: &[],
+                exprs: &identity,
+                with_old: true,
+            },
+        };
+        lines.push(line(
+            "statement",
+            &item("combine"),
+            &aggregate::combine(node, &emit),
+        ));
+        if node.may_recompute() {
+            lines.push(line(
+                "statement",
+                &item("recomputation"),
+                &aggregate::recompute(context, node, &emit, &[]),
+            ));
+        }
+        changed.insert(Source::Node(node.id));
+    }
+    let delta = output::delta(context, &changed);
+    for step in &delta.steps {
+        lines.push(line("statement", &step.name, &step.sql));
+    }
+    if let Some(terms) = &delta.terms {
+        lines.push(line(
+            "statement",
+            &format!("delta of the output, {relation} changed"),
+            terms,
+        ));
+    }
+}
+
+fn line(section: &'static str, item: &str, detail: &str) -> ExplainLine {
+    ExplainLine {
+        section,
+        item: item.to_owned(),
+        detail: detail.to_owned(),
+    }
+}

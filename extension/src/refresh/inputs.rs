@@ -1,0 +1,79 @@
+//! The delta inputs of a refresh: one ephemeral relation per source that changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::frontier::Frontier;
+use pgtrickle_dvm::plan::Source;
+use pgtrickle_dvm::sql::names;
+
+use crate::cdc;
+use crate::error::Result;
+use crate::pg::spi::Connection;
+use crate::pg::tuplestore::TupleStore;
+
+use super::compiled::Compiled;
+
+/// What the sources bring.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    stores: BTreeMap<Source, TupleStore>,
+    /// A source lost rows that its buffer does not list (TRUNCATE): only a recomputation is exact.
+    pub must_recompute: bool,
+    /// Change rows read, before consolidation.
+    pub raw_rows: u64,
+}
+
+impl Inputs {
+    /// Reads the delta of every table, from the frontier to the active snapshot. This is the probe
+    /// and the read in one, and takes no statement: a table without changes costs a look at the
+    /// length of its buffer.
+    pub fn read(
+        compiled: &Compiled,
+        frontier: &Frontier,
+        context: pg_sys::MemoryContext,
+    ) -> Result<Self> {
+        let mut inputs = Inputs::default();
+        for table in &compiled.tables {
+            let delta = cdc::read_delta(table.oid, &table.attnums, frontier, context)?;
+            inputs.must_recompute |= delta.recompute;
+            inputs.raw_rows += delta.raw_rows;
+            if delta.rows > 0 {
+                let source = Source::Table(table.oid.to_u32());
+                inputs.stores.insert(source, delta.store);
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// Whether no source changed.
+    pub fn is_empty(&self) -> bool {
+        self.stores.is_empty()
+    }
+
+    /// Adds the delta of a node.
+    pub fn insert(&mut self, source: Source, store: TupleStore) {
+        if store.count() > 0 {
+            self.stores.insert(source, store);
+        }
+    }
+
+    /// The changed ones among `sources`, with their row counts.
+    pub fn changed(&self, sources: &BTreeSet<Source>) -> Vec<(Source, u64)> {
+        self.stores
+            .iter()
+            .filter(|(source, _)| sources.contains(source))
+            .map(|(source, store)| (*source, store.count()))
+            .collect()
+    }
+
+    /// Registers the deltas of these sources as ephemeral relations.
+    pub fn register(&self, connection: &Connection, sources: &[(Source, u64)]) -> Result<()> {
+        for (source, _) in sources {
+            if let Some(store) = self.stores.get(source) {
+                connection.register(&names::delta(*source), store)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! A table whose rows are found by key (or image) and written: the stream table itself, or the
+//! state of a node.
+
+use pgrx::pg_sys;
+
+use crate::cdc::BufferWriter;
+use crate::error::{Error, Result};
+use crate::image;
+use crate::pg::key_index::KeyIndex;
+use crate::pg::relation::Relation;
+use crate::pg::slot::{Slot, SlotKind};
+use crate::pg::table_scan::TableScan;
+use crate::pg::table_writer::TableWriter;
+use crate::pg::tupdesc::attributes;
+
+/// Rows written, as they are counted in the history.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows inserted.
+    pub inserted: u64,
+    /// Rows updated.
+    pub updated: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+}
+
+/// How rows are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// There is at most one row.
+    Single,
+    /// Through an index over these column positions (from 0).
+    Index {
+        /// The index.
+        index: pg_sys::Oid,
+        /// Key positions in the table, in key order.
+        columns: Vec<usize>,
+        /// Whether the index is over the image hash.
+        by_image: bool,
+    },
+}
+
+/// An open table with its look-up and, once something is written, its writer.
+#[derive(Debug)]
+pub struct KeyedTable {
+    index: Option<KeyIndex>,
+    single: Option<Slot>,
+    writer: Option<TableWriter>,
+    buffer: Option<BufferWriter>,
+    row: Slot,
+    counts: Counts,
+    /// Closed last, as fields drop in order.
+    relation: Relation,
+}
+
+impl KeyedTable {
+    /// Opens the table. Its changes are written to `buffer`, if it has consumers.
+    pub fn open(table: pg_sys::Oid, lookup: &Lookup, buffer: Option<BufferWriter>) -> Result<Self> {
+        let relation = Relation::open(table, pg_sys::RowExclusiveLock as i32)?;
+        let index = match lookup {
+            Lookup::Single => None,
+            Lookup::Index {
+                index,
+                columns,
+                by_image,
+            } => Some(KeyIndex::open(&relation, *index, columns, *by_image)?),
+        };
+        let row = Slot::new(relation.tuple_desc(), SlotKind::Virtual);
+        Ok(KeyedTable {
+            index,
+            single: None,
+            writer: None,
+            buffer,
+            row,
+            counts: Counts::default(),
+            relation,
+        })
+    }
+
+    /// The table's row type.
+    pub fn tuple_desc(&self) -> pg_sys::TupleDesc {
+        self.relation.tuple_desc()
+    }
+
+    /// The first stored row with the key.
+    pub fn find(
+        &mut self,
+        key: &[pg_sys::Datum],
+        nulls: &[bool],
+    ) -> Option<&mut Slot> {
+        match &mut self.index {
+            Some(index) => {
+                index.seek(key, nulls);
+                index.next(key, nulls)
+            }
+            None => {
+                self.single = TableScan::first_row(&self.relation);
+                self.single.as_mut()
+            }
+        }
+    }
+
+    /// Makes the row with the key be `new`, or not be there.
+    pub fn put(
+        &mut self,
+        key: (&[pg_sys::Datum], &[bool]),
+        new: Option<(&[pg_sys::Datum], &[bool])>,
+    ) -> Result<()> {
+        self.open_writer();
+        let KeyedTable {
+            index,
+            single,
+            writer: Some(writer),
+            buffer,
+            row,
+            counts,
+            relation,
+        } = self
+        else {
+            return Err(Error::Internal("the table writer is not open".into()));
+        };
+        let stored = match index {
+            Some(index) => {
+                index.seek(key.0, key.1);
+                index.next(key.0, key.1)
+            }
+            None => {
+                *single = TableScan::first_row(relation);
+                single.as_mut()
+            }
+        };
+        match (stored, new) {
+            (None, None) => {}
+            (None, Some((values, nulls))) => {
+                fill(row, values, nulls);
+                if let Some(buffer) = buffer {
+                    buffer.push(row, 1)?;
+                }
+                writer.insert(row);
+                counts.inserted += 1;
+            }
+            (Some(stored), None) => {
+                if let Some(buffer) = buffer {
+                    buffer.push(stored, -1)?;
+                }
+                writer.delete(stored);
+                counts.deleted += 1;
+            }
+            (Some(stored), Some((values, nulls))) => {
+                if same_image(relation.tuple_desc(), stored, values, nulls) {
+                    return Ok(());
+                }
+                fill(row, values, nulls);
+                if let Some(buffer) = buffer {
+                    buffer.push(stored, -1)?;
+                    buffer.push(row, 1)?;
+                }
+                writer.update(stored, row);
+                counts.updated += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts a row.
+    pub fn insert(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<()> {
+        self.open_writer();
+        fill(&mut self.row, values, nulls);
+        if let Some(buffer) = &mut self.buffer {
+            buffer.push(&mut self.row, 1)?;
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.insert(&mut self.row);
+        }
+        self.counts.inserted += 1;
+        Ok(())
+    }
+
+    /// Deletes `copies` rows with the key; all of them must be there.
+    pub fn delete(
+        &mut self,
+        key: &[pg_sys::Datum],
+        nulls: &[bool],
+        copies: u64,
+    ) -> Result<()> {
+        self.open_writer();
+        let mut left = copies;
+        if let (Some(index), Some(writer)) = (&mut self.index, &mut self.writer) {
+            index.seek(key, nulls);
+            while left > 0
+                && let Some(stored) = index.next(key, nulls)
+            {
+                if let Some(buffer) = &mut self.buffer {
+                    buffer.push(stored, -1)?;
+                }
+                writer.delete(stored);
+                self.counts.deleted += 1;
+                left -= 1;
+            }
+        } else if self.find(key, nulls).is_some() {
+            self.put((key, nulls), None)?;
+            left -= 1;
+        }
+        if left > 0 {
+            return Err(Error::OutOfStep {
+                relation: self.relation.name(),
+                missing: left,
+            });
+        }
+        Ok(())
+    }
+
+    /// Deletes the row that the slot was read from.
+    pub fn delete_stored(&mut self, stored: &mut Slot) -> Result<()> {
+        self.open_writer();
+        if let Some(buffer) = &mut self.buffer {
+            buffer.push(stored, -1)?;
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.delete(stored);
+        }
+        self.counts.deleted += 1;
+        Ok(())
+    }
+
+    /// The open table.
+    pub fn relation(&self) -> &Relation {
+        &self.relation
+    }
+
+    /// Finishes the writes and tells what they were.
+    pub fn finish(mut self) -> Result<Counts> {
+        if let Some(writer) = self.writer.take() {
+            writer.finish();
+        }
+        if let Some(buffer) = self.buffer.take() {
+            buffer.finish()?;
+        }
+        Ok(self.counts)
+    }
+
+    fn open_writer(&mut self) {
+        if self.writer.is_none() {
+            self.writer = Some(TableWriter::open(&self.relation));
+        }
+    }
+}
+
+/// Fills a slot with values, without a copy.
+pub(super) fn fill(slot: &mut Slot, values: &[pg_sys::Datum], nulls: &[bool]) {
+    slot.store_virtual(|slot_values, slot_nulls| {
+        slot_values.copy_from_slice(values);
+        slot_nulls.copy_from_slice(nulls);
+    });
+}
+
+/// Whether the stored row has exactly these values.
+fn same_image(
+    desc: pg_sys::TupleDesc,
+    stored: &mut Slot,
+    values: &[pg_sys::Datum],
+    nulls: &[bool],
+) -> bool {
+    // SAFETY: desc belongs to the open table of the stored row.
+    let columns = unsafe { attributes(desc) };
+    let (old, old_nulls) = stored.values();
+    columns
+        .iter()
+        .zip(old.iter().zip(old_nulls))
+        .zip(values.iter().zip(nulls))
+        .all(|((column, (old, old_null)), (new, new_null))| {
+            old_null == new_null && (*old_null || image::datum_equal(*old, *new, column))
+        })
+}

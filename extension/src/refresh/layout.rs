@@ -1,0 +1,117 @@
+//! The objects that a plan needs: state tables, their indexes, and the stream table's key index.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::operators::aggregate;
+use pgtrickle_dvm::plan::{Identity, Node, Store};
+use pgtrickle_dvm::sql::names::key;
+use pgtrickle_dvm::sql::state_table;
+
+use crate::error::{Error, Result};
+use crate::pg::relation::Relation;
+use crate::pg::{depend, index_lookup, name, utility};
+use crate::{catalog, ddl};
+
+use super::compiled::{Compiled, has_table, state_by_image};
+
+/// Qualified prefix of the state tables of a stream table.
+pub fn state_prefix(pgt_id: i64) -> String {
+    format!("pgtrickle_state.st_{pgt_id}_")
+}
+
+/// The state table of a node.
+pub fn state_table_oid(state_prefix: &str, node: usize) -> Result<pg_sys::Oid> {
+    let table = state_table(state_prefix, node);
+    name::find_relation(&table)?
+        .ok_or_else(|| Error::Internal(format!("state table {table} does not exist")))
+}
+
+/// Creates the state tables, empty. Their columns are those of the statement that fills them.
+pub fn create_state_tables(table: &catalog::StreamTable, compiled: &Compiled) -> Result<()> {
+    drop_state_tables(table.pgt_id)?;
+    let context = compiled.context();
+    for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
+        let relation = state_table(context.state_prefix, node.id);
+        utility::run_as_extension_owner(&format!(
+            "CREATE TABLE {relation} AS {} WITH NO DATA",
+            aggregate::initial(context, node)
+        ))?;
+        let oid = state_table_oid(context.state_prefix, node.id)?;
+        depend::make_part_of(oid, table.relid);
+        if let Some(owner) = depend::owner_of(table.relid) {
+            depend::change_owner(oid, owner);
+        }
+        ddl::guard::attach(oid)?;
+    }
+    Ok(())
+}
+
+/// Drops every state table of a stream table.
+pub fn drop_state_tables(pgt_id: i64) -> Result<()> {
+    for relation in name::relations_with_prefix("pgtrickle_state", &format!("st_{pgt_id}_"))? {
+        utility::run_as_extension_owner(&format!("DROP TABLE {relation}"))?;
+    }
+    Ok(())
+}
+
+/// Creates the indexes that are not there yet: after the first fill, because that is faster.
+pub fn create_indexes(compiled: &Compiled) -> Result<()> {
+    let context = compiled.context();
+    for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
+        create_state_indexes(context.state_prefix, node)?;
+    }
+    match compiled.plan.output.identity() {
+        Identity::Key { columns, .. } if columns.is_empty() => Ok(()),
+        Identity::Key {
+            columns,
+            unique_index,
+        } => ensure_index(compiled.stream_table, columns, !unique_index, *unique_index),
+        Identity::Image => {
+            let all: Vec<usize> = (0..compiled.plan.columns.len()).collect();
+            ensure_index(compiled.stream_table, &all, true, false)
+        }
+    }
+}
+
+fn create_state_indexes(state_prefix: &str, node: &Node) -> Result<()> {
+    let oid = state_table_oid(state_prefix, node.id)?;
+    let columns: Vec<usize> = (0..node.keys.len()).collect();
+    if !columns.is_empty() {
+        let by_image = state_by_image(node);
+        ensure_index(oid, &columns, by_image, !by_image)?;
+    }
+    if let Store::Table { indexes } = &node.store {
+        for positions in indexes {
+            let list: Vec<String> = positions.iter().map(|p| key(*p)).collect();
+            utility::run_as_extension_owner(&format!(
+                "CREATE INDEX ON {} ({})",
+                state_table(state_prefix, node.id),
+                list.join(", ")
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn ensure_index(
+    table: pg_sys::Oid,
+    columns: &[usize],
+    by_image: bool,
+    unique: bool,
+) -> Result<()> {
+    if columns.is_empty() || index_lookup::find(table, columns, by_image)?.is_some() {
+        return Ok(());
+    }
+    let relation = Relation::open(table, pg_sys::AccessShareLock as i32)?;
+    let list = relation.quoted_columns(columns)?.join(", ");
+    let qualified = name::qualified_name(table)
+        .ok_or_else(|| Error::Internal("an indexed table does not exist".into()))?;
+    drop(relation);
+    let sql = if by_image {
+        format!("CREATE INDEX ON {qualified} (pgtrickle.row_image_hash({list}))")
+    } else if unique {
+        format!("CREATE UNIQUE INDEX ON {qualified} ({list}) NULLS NOT DISTINCT")
+    } else {
+        format!("CREATE INDEX ON {qualified} ({list})")
+    };
+    utility::run_as_extension_owner(&sql)
+}

@@ -1,0 +1,31 @@
+//! The refresh: from one MVCC snapshot to a later one, exactly.
+//!
+//! Order of events, on which exactness rests:
+//! 1. lock the stream table against other refreshes, and its sources against TRUNCATE and rewrites;
+//! 2. then take one snapshot, under which everything is read;
+//! 3. read what the snapshot shows and the stored frontier does not;
+//! 4. run the plan's statements over these deltas, and write natively;
+//! 5. store the snapshot as the new frontier, in the same transaction.
+//!
+//! Invariants: statements only read; a refresh that sees no change writes nothing; rows are written
+//! by the executor's replication helpers and therefore do not fire statement triggers.
+
+mod compiled;
+mod delta_set;
+mod differential;
+mod explain;
+mod full;
+mod inputs;
+mod keyed_table;
+mod layout;
+mod node;
+mod row_types;
+mod sink;
+mod statements;
+mod transaction;
+
+pub use compiled::{forget, stale_evictions};
+pub use differential::execute_differential_refresh;
+pub use explain::{ExplainLine, explain};
+pub use layout::drop_state_tables;
+pub use transaction::{Outcome, Request, prepare, run};

@@ -1,0 +1,387 @@
+//! One grouping node of a refresh: delta of the groups, look-up of their state, combination,
+//! recomputation where needed, and the writes.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::operators::aggregate::{self, CombineLayout, Emit};
+use pgtrickle_dvm::operators::join::BlockDelta;
+use pgtrickle_dvm::plan::{Node, Source, Store};
+use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
+
+use crate::error::{Error, Result};
+use crate::pg::memory::MemoryContext;
+use crate::pg::spi::Connection;
+use crate::pg::tupdesc::OwnTupleDesc;
+use crate::pg::tuplestore::TupleStore;
+
+use super::compiled::Compiled;
+use super::inputs::Inputs;
+use super::keyed_table::KeyedTable;
+use super::row_types;
+use super::sink::Sink;
+use super::statements::Kind;
+
+/// Everything a node's execution reads.
+pub struct NodeRun<'a> {
+    /// The compiled plan.
+    pub compiled: &'a Compiled,
+    /// The node.
+    pub node: &'a Node,
+    /// Deltas so far.
+    pub inputs: &'a Inputs,
+    /// Where stores are allocated.
+    pub memory: &'a MemoryContext,
+    /// What the consumer wants of a row.
+    pub emit: Emit<'a>,
+}
+
+type Row<'r> = (&'r [pg_sys::Datum], &'r [bool]);
+
+impl NodeRun<'_> {
+    /// Brings the node's state to the snapshot and hands the changed rows to `sink`. Returns
+    /// whether anything was touched.
+    pub fn execute(&self, sink: &mut Sink) -> Result<bool> {
+        let changed = self.inputs.changed(&self.node.block.sources());
+        if changed.is_empty() {
+            return Ok(false);
+        }
+        let connection = Connection::open()?;
+        self.inputs.register(&connection, &changed)?;
+        let Some(groups) = self.group_deltas(&connection, &changed)? else {
+            return Ok(false);
+        };
+        if groups.count() == 0 {
+            return Ok(false);
+        }
+        let mut state = match self.node.store {
+            Store::Table { .. } => Some(self.compiled.open_state(self.node)?),
+            Store::Output(_) | Store::None => None,
+        };
+        let touched = match &self.node.store {
+            Store::None => self.all_touched(&groups)?,
+            _ => self.combine(&connection, &groups, &mut state, sink)?,
+        };
+        if touched.count() > 0 {
+            self.recompute(&connection, &touched, &mut state, sink)?;
+        }
+        if let Some(state) = state {
+            state.finish()?;
+        }
+        Ok(true)
+    }
+
+    /// Runs the delta statement of the node.
+    fn group_deltas(
+        &self,
+        connection: &Connection,
+        changed: &[(Source, u64)],
+    ) -> Result<Option<TupleStore>> {
+        let id = Some(self.node.id);
+        let delta = || {
+            let sources = changed.iter().map(|(source, _)| *source).collect();
+            aggregate::delta(self.compiled.context(), self.node, &sources)
+        };
+        run_delta(
+            self.compiled,
+            connection,
+            self.memory,
+            id,
+            changed,
+            &delta,
+        )
+    }
+
+    /// Looks up each touched group's old state and computes the new one. Returns the groups that
+    /// must be computed again.
+    fn combine(
+        &self,
+        connection: &Connection,
+        deltas: &TupleStore,
+        state: &mut Option<KeyedTable>,
+        sink: &mut Sink,
+    ) -> Result<TupleStore> {
+        let mut touched = self.touched_store(deltas)?;
+        let groups = self.with_old_state(deltas, state, sink)?;
+        connection.register(GROUPS, &groups)?;
+        let size = [(Source::Node(self.node.id), groups.count())];
+        let statement =
+            self.compiled
+                .statements
+                .get(connection, Kind::Combine(self.node.id), &size, || {
+                    aggregate::combine(self.node, &self.emit)
+                })?;
+        let combined = connection.run(&statement, self.memory.as_ptr())?;
+        connection.unregister(GROUPS)?;
+
+        let layout = CombineLayout::of_combine(self.node, &self.emit);
+        let keys = self.node.keys.len();
+        let outputs = layout.new_keep + 1..layout.new_keep + 1 + layout.outputs;
+        sink.expect(combined.tuple_desc(), outputs)?;
+        let mut scan = combined.scan();
+        let mut ordinal = 0_i32;
+        while let Some(slot) = scan.next() {
+            let (values, nulls) = slot.values();
+            let row = (values, nulls);
+            if let Some(at) = layout.old_keep {
+                if flag(row, at)? {
+                    sink.remove(part(row, at + 1, layout.outputs)?)?;
+                }
+            }
+            let key = part(row, layout.state, keys)?;
+            if flag(row, 0)? {
+                put_ordinal(&mut touched, ordinal, key);
+                ordinal += 1;
+                continue;
+            }
+            let present = flag(row, 1)?;
+            if let Some(state) = state {
+                let new = part(row, layout.state, layout.state_len)?;
+                state.put(key, present.then_some(new))?;
+            }
+            let new = part(row, layout.new_keep + 1, layout.outputs)?;
+            sink.put(key, new, flag(row, layout.new_keep)?)?;
+        }
+        Ok(touched)
+    }
+
+    /// Every group of the delta, to be computed again.
+    fn all_touched(&self, deltas: &TupleStore) -> Result<TupleStore> {
+        let mut touched = self.touched_store(deltas)?;
+        let mut scan = deltas.scan();
+        let mut ordinal = 0_i32;
+        while let Some(slot) = scan.next() {
+            let (values, nulls) = slot.values();
+            put_ordinal(
+                &mut touched,
+                ordinal,
+                part((values, nulls), 0, self.node.keys.len())?,
+            );
+            ordinal += 1;
+        }
+        Ok(touched)
+    }
+
+    /// An empty store for `ord int4` and the keys.
+    fn touched_store(&self, deltas: &TupleStore) -> Result<TupleStore> {
+        let mut columns = vec![row_types::plain("ord", pg_sys::INT4OID)];
+        let keys = 0..self.node.keys.len();
+        columns.extend(row_types::columns_of(deltas.tuple_desc(), keys, |i, _| key(i)));
+        let desc = OwnTupleDesc::build(self.memory.as_ptr(), &columns)?;
+        Ok(TupleStore::new(self.memory.as_ptr(), desc.as_ptr()))
+    }
+
+    /// The groups' deltas beside their old state.
+    fn with_old_state(
+        &self,
+        deltas: &TupleStore,
+        state: &mut Option<KeyedTable>,
+        sink: &mut Sink,
+    ) -> Result<TupleStore> {
+        let keys = self.node.keys.len();
+        let (table, positions): (&mut KeyedTable, Vec<usize>) = match (&self.node.store, state) {
+            (Store::Output(positions), _) => (sink.table()?, positions.clone()),
+            (_, Some(state)) => {
+                let width = row_types::width(state.tuple_desc());
+                (state, (0..width).collect())
+            }
+            _ => return Err(Error::Internal("a node without state was looked up".into())),
+        };
+        let state_names = aggregate::state_names(self.node);
+        let all = 0..row_types::width(deltas.tuple_desc());
+        let mut columns =
+            row_types::columns_of(deltas.tuple_desc(), all, |_, name| name.to_owned());
+        columns.push(row_types::plain("found", pg_sys::BOOLOID));
+        for (position, name) in positions.iter().zip(&state_names) {
+            let one = *position..*position + 1;
+            columns.extend(row_types::columns_of(table.tuple_desc(), one, |_, _| {
+                format!("o_{name}")
+            }));
+        }
+        let desc = OwnTupleDesc::build(self.memory.as_ptr(), &columns)?;
+        let mut groups = TupleStore::new(self.memory.as_ptr(), desc.as_ptr());
+        let mut scan = deltas.scan();
+        let mut values_out = Vec::with_capacity(columns.len());
+        let mut nulls_out = Vec::with_capacity(columns.len());
+        while let Some(slot) = scan.next() {
+            let (values, nulls) = slot.values();
+            values_out.clear();
+            nulls_out.clear();
+            values_out.extend_from_slice(values);
+            nulls_out.extend_from_slice(nulls);
+            let (key, key_nulls) = part((values, nulls), 0, keys)?;
+            match table.find(key, key_nulls) {
+                Some(stored) => {
+                    let (old, old_nulls) = stored.values();
+                    values_out.push(pg_sys::Datum::from(true));
+                    nulls_out.push(false);
+                    for position in &positions {
+                        values_out.push(old.get(*position).copied().unwrap_or(0.into()));
+                        nulls_out.push(old_nulls.get(*position).copied().unwrap_or(true));
+                    }
+                }
+                None => {
+                    values_out.push(pg_sys::Datum::from(false));
+                    nulls_out.push(false);
+                    values_out.resize(columns.len(), pg_sys::Datum::from(0));
+                    nulls_out.resize(columns.len(), true);
+                }
+            }
+            groups.put_values(&values_out, &nulls_out);
+        }
+        Ok(groups)
+    }
+
+    /// Computes groups again, one statement per combination of NULL keys.
+    fn recompute(
+        &self,
+        connection: &Connection,
+        touched: &TupleStore,
+        state: &mut Option<KeyedTable>,
+        sink: &mut Sink,
+    ) -> Result<()> {
+        let layout = CombineLayout::of_recompute(self.node, &self.emit);
+        let keys = self.node.keys.len();
+        for (null_keys, part_of) in self.by_null_keys(touched)? {
+            connection.register(TOUCHED, &part_of)?;
+            let size = [(Source::Node(self.node.id), part_of.count())];
+            let kind = Kind::Recompute(self.node.id, null_keys.clone());
+            let statement = self
+                .compiled
+                .statements
+                .get(connection, kind, &size, || {
+                    aggregate::recompute(
+                        self.compiled.context(),
+                        self.node,
+                        &self.emit,
+                        &null_keys,
+                    )
+                })?;
+            let fresh = connection.run(&statement, self.memory.as_ptr())?;
+            connection.unregister(TOUCHED)?;
+            let mut seen = std::collections::HashSet::new();
+            let mut scan = fresh.scan();
+            while let Some(slot) = scan.next() {
+                let (values, nulls) = slot.values();
+                let row = (values, nulls);
+                seen.insert(ordinal_of(row)?);
+                let key = part(row, layout.state, keys)?;
+                if let Some(state) = state {
+                    state.put(key, Some(part(row, layout.state, layout.state_len)?))?;
+                }
+                let new = part(row, layout.new_keep + 1, layout.outputs)?;
+                sink.put(key, new, flag(row, layout.new_keep)?)?;
+            }
+            // Groups without rows any more.
+            let mut scan = part_of.scan();
+            while let Some(slot) = scan.next() {
+                let (values, nulls) = slot.values();
+                let row = (values, nulls);
+                if !seen.contains(&ordinal_of(row)?) {
+                    let key = part(row, 1, keys)?;
+                    if let Some(state) = state {
+                        state.put(key, None)?;
+                    }
+                    sink.remove_by_key(key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Splits the touched groups by which of their keys are NULL.
+    fn by_null_keys(&self, touched: &TupleStore) -> Result<Vec<(Vec<bool>, TupleStore)>> {
+        let mut parts: Vec<(Vec<bool>, TupleStore)> = Vec::new();
+        let mut scan = touched.scan();
+        while let Some(slot) = scan.next() {
+            let (values, nulls) = slot.values();
+            let null_keys = nulls.get(1..).unwrap_or_default();
+            let at = match parts.iter().position(|(mask, _)| mask == null_keys) {
+                Some(at) => at,
+                None => {
+                    let store = TupleStore::new(self.memory.as_ptr(), touched.tuple_desc());
+                    parts.push((null_keys.to_vec(), store));
+                    parts.len() - 1
+                }
+            };
+            if let Some((_, store)) = parts.get_mut(at) {
+                store.put_values(values, nulls);
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// Runs the steps and the delta statement of a block; `None` when it has no term.
+pub(super) fn run_delta(
+    compiled: &Compiled,
+    connection: &Connection,
+    memory: &MemoryContext,
+    node: Option<usize>,
+    changed: &[(Source, u64)],
+    delta: &dyn Fn() -> BlockDelta,
+) -> Result<Option<TupleStore>> {
+    let shape = compiled.delta_shape(node, changed, delta);
+    let mut steps: Vec<TupleStore> = Vec::new();
+    for (position, name) in shape.step_names.iter().enumerate() {
+        let statement = compiled.statements.get(
+            connection,
+            Kind::Step(node, position),
+            changed,
+            || {
+                delta()
+                    .steps
+                    .get(position)
+                    .map_or_else(String::new, |step| step.sql.clone())
+            },
+        )?;
+        let store = connection.run(&statement, memory.as_ptr())?;
+        connection.register(name, &store)?;
+        steps.push(store);
+    }
+    if !shape.has_terms {
+        return Ok(None);
+    }
+    let statement = compiled
+        .statements
+        .get(connection, Kind::Delta(node), changed, || {
+            delta().terms.unwrap_or_default()
+        })?;
+    let store = connection.run(&statement, memory.as_ptr())?;
+    for name in &shape.step_names {
+        connection.unregister(name)?;
+    }
+    drop(steps);
+    Ok(Some(store))
+}
+
+fn put_ordinal(store: &mut TupleStore, ordinal: i32, key: Row<'_>) {
+    let mut values = vec![pg_sys::Datum::from(ordinal)];
+    let mut nulls = vec![false];
+    values.extend_from_slice(key.0);
+    nulls.extend_from_slice(key.1);
+    store.put_values(&values, &nulls);
+}
+
+fn ordinal_of(row: Row<'_>) -> Result<i32> {
+    row.0
+        .first()
+        .map(|value| value.value() as i32)
+        .ok_or_else(short_row)
+}
+
+fn flag(row: Row<'_>, at: usize) -> Result<bool> {
+    match (row.0.get(at), row.1.get(at)) {
+        (Some(value), Some(null)) => Ok(!null && value.value() != 0),
+        _ => Err(short_row()),
+    }
+}
+
+fn part(row: Row<'_>, at: usize, len: usize) -> Result<Row<'_>> {
+    match (row.0.get(at..at + len), row.1.get(at..at + len)) {
+        (Some(values), Some(nulls)) => Ok((values, nulls)),
+        _ => Err(short_row()),
+    }
+}
+
+fn short_row() -> Error {
+    Error::Internal("a statement returned fewer columns than its layout says".into())
+}

@@ -1,0 +1,77 @@
+//! The template cache: kept plans per stream table, per set of changed sources and order of
+//! magnitude of their deltas. A cached refresh plans nothing.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use pgtrickle_dvm::plan::Source;
+
+use crate::error::Result;
+use crate::pg::spi::{Connection, Kept};
+
+/// Which statement of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A step before the delta of a node, or of the output (`None`).
+    Step(Option<usize>, usize),
+    /// The delta of a node, or of the output (`None`).
+    Delta(Option<usize>),
+    /// From delta and old state to new state and output.
+    Combine(usize),
+    /// Groups computed again; which keys are NULL.
+    Recompute(usize, Vec<bool>),
+    /// A node's whole state.
+    InitialState(usize),
+    /// The whole output.
+    InitialOutput,
+}
+
+/// What a kept plan depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    kind: Kind,
+    changed: BTreeSet<Source>,
+    magnitudes: Vec<u32>,
+}
+
+/// Kept plans of one stream table.
+#[derive(Debug, Default)]
+pub struct Statements {
+    kept: RefCell<HashMap<Key, Rc<Kept>>>,
+}
+
+/// At most this many plans are kept per stream table; then all are dropped.
+const CAPACITY: usize = 256;
+
+impl Statements {
+    /// The kept plan for these inputs, prepared if need be from what `sql` returns.
+    pub fn get(
+        &self,
+        connection: &Connection,
+        kind: Kind,
+        inputs: &[(Source, u64)],
+        sql: impl FnOnce() -> String,
+    ) -> Result<Rc<Kept>> {
+        let key = Key {
+            kind,
+            changed: inputs.iter().map(|(source, _)| *source).collect(),
+            magnitudes: inputs.iter().map(|(_, rows)| magnitude(*rows)).collect(),
+        };
+        if let Some(kept) = self.kept.borrow().get(&key) {
+            return Ok(kept.clone());
+        }
+        let kept = Rc::new(connection.prepare(&sql())?);
+        let mut cache = self.kept.borrow_mut();
+        if cache.len() >= CAPACITY {
+            cache.clear();
+        }
+        cache.insert(key, kept.clone());
+        Ok(kept)
+    }
+}
+
+/// Order of magnitude, in steps of four.
+fn magnitude(rows: u64) -> u32 {
+    (u64::BITS - rows.leading_zeros()).div_ceil(2)
+}

@@ -1,0 +1,328 @@
+//! A refresh as a whole: locks, snapshot, choice between delta and recomputation, frontier,
+//! history.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::frontier::Frontier;
+
+use crate::catalog::{self, HistoryRow, RefreshMode, StreamTable};
+use crate::cdc;
+use crate::error::{Error, Result};
+use crate::frontier::{epoch, of_active_snapshot, top_xid};
+use crate::pg::memory::MemoryContext;
+use crate::pg::relation::Relation;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::user::OwnerContext;
+use crate::pg::{cluster, report};
+
+use super::compiled::{self, Compiled};
+use super::differential::{Differential, execute_differential_refresh};
+use super::full;
+use super::keyed_table::Counts;
+use super::layout;
+
+/// What is asked of a refresh.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Request {
+    /// Recompute, whatever the changes.
+    pub force_full: bool,
+}
+
+/// What a refresh did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// `NO_DATA`, `DIFFERENTIAL`, `FULL` or `INITIALIZE`.
+    pub action: &'static str,
+    /// Why it was not `DIFFERENTIAL`.
+    pub reason: Option<String>,
+    /// Rows written to the stream table.
+    pub counts: Counts,
+    /// Change rows read from the sources.
+    pub delta_rows: u64,
+    /// Duration without the commit.
+    pub duration_ms: f64,
+}
+
+/// Settings under which the statements of a refresh are planned. Random reads are nearly as cheap as
+/// sequential ones in a cache, and delta statements are look-ups; compiling them never pays.
+const PLANNER_SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1"), ("jit", "off")];
+
+/// Makes the objects that a stream table needs: capture on its sources first, so that no change
+/// after the first fill is lost, then its state tables. For a table in FULL mode there is nothing to
+/// make.
+pub fn prepare(pgt_id: i64) -> Result<()> {
+    let table = load(pgt_id)?;
+    if table.refresh_mode == RefreshMode::Full {
+        return Ok(());
+    }
+    let compiled = supported(&table)?;
+    prepare_compiled(&table, &compiled)?;
+    for missing in compiled.plan.missing_indexes() {
+        report::notice(
+            &format!(
+                "no index on {} leads with {}",
+                missing.relation, missing.column
+            ),
+            &format!(
+                "Its {} look-ups scan the whole table; CREATE INDEX ON {} ({}) makes refreshes \
+                 cost in proportion to the change.",
+                missing.purpose, missing.relation, missing.column
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
+    for source in &compiled.tables {
+        if source.is_stream_table {
+            cdc::install_buffer_only(source.oid, &source.attnums)?;
+        } else {
+            cdc::install(source.oid, &source.attnums)?;
+        }
+    }
+    layout::create_state_tables(table, compiled)
+}
+
+/// Refreshes a stream table at a snapshot taken now (in REPEATABLE READ: the transaction's).
+///
+/// # Errors
+/// A serialization failure when the transaction's snapshot is older than the table's content.
+pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
+    let started = Instant::now();
+    let started_at = cluster::now();
+    catalog::lock(pgt_id)?;
+    let table = load(pgt_id)?;
+    table.require_home()?;
+    let plan = Choice::of(&table, request)?;
+    if let Some(compiled) = plan.compiled() {
+        compiled.lock_sources();
+    }
+
+    let mut snapshot = ActiveSnapshot::push();
+    let present = of_active_snapshot();
+    if let Some(frontier) = &table.frontier
+        && !frontier.is_visible_in(&present)
+    {
+        return Err(Error::SnapshotTooOld(table.plain_name()));
+    }
+    let memory = MemoryContext::new(c"pg_trickle refresh");
+    let work = memory.within(|| plan.execute(&table, &mut snapshot, &memory))?;
+    let mut outcome = Outcome {
+        action: work.action,
+        reason: work.reason,
+        counts: work.counts,
+        delta_rows: work.delta_rows,
+        duration_ms: 0.0,
+    };
+    if work.writes {
+        let frontier = present.with_own(top_xid(), epoch::advance());
+        let finished_at = cluster::now();
+        outcome.duration_ms = elapsed_ms(started);
+        catalog::store_frontier(
+            pgt_id,
+            Some(&frontier),
+            true,
+            plan.compiled().map(|c| c.fingerprint),
+            Some(started_at),
+        )?;
+        catalog::insert_history(&HistoryRow {
+            pgt_id,
+            action: outcome.action,
+            reason: outcome.reason.clone(),
+            started_at,
+            finished_at,
+            duration_ms: outcome.duration_ms,
+            rows_inserted: outcome.counts.inserted.cast_signed(),
+            rows_updated: outcome.counts.updated.cast_signed(),
+            rows_deleted: outcome.counts.deleted.cast_signed(),
+            delta_rows: outcome.delta_rows.cast_signed(),
+            error: None,
+        })?;
+        snapshot.show_own_writes();
+        if let Some(compiled) = plan.compiled() {
+            clean_up(compiled)?;
+        }
+    }
+    outcome.duration_ms = elapsed_ms(started);
+    Ok(outcome)
+}
+
+/// What was done, before it is recorded.
+struct Work {
+    action: &'static str,
+    reason: Option<String>,
+    counts: Counts,
+    delta_rows: u64,
+    writes: bool,
+}
+
+/// How the refresh goes about it.
+enum Choice {
+    /// From the query, because the mode is FULL or the query cannot be maintained (any more).
+    Query { reason: Option<String> },
+    /// From the plan, everything anew.
+    Rebuild {
+        compiled: Rc<Compiled>,
+        action: &'static str,
+        reason: Option<String>,
+    },
+    /// From deltas.
+    Delta {
+        compiled: Rc<Compiled>,
+        frontier: Frontier,
+    },
+}
+
+impl Choice {
+    /// Decides, and brings the state tables up to date with the plan: before the snapshot is taken,
+    /// since installing capture must precede it.
+    fn of(table: &StreamTable, request: Request) -> Result<Self> {
+        if table.refresh_mode == RefreshMode::Full {
+            return Ok(Choice::Query {
+                reason: table.mode_code.clone(),
+            });
+        }
+        let compiled = match compiled::get(table)? {
+            compiled::Outcome::Compiled(compiled) => compiled,
+            compiled::Outcome::Unsupported(obstacles) => {
+                return Ok(Choice::Query {
+                    reason: obstacles.first().map(|o| o.code.clone()),
+                });
+            }
+        };
+        let same_plan = table.defining_query_hash == Some(compiled.fingerprint);
+        let (action, reason) = match &table.frontier {
+            Some(frontier) if table.is_populated && same_plan => {
+                if request.force_full {
+                    ("FULL", Some("FORCED".to_owned()))
+                } else {
+                    return Ok(Choice::Delta {
+                        compiled,
+                        frontier: frontier.clone(),
+                    });
+                }
+            }
+            Some(_) if table.is_populated => {
+                prepare_compiled(table, &compiled)?;
+                ("FULL", Some("DEFINITION_CHANGED".to_owned()))
+            }
+            _ => ("INITIALIZE", None),
+        };
+        Ok(Choice::Rebuild {
+            compiled,
+            action,
+            reason,
+        })
+    }
+
+    fn compiled(&self) -> Option<&Rc<Compiled>> {
+        match self {
+            Choice::Query { .. } => None,
+            Choice::Rebuild { compiled, .. } | Choice::Delta { compiled, .. } => Some(compiled),
+        }
+    }
+
+    /// Does it, as the owner of the stream table.
+    fn execute(
+        &self,
+        table: &StreamTable,
+        snapshot: &mut ActiveSnapshot,
+        memory: &MemoryContext,
+    ) -> Result<Work> {
+        let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
+        let _owner = OwnerContext::enter(owner, PLANNER_SETTINGS)?;
+        match self {
+            Choice::Query { reason } => {
+                let counts = full::recompute(table, None, snapshot, memory)?;
+                let action = if table.is_populated {
+                    "FULL"
+                } else {
+                    "INITIALIZE"
+                };
+                Ok(Work::recomputed(action, reason.clone(), counts))
+            }
+            Choice::Rebuild {
+                compiled,
+                action,
+                reason,
+            } => {
+                let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
+                layout::create_indexes(compiled)?;
+                Ok(Work::recomputed(action, reason.clone(), counts))
+            }
+            Choice::Delta { compiled, frontier } => {
+                match execute_differential_refresh(compiled, frontier, snapshot, memory)? {
+                    Differential::NoData => Ok(Work {
+                        action: "NO_DATA",
+                        reason: None,
+                        counts: Counts::default(),
+                        delta_rows: 0,
+                        writes: false,
+                    }),
+                    Differential::Applied { counts, delta_rows } => Ok(Work {
+                        action: "DIFFERENTIAL",
+                        reason: None,
+                        counts,
+                        delta_rows,
+                        writes: true,
+                    }),
+                    Differential::MustRecompute => {
+                        let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
+                        Ok(Work::recomputed("FULL", Some("TRUNCATE".into()), counts))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Work {
+    fn recomputed(action: &'static str, reason: Option<String>, counts: Counts) -> Self {
+        Work {
+            action,
+            reason,
+            counts,
+            delta_rows: 0,
+            writes: true,
+        }
+    }
+}
+
+/// Removes change rows that every consumer has seen.
+fn clean_up(compiled: &Compiled) -> Result<()> {
+    for source in &compiled.tables {
+        if !cdc::wants_cleanup(source.oid)? {
+            continue;
+        }
+        let mut frontiers = Vec::new();
+        for consumer in catalog::consumers_of(source.oid)? {
+            match consumer.frontier {
+                Some(frontier) => frontiers.push(frontier),
+                // Not filled yet: it will start at a later snapshot and needs none of these rows,
+                // but its frontier is not known, so nothing is removed under it.
+                None => return Ok(()),
+            }
+        }
+        cdc::cleanup(source.oid, &frontiers)?;
+    }
+    Ok(())
+}
+
+fn load(pgt_id: i64) -> Result<StreamTable> {
+    catalog::load(pgt_id)?
+        .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))
+}
+
+fn supported(table: &StreamTable) -> Result<Rc<Compiled>> {
+    match compiled::get(table)? {
+        compiled::Outcome::Compiled(compiled) => Ok(compiled),
+        compiled::Outcome::Unsupported(obstacles) => Err(Error::Unsupported(obstacles)),
+    }
+}
+
+fn elapsed_ms(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1e3
+}
