@@ -7,6 +7,7 @@ mod build;
 mod cluster;
 mod command;
 mod demo;
+mod docs;
 mod doctor;
 mod paths;
 mod setup;
@@ -44,6 +45,8 @@ enum Task {
     Psql(cluster::PsqlOptions),
     /// Check the rules of the house that no compiler checks
     Tidy,
+    /// Regenerate the tables of functions and settings in docs/
+    Docs(docs::Options),
     /// Print the environment that plain `cargo` commands need, for `eval "$(cargo xtask env)"`
     Env,
 }
@@ -71,6 +74,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Fuzz(options) => test::fuzz(&options),
         Task::Psql(options) => cluster::psql(&options),
         Task::Tidy => tidy::run(),
+        Task::Docs(options) => docs::run(&setup::ensure()?, &options).map(|()| ExitCode::SUCCESS),
         Task::Env => {
             let machine = setup::ensure()?;
             for (name, value) in machine.environment() {

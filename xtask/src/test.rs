@@ -4,6 +4,7 @@
 //! the form that cargo itself prints.
 
 use crate::build;
+use crate::docs;
 use crate::setup::{self, Machine};
 use crate::ui;
 use anyhow::{Context, Result, anyhow};
@@ -70,6 +71,9 @@ pub fn run() -> Result<ExitCode> {
             Ok(cargo)
         },
     )?);
+    suites.push(check("generated documentation", || {
+        docs::run(&machine, &docs::Options { check: true })
+    })?);
     Ok(summary(&suites))
 }
 
@@ -118,6 +122,28 @@ fn suite(name: &'static str, command: impl FnOnce() -> Result<Command>) -> Resul
     Ok(Suite {
         name,
         counts,
+        succeeded,
+        took: ui::elapsed(started),
+    })
+}
+
+/// A check of our own, which counts as one test.
+fn check(name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<Suite> {
+    println!("\n== {name}");
+    std::io::stdout().flush()?;
+    let started = Instant::now();
+    let result = work();
+    if let Err(error) = &result {
+        eprintln!("error: {error:#}");
+    }
+    let succeeded = result.is_ok();
+    Ok(Suite {
+        name,
+        counts: Counts {
+            passed: u64::from(succeeded),
+            failed: u64::from(!succeeded),
+            ignored: 0,
+        },
         succeeded,
         took: ui::elapsed(started),
     })

@@ -1,0 +1,167 @@
+//! `cargo xtask docs`: the generated tables of the documentation.
+//!
+//! Signatures and settings are read from a running server, so they are what users get; what a function
+//! does is the first sentence of its Rust doc comment. A table stands between two marker lines and is
+//! replaced as a whole; `--check` only compares, which `cargo xtask test` does.
+
+mod source;
+
+use crate::build;
+use crate::cluster::{self, DATABASE};
+use crate::paths;
+use crate::setup::Machine;
+use anyhow::{Context, Result, bail};
+use harness::client::{Row, Session};
+use std::fmt::Write;
+use std::fs;
+
+/// Options of `cargo xtask docs`.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Change nothing; fail if something would change
+    #[arg(long)]
+    pub check: bool,
+}
+
+struct Table {
+    file: &'static str,
+    marker: &'static str,
+    text: String,
+}
+
+/// Regenerates or compares every table.
+pub fn run(machine: &Machine, options: &Options) -> Result<()> {
+    let cluster = cluster::start(machine, &build::Options::default(), &[])?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let tables = runtime.block_on(async {
+        let session = Session::connect(&cluster, DATABASE).await?;
+        anyhow::Ok([
+            Table {
+                file: "docs/sql-reference.md",
+                marker: "functions",
+                text: functions(&session).await?,
+            },
+            Table {
+                file: "docs/configuration.md",
+                marker: "settings",
+                text: settings(&session).await?,
+            },
+        ])
+    })?;
+    let mut stale = Vec::new();
+    for table in &tables {
+        let path = paths::repository().join(table.file);
+        let old = fs::read_to_string(&path).with_context(|| format!("no {}", table.file))?;
+        let new = replace(&old, table.marker, &table.text)
+            .with_context(|| format!("{} has no marker `{}`", table.file, table.marker))?;
+        if new == old {
+            continue;
+        }
+        stale.push(table.file);
+        if !options.check {
+            fs::write(&path, new)?;
+        }
+    }
+    match (stale.is_empty(), options.check) {
+        (true, _) => println!("docs: up to date"),
+        (false, false) => println!("docs: wrote {}", stale.join(", ")),
+        (false, true) => bail!("stale: {}; run cargo xtask docs", stale.join(", ")),
+    }
+    Ok(())
+}
+
+async fn functions(session: &Session) -> Result<String> {
+    let rows = session
+        .rows(
+            "SELECT p.proname,
+                    pg_get_function_arguments(p.oid),
+                    pg_get_function_result(p.oid)
+             FROM pg_proc p
+             WHERE p.pronamespace = 'pgtrickle'::regnamespace
+               AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+               AND p.proname NOT LIKE '\\_%'
+             ORDER BY p.proname, 2",
+        )
+        .await?;
+    let described = source::descriptions(&paths::repository().join("extension/src"))?;
+    let mut text = String::new();
+    for row in &rows {
+        let [name, arguments, result] = [0, 1, 2].map(|column| cell(row, column));
+        writeln!(text, "### `{name}`\n")?;
+        writeln!(
+            text,
+            "```sql\npgtrickle.{name}({arguments})\n    RETURNS {result}\n```\n"
+        )?;
+        match described.get(name) {
+            Some(description) => writeln!(text, "{description}\n")?,
+            None => bail!("`{name}` has no doc comment in extension/src"),
+        }
+    }
+    Ok(text)
+}
+
+async fn settings(session: &Session) -> Result<String> {
+    session.execute("LOAD 'pg_trickle'").await?;
+    let rows = session
+        .rows(
+            "SELECT name, coalesce(nullif(boot_val, ''), '''''') || coalesce(' ' || unit, ''),
+                    CASE vartype WHEN 'enum' THEN array_to_string(enumvals, ', ')
+                                 WHEN 'bool' THEN 'on, off'
+                                 WHEN 'string' THEN 'text'
+                                 ELSE min_val || ' – ' || max_val END,
+                    context, short_desc || coalesce(' ' || extra_desc, '')
+             FROM pg_settings WHERE name LIKE 'pg\\_trickle.%' ORDER BY name",
+        )
+        .await?;
+    let mut text =
+        String::from("| setting | default | values | who may change it | what it does |\n");
+    text.push_str("|---|---|---|---|---|\n");
+    for row in &rows {
+        let [name, default, values, context, what] =
+            [0, 1, 2, 3, 4].map(|column| cell(row, column));
+        writeln!(
+            text,
+            "| `{name}` | `{default}` | {values} | {context} | {what} |"
+        )?;
+    }
+    Ok(text)
+}
+
+fn cell(row: &Row, column: usize) -> &str {
+    row.get(column).and_then(Option::as_deref).unwrap_or("")
+}
+
+/// The text with what stands between the markers replaced.
+fn replace(text: &str, marker: &str, with: &str) -> Option<String> {
+    let begin = format!("<!-- generated by cargo xtask docs: {marker} -->\n");
+    let end = "<!-- end of generated -->";
+    let from = text.find(&begin)? + begin.len();
+    let to = from + text[from..].find(end)?;
+    Some(format!(
+        "{}\n{}\n\n{}",
+        &text[..from],
+        with.trim(),
+        &text[to..]
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_markers_is_replaced_and_only_once() {
+        let text =
+            "a\n<!-- generated by cargo xtask docs: x -->\nold\n<!-- end of generated -->\nb\n";
+        let new = replace(text, "x", "new\n").unwrap();
+        assert_eq!(
+            new,
+            "a\n<!-- generated by cargo xtask docs: x -->\n\nnew\n\n<!-- end of generated -->\nb\n"
+        );
+        assert_eq!(replace(&new, "x", "new\n").unwrap(), new);
+        assert_eq!(replace(text, "y", "new"), None);
+    }
+}
