@@ -2,10 +2,12 @@
 
 ::pgrx::pg_module_magic!();
 
+pub mod capability;
 pub mod catalog;
 pub mod error;
 pub mod frontier;
 pub mod image;
+pub mod parse;
 pub mod pg;
 
 // `#[pg_guard]` on foreign functions expects the guard's module at the crate root.

@@ -7,6 +7,7 @@
 mod aggregate;
 mod column;
 mod expr;
+mod printed;
 mod relation;
 
 pub use aggregate::{Aggregate, AggregateKind};

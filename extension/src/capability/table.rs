@@ -1,0 +1,302 @@
+//! The table itself: one row per construct.
+
+use super::Area::{Aggregate, Expression, Join, Query, Security, Source};
+use super::Capability;
+use super::Support::{FullOnly, Maintained, Refused};
+
+macro_rules! capabilities {
+    ($($code:ident: $area:ident, $title:literal, $support:expr, $example:literal;)*) => {
+        $(
+            #[doc = $title]
+            pub static $code: Capability = Capability {
+                code: stringify!($code),
+                area: $area,
+                title: $title,
+                support: $support,
+                example: $example,
+            };
+        )*
+        /// Every construct, in the order of the documentation.
+        pub static ALL: &[&Capability] = &[$(&$code),*];
+    };
+}
+
+capabilities! {
+    TABLE: Source, "tables, with and without keys",
+        Maintained { how: "changes are captured by statement triggers" },
+        "SELECT a, b FROM t";
+    PARTITIONED_TABLE: Source, "partitioned tables",
+        Maintained { how: "changes of all partitions are captured at the root and at every leaf" },
+        "SELECT a, b FROM p";
+    VIEW: Source, "views, also nested",
+        Maintained { how: "expanded to the tables below" },
+        "SELECT a FROM v";
+    SINGLE_ROW: Source, "queries without FROM",
+        Maintained { how: "a constant row" },
+        "SELECT 1 AS one";
+    SUBQUERY: Source, "subqueries in FROM",
+        Maintained { how: "as part of the query, with state of its own when it aggregates" },
+        "SELECT s.a FROM (SELECT a FROM t WHERE b > 0) s";
+    CTE: Source, "common table expressions",
+        Maintained { how: "every reference is a subquery of its own" },
+        "WITH s AS (SELECT a FROM t) SELECT a FROM s";
+    TEMP_TABLE: Source, "temporary tables",
+        Refused {
+            reason: "a temporary table is private to one session",
+            remedy: "use a permanent table",
+        },
+        "SELECT a FROM pg_temp.t";
+    CATALOG_TABLE: Source, "system catalogs and the extension's own tables",
+        Refused {
+            reason: "changes of system catalogs cannot be captured",
+            remedy: "copy what is needed into a table",
+        },
+        "SELECT relname FROM pg_catalog.pg_class";
+    SELF_REFERENCE: Source, "a stream table that reads itself",
+        Refused {
+            reason: "the stream table would depend on its own content",
+            remedy: "read the sources instead",
+        },
+        "SELECT a FROM the_stream_table_itself";
+    FOREIGN_TABLE: Source, "foreign tables",
+        FullOnly {
+            reason: "changes on the foreign server are not seen here",
+            remedy: "use refresh_mode FULL, or copy the data into a table",
+        },
+        "SELECT a FROM foreign_table";
+    MATERIALIZED_VIEW: Source, "materialized views",
+        FullOnly {
+            reason: "a materialized view has no triggers, so its changes cannot be captured",
+            remedy: "make the materialized view a stream table",
+        },
+        "SELECT a FROM mv";
+    UNLOGGED_TABLE: Source, "unlogged tables",
+        FullOnly {
+            reason: "an unlogged table is emptied after a crash without a trace",
+            remedy: "use a logged table: ALTER TABLE … SET LOGGED",
+        },
+        "SELECT a FROM unlogged_table";
+    INHERITANCE_PARENT: Source, "parents of inheritance trees",
+        FullOnly {
+            reason: "statement triggers of the parent do not see changes of its children",
+            remedy: "use a partitioned table, or ONLY, or UNION ALL over the tables",
+        },
+        "SELECT a FROM parent";
+    INHERITANCE_CHILD: Source, "children of inheritance trees",
+        FullOnly {
+            reason: "changes made through the parent do not fire the child's statement triggers",
+            remedy: "end the inheritance: ALTER TABLE … NO INHERIT",
+        },
+        "SELECT a FROM child";
+    PARTITION: Source, "a single partition",
+        FullOnly {
+            reason: "changes made through the partitioned table do not fire the partition's \
+                     statement triggers",
+            remedy: "read the partitioned table with a condition on its partition key",
+        },
+        "SELECT a FROM p_2026";
+    SET_RETURNING_FUNCTION: Source, "set-returning functions",
+        FullOnly {
+            reason: "set-returning functions are not maintained yet",
+            remedy: "keep the rows in a table",
+        },
+        "SELECT g FROM generate_series(1, 10) g";
+    TABLE_FUNCTION: Source, "XMLTABLE and JSON_TABLE",
+        FullOnly {
+            reason: "table functions are not maintained yet",
+            remedy: "keep the rows in a table",
+        },
+        "SELECT * FROM t, JSON_TABLE(t.j, '$[*]' COLUMNS (a int PATH '$.a'))";
+    VALUES: Source, "VALUES lists",
+        FullOnly {
+            reason: "VALUES lists are not maintained yet",
+            remedy: "keep the rows in a table, or write UNION ALL",
+        },
+        "SELECT x FROM (VALUES (1), (2)) v(x)";
+    LATERAL: Source, "lateral subqueries",
+        FullOnly {
+            reason: "a subquery that reads columns of its neighbours is not maintained yet",
+            remedy: "write it as a join",
+        },
+        "SELECT * FROM t, LATERAL (SELECT max(b) FROM u WHERE u.a = t.a) s";
+    TABLESAMPLE: Source, "TABLESAMPLE",
+        FullOnly {
+            reason: "a sample is not determined by the rows",
+            remedy: "filter by a hash of the key",
+        },
+        "SELECT a FROM t TABLESAMPLE SYSTEM (10)";
+    RECURSIVE_CTE: Source, "recursive common table expressions",
+        FullOnly {
+            reason: "recursion is not maintained yet",
+            remedy: "use refresh_mode FULL",
+        },
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT n FROM r";
+
+    INNER_JOIN: Join, "inner joins of any number, also self, cross and non-equi joins",
+        Maintained { how: "one term per non-empty set of changed inputs" },
+        "SELECT t.a, u.b FROM t JOIN u ON u.id = t.u_id";
+    OUTER_JOIN: Join, "outer joins",
+        FullOnly {
+            reason: "outer joins are not maintained yet",
+            remedy: "use an inner join where it means the same, or refresh_mode FULL",
+        },
+        "SELECT t.a, u.b FROM t LEFT JOIN u ON u.id = t.u_id";
+
+    FILTER: Expression, "WHERE",
+        Maintained { how: "applied to the changes" },
+        "SELECT a FROM t WHERE b > 0";
+    PROJECTION: Expression, "immutable expressions",
+        Maintained { how: "applied to the changes" },
+        "SELECT a + b AS c, upper(d) AS e FROM t";
+    STABLE_FUNCTION: Expression, "stable functions",
+        FullOnly {
+            reason: "its value changes with the time, the user or the session's settings, not \
+                     with the rows",
+            remedy: "keep the value in a column, or use an immutable form such as \
+                     AT TIME ZONE 'UTC'",
+        },
+        "SELECT a FROM t WHERE ts > now()";
+    VOLATILE_FUNCTION: Expression, "volatile functions",
+        FullOnly {
+            reason: "it returns another value at each call",
+            remedy: "keep the value in a column; declare the function IMMUTABLE if it is",
+        },
+        "SELECT a, random() FROM t";
+    SUBLINK: Expression, "subqueries in expressions",
+        FullOnly {
+            reason: "subqueries in expressions are not maintained yet",
+            remedy: "write it as a join with a subquery in FROM",
+        },
+        "SELECT a FROM t WHERE EXISTS (SELECT FROM u WHERE u.a = t.a)";
+    SYSTEM_COLUMN: Expression, "system columns",
+        FullOnly {
+            reason: "system columns are not part of the captured rows",
+            remedy: "select ordinary columns",
+        },
+        "SELECT ctid FROM t";
+    WHOLE_ROW: Expression, "whole-row references",
+        FullOnly {
+            reason: "the captured rows carry single columns, not the row's type",
+            remedy: "list the columns: ROW(t.a, t.b)",
+        },
+        "SELECT t FROM t";
+    VIRTUAL_GENERATED_COLUMN: Expression, "virtual generated columns",
+        FullOnly {
+            reason: "virtual generated columns are not stored, so they are not captured",
+            remedy: "write the expression, or make the column STORED",
+        },
+        "SELECT v FROM t";
+    RECORD: Expression, "values of type record",
+        FullOnly {
+            reason: "a row without a named type cannot be stored",
+            remedy: "use single columns, or cast the row to a composite type",
+        },
+        "SELECT (s.r).f1 FROM (SELECT ROW(a, b) AS r FROM t) s";
+    UNPRINTABLE_OPERATOR: Expression, "implied operators of extensions",
+        FullOnly {
+            reason: "IS DISTINCT FROM, NULLIF and CASE x WHEN y name no operator, so the operator \
+                     of a type outside pg_catalog cannot be written down",
+            remedy: "write the comparison with its operator",
+        },
+        "SELECT NULLIF(citext_column, 'x') FROM t";
+    UNKNOWN_CONSTRUCT: Expression, "constructs that the analysis does not know",
+        FullOnly {
+            reason: "the analysis does not know it",
+            remedy: "use refresh_mode FULL, and report the query",
+        },
+        "";
+
+    GROUP_BY: Aggregate, "GROUP BY, also by expressions",
+        Maintained { how: "a state table with one row per group; only touched groups change" },
+        "SELECT a, count(*) FROM t GROUP BY a";
+    HAVING: Aggregate, "HAVING",
+        Maintained { how: "applied to the groups' changes" },
+        "SELECT a FROM t GROUP BY a HAVING count(*) > 1";
+    COUNT: Aggregate, "count",
+        Maintained { how: "added up" },
+        "SELECT count(*), count(b) FROM t";
+    SUM_AVG: Aggregate, "sum and avg over integers and numeric",
+        Maintained { how: "added up exactly" },
+        "SELECT sum(b), avg(b) FROM t";
+    MIN_MAX: Aggregate, "min and max",
+        Maintained { how: "compared with the new rows; computed again when the extremum leaves" },
+        "SELECT a, min(b), max(b) FROM t GROUP BY a";
+    BOOL_AGGREGATE: Aggregate, "bool_and, bool_or, every",
+        Maintained { how: "the true and the false inputs are counted" },
+        "SELECT a, bool_or(b) FROM t GROUP BY a";
+    RECOMPUTED_AGGREGATE: Aggregate, "every other aggregate, also user-defined",
+        Maintained { how: "touched groups are computed again from the sources" },
+        "SELECT a, string_agg(b, ',' ORDER BY b) FROM t GROUP BY a";
+    FILTERED_AGGREGATE: Aggregate, "FILTER",
+        Maintained { how: "applied to the changes" },
+        "SELECT count(*) FILTER (WHERE b > 0) FROM t";
+    DISTINCT_AGGREGATE: Aggregate, "DISTINCT inside aggregates",
+        Maintained { how: "by the distinct values of each group" },
+        "SELECT a, count(DISTINCT b) FROM t GROUP BY a";
+    UNSORTABLE_KEY: Aggregate, "grouping by types without an order",
+        FullOnly {
+            reason: "the key of a group needs a btree index, and the type has no default btree \
+                     operator class",
+            remedy: "group by another representation of the value, such as a cast to text",
+        },
+        "SELECT x, count(*) FROM t GROUP BY x  -- x of type xid";
+    GROUPING_SETS: Aggregate, "GROUPING SETS, ROLLUP, CUBE",
+        FullOnly {
+            reason: "several groupings in one query are not maintained yet",
+            remedy: "write one query per grouping, with UNION ALL",
+        },
+        "SELECT a, b, count(*) FROM t GROUP BY ROLLUP (a, b)";
+    WINDOW_FUNCTION: Aggregate, "window functions",
+        FullOnly {
+            reason: "window functions are not maintained yet",
+            remedy: "use refresh_mode FULL",
+        },
+        "SELECT a, rank() OVER (ORDER BY b) FROM t";
+
+    DISTINCT: Query, "SELECT DISTINCT",
+        Maintained { how: "rows are counted" },
+        "SELECT DISTINCT a FROM t";
+    UNION_ALL: Query, "UNION ALL",
+        Maintained { how: "the changes of all arms" },
+        "SELECT a FROM t UNION ALL SELECT a FROM u";
+    ORDER_BY: Query, "ORDER BY without LIMIT",
+        Maintained { how: "ignored: a table has no order" },
+        "SELECT a FROM t ORDER BY a";
+    SET_OPERATION: Query, "UNION, INTERSECT, EXCEPT",
+        FullOnly {
+            reason: "set operations other than UNION ALL are not maintained yet",
+            remedy: "for UNION write SELECT DISTINCT over UNION ALL",
+        },
+        "SELECT a FROM t EXCEPT SELECT a FROM u";
+    DISTINCT_ON: Query, "DISTINCT ON",
+        FullOnly {
+            reason: "DISTINCT ON is not maintained yet",
+            remedy: "use an aggregate such as min or max per group",
+        },
+        "SELECT DISTINCT ON (a) a, b FROM t ORDER BY a, b";
+    LIMIT: Query, "LIMIT and OFFSET",
+        FullOnly {
+            reason: "LIMIT and OFFSET are not maintained yet",
+            remedy: "leave the limit to the reader of the stream table",
+        },
+        "SELECT a FROM t ORDER BY a LIMIT 10";
+    ROW_MARKS: Query, "FOR UPDATE and FOR SHARE",
+        FullOnly {
+            reason: "row locks have no meaning in a stored query",
+            remedy: "remove the clause",
+        },
+        "SELECT a FROM t FOR UPDATE";
+
+    ROW_SECURITY: Security, "tables with row security",
+        FullOnly {
+            reason: "which rows are seen depends on policies, not only on the rows",
+            remedy: "let a role own the stream table that the policies do not apply to",
+        },
+        "SELECT a FROM t  -- with ROW LEVEL SECURITY";
+    PRIVILEGE_THROUGH_VIEW: Security, "tables that only a view may read",
+        FullOnly {
+            reason: "the owner of the stream table may read the view, but not the table below",
+            remedy: "GRANT SELECT on the table to the owner of the stream table",
+        },
+        "SELECT a FROM view_of_another_user";
+}

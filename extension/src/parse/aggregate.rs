@@ -1,0 +1,122 @@
+//! One aggregate call: how it can be maintained.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{Aggregate, AggregateKind};
+
+use super::analyzer::Analyzer;
+use super::from::Level;
+use super::scale::Scale;
+use crate::capability::{
+    BOOL_AGGREGATE, COUNT, Capability, DISTINCT_AGGREGATE, FILTERED_AGGREGATE, MIN_MAX,
+    RECOMPUTED_AGGREGATE, SUM_AVG,
+};
+use crate::pg::node::{self, Node, NodeOf};
+use crate::pg::types;
+
+impl Analyzer {
+    /// The call, over the columns below the grouping.
+    pub fn aggregate(&mut self, level: &Level, call: NodeOf<pg_sys::Aggref>) -> Aggregate {
+        let bound = self.bind(level, call.node(), None);
+        let printed = self.expression(bound);
+        let parts = bound.cast::<pg_sys::Aggref>();
+        let arguments: Vec<Node> = parts.map_or_else(Vec::new, |call| {
+            node::list_of::<pg_sys::TargetEntry>(call.args)
+                .into_iter()
+                .filter(|target| !target.resjunk)
+                .filter_map(|target| Node::new(target.expr))
+                .collect()
+        });
+        let argument = match arguments.as_slice() {
+            [argument] => Some(*argument),
+            _ => None,
+        };
+        let argument_scale = argument.map_or(Scale::Unknown, |node| self.scale(node));
+        let kind = kind_of(&call, argument, argument_scale);
+        let scale = match kind {
+            AggregateKind::Min | AggregateKind::Max => argument_scale,
+            AggregateKind::SumNumeric { scale } => scale.map_or(Scale::Unknown, Scale::Fixed),
+            AggregateKind::SumInteger => Scale::Fixed(0),
+            _ => Scale::Unknown,
+        };
+        let name = types::function_name(call.aggfnoid);
+        let counts = matches!(kind, AggregateKind::Count | AggregateKind::CountStar);
+        let ty = (
+            call.node().type_oid(),
+            call.node().typmod(),
+            call.node().collation(),
+        );
+        let column = self.add_column(name.clone(), ty, !counts, scale);
+        let is_extremum = matches!(
+            kind,
+            AggregateKind::Min
+                | AggregateKind::Max
+                | AggregateKind::BoolAnd
+                | AggregateKind::BoolOr
+        );
+        let distinct = node::list_length(call.aggdistinct) > 0 && !is_extremum;
+        self.note(capability_of(kind), name.clone());
+        if distinct {
+            self.note(&DISTINCT_AGGREGATE, name.clone());
+        }
+        if !call.aggfilter.is_null() {
+            self.note(&FILTERED_AGGREGATE, name);
+        }
+        let filter = parts.and_then(|call| Node::new(call.aggfilter));
+        let has_argument = !matches!(kind, AggregateKind::CountStar | AggregateKind::Recompute);
+        Aggregate {
+            column,
+            kind,
+            call: printed,
+            argument: argument
+                .filter(|_| has_argument)
+                .map(|argument| self.expression(argument)),
+            filter: filter.map(|filter| self.expression(filter)),
+            distinct,
+        }
+    }
+}
+
+fn kind_of(call: &pg_sys::Aggref, argument: Option<Node>, scale: Scale) -> AggregateKind {
+    let scale = scale.fixed();
+    let function = call.aggfnoid;
+    if !types::is_builtin(function) || call.aggkind as u8 != b'n' || call.aggvariadic {
+        return AggregateKind::Recompute;
+    }
+    match function.to_u32() {
+        pg_sys::F_COUNT_ => AggregateKind::CountStar,
+        pg_sys::F_COUNT_ANY => AggregateKind::Count,
+        pg_sys::F_SUM_INT2 | pg_sys::F_SUM_INT4 | pg_sys::F_SUM_INT8 => AggregateKind::SumInteger,
+        pg_sys::F_SUM_NUMERIC => AggregateKind::SumNumeric { scale },
+        pg_sys::F_AVG_INT2 | pg_sys::F_AVG_INT4 | pg_sys::F_AVG_INT8 => AggregateKind::AvgInteger,
+        pg_sys::F_AVG_NUMERIC => AggregateKind::AvgNumeric { scale },
+        pg_sys::F_BOOL_AND | pg_sys::F_EVERY => AggregateKind::BoolAnd,
+        pg_sys::F_BOOL_OR => AggregateKind::BoolOr,
+        _ => extremum(function, argument).unwrap_or(AggregateKind::Recompute),
+    }
+}
+
+/// `min` and `max` of the server, over a type that sorts.
+fn extremum(function: pg_sys::Oid, argument: Option<Node>) -> Option<AggregateKind> {
+    let kind = match types::function_name(function).as_str() {
+        "min" => AggregateKind::Min,
+        "max" => AggregateKind::Max,
+        _ => return None,
+    };
+    types::ordering(argument?.type_oid())?;
+    types::aggregate_function(function)?
+        .has_sort_operator
+        .then_some(kind)
+}
+
+fn capability_of(kind: AggregateKind) -> &'static Capability {
+    match kind {
+        AggregateKind::CountStar | AggregateKind::Count => &COUNT,
+        AggregateKind::SumInteger
+        | AggregateKind::SumNumeric { .. }
+        | AggregateKind::AvgInteger
+        | AggregateKind::AvgNumeric { .. } => &SUM_AVG,
+        AggregateKind::Min | AggregateKind::Max => &MIN_MAX,
+        AggregateKind::BoolAnd | AggregateKind::BoolOr => &BOOL_AGGREGATE,
+        AggregateKind::Recompute => &RECOMPUTED_AGGREGATE,
+    }
+}

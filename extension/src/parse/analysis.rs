@@ -1,0 +1,102 @@
+//! What an analysis finds.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{ColumnType, Relation};
+
+use crate::capability::{Capability, Support};
+
+/// The result of analysing a query.
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    /// The operator tree; present when and only when `unsupported` is empty.
+    pub relation: Option<Relation>,
+    /// Output columns of the query, in order. They are the columns of `relation`.
+    pub columns: Vec<OutputColumn>,
+    /// The tables that the query reads, below all views, by rising OID.
+    pub sources: Vec<SourceTable>,
+    /// Everything that cannot be maintained incrementally.
+    pub unsupported: Vec<Unsupported>,
+    /// The constructs that the query is made of.
+    pub constructs: Vec<Construct>,
+}
+
+impl Analysis {
+    /// The first finding that no refresh mode can do with.
+    pub fn hard_error(&self) -> Option<&Unsupported> {
+        self.unsupported.iter().find(|u| u.hard)
+    }
+}
+
+/// A column of the query's result.
+#[derive(Debug, Clone)]
+pub struct OutputColumn {
+    /// Name, not quoted.
+    pub name: String,
+    /// Type facts.
+    pub ty: ColumnType,
+    /// Type.
+    pub type_oid: pg_sys::Oid,
+    /// Type modifier.
+    pub typmod: i32,
+    /// Collation.
+    pub collation: pg_sys::Oid,
+    /// Whether it can be NULL. True when in doubt.
+    pub nullable: bool,
+}
+
+/// A table that the query reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTable {
+    /// OID.
+    pub oid: pg_sys::Oid,
+    /// Kind (`pg_class.relkind`).
+    pub relkind: u8,
+    /// Whether it is a partitioned table.
+    pub is_partitioned: bool,
+    /// Attribute numbers that the query uses, rising.
+    pub columns: Vec<i16>,
+    /// Name, qualified and quoted.
+    pub relation: String,
+}
+
+/// A construct that cannot be maintained incrementally.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unsupported {
+    /// Stable code.
+    pub code: &'static str,
+    /// What was found, with its name.
+    pub construct: String,
+    /// Why it cannot be maintained.
+    pub reason: &'static str,
+    /// What to do instead.
+    pub remedy: &'static str,
+    /// Whether no refresh mode can do with it.
+    pub hard: bool,
+}
+
+impl Unsupported {
+    /// A finding by its row in the capability table.
+    pub fn new(capability: &'static Capability, construct: impl Into<String>) -> Self {
+        let (reason, remedy, hard) = match capability.support {
+            Support::FullOnly { reason, remedy } => (reason, remedy, false),
+            Support::Refused { reason, remedy } => (reason, remedy, true),
+            Support::Maintained { how } => (how, "", false),
+        };
+        Self {
+            code: capability.code,
+            construct: construct.into(),
+            reason,
+            remedy,
+            hard,
+        }
+    }
+}
+
+/// A construct that is maintained.
+#[derive(Debug, Clone)]
+pub struct Construct {
+    /// Its row in the capability table.
+    pub capability: &'static Capability,
+    /// What was found, with its name.
+    pub construct: String,
+}

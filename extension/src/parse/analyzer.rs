@@ -1,0 +1,221 @@
+//! The state of one analysis: identities of columns, findings, tables seen.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{Column, ColumnId, Relation};
+
+use super::analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
+use super::facts::TypeFacts;
+use super::from::Needed;
+use super::scale::Scale;
+use crate::capability::Capability;
+use crate::error::Result;
+use crate::pg::node::{self, Node, NodeOf};
+use crate::pg::table::TableFacts;
+
+/// All that is known of a column of the tree.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    /// The column as the tree shows it.
+    pub column: Column,
+    /// Type.
+    pub type_oid: pg_sys::Oid,
+    /// Type modifier.
+    pub typmod: i32,
+    /// Collation.
+    pub collation: pg_sys::Oid,
+    /// Display scale of its values, for `numeric`.
+    pub scale: Scale,
+}
+
+/// Under whose rights a query level reads.
+#[derive(Debug, Clone)]
+pub(super) struct Access {
+    /// Whether the level belongs to a view that the query names.
+    pub through_view: bool,
+    /// Roles whose row security applies.
+    pub roles: Vec<pg_sys::Oid>,
+}
+
+/// A query level as seen from the levels inside it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    /// The query.
+    pub query: NodeOf<pg_sys::Query>,
+    /// The level around it.
+    pub parent: Option<&'a Scope<'a>>,
+}
+
+/// An analysed query level.
+#[derive(Debug)]
+pub(super) struct Derived {
+    /// The tree.
+    pub relation: Relation,
+    /// Its columns by position; `None` for those that nobody needs.
+    pub columns: Vec<Option<ColumnId>>,
+}
+
+/// The state of one analysis.
+pub(super) struct Analyzer {
+    /// Who owns the stream table.
+    pub owner: pg_sys::Oid,
+    /// Facts about types.
+    pub types: TypeFacts,
+    slots: Vec<Slot>,
+    tables: HashMap<pg_sys::Oid, Option<Rc<TableFacts>>>,
+    used: BTreeMap<u32, BTreeSet<i16>>,
+    unsupported: Vec<Unsupported>,
+    constructs: Vec<Construct>,
+}
+
+impl Analyzer {
+    /// Begins an analysis.
+    pub fn new(owner: pg_sys::Oid) -> Self {
+        Self {
+            owner,
+            types: TypeFacts::default(),
+            slots: Vec::new(),
+            tables: HashMap::new(),
+            used: BTreeMap::new(),
+            unsupported: Vec::new(),
+            constructs: Vec::new(),
+        }
+    }
+
+    /// Analyses the outermost query.
+    pub fn run(mut self, query: NodeOf<pg_sys::Query>) -> Result<Analysis> {
+        let access = Access {
+            through_view: false,
+            roles: vec![self.owner],
+        };
+        let named = self.named_sources(query)?;
+        let mut columns = self.output_columns(query);
+        let derived = self.query(query, None, &access, &Needed::All)?;
+        for (output, id) in columns.iter_mut().zip(&derived.columns) {
+            if let Some(slot) = id.and_then(|id| self.slot(id)) {
+                output.nullable = slot.column.nullable;
+                output.ty = slot.column.ty.clone();
+            }
+        }
+        let supported = self.unsupported.is_empty();
+        let used = if supported { self.used.clone() } else { named };
+        Ok(Analysis {
+            relation: supported.then_some(derived.relation),
+            columns,
+            sources: self.sources(used),
+            unsupported: self.unsupported,
+            constructs: self.constructs,
+        })
+    }
+
+    /// Records something that cannot be maintained, once.
+    pub fn refuse(&mut self, capability: &'static Capability, construct: impl Into<String>) {
+        let found = Unsupported::new(capability, construct);
+        if !self.unsupported.contains(&found) {
+            self.unsupported.push(found);
+        }
+    }
+
+    /// Records a construct that is maintained, once.
+    pub fn note(&mut self, capability: &'static Capability, construct: impl Into<String>) {
+        let construct = construct.into();
+        let known = self
+            .constructs
+            .iter()
+            .any(|c| c.capability.code == capability.code && c.construct == construct);
+        if !known {
+            self.constructs.push(Construct {
+                capability,
+                construct,
+            });
+        }
+    }
+
+    /// Makes a column.
+    pub fn add_column(
+        &mut self,
+        name: impl Into<String>,
+        (type_oid, typmod, collation): (pg_sys::Oid, i32, pg_sys::Oid),
+        nullable: bool,
+        scale: Scale,
+    ) -> Column {
+        let id = ColumnId(self.slots.len() as u32 + 1);
+        let column = Column {
+            id,
+            name: name.into(),
+            ty: self.types.column_type(type_oid, typmod, collation, scale),
+            nullable,
+        };
+        self.slots.push(Slot {
+            column: column.clone(),
+            type_oid,
+            typmod,
+            collation,
+            scale,
+        });
+        column
+    }
+
+    /// What is known of a column.
+    pub fn slot(&self, id: ColumnId) -> Option<&Slot> {
+        self.slots.get((id.0 as usize).checked_sub(1)?)
+    }
+
+    /// The column, as a parameter in an expression.
+    pub fn parameter(&self, id: ColumnId) -> Option<Node> {
+        let slot = self.slot(id)?;
+        node::make_param(id.0 as i32, slot.type_oid, slot.typmod, slot.collation)
+    }
+
+    /// Facts about a relation, read once.
+    pub fn table(&mut self, oid: pg_sys::Oid) -> Option<Rc<TableFacts>> {
+        self.tables
+            .entry(oid)
+            .or_insert_with(|| TableFacts::load(oid).map(Rc::new))
+            .clone()
+    }
+
+    /// Records that the tree reads these columns of a table.
+    pub fn use_columns(&mut self, oid: pg_sys::Oid, attnums: impl IntoIterator<Item = i16>) {
+        self.used.entry(oid.to_u32()).or_default().extend(attnums);
+    }
+
+    fn output_columns(&mut self, query: NodeOf<pg_sys::Query>) -> Vec<OutputColumn> {
+        node::list_of::<pg_sys::TargetEntry>(query.targetList)
+            .into_iter()
+            .filter(|target| !target.resjunk)
+            .filter_map(|target| {
+                let expr = Node::new(target.expr)?;
+                let (type_oid, typmod, collation) =
+                    (expr.type_oid(), expr.typmod(), expr.collation());
+                Some(OutputColumn {
+                    name: node::text(target.resname),
+                    ty: self
+                        .types
+                        .column_type(type_oid, typmod, collation, Scale::Unknown),
+                    type_oid,
+                    typmod,
+                    collation,
+                    nullable: true,
+                })
+            })
+            .collect()
+    }
+
+    fn sources(&mut self, used: BTreeMap<u32, BTreeSet<i16>>) -> Vec<SourceTable> {
+        used.into_iter()
+            .filter_map(|(oid, columns)| {
+                let facts = self.table(oid.into())?;
+                Some(SourceTable {
+                    oid: facts.oid,
+                    relkind: facts.kind,
+                    is_partitioned: facts.kind == pg_sys::RELKIND_PARTITIONED_TABLE,
+                    columns: columns.into_iter().collect(),
+                    relation: facts.qualified.clone(),
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,184 @@
+//! Bound expressions as the tree's [`Expr`], conditions as conjuncts.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{Expr, Predicate};
+
+use super::analyzer::Analyzer;
+use super::from::Level;
+use super::grouping::Grouping;
+use crate::capability::{RECORD, UNPRINTABLE_OPERATOR};
+use crate::pg::node::{self, Node, Walk};
+use crate::pg::{deparse, query, types};
+
+impl Analyzer {
+    /// The printed form of a bound expression.
+    pub fn expression(&mut self, bound: Node) -> Expr {
+        self.check_volatility(bound);
+        if !self.check_printable(bound) {
+            return Expr::constant("NULL", self.type_of(bound), true);
+        }
+        Expr::from_printed(
+            &deparse::expression(bound),
+            self.type_of(bound),
+            self.is_nullable(bound),
+        )
+    }
+
+    /// The conjuncts of a condition over the level's columns (or over a grouping's).
+    pub fn predicates(
+        &mut self,
+        level: &Level,
+        condition: Option<Node>,
+        grouping: Option<&Grouping>,
+    ) -> Vec<Predicate> {
+        let mut conjuncts = Vec::new();
+        if let Some(condition) = condition {
+            split(query::flatten(level.query, condition), &mut conjuncts);
+        }
+        conjuncts
+            .into_iter()
+            .map(|conjunct| {
+                let bound = self.bind(level, conjunct, grouping);
+                let equality = self.equality(bound);
+                Predicate {
+                    expr: self.expression(bound),
+                    equality,
+                }
+            })
+            .collect()
+    }
+
+    fn type_of(&mut self, bound: Node) -> pgtrickle_dvm::tree::ColumnType {
+        let scale = self.scale(bound);
+        self.types
+            .column_type(bound.type_oid(), bound.typmod(), bound.collation(), scale)
+    }
+
+    /// Both sides of a condition that is the default equality of the left side's type.
+    fn equality(&mut self, bound: Node) -> Option<(Expr, Expr)> {
+        let operator = bound.cast::<pg_sys::OpExpr>()?;
+        let arguments = node::list(operator.args);
+        let &[left, right] = arguments.as_slice() else {
+            return None;
+        };
+        let family = types::ordering(left.type_oid())?.family;
+        if !types::is_equality_in(operator.opno, family)
+            || !has_parameter(left)
+            || !has_parameter(right)
+        {
+            return None;
+        }
+        Some((
+            self.expression(without_relabel(left)),
+            self.expression(without_relabel(right)),
+        ))
+    }
+
+    /// Whether the server prints the expression so that it means the same when read back. Records
+    /// what it does not.
+    fn check_printable(&mut self, bound: Node) -> bool {
+        let mut refused = Vec::new();
+        bound.walk(&mut |node| {
+            if let Some(select) = node.cast::<pg_sys::FieldSelect>() {
+                let of_record =
+                    Node::new(select.arg).is_some_and(|arg| arg.type_oid() == pg_sys::RECORDOID);
+                if of_record {
+                    refused.push((&RECORD, "a field of a row without a named type".to_owned()));
+                }
+            }
+            if let Some(operator) = implied_operator(node)
+                && !types::is_builtin(operator)
+            {
+                refused.push((&UNPRINTABLE_OPERATOR, implied_name(node).to_owned()));
+            }
+            Walk::Descend
+        });
+        let printable = refused.is_empty();
+        for (capability, construct) in refused {
+            self.refuse(capability, construct);
+        }
+        printable
+    }
+}
+
+/// The conjuncts of a condition, constant truths left out.
+fn split(condition: Node, conjuncts: &mut Vec<Node>) {
+    node::check_stack_depth();
+    if let Some(logic) = condition.cast::<pg_sys::BoolExpr>()
+        && logic.boolop == pg_sys::BoolExprType::AND_EXPR
+    {
+        for part in node::list(logic.args) {
+            split(part, conjuncts);
+        }
+    } else if !is_true(condition) {
+        conjuncts.push(condition);
+    }
+}
+
+fn is_true(condition: Node) -> bool {
+    condition.cast::<pg_sys::Const>().is_some_and(|c| {
+        c.consttype == pg_sys::BOOLOID && !c.constisnull && c.constvalue.value() != 0
+    })
+}
+
+fn has_parameter(expr: Node) -> bool {
+    expr.walk(&mut |node| {
+        if node.is::<pg_sys::Param>() {
+            Walk::Stop
+        } else {
+            Walk::Descend
+        }
+    })
+}
+
+/// The expression without coercions that change neither the value nor the meaning of equality.
+fn without_relabel(expr: Node) -> Node {
+    let mut inner = expr;
+    while let Some(relabel) = inner.cast::<pg_sys::RelabelType>()
+        && let Some(argument) = Node::new(relabel.arg)
+        && argument.collation() == inner.collation()
+        && same_equality(argument.type_oid(), inner.type_oid())
+    {
+        inner = argument;
+    }
+    inner
+}
+
+fn same_equality(a: pg_sys::Oid, b: pg_sys::Oid) -> bool {
+    match (types::ordering(a), types::ordering(b)) {
+        (Some(a), Some(b)) => a.family == b.family && a.equality == b.equality,
+        _ => false,
+    }
+}
+
+/// The operator of a construct whose printed form does not name it.
+fn implied_operator(node: Node) -> Option<pg_sys::Oid> {
+    use pg_sys::NodeTag::{T_DistinctExpr, T_NullIfExpr};
+    match node.tag() {
+        T_DistinctExpr | T_NullIfExpr => {
+            let pointer = node.as_ptr().cast::<pg_sys::OpExpr>();
+            // SAFETY: both nodes are typedefs of OpExpr.
+            Some(unsafe { (*pointer).opno })
+        }
+        pg_sys::NodeTag::T_CaseExpr => {
+            let case = node.cast::<pg_sys::CaseExpr>()?;
+            if case.arg.is_null() {
+                return None;
+            }
+            node::list_of::<pg_sys::CaseWhen>(case.args)
+                .into_iter()
+                .filter_map(|when| Node::new(when.expr)?.cast::<pg_sys::OpExpr>())
+                .map(|operator| operator.opno)
+                .find(|operator| !types::is_builtin(*operator))
+        }
+        _ => None,
+    }
+}
+
+fn implied_name(node: Node) -> &'static str {
+    match node.tag() {
+        pg_sys::NodeTag::T_DistinctExpr => "IS DISTINCT FROM",
+        pg_sys::NodeTag::T_NullIfExpr => "NULLIF",
+        _ => "CASE x WHEN y",
+    }
+}

@@ -1,0 +1,71 @@
+//! What the engine must know of types, remembered per analysis.
+
+use std::collections::HashMap;
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::ColumnType;
+
+use super::scale::Scale;
+use crate::pg::{deparse, types};
+
+/// Longest value, in bytes, that counts as short beside others in a btree entry.
+const SHORT_BYTES_MAX: i32 = 512;
+
+/// Facts about the types met so far.
+#[derive(Default)]
+pub(super) struct TypeFacts {
+    known: HashMap<(pg_sys::Oid, i32, pg_sys::Oid), ColumnType>,
+}
+
+impl TypeFacts {
+    /// The facts of a type with modifier and collation; `scale` is the display scale of the
+    /// values where it is known better than by the modifier.
+    pub fn column_type(
+        &mut self,
+        type_oid: pg_sys::Oid,
+        typmod: i32,
+        collation: pg_sys::Oid,
+        scale: Scale,
+    ) -> ColumnType {
+        let mut ty = self
+            .known
+            .entry((type_oid, typmod, collation))
+            .or_insert_with(|| look_up(type_oid, typmod, collation))
+            .clone();
+        if scale != Scale::Unknown && types::base_type(type_oid, typmod).0 == pg_sys::NUMERICOID {
+            ty.image_equality = true;
+        }
+        ty
+    }
+}
+
+fn look_up(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> ColumnType {
+    let known = collation != pg_sys::InvalidOid;
+    let (base, base_typmod) = types::base_type(type_oid, typmod);
+    ColumnType {
+        sql: deparse::type_name(type_oid, typmod),
+        collation: (known && collation != types::default_collation(type_oid))
+            .then(|| deparse::collation_name(collation)),
+        equality: types::operator_text(types::equality_operator(base)),
+        image_equality: types::equality_is_image(base, collation)
+            || (base == pg_sys::NUMERICOID && Scale::of_typmod(base_typmod) != Scale::Unknown),
+        sortable: types::ordering(base).is_some(),
+        bounded: is_bounded(base, base_typmod),
+    }
+}
+
+fn is_bounded(base: pg_sys::Oid, typmod: i32) -> bool {
+    let fits = |bytes: Option<i32>| bytes.is_some_and(|bytes| bytes <= SHORT_BYTES_MAX);
+    match base {
+        _ if types::length(base) > 0 => true,
+        pg_sys::NUMERICOID | pg_sys::INETOID | pg_sys::CIDROID => true,
+        pg_sys::VARCHAROID | pg_sys::BPCHAROID => {
+            typmod > 4 && fits((typmod - 4).checked_mul(types::character_bytes_max()))
+        }
+        pg_sys::BITOID | pg_sys::VARBITOID => typmod >= 0 && fits(Some(typmod / 8 + 8)),
+        _ if types::kind(base) == pg_sys::TYPTYPE_RANGE => {
+            types::length(types::range_subtype(base)) > 0
+        }
+        _ => false,
+    }
+}

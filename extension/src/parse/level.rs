@@ -1,0 +1,185 @@
+//! One SELECT: FROM, WHERE, grouping, output columns, DISTINCT.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::Relation;
+
+use super::analyzer::{Access, Analyzer, Derived, Scope};
+use super::from::{Level, Needed};
+use super::grouping::{Grouping, is_grouped};
+use crate::capability::{
+    DISTINCT, DISTINCT_ON, FILTER, LIMIT, ORDER_BY, PROJECTION, ROW_MARKS, SET_RETURNING_FUNCTION,
+    SINGLE_ROW, UNKNOWN_CONSTRUCT, WINDOW_FUNCTION,
+};
+use crate::error::Result;
+use crate::pg::node::{self, Node, NodeOf};
+use crate::pg::query;
+
+/// An output column that somebody needs.
+struct Output {
+    position: usize,
+    name: String,
+    flat: Node,
+}
+
+impl Analyzer {
+    /// Analyses one query level and everything below it.
+    pub fn query(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        parent: Option<&Scope<'_>>,
+        access: &Access,
+        needed: &Needed,
+    ) -> Result<Derived> {
+        node::check_stack_depth();
+        self.check_clauses(&query);
+        let scope = Scope { query, parent };
+        match Node::new(query.setOperations).and_then(Node::cast) {
+            Some(operation) => self.union_all(query, operation, &scope, access, needed),
+            None => self.select(query, &scope, access, needed),
+        }
+    }
+
+    fn select(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        scope: &Scope<'_>,
+        access: &Access,
+        needed: &Needed,
+    ) -> Result<Derived> {
+        let distinct = node::list_length(query.distinctClause) > 0;
+        let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+        let width = targets.iter().filter(|t| !t.resjunk).count();
+        let outputs: Vec<Output> = targets
+            .iter()
+            .filter(|t| !t.resjunk)
+            .enumerate()
+            .filter(|(i, _)| distinct || needed.contains(*i as i16 + 1))
+            .filter_map(|(position, target)| {
+                Some(Output {
+                    position,
+                    name: node::text(target.resname),
+                    flat: query::flatten(query, Node::new(target.expr)?),
+                })
+            })
+            .collect();
+        let mut level = self.level(query, scope, access, &roots(query, &outputs))?;
+
+        let mut relation = self.inputs_joined(&mut level);
+        if matches!(relation, Relation::SingleRow) {
+            self.note(&SINGLE_ROW, "no FROM clause");
+        }
+        let condition = Node::new(query.jointree)
+            .and_then(Node::cast::<pg_sys::FromExpr>)
+            .and_then(|from| Node::new(from.quals));
+        let predicates = self.predicates(&level, condition, None);
+        if !predicates.is_empty() {
+            self.note(&FILTER, "WHERE");
+            relation = Relation::Filter {
+                input: Box::new(relation),
+                predicates,
+            };
+        }
+        let grouping = if is_grouped(&query) {
+            let mut above: Vec<Node> = outputs.iter().map(|output| output.flat).collect();
+            above.extend(Node::new(query.havingQual).map(|having| query::flatten(query, having)));
+            let (grouped, grouping) = self.group(&level, relation, &above);
+            relation = grouped;
+            Some(grouping)
+        } else {
+            None
+        };
+        let mut derived = self.project(&level, relation, outputs, width, grouping.as_ref());
+        if distinct {
+            self.note(&DISTINCT, "SELECT DISTINCT");
+            for column in derived.relation.columns() {
+                self.check_key(&column);
+            }
+            derived.relation = Relation::Distinct {
+                input: Box::new(derived.relation),
+            };
+        }
+        Ok(derived)
+    }
+
+    fn project(
+        &mut self,
+        level: &Level,
+        input: Relation,
+        outputs: Vec<Output>,
+        width: usize,
+        grouping: Option<&Grouping>,
+    ) -> Derived {
+        let mut ids = vec![None; width];
+        let mut columns = Vec::with_capacity(outputs.len());
+        for output in outputs {
+            let bound = self.bind(level, output.flat, grouping);
+            let expr = self.expression(bound);
+            if expr.as_column().is_none() {
+                self.note(&PROJECTION, output.name.clone());
+            }
+            let scale = self.scale(bound);
+            let ty = (bound.type_oid(), bound.typmod(), bound.collation());
+            let column = self.add_column(output.name, ty, expr.nullable, scale);
+            if let Some(id) = ids.get_mut(output.position) {
+                *id = Some(column.id);
+            }
+            columns.push((column, expr));
+        }
+        Derived {
+            relation: Relation::Project {
+                input: Box::new(input),
+                columns,
+            },
+            columns: ids,
+        }
+    }
+
+    /// Clauses that are refused, or ignored, as a whole.
+    fn check_clauses(&mut self, query: &pg_sys::Query) {
+        if query.commandType != pg_sys::CmdType::CMD_SELECT {
+            self.refuse(&UNKNOWN_CONSTRUCT, "a statement that is not a SELECT");
+        }
+        if query.hasTargetSRFs {
+            self.refuse(
+                &SET_RETURNING_FUNCTION,
+                "set-returning function in the select list",
+            );
+        }
+        if query.hasDistinctOn {
+            self.refuse(&DISTINCT_ON, "DISTINCT ON");
+        }
+        if query.hasWindowFuncs || node::list_length(query.windowClause) > 0 {
+            self.refuse(&WINDOW_FUNCTION, "window function");
+        }
+        if !query.limitCount.is_null() || !query.limitOffset.is_null() {
+            self.refuse(&LIMIT, "LIMIT or OFFSET");
+        } else if node::list_length(query.sortClause) > 0 {
+            self.note(&ORDER_BY, "ORDER BY");
+        }
+        if node::list_length(query.rowMarks) > 0 {
+            self.refuse(&ROW_MARKS, "FOR UPDATE or FOR SHARE");
+        }
+    }
+}
+
+/// Every flattened expression of the level that its inputs are read for.
+fn roots(query: NodeOf<pg_sys::Query>, outputs: &[Output]) -> Vec<Node> {
+    let mut roots: Vec<Node> = outputs.iter().map(|output| output.flat).collect();
+    let grouped: Vec<u32> = node::list_of::<pg_sys::SortGroupClause>(query.groupClause)
+        .iter()
+        .map(|clause| clause.tleSortGroupRef)
+        .collect();
+    roots.extend(
+        node::list_of::<pg_sys::TargetEntry>(query.targetList)
+            .into_iter()
+            .filter(|target| target.ressortgroupref > 0)
+            .filter(|target| grouped.contains(&target.ressortgroupref))
+            .filter_map(|target| Node::new(target.expr)),
+    );
+    roots.extend(Node::new(query.jointree));
+    roots.extend(Node::new(query.havingQual));
+    roots
+        .into_iter()
+        .map(|root| query::flatten(query, root))
+        .collect()
+}

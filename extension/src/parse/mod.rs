@@ -1,0 +1,90 @@
+//! From PostgreSQL's analysed query to the operator tree: the only room that knows parse nodes.
+//!
+//! The server has already parsed the text, resolved names, chosen operators and made coercions
+//! explicit. Here one query level after the other becomes a
+//! [`Relation`](pgtrickle_dvm::tree::Relation), and every construct that cannot be maintained is
+//! collected with its row of the [capability table](crate::capability). Nothing is changed in the
+//! database, and nothing is remembered between calls.
+//!
+//! - [`level`]: one SELECT; [`set_operation`]: UNION ALL; [`from`]: range table and joins;
+//!   [`grouping`]: GROUP BY and aggregates.
+//! - [`bind`]: columns become parameters; [`expression`]: printing, conjuncts, equalities.
+//! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
+//! - [`sources`]: every relation that a query names, supported or not.
+
+mod aggregate;
+mod analysis;
+mod analyzer;
+mod bind;
+mod describe;
+mod expression;
+mod facts;
+mod from;
+mod grouping;
+mod level;
+mod nullable;
+mod scale;
+mod set_operation;
+mod sources;
+mod volatility;
+
+pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
+pub use describe::describe;
+
+use pgrx::pg_sys;
+
+use crate::error::{Error, Result};
+use crate::pg::deparse::PrintSettings;
+use crate::pg::node::{self, Node, NodeOf};
+use crate::pg::query;
+use crate::pg::table::TableFacts;
+
+/// Analyses the query of a stored view, as it will run with the rights of `owner`.
+pub fn analyse_view(view: pg_sys::Oid, owner: pg_sys::Oid) -> Result<Analysis> {
+    let query = query::of_view(view)?;
+    let mut analysis = analyse(query, owner)?;
+    if let Some(facts) = TableFacts::load(view) {
+        for (column, attribute) in analysis.columns.iter_mut().zip(&facts.attributes) {
+            column.name.clone_from(&attribute.name);
+        }
+    }
+    Ok(analysis)
+}
+
+/// Analyses the text of a query with the rights of the current user. It must be one SELECT.
+pub fn analyse_query(text: &str) -> Result<Analysis> {
+    let statements = query::parse(text)?;
+    let &[raw] = statements.as_slice() else {
+        return Err(Error::BadQuery(format!(
+            "It has {} statements.",
+            statements.len()
+        )));
+    };
+    let select: Option<NodeOf<pg_sys::SelectStmt>> = Node::new(raw.stmt).and_then(Node::cast);
+    let Some(select) = select else {
+        return Err(Error::BadQuery("It is a statement of another kind.".into()));
+    };
+    if !select.intoClause.is_null() {
+        return Err(Error::BadQuery("It is SELECT INTO.".into()));
+    }
+    let query = query::analyse(raw, text)?;
+    if query.commandType != pg_sys::CmdType::CMD_SELECT {
+        return Err(Error::BadQuery("It is a statement of another kind.".into()));
+    }
+    if query.hasModifyingCTE {
+        return Err(Error::BadQuery(
+            "It is a data-modifying WITH clause.".into(),
+        ));
+    }
+    if node::list_length(query.rowMarks) > 0 {
+        return Err(Error::BadQuery("It is a locking clause.".into()));
+    }
+    // SAFETY: reads the current user.
+    let user = unsafe { pg_sys::GetUserId() };
+    analyse(node::copy_query(query), user)
+}
+
+fn analyse(query: NodeOf<pg_sys::Query>, owner: pg_sys::Oid) -> Result<Analysis> {
+    let _settings = PrintSettings::pin();
+    analyzer::Analyzer::new(owner).run(query)
+}

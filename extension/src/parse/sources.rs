@@ -1,0 +1,162 @@
+//! Which relations a query names, wherever it names them, and which of them can be maintained.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::pg_sys;
+
+use super::analyzer::{Access, Analyzer};
+use crate::capability::{
+    CATALOG_TABLE, FOREIGN_TABLE, INHERITANCE_CHILD, INHERITANCE_PARENT, MATERIALIZED_VIEW,
+    PARTITION, PARTITIONED_TABLE, PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, TABLE, TEMP_TABLE,
+    UNKNOWN_CONSTRUCT, UNLOGGED_TABLE,
+};
+use crate::error::Result;
+use crate::pg::node::{self, NodeOf, Walk};
+use crate::pg::query;
+use crate::pg::table::{self, TableFacts};
+
+/// Attribute numbers by table.
+type Named = BTreeMap<u32, BTreeSet<i16>>;
+
+/// Schemas of the extension whose tables it writes itself.
+const OWN_SCHEMAS: [&str; 2] = ["pgtrickle", "pgtrickle_changes"];
+
+impl Analyzer {
+    /// Every table below all views and subqueries of a query, supported or not, with the columns
+    /// that the server says are read. Refuses what no refresh mode can do with.
+    pub fn named_sources(&mut self, query: NodeOf<pg_sys::Query>) -> Result<Named> {
+        let mut named = Named::new();
+        self.collect(query, &mut named)?;
+        Ok(named)
+    }
+
+    fn collect(&mut self, query: NodeOf<pg_sys::Query>, named: &mut Named) -> Result<()> {
+        node::check_stack_depth();
+        let mut entries: Vec<NodeOf<pg_sys::RangeTblEntry>> = Vec::new();
+        let mut inner: Vec<NodeOf<pg_sys::Query>> = Vec::new();
+        node::walk_query(query, &mut |found| {
+            if let Some(entry) = found.cast() {
+                entries.push(entry);
+                return Walk::Skip;
+            }
+            if let Some(subquery) = found.cast() {
+                inner.push(subquery);
+                return Walk::Skip;
+            }
+            Walk::Descend
+        });
+        for subquery in inner {
+            self.collect(subquery, named)?;
+        }
+        let permissions = node::list_of::<pg_sys::RTEPermissionInfo>(query.rteperminfos);
+        for entry in entries {
+            if entry.rtekind != pg_sys::RTEKind::RTE_RELATION {
+                continue;
+            }
+            let Some(facts) = self.table(entry.relid) else {
+                continue;
+            };
+            self.check_hard(&facts);
+            if facts.kind == pg_sys::RELKIND_VIEW {
+                self.collect(query::of_view(facts.oid)?, named)?;
+                continue;
+            }
+            let info = (entry.perminfoindex as usize)
+                .checked_sub(1)
+                .and_then(|i| permissions.get(i));
+            let columns = info.map_or_else(BTreeSet::new, |info| selected(info, &facts));
+            named.entry(facts.oid.to_u32()).or_default().extend(columns);
+        }
+        Ok(())
+    }
+
+    fn check_hard(&mut self, facts: &TableFacts) {
+        if facts.persistence == pg_sys::RELPERSISTENCE_TEMP {
+            self.refuse(&TEMP_TABLE, facts.qualified.clone());
+        }
+        let is_view = facts.kind == pg_sys::RELKIND_VIEW;
+        if !is_view && (facts.is_catalog || OWN_SCHEMAS.contains(&facts.schema.as_str())) {
+            self.refuse(&CATALOG_TABLE, facts.qualified.clone());
+        }
+    }
+
+    /// Checks a table that the tree would read; false when it has no columns to offer.
+    pub fn check_table(
+        &mut self,
+        facts: &TableFacts,
+        with_children: bool,
+        used: &BTreeSet<i16>,
+        access: &Access,
+    ) -> bool {
+        let name = facts.qualified.clone();
+        match facts.kind {
+            pg_sys::RELKIND_RELATION => self.note(&TABLE, name.clone()),
+            pg_sys::RELKIND_PARTITIONED_TABLE => {
+                self.note(&PARTITIONED_TABLE, name.clone());
+                if !with_children {
+                    self.refuse(&INHERITANCE_PARENT, format!("ONLY {name}"));
+                }
+                for partition in &facts.foreign_partitions {
+                    self.refuse(&FOREIGN_TABLE, format!("partition {partition} of {name}"));
+                }
+            }
+            pg_sys::RELKIND_FOREIGN_TABLE => self.refuse(&FOREIGN_TABLE, name.clone()),
+            pg_sys::RELKIND_MATVIEW => self.refuse(&MATERIALIZED_VIEW, name.clone()),
+            _ => {
+                self.refuse(&UNKNOWN_CONSTRUCT, format!("relation {name}"));
+                return false;
+            }
+        }
+        if facts.persistence == pg_sys::RELPERSISTENCE_UNLOGGED {
+            self.refuse(&UNLOGGED_TABLE, name.clone());
+        }
+        if facts.is_partition {
+            self.refuse(&PARTITION, name.clone());
+        }
+        if facts.has_children && with_children {
+            self.refuse(&INHERITANCE_PARENT, name.clone());
+        }
+        if facts.has_parents {
+            self.refuse(&INHERITANCE_CHILD, name.clone());
+        }
+        if access
+            .roles
+            .iter()
+            .any(|role| table::row_security_applies(facts.oid, *role))
+        {
+            self.refuse(&ROW_SECURITY, name.clone());
+        }
+        if access.through_view && !self.owner_may_read(facts, used) {
+            self.refuse(&PRIVILEGE_THROUGH_VIEW, name);
+        }
+        true
+    }
+
+    /// Checks a nested view: PostgreSQL asks the reader for rights on it, and so do we.
+    pub fn check_view(&mut self, facts: &TableFacts, used: &BTreeSet<i16>, access: &Access) {
+        if access.through_view && !self.owner_may_read(facts, used) {
+            self.refuse(&PRIVILEGE_THROUGH_VIEW, facts.qualified.clone());
+        }
+    }
+
+    fn owner_may_read(&self, facts: &TableFacts, used: &BTreeSet<i16>) -> bool {
+        let columns: Vec<i16> = used.iter().copied().filter(|attnum| *attnum > 0).collect();
+        table::may_read(facts.oid, &columns, self.owner)
+    }
+}
+
+/// The columns that a permission entry says are read.
+fn selected(info: &pg_sys::RTEPermissionInfo, facts: &TableFacts) -> BTreeSet<i16> {
+    let all = || facts.attributes.iter().map(|a| a.attnum).collect();
+    let mut columns = BTreeSet::new();
+    for member in node::bitmap_members(info.selectedCols) {
+        match i16::try_from(member + pg_sys::FirstLowInvalidHeapAttributeNumber) {
+            Ok(0) => return all(),
+            Ok(attnum) if attnum > 0 => {
+                columns.insert(attnum);
+            }
+            _ => {}
+        }
+    }
+    columns
+}

@@ -1,0 +1,92 @@
+//! Printing expressions, types and names, independent of the session's settings.
+
+use pgrx::pg_sys;
+
+use super::node::{Node, text};
+
+/// Pins everything that changes how the server prints expressions: the search path, and the
+/// formats of literals. Undone on drop; an aborting transaction undoes it by itself.
+pub struct PrintSettings {
+    level: i32,
+}
+
+/// Settings that influence printed literals, with values under which any session reads them back
+/// as the same value.
+const PINNED: [(&std::ffi::CStr, &std::ffi::CStr); 7] = [
+    (c"DateStyle", c"ISO, YMD"),
+    (c"IntervalStyle", c"postgres"),
+    (c"extra_float_digits", c"1"),
+    (c"bytea_output", c"hex"),
+    (c"standard_conforming_strings", c"on"),
+    (c"quote_all_identifiers", c"off"),
+    (c"lc_monetary", c"C"),
+];
+
+impl PrintSettings {
+    /// Pins the settings.
+    pub fn pin() -> Self {
+        // SAFETY: a new nesting level of settings, and assignments of valid values inside it.
+        unsafe {
+            let level = pg_sys::NewGUCNestLevel();
+            pg_sys::RestrictSearchPath();
+            for (name, value) in PINNED {
+                pg_sys::set_config_option(
+                    name.as_ptr(),
+                    value.as_ptr(),
+                    pg_sys::GucContext::PGC_USERSET,
+                    pg_sys::GucSource::PGC_S_SESSION,
+                    pg_sys::GucAction::GUC_ACTION_SAVE,
+                    true,
+                    0,
+                    false,
+                );
+            }
+            Self { level }
+        }
+    }
+}
+
+impl Drop for PrintSettings {
+    fn drop(&mut self) {
+        // An error on its way out aborts the transaction, which restores the settings.
+        if !std::thread::panicking() {
+            // SAFETY: ends the nesting level that `pin` began.
+            unsafe { pg_sys::AtEOXact_GUC(false, self.level) }
+        }
+    }
+}
+
+/// An expression without column references, as text. Implicit coercions are printed, so that the
+/// text means the same wherever its parts are put.
+pub fn expression(expr: Node) -> String {
+    // SAFETY: a valid expression; parameters are printed as `$n`, and no context is needed because
+    // there are no column references.
+    text(unsafe { pg_sys::deparse_expression(expr.as_ptr(), std::ptr::null_mut(), false, true) })
+}
+
+/// A type with its modifier, as text.
+pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
+    // SAFETY: any OID is allowed; unknown ones are printed as such.
+    text(unsafe {
+        pg_sys::format_type_extended(
+            type_oid,
+            typmod,
+            (pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_ALLOW_INVALID) as _,
+        )
+    })
+}
+
+/// A collation's name, quoted and qualified where needed.
+pub fn collation_name(collation: pg_sys::Oid) -> String {
+    // SAFETY: the OID comes from a catalog or a node tree, so the collation exists.
+    text(unsafe { pg_sys::generate_collation_name(collation) })
+}
+
+/// A name, quoted where needed.
+pub fn quoted(name: &str) -> String {
+    match std::ffi::CString::new(name) {
+        // SAFETY: a NUL-terminated string.
+        Ok(name) => text(unsafe { pg_sys::quote_identifier(name.as_ptr()) }),
+        Err(_) => String::new(),
+    }
+}

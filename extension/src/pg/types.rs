@@ -1,0 +1,252 @@
+//! Facts about types, operators and functions from the system catalogs.
+
+use pgrx::{IntoDatum, pg_sys};
+
+use super::node::{Node, text};
+
+/// Number of the btree support function "equal image" (`access/nbtree.h`).
+const BTEQUALIMAGE_PROC: i16 = 4;
+
+/// B-tree facts of a type's default operator class.
+#[derive(Debug, Clone, Copy)]
+pub struct Ordering {
+    /// Operator family.
+    pub family: pg_sys::Oid,
+    /// The type that the operator class is declared for.
+    pub input_type: pg_sys::Oid,
+    /// Its equality operator for the type.
+    pub equality: pg_sys::Oid,
+}
+
+/// The default btree ordering of a type, if values of it can be sorted.
+pub fn ordering(type_oid: pg_sys::Oid) -> Option<Ordering> {
+    let flags = pg_sys::TYPECACHE_BTREE_OPFAMILY
+        | pg_sys::TYPECACHE_EQ_OPR
+        | pg_sys::TYPECACHE_LT_OPR
+        | pg_sys::TYPECACHE_CMP_PROC;
+    // SAFETY: the type exists; entries of the type cache live as long as the session.
+    let entry = unsafe { &*pg_sys::lookup_type_cache(type_oid, flags as i32) };
+    let known = |oid: pg_sys::Oid| oid != pg_sys::InvalidOid;
+    (known(entry.btree_opf) && known(entry.lt_opr) && known(entry.cmp_proc)).then_some(Ordering {
+        family: entry.btree_opf,
+        input_type: entry.btree_opintype,
+        equality: entry.eq_opr,
+    })
+}
+
+/// Whether the type's default equality under this collation holds only for equal binary images.
+pub fn equality_is_image(type_oid: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
+    let Some(ordering) = ordering(type_oid) else {
+        return false;
+    };
+    if is_collatable(type_oid) && collation == pg_sys::InvalidOid {
+        return false;
+    }
+    // SAFETY: catalog look-ups, then a call of the operator class's "equal image" support function
+    // exactly as the btree access method does it.
+    unsafe {
+        let support = pg_sys::get_opfamily_proc(
+            ordering.family,
+            ordering.input_type,
+            ordering.input_type,
+            BTEQUALIMAGE_PROC,
+        );
+        if support == pg_sys::InvalidOid {
+            return false;
+        }
+        let Some(input_type) = ordering.input_type.into_datum() else {
+            return false;
+        };
+        pg_sys::OidFunctionCall1Coll(support, collation, input_type).value() != 0
+    }
+}
+
+/// The type's default equality operator, or `InvalidOid`.
+pub fn equality_operator(type_oid: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: the type exists; entries of the type cache live as long as the session.
+    unsafe { (*pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_EQ_OPR as i32)).eq_opr }
+}
+
+/// An operator by schema and name, as it may stand between two operands; empty when there is none.
+pub fn operator_text(operator: pg_sys::Oid) -> String {
+    let Some(key) = operator.into_datum() else {
+        return String::new();
+    };
+    // SAFETY: a syscache look-up; the tuple is read before it is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::OPEROID as i32, key);
+        if tuple.is_null() {
+            return String::new();
+        }
+        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_operator>();
+        let name = text((*form).oprname.data.as_ptr());
+        let schema = text(pg_sys::get_namespace_name((*form).oprnamespace));
+        pg_sys::ReleaseSysCache(tuple);
+        format!("OPERATOR({}.{name})", super::deparse::quoted(&schema))
+    }
+}
+
+/// Whether values of the type have a collation.
+pub fn is_collatable(type_oid: pg_sys::Oid) -> bool {
+    default_collation(type_oid) != pg_sys::InvalidOid
+}
+
+/// The collation that the type has by default.
+pub fn default_collation(type_oid: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: a catalog look-up.
+    unsafe { pg_sys::get_typcollation(type_oid) }
+}
+
+/// The type under all domains, and the modifier that they impose.
+pub fn base_type(type_oid: pg_sys::Oid, typmod: i32) -> (pg_sys::Oid, i32) {
+    let mut typmod = typmod;
+    // SAFETY: a catalog look-up; `typmod` is read and written during the call only.
+    let base = unsafe { pg_sys::getBaseTypeAndTypmod(type_oid, &raw mut typmod) };
+    (base, typmod)
+}
+
+/// Length of the type: bytes, or negative for variable length.
+pub fn length(type_oid: pg_sys::Oid) -> i16 {
+    // SAFETY: a catalog look-up.
+    unsafe { pg_sys::get_typlen(type_oid) }
+}
+
+/// Kind of the type (`pg_type.typtype`).
+pub fn kind(type_oid: pg_sys::Oid) -> u8 {
+    // SAFETY: a catalog look-up.
+    unsafe { pg_sys::get_typtype(type_oid) as u8 }
+}
+
+/// The subtype of a range type, or `InvalidOid`.
+pub fn range_subtype(type_oid: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: a catalog look-up.
+    unsafe { pg_sys::get_range_subtype(type_oid) }
+}
+
+/// The most bytes that one character takes in this database.
+pub fn character_bytes_max() -> i32 {
+    // SAFETY: reads the database's encoding.
+    unsafe { pg_sys::pg_encoding_max_length(pg_sys::GetDatabaseEncoding()) }
+}
+
+/// Whether the operator is the equality of the btree operator family.
+pub fn is_equality_in(operator: pg_sys::Oid, family: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up.
+    let strategy = unsafe { pg_sys::get_op_opfamily_strategy(operator, family) };
+    strategy == pg_sys::BTEqualStrategyNumber as i32
+}
+
+/// Whether the operator belongs to the operator family.
+pub fn is_operator_in(operator: pg_sys::Oid, family: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up.
+    unsafe { pg_sys::op_in_opfamily(operator, family) }
+}
+
+/// The function behind an operator.
+pub fn operator_function(operator: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: a catalog look-up.
+    unsafe { pg_sys::get_opcode(operator) }
+}
+
+/// Volatility of a function (`pg_proc.provolatile`).
+pub fn function_volatility(function: pg_sys::Oid) -> u8 {
+    // SAFETY: a catalog look-up; the function comes from an analysed query, so it exists.
+    unsafe { pg_sys::func_volatile(function) as u8 }
+}
+
+/// Name of a function, for messages.
+pub fn function_name(function: pg_sys::Oid) -> String {
+    // SAFETY: a catalog look-up; NULL when there is no such function.
+    text(unsafe { pg_sys::get_func_name(function) })
+}
+
+/// Whether an object was made by `initdb`'s bootstrap catalogs, so that its OID is fixed.
+pub fn is_builtin(oid: pg_sys::Oid) -> bool {
+    oid.to_u32() < pg_sys::FirstGenbkiObjectId
+}
+
+/// Attribute numbers in `pg_aggregate`: transition, final, combine, serialise, deserialise function.
+const AGGREGATE_FUNCTIONS: [i16; 5] = [4, 5, 6, 7, 8];
+
+/// Attribute number of the sort operator in `pg_aggregate`.
+const AGGSORTOP: i16 = 16;
+
+/// Facts of an aggregate function.
+#[derive(Debug, Clone)]
+pub struct AggregateFunction {
+    /// Whether it is sensitive to a sort operator (`min`, `max` and the like).
+    pub has_sort_operator: bool,
+    /// Its component functions.
+    pub functions: Vec<pg_sys::Oid>,
+}
+
+/// Looks an aggregate function up.
+pub fn aggregate_function(function: pg_sys::Oid) -> Option<AggregateFunction> {
+    // SAFETY: a syscache look-up; the tuple is read before it is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::AGGFNOID as i32,
+            function.into_datum()?,
+        );
+        if tuple.is_null() {
+            return None;
+        }
+        let oid = |attribute: i16| {
+            let cache = pg_sys::SysCacheIdentifier::AGGFNOID as i32;
+            let datum = pg_sys::SysCacheGetAttrNotNull(cache, tuple, attribute);
+            pg_sys::Oid::from(datum.value() as u32)
+        };
+        let facts = AggregateFunction {
+            has_sort_operator: oid(AGGSORTOP) != pg_sys::InvalidOid,
+            functions: AGGREGATE_FUNCTIONS
+                .into_iter()
+                .map(oid)
+                .filter(|oid| *oid != pg_sys::InvalidOid)
+                .collect(),
+        };
+        pg_sys::ReleaseSysCache(tuple);
+        Some(facts)
+    }
+}
+
+/// The functions that a node itself calls (not those of its children).
+pub fn functions_called(node: Node) -> Vec<pg_sys::Oid> {
+    let mut functions: Vec<pg_sys::Oid> = Vec::new();
+    // SAFETY: the callback gets back the pointer to `functions`, which outlives the call.
+    unsafe {
+        pg_sys::check_functions_in_node(
+            node.as_ptr(),
+            Some(collect_function),
+            (&raw mut functions).cast(),
+        );
+    }
+    functions
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn collect_function(
+    function: pg_sys::Oid,
+    context: *mut std::ffi::c_void,
+) -> bool {
+    // SAFETY: `context` is the vector of `functions_called`.
+    unsafe { (*context.cast::<Vec<pg_sys::Oid>>()).push(function) };
+    false
+}
+
+/// Whether the server itself finds anything in the expression that is not immutable.
+pub fn is_mutable(expr: Node) -> bool {
+    // SAFETY: a valid expression, only read.
+    unsafe { pg_sys::contain_mutable_functions(expr.as_ptr()) }
+}
+
+/// Whether printing a value of the type as JSON depends on nothing but the value.
+pub fn json_is_immutable(type_oid: pg_sys::Oid, binary: bool) -> bool {
+    // SAFETY: catalog look-ups.
+    unsafe {
+        if binary {
+            pg_sys::to_jsonb_is_immutable(type_oid)
+        } else {
+            pg_sys::to_json_is_immutable(type_oid)
+        }
+    }
+}
