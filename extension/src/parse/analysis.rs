@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ColumnType, Relation};
 
 use crate::capability::{Capability, Support};
+use crate::error::Obstacle;
 
 /// The result of analysing a query.
 #[derive(Debug, Clone)]
@@ -14,6 +15,9 @@ pub struct Analysis {
     pub columns: Vec<OutputColumn>,
     /// The tables that the query reads, below all views, by rising OID.
     pub sources: Vec<SourceTable>,
+    /// Every relation that the query names, tables and views, so that a change of any of them can
+    /// make the analysis out of date.
+    pub relations: Vec<pg_sys::Oid>,
     /// Everything that cannot be maintained incrementally.
     pub unsupported: Vec<Unsupported>,
     /// The constructs that the query is made of.
@@ -88,6 +92,16 @@ impl Unsupported {
             reason,
             remedy,
             hard,
+        }
+    }
+}
+
+impl From<&Unsupported> for Obstacle {
+    fn from(found: &Unsupported) -> Self {
+        Obstacle {
+            code: found.code.to_owned(),
+            reason: format!("{}: {}", found.construct, found.reason),
+            remedy: found.remedy.to_owned(),
         }
     }
 }

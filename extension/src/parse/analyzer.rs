@@ -101,10 +101,13 @@ impl Analyzer {
         }
         let supported = self.unsupported.is_empty();
         let used = if supported { self.used.clone() } else { named };
+        let mut relations: Vec<pg_sys::Oid> = self.tables.keys().copied().collect();
+        relations.sort_unstable_by_key(|oid| oid.to_u32());
         Ok(Analysis {
             relation: supported.then_some(derived.relation),
             columns,
             sources: self.sources(used),
+            relations,
             unsupported: self.unsupported,
             constructs: self.constructs,
         })
