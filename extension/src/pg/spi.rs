@@ -14,6 +14,9 @@ use super::tuplestore::TupleStore;
 use crate::error::{Error, Result};
 
 /// A connection to SPI, in which ephemeral relations can be registered. Ends on drop.
+///
+/// SPI leaves its own memory context current after each call; here the caller's is put back, so that
+/// what the caller makes meanwhile outlives the connection.
 #[derive(Debug)]
 pub struct Connection {
     caller_context: pg_sys::MemoryContext,
@@ -32,15 +35,17 @@ impl Connection {
         let caller_context = unsafe { pg_sys::CurrentMemoryContext };
         // SAFETY: as above.
         check("SPI_connect", unsafe { pg_sys::SPI_connect() })?;
-        Ok(Connection { caller_context })
+        let connection = Connection { caller_context };
+        connection.leave_context();
+        Ok(connection)
     }
 
     /// Makes `store` readable as the relation `name`, with its true row count for the planner.
     /// The store must outlive the statements that read it.
     pub fn register(&self, name: &str, store: &TupleStore) -> Result<()> {
         let name = text(name)?;
-        // SAFETY: the relation data is allocated in the SPI procedure's context, which lives until
-        // SPI_finish; the name is copied into it.
+        // SAFETY: the relation data is allocated in the caller's context, which outlives the
+        // connection; the name is copied into it.
         unsafe {
             let enr = pg_sys::palloc0(size_of::<pg_sys::EphemeralNamedRelationData>())
                 as *mut pg_sys::EphemeralNamedRelationData;
@@ -50,7 +55,9 @@ impl Connection {
             (*enr).md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
             (*enr).md.enrtuples = store.count() as f64;
             (*enr).reldata = store.as_ptr().cast();
-            check("SPI_register_relation", pg_sys::SPI_register_relation(enr))
+            let status = pg_sys::SPI_register_relation(enr);
+            self.leave_context();
+            check("SPI_register_relation", status)
         }
     }
 
@@ -58,9 +65,9 @@ impl Connection {
     pub fn unregister(&self, name: &str) -> Result<()> {
         let name = text(name)?;
         // SAFETY: a plain look-up by name.
-        check("SPI_unregister_relation", unsafe {
-            pg_sys::SPI_unregister_relation(name.as_ptr())
-        })
+        let status = unsafe { pg_sys::SPI_unregister_relation(name.as_ptr()) };
+        self.leave_context();
+        check("SPI_unregister_relation", status)
     }
 
     /// Prepares one statement without parameters and keeps it.
@@ -72,7 +79,9 @@ impl Connection {
             if plan.is_null() {
                 check("SPI_prepare", pg_sys::SPI_result)?;
             }
-            check("SPI_keepplan", pg_sys::SPI_keepplan(plan))?;
+            let status = pg_sys::SPI_keepplan(plan);
+            self.leave_context();
+            check("SPI_keepplan", status)?;
             Ok(Kept { plan })
         }
     }
@@ -104,14 +113,15 @@ impl Connection {
             if let Some(destroy) = (*receiver).rDestroy {
                 destroy(receiver);
             }
+            self.leave_context();
             check("SPI_execute_plan_extended", status)?;
             Ok(store)
         }
     }
 
-    /// The context that was current when the connection was opened.
-    pub fn caller_context(&self) -> pg_sys::MemoryContext {
-        self.caller_context
+    fn leave_context(&self) {
+        // SAFETY: the caller's context outlives the connection.
+        unsafe { pg_sys::MemoryContextSwitchTo(self.caller_context) };
     }
 }
 

@@ -216,7 +216,7 @@ impl Compiled {
         let oid = layout::state_table_oid(&self.state_prefix, node.id)?;
         let columns: Vec<usize> = (0..node.keys.len()).collect();
         let lookup = lookup_of(oid, &columns, state_by_image(node))?;
-        KeyedTable::open(oid, &lookup, None)
+        KeyedTable::open(oid, &lookup)
     }
 
     /// Opens the stream table. Its changes go to its own buffer, if it has one.
@@ -231,8 +231,7 @@ impl Compiled {
                 lookup_of(self.stream_table, &all, true)?
             }
         };
-        let buffer = cdc::BufferWriter::open(self.stream_table)?;
-        KeyedTable::open(self.stream_table, &lookup, buffer)
+        KeyedTable::open_recording(self.stream_table, &lookup)
     }
 
     /// The node whose projection the stream table holds, if it is one.

@@ -9,7 +9,6 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::operators::{aggregate, output};
 
 use crate::catalog::StreamTable;
-use crate::cdc::BufferWriter;
 use crate::error::{Error, Result};
 use crate::image;
 use crate::pg::memory::MemoryContext;
@@ -46,7 +45,7 @@ pub fn recompute(
             let rows = connection.run(&statement, memory.as_ptr())?;
             drop(connection);
             let state = layout::state_table_oid(context.state_prefix, node.id)?;
-            replace(KeyedTable::open(state, &Lookup::Single, None)?, &rows)?;
+            replace(KeyedTable::open(state, &Lookup::Single)?, &rows)?;
             snapshot.show_own_writes();
         }
         content = output::initial(context);
@@ -63,8 +62,10 @@ pub fn recompute(
     let statement = connection.prepare(&sql)?;
     let rows = connection.run(&statement, memory.as_ptr())?;
     drop(connection);
-    let buffer = BufferWriter::open(table.relid)?;
-    replace(KeyedTable::open(table.relid, &Lookup::Single, buffer)?, &rows)
+    replace(
+        KeyedTable::open_recording(table.relid, &Lookup::Single)?,
+        &rows,
+    )
 }
 
 /// Makes the table hold exactly these rows, writing only the difference.

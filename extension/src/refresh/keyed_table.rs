@@ -54,8 +54,16 @@ pub struct KeyedTable {
 }
 
 impl KeyedTable {
-    /// Opens the table. Its changes are written to `buffer`, if it has consumers.
-    pub fn open(table: pg_sys::Oid, lookup: &Lookup, buffer: Option<BufferWriter>) -> Result<Self> {
+    /// Opens a stream table: its changes are written to its buffer, if it has consumers. The table is
+    /// locked before the buffer is looked for, so that no new consumer comes in between.
+    pub fn open_recording(table: pg_sys::Oid, lookup: &Lookup) -> Result<Self> {
+        let mut opened = Self::open(table, lookup)?;
+        opened.buffer = BufferWriter::open(table)?;
+        Ok(opened)
+    }
+
+    /// Opens the table.
+    pub fn open(table: pg_sys::Oid, lookup: &Lookup) -> Result<Self> {
         let relation = Relation::open(table, pg_sys::RowExclusiveLock as i32)?;
         let index = match lookup {
             Lookup::Single => None,
@@ -70,7 +78,7 @@ impl KeyedTable {
             index,
             single: None,
             writer: None,
-            buffer,
+            buffer: None,
             row,
             counts: Counts::default(),
             relation,
