@@ -16,6 +16,7 @@ pub mod frontier;
 pub mod operators;
 pub mod plan;
 pub mod rewrite;
+pub mod schedule;
 pub mod sql;
 pub mod tree;
 
