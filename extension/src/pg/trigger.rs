@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 
 use crate::error::Result;
 use crate::pg::name::c_string;
+use crate::pg::relation::Relation;
 
 /// What fires a BEFORE statement trigger.
 #[derive(Debug, Clone, Copy)]
@@ -58,4 +59,19 @@ pub fn create_before_statement(
         pg_sys::CommandCounterIncrement();
     }
     Ok(())
+}
+
+/// Whether some trigger of the relation calls the function.
+pub fn calls(relid: pg_sys::Oid, function: pg_sys::Oid) -> Result<bool> {
+    let relation = Relation::open(relid, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    // SAFETY: the trigger descriptor belongs to the open relation.
+    unsafe {
+        let triggers = (*relation.as_ptr()).trigdesc;
+        if triggers.is_null() {
+            return Ok(false);
+        }
+        let count = usize::try_from((*triggers).numtriggers).unwrap_or(0);
+        let all = std::slice::from_raw_parts((*triggers).triggers, count);
+        Ok(all.iter().any(|trigger| trigger.tgfoid == function))
+    }
 }

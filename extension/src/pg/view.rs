@@ -6,7 +6,7 @@
 
 use std::ffi::CStr;
 
-use pgrx::{PgList, pg_sys};
+use pgrx::{IntoDatum, PgList, pg_sys};
 
 use crate::error::{Error, Result};
 use crate::pg::ffi;
@@ -117,4 +117,22 @@ fn column_definitions(query: *mut pg_sys::Query) -> Result<*mut pg_sys::List> {
         return Err(Error::BadQuery("The query has no output columns.".into()));
     }
     Ok(columns.into_pg())
+}
+
+/// The view's query as the server prints it.
+pub fn definition(view: pg_sys::Oid) -> Result<String> {
+    // SAFETY: a strict function of one OID; it returns NULL when there is no such view.
+    unsafe { pgrx::direct_function_call::<String>(pg_sys::pg_get_viewdef, &[view.into_datum()]) }
+        .ok_or_else(|| Error::Internal(format!("view {} does not exist", view.to_u32())))
+}
+
+/// Gives the view another name in its schema.
+pub fn rename(view: pg_sys::Oid, name: &str) -> Result<()> {
+    let name = c_string(name)?;
+    // SAFETY: the name is copied.
+    unsafe {
+        pg_sys::RenameRelationInternal(view, name.as_ptr(), true, false);
+        pg_sys::CommandCounterIncrement();
+    }
+    Ok(())
 }

@@ -1,0 +1,90 @@
+//! Looking at stream tables and at queries.
+
+use pgrx::prelude::*;
+
+use super::argument;
+use crate::capability::Support;
+use crate::error::{Result, or_report};
+use crate::parse;
+use crate::refresh;
+
+/// The version of the extension's library.
+#[pg_extern(schema = "pgtrickle", immutable, parallel_safe)]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// The id of a stream table that the caller may read.
+#[pg_extern(schema = "pgtrickle", stable)]
+fn pgt_id_of(name: Option<&str>) -> i64 {
+    or_report(argument::readable(name)).pgt_id
+}
+
+/// How a stream table is maintained: mode and why, operator tree, nodes, keys, state tables, delta
+/// statements.
+#[pg_extern(schema = "pgtrickle")]
+fn explain_st(
+    name: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(section, String),
+        name!(item, String),
+        name!(detail, String),
+    ),
+> {
+    let lines = or_report((|| refresh::explain(argument::readable(name)?.pgt_id))());
+    TableIterator::new(
+        lines
+            .into_iter()
+            .map(|line| (line.section.to_owned(), line.item, line.detail)),
+    )
+}
+
+/// What of a query would be maintained how, and for each construct that cannot be: code, reason and
+/// remedy.
+#[pg_extern(schema = "pgtrickle")]
+#[allow(clippy::type_complexity, reason = "the columns of the result")]
+fn explain_capabilities(
+    query: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(construct, String),
+        name!(code, String),
+        name!(maintained, String),
+        name!(reason, Option<String>),
+        name!(remedy, Option<String>),
+    ),
+> {
+    TableIterator::new(or_report(capabilities(query)))
+}
+
+type CapabilityRow = (String, String, String, Option<String>, Option<String>);
+
+/// Obstacles first, then what works, each construct once.
+fn capabilities(query: Option<&str>) -> Result<Vec<CapabilityRow>> {
+    let analysis = parse::analyse_query(argument::required(query, "query")?)?;
+    let mut rows: Vec<CapabilityRow> = Vec::new();
+    for found in analysis.unsupported {
+        let mode = if found.hard { "not at all" } else { "FULL" };
+        rows.push((
+            found.construct,
+            found.code.to_owned(),
+            mode.to_owned(),
+            Some(found.reason.to_owned()),
+            Some(found.remedy.to_owned()),
+        ));
+    }
+    for found in analysis.constructs {
+        let how = match found.capability.support {
+            Support::Maintained { how } => Some(how.to_owned()),
+            Support::FullOnly { .. } | Support::Refused { .. } => continue,
+        };
+        let code = found.capability.code.to_owned();
+        rows.push((found.construct, code, "DIFFERENTIAL".to_owned(), how, None));
+    }
+    let mut seen = std::collections::HashSet::new();
+    rows.retain(|row| seen.insert((row.0.clone(), row.1.clone())));
+    Ok(rows)
+}

@@ -1,0 +1,106 @@
+//! Creating, altering and dropping stream tables.
+
+use pgrx::prelude::*;
+
+use super::argument;
+use crate::ddl::alter::Changes;
+use crate::ddl::create::Definition;
+use crate::ddl::{alter, create, remove, restore};
+use crate::error::{Error, Result, or_report};
+use crate::pg::name;
+
+/// Creates a stream table.
+#[pg_extern(schema = "pgtrickle")]
+fn create_stream_table(
+    name: Option<&str>,
+    query: Option<&str>,
+    schedule: default!(Option<&str>, "'calculated'"),
+    refresh_mode: default!(Option<&str>, "'AUTO'"),
+    initialize: default!(Option<bool>, "true"),
+) {
+    or_report(definition(name, query, schedule, refresh_mode, initialize).and_then(|d| create::create(&d)));
+}
+
+/// Creates a stream table, or gives the one that is there another query, schedule and mode.
+#[pg_extern(schema = "pgtrickle")]
+fn create_or_replace_stream_table(
+    name: Option<&str>,
+    query: Option<&str>,
+    schedule: default!(Option<&str>, "'calculated'"),
+    refresh_mode: default!(Option<&str>, "'AUTO'"),
+    initialize: default!(Option<bool>, "true"),
+) {
+    or_report(
+        definition(name, query, schedule, refresh_mode, initialize)
+            .and_then(|definition| create_or_replace(&definition)),
+    );
+}
+
+fn create_or_replace(definition: &Definition) -> Result<()> {
+    let target = name::new_relation(definition.name)?;
+    if name::relation_in(target.namespace, &target.name)?.is_none() {
+        return create::create(definition);
+    }
+    let table = argument::owned(Some(&target.qualified))?;
+    alter::alter(
+        &table,
+        &Changes {
+            query: Some(definition.query),
+            schedule: Some(definition.schedule),
+            mode: Some(definition.mode),
+            status: None,
+        },
+    )
+}
+
+fn definition<'a>(
+    name: Option<&'a str>,
+    query: Option<&'a str>,
+    schedule: Option<&'a str>,
+    refresh_mode: Option<&str>,
+    initialize: Option<bool>,
+) -> Result<Definition<'a>> {
+    Ok(Definition {
+        name: argument::required(name, "name")?,
+        query: argument::required(query, "query")?,
+        schedule: argument::schedule(schedule.unwrap_or("calculated"))?,
+        mode: refresh_mode.unwrap_or("AUTO").parse()?,
+        initialize: initialize.unwrap_or(true),
+    })
+}
+
+/// Changes a stream table; NULL keeps what is there.
+#[pg_extern(schema = "pgtrickle")]
+fn alter_stream_table(
+    name: Option<&str>,
+    query: default!(Option<&str>, "NULL"),
+    schedule: default!(Option<&str>, "NULL"),
+    refresh_mode: default!(Option<&str>, "NULL"),
+    status: default!(Option<&str>, "NULL"),
+) {
+    or_report((|| {
+        let changes = Changes {
+            query,
+            schedule: schedule.map(argument::schedule).transpose()?,
+            mode: refresh_mode.map(str::parse).transpose()?,
+            status: status.map(str::parse).transpose()?,
+        };
+        alter::alter(&argument::owned(name)?, &changes)
+    })());
+}
+
+/// Drops a stream table.
+#[pg_extern(schema = "pgtrickle")]
+fn drop_stream_table(name: Option<&str>, cascade: default!(Option<bool>, "false")) {
+    or_report((|| remove::drop(&argument::owned(name)?, cascade.unwrap_or(false)))());
+}
+
+/// Rebuilds the stream tables that a restore has brought from another database.
+#[pg_extern(schema = "pgtrickle")]
+fn restore_stream_tables() -> i64 {
+    or_report(if crate::pg::acl::is_superuser() {
+        restore::restore().map(|count| count as i64)
+    } else {
+        Err(Error::NotSuperuser("restore stream tables"))
+    })
+}

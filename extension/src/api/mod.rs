@@ -1,0 +1,12 @@
+//! SQL-callable functions: arguments and privileges are checked here, then one call goes down.
+//!
+//! Who may do what is as for a materialized view: anybody may create in a schema where he may
+//! create; changing and dropping is for the owner; refreshing also for those with MAINTAIN; looking
+//! for those who may read the table.
+
+mod argument;
+mod inspect;
+mod manage;
+mod refresh;
+
+pgrx::extension_sql_file!("reports.sql", name = "reports", requires = [inspect::pgt_id_of]);

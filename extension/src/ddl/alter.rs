@@ -1,0 +1,103 @@
+//! Changing a stream table: schedule, status, mode, query.
+
+use crate::catalog::{self, RequestedMode, Status, StreamTable};
+use crate::error::{Error, Result};
+use crate::pg::{depend, user, view};
+use crate::refresh;
+
+use super::create::view_name;
+use super::{columns, mode, recursion, remove};
+
+/// What to change; `None` keeps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changes<'a> {
+    /// Text of a new query with the same columns.
+    pub query: Option<&'a str>,
+    /// Schedule, already checked.
+    pub schedule: Option<&'a str>,
+    /// Refresh mode.
+    pub mode: Option<RequestedMode>,
+    /// Status.
+    pub status: Option<Status>,
+}
+
+/// Applies the changes. A new query or mode makes state and content anew.
+pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
+    catalog::lock(table.pgt_id)?;
+    table.require_home()?;
+    if let Some(schedule) = changes.schedule {
+        catalog::set_schedule(table.pgt_id, schedule)?;
+    }
+    if let Some(status) = changes.status {
+        catalog::set_status(table.pgt_id, status)?;
+    }
+    let requested = changes.mode.unwrap_or(table.requested_mode);
+    match changes.query {
+        Some(query) => {
+            if replace_view(table, query)? || requested != table.requested_mode {
+                rebuild(table.pgt_id, requested)?;
+            }
+        }
+        None if requested != table.requested_mode => rebuild(table.pgt_id, requested)?,
+        None => {}
+    }
+    Ok(())
+}
+
+/// Puts a new view in the place of the present one; returns whether it means anything else. The
+/// owner of the stream table stays that of the view.
+fn replace_view(table: &StreamTable, query: &str) -> Result<bool> {
+    let present_columns = columns::of(table.view)?;
+    let present_text = view::definition(table.view)?;
+    let name = view_name(table.pgt_id);
+    let new = view::create("pgtrickle_state", &format!("{name}_new"), query)?;
+    if let Some(difference) = columns::first_difference(&present_columns, &columns::of(new)?) {
+        return Err(Error::ColumnsDiffer {
+            name: table.plain_name(),
+            difference,
+        });
+    }
+    if view::definition(new)? == present_text {
+        depend::drop_relation(new, false);
+        return Ok(false);
+    }
+    recursion::refuse(table, new)?;
+    depend::detach(table.view);
+    depend::drop_relation(table.view, false);
+    view::rename(new, &name)?;
+    depend::make_part_of(new, table.relid);
+    if let Some(owner) = depend::owner_of(table.relid)
+        && owner != user::current()
+    {
+        depend::change_owner(new, owner);
+    }
+    catalog::set_definition(table.pgt_id, new, query)?;
+    Ok(true)
+}
+
+/// Decides on the mode anew and makes dependencies, state and, if there was any, content.
+pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
+    let table = catalog::load(pgt_id)?
+        .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;
+    let owner = depend::owner_of(table.relid)
+        .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
+    let decision = mode::decide(table.view, owner, requested)?;
+    remove::release(pgt_id)?;
+    refresh::drop_state_tables(pgt_id)?;
+    refresh::forget(pgt_id);
+    decision.insert_dependencies(pgt_id)?;
+    let why = decision.why();
+    catalog::set_mode(
+        pgt_id,
+        requested,
+        decision.used,
+        why.as_ref().map(|(code, reason)| (code.as_str(), reason.as_str())),
+    )?;
+    decision.announce(&table.plain_name());
+    catalog::store_frontier(pgt_id, None, false, None, table.data_timestamp)?;
+    refresh::prepare(pgt_id)?;
+    if table.is_populated {
+        refresh::run(pgt_id, refresh::Request { force_full: true })?;
+    }
+    Ok(())
+}

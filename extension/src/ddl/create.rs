@@ -1,0 +1,89 @@
+//! Creating a stream table: its view, its table, its catalog row; then the refresh takes over.
+
+use pgrx::prelude::*;
+
+use super::{guard, mode};
+use crate::catalog::{self, RequestedMode, Status, StreamTable};
+use crate::error::{Error, Result};
+use crate::pg::name::NewName;
+use crate::pg::{depend, name, user, view};
+use crate::refresh;
+
+/// Schema of the internal views.
+const STATE_SCHEMA: &str = "pgtrickle_state";
+
+/// A stream table to be created.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition<'a> {
+    /// Possibly qualified name.
+    pub name: &'a str,
+    /// Text of the query.
+    pub query: &'a str,
+    /// Schedule, already checked.
+    pub schedule: &'a str,
+    /// Refresh mode.
+    pub mode: RequestedMode,
+    /// Whether to fill it now.
+    pub initialize: bool,
+}
+
+/// Creates a stream table, owned by the current user, who needs the privileges that creating a
+/// table and reading the query's tables need.
+pub fn create(definition: &Definition) -> Result<()> {
+    let target = name::new_relation(definition.name)?;
+    let pgt_id = catalog::new_id()?;
+    let view_name = view_name(pgt_id);
+    let view = view::create(STATE_SCHEMA, &view_name, definition.query)?;
+    let decision = mode::decide(view, user::current(), definition.mode)?;
+    let relid = create_table(&target, &view_name)?;
+    adopt(relid, view)?;
+    let (mode_code, mode_reason) = decision.why().unzip();
+    catalog::insert(
+        &StreamTable {
+            pgt_id,
+            relid,
+            view,
+            schedule: definition.schedule.to_owned(),
+            requested_mode: decision.requested,
+            refresh_mode: decision.used,
+            mode_code,
+            mode_reason,
+            status: Status::Active,
+            is_populated: false,
+            defining_query_hash: None,
+            frontier: None,
+            home: catalog::home(),
+            data_timestamp: None,
+        },
+        definition.query,
+    )?;
+    decision.insert_dependencies(pgt_id)?;
+    decision.announce(&target.name);
+    refresh::prepare(pgt_id)?;
+    if definition.initialize {
+        refresh::run(pgt_id, refresh::Request::default())?;
+    }
+    Ok(())
+}
+
+/// Name of the internal view of a stream table.
+pub fn view_name(pgt_id: i64) -> String {
+    format!("view_{pgt_id}")
+}
+
+/// Makes view and table one object, and guards the table.
+pub fn adopt(relid: pg_sys::Oid, view: pg_sys::Oid) -> Result<()> {
+    depend::make_part_of(view, relid);
+    guard::attach(relid)
+}
+
+/// The table, by the statement that the user could have given: PostgreSQL checks his privileges.
+fn create_table(target: &NewName, view_name: &str) -> Result<pg_sys::Oid> {
+    let qualified = &target.qualified;
+    Spi::run(&format!(
+        "CREATE TABLE {qualified} AS SELECT * FROM {STATE_SCHEMA}.{view_name} WITH NO DATA"
+    ))
+    .map_err(|error| Error::Internal(error.to_string()))?;
+    name::relation_in(target.namespace, &target.name)?
+        .ok_or_else(|| Error::Internal(format!("table {qualified} vanished")))
+}

@@ -1,0 +1,92 @@
+//! Event triggers: PostgreSQL tells what it has dropped and altered.
+
+use pgrx::prelude::*;
+
+use super::{columns, owner, remove};
+use crate::catalog;
+use crate::error::{Error, Result};
+
+extension_sql!(
+    r#"
+CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
+    EXECUTE FUNCTION pgtrickle.on_sql_drop();
+CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE')
+    EXECUTE FUNCTION pgtrickle.on_alter_table();
+"#,
+    name = "event_triggers",
+    requires = [on_sql_drop, on_alter_table]
+);
+
+/// Cleans up after dropped stream tables and dropped sources.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pgtrickle.on_sql_drop() RETURNS event_trigger
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION pgtrickle.on_sql_drop() IS 'cleans up after dropped stream tables and sources';
+REVOKE ALL ON FUNCTION pgtrickle.on_sql_drop() FROM PUBLIC;
+"#)]
+fn on_sql_drop() {
+    let outcome = relations_of(
+        "SELECT objid FROM pg_catalog.pg_event_trigger_dropped_objects()
+         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objsubid = 0",
+    )
+    .and_then(|dropped| clean_up(&dropped));
+    if let Err(error) = outcome {
+        error.report();
+    }
+}
+
+fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
+    if dropped.is_empty() || !catalog::exists() {
+        return Ok(());
+    }
+    for relid in dropped {
+        if let Some(table) = catalog::load_by_relid(*relid)? {
+            remove::forget(table.pgt_id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the parts of an altered stream table in step.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pgtrickle.on_alter_table() RETURNS event_trigger
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables in step';
+REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
+"#)]
+fn on_alter_table() {
+    let outcome = relations_of(
+        "SELECT DISTINCT objid FROM pg_catalog.pg_event_trigger_ddl_commands()
+         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass",
+    )
+    .and_then(|altered| follow(&altered));
+    if let Err(error) = outcome {
+        error.report();
+    }
+}
+
+fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
+    for relid in altered {
+        if let Some(table) = catalog::load_by_relid(*relid)?
+            && table.require_home().is_ok()
+        {
+            columns::require_same_types(&table.plain_name(), table.relid, table.view)?;
+            owner::sync(&table)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a query that returns OIDs.
+fn relations_of(sql: &str) -> Result<Vec<pg_sys::Oid>> {
+    Spi::connect(|client| {
+        let rows = client.select(sql, None, &[])?;
+        let mut oids = Vec::with_capacity(rows.len());
+        for row in rows {
+            oids.extend(row.get::<pg_sys::Oid>(1)?);
+        }
+        Ok::<_, spi::Error>(oids)
+    })
+    .map_err(|error| Error::Internal(error.to_string()))
+}

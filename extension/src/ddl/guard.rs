@@ -1,0 +1,37 @@
+//! The guard: nobody writes to a stream table or to its state but the refresh, which writes
+//! natively and therefore fires no statement trigger.
+
+use pgrx::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::pg::{name, trigger};
+
+const FUNCTION: &str = "pgtrickle.guard_stream_table";
+const NAME: &str = "pgt_guard";
+
+/// Guards a table against INSERT, UPDATE, DELETE and TRUNCATE.
+pub fn attach(relid: pg_sys::Oid) -> Result<()> {
+    let function = name::function_without_arguments(FUNCTION)?;
+    for event in [trigger::Event::Change, trigger::Event::Truncate] {
+        trigger::create_before_statement(relid, NAME, function, event)?;
+    }
+    Ok(())
+}
+
+/// Whether [`attach`] has been applied to the table.
+pub fn is_attached(relid: pg_sys::Oid) -> Result<bool> {
+    trigger::calls(relid, name::function_without_arguments(FUNCTION)?)
+}
+
+/// Trigger function: refuses every statement.
+#[pg_trigger(sql = r#"
+CREATE FUNCTION pgtrickle.guard_stream_table() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION pgtrickle.guard_stream_table() IS 'refuses changes of stream tables by users';
+"#)]
+fn guard_stream_table<'a>(
+    trigger: &'a PgTrigger<'a>,
+) -> std::result::Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, std::convert::Infallible> {
+    Error::Guarded(trigger.relation().map_or_else(|_| String::new(), |r| r.name().to_owned()))
+        .report()
+}

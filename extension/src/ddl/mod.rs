@@ -1,0 +1,17 @@
+//! The life of a stream table as an object of the database: creation, change, removal, guard,
+//! owner, restore; and what follows when PostgreSQL itself drops or alters one of its parts.
+//!
+//! A stream table owns its parts by INTERNAL dependencies, like a table its TOAST table: the
+//! internal view and the state tables go with it, cannot be dropped without it, and whatever drops
+//! the view by CASCADE drops the stream table.
+
+pub mod alter;
+pub mod columns;
+pub mod create;
+pub mod events;
+pub mod guard;
+pub mod mode;
+pub mod owner;
+pub mod recursion;
+pub mod remove;
+pub mod restore;

@@ -1,0 +1,110 @@
+//! The refresh mode of a query: what was asked for, against what its constructs allow.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::plan;
+
+use crate::catalog::{self, Dependency, RefreshMode, RequestedMode};
+use crate::error::{Error, Obstacle, Result};
+use crate::parse;
+use crate::pg::{acl, report};
+use crate::refresh;
+
+/// How a stream table will be refreshed, why, and from which tables.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The mode that was asked for.
+    pub requested: RequestedMode,
+    /// The mode to use.
+    pub used: RefreshMode,
+    /// The constructs because of which AUTO came to FULL.
+    pub obstacles: Vec<Obstacle>,
+    sources: Vec<parse::SourceTable>,
+}
+
+impl Decision {
+    /// Code and reason to store: the first obstacle's code, and the reasons of all.
+    pub fn why(&self) -> Option<(String, String)> {
+        let first = self.obstacles.first()?;
+        let reasons: Vec<_> = self.obstacles.iter().map(|o| o.reason.as_str()).collect();
+        Some((first.code.clone(), reasons.join("; ")))
+    }
+
+    /// Tells the user when AUTO came to FULL.
+    pub fn announce(&self, name: &str) {
+        if let Some((code, reason)) = self.why() {
+            report::notice(
+                &format!("stream table \"{name}\" will be refreshed in FULL mode"),
+                &format!("{code}: {reason}."),
+            );
+        }
+    }
+
+    /// Stores the tables that the query reads.
+    pub fn insert_dependencies(&self, pgt_id: i64) -> Result<()> {
+        for source in &self.sources {
+            catalog::insert_dependency(&Dependency {
+                pgt_id,
+                source: source.oid,
+                columns: source.columns.clone(),
+                capture: self.used == RefreshMode::Differential,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Decides for the query in `view`, which will run with the rights of `owner`.
+pub fn decide(
+    view: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    requested: RequestedMode,
+) -> Result<Decision> {
+    let analysis = parse::analyse_view(view, owner)?;
+    let refused: Vec<Obstacle> = analysis
+        .unsupported
+        .iter()
+        .filter(|unsupported| unsupported.hard)
+        .map(Obstacle::from)
+        .collect();
+    if !refused.is_empty() {
+        return Err(Error::Refused(refused));
+    }
+    let mut obstacles = Vec::new();
+    if requested != RequestedMode::Full {
+        obstacles.extend(analysis.unsupported.iter().map(Obstacle::from));
+        if let Some(Err(error)) = analysis.relation.map(plan::compile) {
+            obstacles.push(refresh::engine_obstacle(&error));
+        }
+        if requested == RequestedMode::Differential && !obstacles.is_empty() {
+            return Err(Error::Unsupported(obstacles));
+        }
+    }
+    let used = if requested == RequestedMode::Full || !obstacles.is_empty() {
+        RefreshMode::Full
+    } else {
+        RefreshMode::Differential
+    };
+    if used == RefreshMode::Differential {
+        for source in &analysis.sources {
+            require_capture(source, owner)?;
+        }
+    }
+    Ok(Decision {
+        requested,
+        used,
+        obstacles,
+        sources: analysis.sources,
+    })
+}
+
+/// Capture puts triggers on a table, so it takes the privilege for that. A stream table's changes
+/// are recorded by its own refreshes.
+fn require_capture(source: &parse::SourceTable, owner: pg_sys::Oid) -> Result<()> {
+    if catalog::is_stream_table(source.oid)?
+        || acl::may_access(source.oid, owner, pg_sys::ACL_TRIGGER)
+    {
+        Ok(())
+    } else {
+        Err(Error::CaptureDenied(source.relation.clone()))
+    }
+}

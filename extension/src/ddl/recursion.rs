@@ -1,0 +1,53 @@
+//! A stream table must not read itself, neither directly nor through other stream tables.
+
+use std::collections::HashMap;
+
+use pgrx::pg_sys;
+
+use crate::catalog::{self, StreamTable};
+use crate::error::{Error, Result};
+use crate::parse;
+use crate::pg::{depend, name};
+
+/// Refuses `view` as the query of `table` if it leads back to it.
+pub fn refuse(table: &StreamTable, view: pg_sys::Oid) -> Result<()> {
+    let owner = depend::owner_of(table.relid).unwrap_or(pg_sys::InvalidOid);
+    let mut readers: HashMap<pg_sys::Oid, pg_sys::Oid> = HashMap::new();
+    let mut pending: Vec<pg_sys::Oid> = Vec::new();
+    for source in parse::analyse_view(view, owner)?.sources {
+        readers.insert(source.oid, table.relid);
+        pending.push(source.oid);
+    }
+    while let Some(relid) = pending.pop() {
+        if relid == table.relid {
+            return Err(Error::Recursion {
+                name: table.plain_name(),
+                path: path_to(relid, &readers),
+            });
+        }
+        if let Some(source) = catalog::load_by_relid(relid)? {
+            for dependency in catalog::dependencies(source.pgt_id)? {
+                if !readers.contains_key(&dependency.source) {
+                    readers.insert(dependency.source, relid);
+                    pending.push(dependency.source);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The names from the first source to the table itself.
+fn path_to(table: pg_sys::Oid, readers: &HashMap<pg_sys::Oid, pg_sys::Oid>) -> Vec<String> {
+    let mut path = Vec::new();
+    let mut at = table;
+    loop {
+        path.push(name::qualified_name(at).unwrap_or_default());
+        match readers.get(&at) {
+            Some(reader) if *reader != table => at = *reader,
+            _ => break,
+        }
+    }
+    path.reverse();
+    path
+}

@@ -1,0 +1,78 @@
+//! After `pg_restore` or `CREATE DATABASE … TEMPLATE`: the catalog names the right relations,
+//! because `regclass` is dumped by name; buffers, state, triggers and frontiers are those of another
+//! database, and are thrown away and made anew.
+
+use std::collections::HashSet;
+
+use pgrx::prelude::*;
+
+use super::{alter, guard};
+use crate::catalog::{self, StreamTable};
+use crate::cdc;
+use crate::error::Result;
+use crate::pg::depend;
+use crate::refresh;
+
+/// Rebuilds every stream table that came from another database. Returns how many.
+pub fn restore() -> Result<usize> {
+    let restored: Vec<StreamTable> = catalog::all()?
+        .into_iter()
+        .filter(|table| table.home != catalog::home())
+        .collect();
+    for table in &restored {
+        catalog::lock(table.pgt_id)?;
+        refresh::drop_state_tables(table.pgt_id)?;
+        refresh::forget(table.pgt_id);
+    }
+    discard_capture(&restored)?;
+    for table in in_order_of_dependency(&restored)? {
+        depend::detach(table.view);
+        depend::make_part_of(table.view, table.relid);
+        if !guard::is_attached(table.relid)? {
+            guard::attach(table.relid)?;
+        }
+        catalog::set_home(table.pgt_id)?;
+        alter::rebuild(table.pgt_id, table.requested_mode)?;
+        if table.is_populated {
+            refresh::run(table.pgt_id, refresh::Request { force_full: true })?;
+        }
+    }
+    Ok(restored.len())
+}
+
+/// Removes what a dump has brought of the other database's capture, but not what stream tables of
+/// this one need.
+fn discard_capture(restored: &[StreamTable]) -> Result<()> {
+    let restored: HashSet<i64> = restored.iter().map(|table| table.pgt_id).collect();
+    for source in catalog::sources()? {
+        let is_needed = catalog::consumers_of(source)?
+            .iter()
+            .any(|consumer| !restored.contains(&consumer.pgt_id));
+        if !is_needed {
+            cdc::uninstall(source)?;
+        }
+    }
+    Ok(())
+}
+
+/// Stream tables that others read come before their readers.
+fn in_order_of_dependency(tables: &[StreamTable]) -> Result<Vec<&StreamTable>> {
+    let mut ordered: Vec<&StreamTable> = Vec::with_capacity(tables.len());
+    let mut waiting: Vec<(&StreamTable, HashSet<pg_sys::Oid>)> = Vec::new();
+    for table in tables {
+        let sources = catalog::dependencies(table.pgt_id)?;
+        waiting.push((table, sources.into_iter().map(|d| d.source).collect()));
+    }
+    while !waiting.is_empty() {
+        let unfinished: HashSet<pg_sys::Oid> = waiting.iter().map(|(t, _)| t.relid).collect();
+        let (ready, rest): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(_, sources)| sources.is_disjoint(&unfinished));
+        if ready.is_empty() {
+            ordered.extend(rest.into_iter().map(|(table, _)| table));
+            break;
+        }
+        ordered.extend(ready.into_iter().map(|(table, _)| table));
+        waiting = rest;
+    }
+    Ok(ordered)
+}
