@@ -4,11 +4,19 @@
 
 pub mod capability;
 pub mod catalog;
+pub mod config;
 pub mod error;
 pub mod frontier;
 pub mod image;
 pub mod parse;
 pub mod pg;
+
+/// Called by the server when it loads the library.
+#[pgrx::pg_guard]
+#[allow(non_snake_case)]
+pub extern "C-unwind" fn _PG_init() {
+    config::init();
+}
 
 // `#[pg_guard]` on foreign functions expects the guard's module at the crate root.
 use pgrx::pg_sys::ffi;

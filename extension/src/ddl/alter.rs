@@ -3,9 +3,9 @@
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::{depend, user, view};
-use crate::refresh;
+use crate::{parse, refresh};
 
-use super::create::view_name;
+use super::create::{STATE_SCHEMA, view_name};
 use super::{columns, mode, recursion, remove};
 
 /// What to change; `None` keeps.
@@ -50,7 +50,11 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<bool> {
     let present_columns = columns::of(table.view)?;
     let present_text = view::definition(table.view)?;
     let name = view_name(table.pgt_id);
-    let new = view::create("pgtrickle_state", &format!("{name}_new"), query)?;
+    let new = view::create(
+        STATE_SCHEMA,
+        &format!("{name}_new"),
+        parse::single_select(query)?,
+    )?;
     if let Some(difference) = columns::first_difference(&present_columns, &columns::of(new)?) {
         return Err(Error::ColumnsDiffer {
             name: table.plain_name(),

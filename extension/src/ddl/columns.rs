@@ -3,8 +3,7 @@
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::pg::relation::Relation;
-use crate::pg::tupdesc;
+use crate::pg::table::TableFacts;
 
 /// A column as a user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +16,15 @@ pub struct Column {
 
 /// The columns of a relation, in order, without dropped ones.
 pub fn of(relid: pg_sys::Oid) -> Result<Vec<Column>> {
-    let relation = Relation::open(relid, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    Ok(tupdesc::columns(relation.tuple_desc())
+    let facts = TableFacts::load(relid)
+        .ok_or_else(|| Error::Internal(format!("relation {} does not exist", relid.to_u32())))?;
+    Ok(facts
+        .attributes
         .into_iter()
-        .map(|(name, kind)| Column { name, kind })
+        .map(|a| Column {
+            name: a.name,
+            kind: (a.type_oid, a.typmod, a.collation),
+        })
         .collect())
 }
 

@@ -7,10 +7,10 @@ use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
 use crate::pg::{depend, name, user, view};
-use crate::refresh;
+use crate::{parse, refresh};
 
 /// Schema of the internal views.
-const STATE_SCHEMA: &str = "pgtrickle_state";
+pub const STATE_SCHEMA: &str = "pgtrickle_state";
 
 /// A stream table to be created.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,11 @@ pub fn create(definition: &Definition) -> Result<()> {
     let target = name::new_relation(definition.name)?;
     let pgt_id = catalog::new_id()?;
     let view_name = view_name(pgt_id);
-    let view = view::create(STATE_SCHEMA, &view_name, definition.query)?;
+    let view = view::create(
+        STATE_SCHEMA,
+        &view_name,
+        parse::single_select(definition.query)?,
+    )?;
     let decision = mode::decide(view, user::current(), definition.mode)?;
     let relid = create_table(&target, &view_name)?;
     adopt(relid, view)?;

@@ -38,6 +38,7 @@ use crate::pg::deparse::PrintSettings;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::query;
 use crate::pg::table::TableFacts;
+use crate::pg::user;
 
 /// Analyses the query of a stored view, as it will run with the rights of `owner`.
 pub fn analyse_view(view: pg_sys::Oid, owner: pg_sys::Oid) -> Result<Analysis> {
@@ -53,35 +54,34 @@ pub fn analyse_view(view: pg_sys::Oid, owner: pg_sys::Oid) -> Result<Analysis> {
 
 /// Analyses the text of a query with the rights of the current user. It must be one SELECT.
 pub fn analyse_query(text: &str) -> Result<Analysis> {
+    let query = single_select(text)?;
+    analyse(node::copy_query(query), user::current())
+}
+
+/// The analysed query of a text, which must be one SELECT (or VALUES or TABLE) that only reads.
+pub fn single_select(text: &str) -> Result<NodeOf<pg_sys::Query>> {
+    let bad = |fact: &str| Err(Error::BadQuery(fact.to_owned()));
     let statements = query::parse(text)?;
-    let &[raw] = statements.as_slice() else {
-        return Err(Error::BadQuery(format!(
-            "It has {} statements.",
-            statements.len()
-        )));
+    let raw = match statements.as_slice() {
+        &[raw] => raw,
+        [] => return bad("The text is empty."),
+        several => return bad(&format!("The text has {} statements.", several.len())),
     };
     let select: Option<NodeOf<pg_sys::SelectStmt>> = Node::new(raw.stmt).and_then(Node::cast);
-    let Some(select) = select else {
-        return Err(Error::BadQuery("It is a statement of another kind.".into()));
-    };
-    if !select.intoClause.is_null() {
-        return Err(Error::BadQuery("It is SELECT INTO.".into()));
+    if select.is_none() {
+        return bad("The statement is not a SELECT.");
     }
     let query = query::analyse(raw, text)?;
     if query.commandType != pg_sys::CmdType::CMD_SELECT {
-        return Err(Error::BadQuery("It is a statement of another kind.".into()));
+        return bad("SELECT INTO creates a table.");
     }
     if query.hasModifyingCTE {
-        return Err(Error::BadQuery(
-            "It is a data-modifying WITH clause.".into(),
-        ));
+        return bad("A WITH clause changes data.");
     }
     if node::list_length(query.rowMarks) > 0 {
-        return Err(Error::BadQuery("It is a locking clause.".into()));
+        return bad("A locking clause changes rows.");
     }
-    // SAFETY: reads the current user.
-    let user = unsafe { pg_sys::GetUserId() };
-    analyse(node::copy_query(query), user)
+    Ok(query)
 }
 
 fn analyse(query: NodeOf<pg_sys::Query>, owner: pg_sys::Oid) -> Result<Analysis> {

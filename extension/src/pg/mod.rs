@@ -15,6 +15,7 @@ pub mod deparse;
 pub mod depend;
 pub mod ffi;
 pub mod fmgr;
+pub mod guc;
 pub mod index_lookup;
 pub mod invalidation;
 pub mod key_index;

@@ -1,7 +1,7 @@
-//! Creating a view from the text of a query, as `CREATE VIEW` does it, but under a name in a schema
+//! Creating a view from an analysed query, as `CREATE VIEW` does it, but under a name in a schema
 //! where the caller may not create anything.
 //!
-//! The query is analysed by the server with the caller's rights and search path; it is never
+//! The query has been analysed by the server with the caller's rights and search path; it is never
 //! pasted into a statement. Only the registration of the empty relation runs with more rights.
 
 use std::ffi::CStr;
@@ -11,12 +11,16 @@ use pgrx::{IntoDatum, PgList, pg_sys};
 use crate::error::{Error, Result};
 use crate::pg::ffi;
 use crate::pg::name::c_string;
+use crate::pg::node::NodeOf;
 use crate::pg::user::{self, OwnerContext};
 
-/// Parses `query`, which must be one SELECT (or VALUES or TABLE), and stores it as the view
-/// `schema.name`, owned by the current user.
-pub fn create(schema: &str, name: &str, query: &str) -> Result<pg_sys::Oid> {
-    let analysed = analyse(query)?;
+/// Stores an analysed SELECT as the view `schema.name`, owned by the current user.
+pub fn create(schema: &str, name: &str, query: NodeOf<pg_sys::Query>) -> Result<pg_sys::Oid> {
+    let analysed = query.as_ptr();
+    // SAFETY: an analysed query.
+    if unsafe { pg_sys::isQueryUsingTempRelation(analysed) } {
+        return Err(Error::TemporarySource);
+    }
     let columns = column_definitions(analysed)?;
     let (schema, name) = (c_string(schema)?, c_string(name)?);
     let owner = user::current();
@@ -48,44 +52,6 @@ pub fn create(schema: &str, name: &str, query: &str) -> Result<pg_sys::Oid> {
         ffi::StoreViewQuery(address.objectId, analysed, false);
         pg_sys::CommandCounterIncrement();
         Ok(address.objectId)
-    }
-}
-
-/// Parse and analysis, with the checks that `CREATE VIEW` makes.
-fn analyse(query: &str) -> Result<*mut pg_sys::Query> {
-    let text = c_string(query)?;
-    // SAFETY: parser and analysis as the server's own utility commands call them. The source text is
-    // copied to the current memory context, which outlives the nodes.
-    unsafe {
-        let text = pg_sys::pstrdup(text.as_ptr());
-        let statements = PgList::<pg_sys::RawStmt>::from_pg(pg_sys::pg_parse_query(text));
-        let statement = match (statements.len(), statements.get_ptr(0)) {
-            (1, Some(statement)) => statement,
-            (0, _) => return Err(Error::BadQuery("The query is empty.".into())),
-            (n, _) => return Err(Error::BadQuery(format!("The text has {n} statements."))),
-        };
-        if (*(*statement).stmt).type_ != pg_sys::NodeTag::T_SelectStmt {
-            return Err(Error::BadQuery("The statement is not a SELECT.".into()));
-        }
-        let analysed = pg_sys::parse_analyze_fixedparams(
-            statement,
-            text,
-            std::ptr::null(),
-            0,
-            std::ptr::null_mut(),
-        );
-        if (*analysed).commandType != pg_sys::CmdType::CMD_SELECT
-            || !(*analysed).utilityStmt.is_null()
-        {
-            return Err(Error::BadQuery("SELECT INTO creates a table.".into()));
-        }
-        if (*analysed).hasModifyingCTE {
-            return Err(Error::BadQuery("A WITH clause modifies data.".into()));
-        }
-        if pg_sys::isQueryUsingTempRelation(analysed) {
-            return Err(Error::TemporarySource);
-        }
-        Ok(analysed)
     }
 }
 

@@ -1,0 +1,53 @@
+//! Settings. None of them decides whether a result is right.
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+
+use crate::pg::guc;
+
+/// How changes of a source are captured when it gets its first reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum TriggerMode {
+    /// A trigger function in the library.
+    #[name = c"native"]
+    Native,
+    /// A generated PL/pgSQL function.
+    #[name = c"sql"]
+    Sql,
+}
+
+static CDC_TRIGGER_MODE: GucSetting<TriggerMode> =
+    GucSetting::<TriggerMode>::new(TriggerMode::Native);
+static PART3_MAX_SCAN_COUNT: GucSetting<i32> = GucSetting::<i32>::new(5);
+
+/// How changes of a source are captured when it gets its first reader.
+pub fn cdc_trigger_mode() -> TriggerMode {
+    CDC_TRIGGER_MODE.get()
+}
+
+/// Up to how many scans a join's corrections are inlined.
+pub fn inline_limit() -> usize {
+    usize::try_from(PART3_MAX_SCAN_COUNT.get()).unwrap_or(1)
+}
+
+/// Defines the settings.
+pub fn init() {
+    GucRegistry::define_enum_guc(
+        c"pg_trickle.cdc_trigger_mode",
+        c"How changes of a table are captured when its first stream table is created.",
+        c"native: a trigger function in the library; sql: a generated PL/pgSQL function.",
+        &CDC_TRIGGER_MODE,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.part3_max_scan_count",
+        c"Joins of up to this many tables get their delta corrections inlined.",
+        c"Larger joins share intermediate results. Trades the size of statements, never their result.",
+        &PART3_MAX_SCAN_COUNT,
+        1,
+        8,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    guc::reserve_prefix(c"pg_trickle");
+}
