@@ -26,6 +26,9 @@ pub struct Options {
     /// Extra cargo features of the extension, comma-separated
     #[arg(long, default_value = "")]
     pub features: String,
+    /// Print the folder of the installation to standard output
+    #[arg(long)]
+    pub print_path: bool,
 }
 
 impl Options {
@@ -145,8 +148,8 @@ mod tests {
     #[test]
     fn each_combination_of_profile_and_features_has_its_own_folder() {
         let canary = Options {
-            release: false,
             features: "canary-a,canary-b".to_owned(),
+            ..Options::default()
         };
         let name = |options: &Options| {
             let folder = options.install_folder();

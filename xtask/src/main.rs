@@ -41,6 +41,8 @@ enum Task {
     Test,
     /// Run the generator of schemas, queries and changes for as long as you like
     Fuzz(test::FuzzOptions),
+    /// Measure the optimised extension and print the speed table (minutes)
+    Bench,
     /// Open psql on a private cluster that has the extension
     Psql(cluster::PsqlOptions),
     /// Check the rules of the house that no compiler checks
@@ -67,11 +69,16 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Doctor => doctor::run(),
         Task::Build(options) => {
             let machine = setup::ensure()?;
-            build::run(&machine, &options).map(|_| ExitCode::SUCCESS)
+            let install = build::run(&machine, &options)?;
+            if options.print_path {
+                println!("{}", install.display());
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Task::Demo(options) => demo::run(&options),
         Task::Test => test::run(),
         Task::Fuzz(options) => test::fuzz(&options),
+        Task::Bench => test::bench(),
         Task::Psql(options) => cluster::psql(&options),
         Task::Tidy => tidy::run(),
         Task::Docs(options) => docs::run(&setup::ensure()?, &options).map(|()| ExitCode::SUCCESS),

@@ -71,6 +71,11 @@ pub fn run() -> Result<ExitCode> {
             Ok(cargo)
         },
     )?);
+    suites.push(suite("benches: the rivals are right, too", || {
+        let mut cargo = machine.cargo();
+        cargo.args(["test", "--package", "benches", "--lib", "--tests"]);
+        Ok(cargo)
+    })?);
     suites.push(check("generated documentation", || {
         docs::run(&machine, &docs::Options { check: true })
     })?);
@@ -89,6 +94,22 @@ pub fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
         cargo.env("PGT_FUZZ_SEED", seed.to_string());
     }
     Ok(if cargo.status()?.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Builds what users get and measures it.
+pub fn bench() -> Result<ExitCode> {
+    let machine = setup::ensure()?;
+    let install = build::run(&machine, &build::Options::release())?;
+    let status = machine
+        .cargo()
+        .args(["bench", "--package", "benches"])
+        .env("PGT_INSTALL_DIR", install)
+        .status()?;
+    Ok(if status.success() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -1,0 +1,21 @@
+//! What pg_trickle costs, measured on one server against what it replaces.
+//!
+//! A measurement is *paired*: the same changes to the same tables are followed by a refresh of the stream
+//! table and by its rival, in turns, so that caches and noise meet both alike. Reported are medians.
+//! Gates stand on ratios, never on times, since only ratios mean the same on another machine.
+//!
+//! - [`settings`]: sizes, which the environment can make smaller
+//! - [`data`]: the tables and the changes
+//! - [`views`]: the four views, each as a stream table and as an expert would maintain it by hand
+//! - [`refresh`], [`growth`], [`capture`]: the measurements
+//! - [`report`]: the tables and the gates
+
+pub mod capture;
+pub mod data;
+pub mod growth;
+pub mod refresh;
+pub mod report;
+pub mod server;
+pub mod settings;
+pub mod stats;
+pub mod views;

@@ -1,0 +1,57 @@
+//! The server that is measured: durable, warm, and quiet.
+
+use anyhow::{Context, Result, bail};
+use harness::client::Session;
+use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
+use std::path::PathBuf;
+use std::process::Command;
+
+const SETTINGS: &[(&str, &str)] = &[
+    ("shared_buffers", "2GB"),
+    ("work_mem", "64MB"),
+    ("maintenance_work_mem", "512MB"),
+    ("max_wal_size", "8GB"),
+    ("checkpoint_timeout", "1h"),
+    // Vacuum runs between measurements, by hand.
+    ("autovacuum", "off"),
+    ("jit", "off"),
+];
+
+/// Starts a server with the optimised extension.
+pub fn start() -> Result<Cluster> {
+    let mut options = ClusterOptions::new()
+        .extension(ExtensionDir::at(&install()?)?)
+        .durable(true);
+    for (name, value) in SETTINGS {
+        options = options.setting(*name, *value);
+    }
+    Ok(Cluster::start(&options)?)
+}
+
+/// A new database with the extension.
+pub async fn database(cluster: &Cluster, name: &str) -> Result<Session> {
+    let admin = Session::connect(cluster, "postgres").await?;
+    admin.execute(&format!("CREATE DATABASE {name}")).await?;
+    let session = Session::connect(cluster, name).await?;
+    session.execute("CREATE EXTENSION pg_trickle").await?;
+    Ok(session)
+}
+
+/// Where the optimised build is laid out; `cargo xtask bench` says so, otherwise it is made here.
+fn install() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("PGT_INSTALL_DIR") {
+        return Ok(dir.into());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let output = Command::new(cargo)
+        .args(["xtask", "build", "--release", "--print-path"])
+        .output()
+        .context("could not run cargo xtask build")?;
+    if !output.status.success() {
+        bail!(
+            "cargo xtask build failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().into())
+}

@@ -1,0 +1,62 @@
+//! How large and how often; the defaults are those of the published table.
+
+use std::env;
+use std::str::FromStr;
+
+/// Sizes and repetitions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Rows of the large table: `PGT_BENCH_ROWS`.
+    pub rows: u64,
+    /// Rows of the large table for the growth measurement, 0 to leave it out: `PGT_BENCH_GROWTH_ROWS`.
+    pub growth_rows: u64,
+    /// Measured repetitions per cell for changes of up to 100 rows: `PGT_BENCH_REPEAT`.
+    pub repeat: usize,
+    /// Whether missing a gate fails the run: `PGT_BENCH_GATE`, 0 to only print.
+    pub gate: bool,
+}
+
+impl Settings {
+    /// Reads the environment.
+    pub fn from_env() -> Self {
+        Self {
+            rows: variable("PGT_BENCH_ROWS", 1_000_000),
+            growth_rows: variable("PGT_BENCH_GROWTH_ROWS", 10_000_000),
+            repeat: variable("PGT_BENCH_REPEAT", 41),
+            gate: variable("PGT_BENCH_GATE", 1) != 0,
+        }
+    }
+
+    /// Repetitions for a change of this many rows; large ones vary less and take longer.
+    pub fn repeat_for(&self, changed: u64) -> usize {
+        if changed > 1_000 {
+            (self.repeat / 3).max(3)
+        } else {
+            self.repeat
+        }
+    }
+}
+
+fn variable<T: FromStr>(name: &str, default: T) -> T {
+    env::var(name)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_changes_are_repeated_less_often_but_not_once() {
+        let settings = Settings {
+            rows: 1,
+            growth_rows: 0,
+            repeat: 5,
+            gate: false,
+        };
+        assert_eq!(settings.repeat_for(100), 5);
+        assert_eq!(settings.repeat_for(10_000), 3);
+    }
+}
