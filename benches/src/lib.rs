@@ -9,6 +9,7 @@
 //! - [`views`]: the four views, each as a stream table and as an expert would maintain it by hand
 //! - [`refresh`], [`growth`], [`capture`]: the measurements
 //! - [`report`]: the tables and the gates
+//! - [`trees`]: operator trees for the benchmarks that need no server
 
 pub mod capture;
 pub mod data;
@@ -18,4 +19,5 @@ pub mod report;
 pub mod server;
 pub mod settings;
 pub mod stats;
+pub mod trees;
 pub mod views;
