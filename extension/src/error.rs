@@ -57,6 +57,21 @@ pub enum Error {
     /// DIFFERENTIAL was asked for, and the query has constructs that it cannot maintain.
     #[error("the query cannot be maintained in DIFFERENTIAL mode")]
     Unsupported(Vec<Obstacle>),
+    /// The query has constructs with which no refresh mode can do.
+    #[error("the query cannot define a stream table")]
+    Refused(Vec<Obstacle>),
+    /// An argument that must have a value is NULL.
+    #[error("argument \"{0}\" must not be null")]
+    NullArgument(&'static str),
+    /// The caller may neither read the stream table nor owns it.
+    #[error("permission denied for stream table \"{0}\"")]
+    ReadDenied(String),
+    /// The caller is not a superuser.
+    #[error("must be superuser to {0}")]
+    NotSuperuser(&'static str),
+    /// ALTER TABLE would give the stream table other columns than its query.
+    #[error("cannot change the columns of stream table \"{0}\"")]
+    ColumnsFixed(String),
     /// The stream table would be temporary.
     #[error("stream table \"{0}\" cannot be temporary")]
     TemporaryName(String),
@@ -129,16 +144,23 @@ impl Error {
             Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
             Error::NotInstalled(_) | Error::UnknownStreamTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::NotAStreamTable(_) | Error::Guarded(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
-            Error::NotOwner(_) | Error::CaptureDenied(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Error::NotAStreamTable(_) | Error::Guarded(_) | Error::ColumnsFixed(_) => {
+                Code::ERRCODE_WRONG_OBJECT_TYPE
+            }
+            Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::NotOwner(_)
+            | Error::CaptureDenied(_)
+            | Error::ReadDenied(_)
+            | Error::NotSuperuser(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::BadQuery(_) => Code::ERRCODE_SYNTAX_ERROR,
             Error::UnknownCollation(_) => Code::ERRCODE_INDETERMINATE_COLLATION,
             Error::BadSchedule { .. } | Error::BadMode(_) | Error::BadStatus(_) => {
                 Code::ERRCODE_INVALID_PARAMETER_VALUE
             }
-            Error::Unsupported(_) | Error::TemporarySource | Error::CatalogSource(_) => {
-                Code::ERRCODE_FEATURE_NOT_SUPPORTED
-            }
+            Error::Unsupported(_)
+            | Error::Refused(_)
+            | Error::TemporarySource
+            | Error::CatalogSource(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::TemporaryName(_) | Error::ColumnsDiffer { .. } => {
                 Code::ERRCODE_INVALID_TABLE_DEFINITION
             }
@@ -158,7 +180,7 @@ impl Error {
             }
             Error::BadQuery(fact) => Some(fact.clone()),
             Error::BadSchedule { reason, .. } => Some(reason.clone()),
-            Error::Unsupported(obstacles) => {
+            Error::Unsupported(obstacles) | Error::Refused(obstacles) => {
                 Some(lines(obstacles, |o| format!("{}: {}", o.code, o.reason)))
             }
             Error::TemporaryName(_) => {
@@ -208,6 +230,12 @@ impl Error {
                 "{}\nOr use refresh_mode => 'AUTO' or 'FULL'.",
                 lines(obstacles, |o| o.remedy.clone())
             )),
+            Error::Refused(obstacles) => Some(lines(obstacles, |o| o.remedy.clone())),
+            Error::ColumnsFixed(_) => Some(
+                "They are those of its query. Use pgtrickle.alter_stream_table(), or drop the \
+                 stream table and create it anew."
+                    .into(),
+            ),
             Error::TemporaryName(_) => Some("Name a permanent schema.".into()),
             Error::SnapshotTooOld(_) => Some("The transaction might succeed if retried.".into()),
             Error::OutOfStep { .. } | Error::KeyNotUnique { .. } | Error::ShapeChanged { .. } => {
@@ -248,6 +276,11 @@ impl Error {
         report.report(pgrx::PgLogLevel::ERROR);
         unreachable!("an ERROR report does not return")
     }
+}
+
+/// The value, or the error raised in the server.
+pub fn or_report<T>(outcome: Result<T>) -> T {
+    outcome.unwrap_or_else(|error| error.report())
 }
 
 /// One line per obstacle, each line once.

@@ -2,14 +2,18 @@
 
 ::pgrx::pg_module_magic!();
 
+pub mod api;
 pub mod capability;
 pub mod catalog;
+pub mod cdc;
 pub mod config;
+pub mod ddl;
 pub mod error;
 pub mod frontier;
 pub mod image;
 pub mod parse;
 pub mod pg;
+pub mod refresh;
 
 /// Called by the server when it loads the library.
 #[pgrx::pg_guard]

@@ -14,10 +14,12 @@ pub fn required<'a>(value: Option<&'a str>, name: &'static str) -> Result<&'a st
 /// A schedule as it will be stored.
 pub fn schedule(text: &str) -> Result<&str> {
     let text = text.trim();
-    text.parse::<Schedule>().map(|_| text).map_err(|error| Error::BadSchedule {
-        text: text.to_owned(),
-        reason: error.to_string(),
-    })
+    text.parse::<Schedule>()
+        .map(|_| text)
+        .map_err(|error| Error::BadSchedule {
+            text: text.to_owned(),
+            reason: error.to_string(),
+        })
 }
 
 /// The named stream table, which the caller must own.

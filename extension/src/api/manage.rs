@@ -18,7 +18,10 @@ fn create_stream_table(
     refresh_mode: default!(Option<&str>, "'AUTO'"),
     initialize: default!(Option<bool>, "true"),
 ) {
-    or_report(definition(name, query, schedule, refresh_mode, initialize).and_then(|d| create::create(&d)));
+    or_report(
+        definition(name, query, schedule, refresh_mode, initialize)
+            .and_then(|d| create::create(&d)),
+    );
 }
 
 /// Creates a stream table, or gives the one that is there another query, schedule and mode.
@@ -92,7 +95,9 @@ fn alter_stream_table(
 /// Drops a stream table.
 #[pg_extern(schema = "pgtrickle")]
 fn drop_stream_table(name: Option<&str>, cascade: default!(Option<bool>, "false")) {
-    or_report((|| remove::drop(&argument::owned(name)?, cascade.unwrap_or(false)))());
+    or_report((|| {
+        remove::drop(&argument::owned(name)?, cascade.unwrap_or(false))
+    })());
 }
 
 /// Rebuilds the stream tables that a restore has brought from another database.

@@ -9,4 +9,8 @@ mod inspect;
 mod manage;
 mod refresh;
 
-pgrx::extension_sql_file!("reports.sql", name = "reports", requires = [inspect::pgt_id_of]);
+pgrx::extension_sql_file!("reports.sql", name = "reports", finalize);
+
+/// Tells pgrx of the schema, which `bootstrap.sql` creates.
+#[pgrx::pg_schema]
+mod pgtrickle {}

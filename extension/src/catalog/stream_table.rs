@@ -255,6 +255,11 @@ pub fn query_of(pgt_id: i64) -> Result<Option<String>> {
     Ok(found)
 }
 
+/// Whether there is a catalog: not while the extension is being dropped.
+pub fn exists() -> bool {
+    relid(TABLE).is_ok()
+}
+
 /// A fresh id.
 pub fn new_id() -> Result<i64> {
     next_value("pgt_stream_tables_pgt_id_seq")
@@ -373,6 +378,11 @@ pub fn set_mode(
             (column::MODE_REASON, Value::of(why.map(|w| w.1))),
         ],
     )
+}
+
+/// Forgets the plan that the state belongs to, so that the next refresh makes everything anew.
+pub fn forget_plan(pgt_id: i64) -> Result<()> {
+    update(pgt_id, &[(column::DEFINING_QUERY_HASH, Value::null())])
 }
 
 /// Makes this cluster and database the home of a restored stream table; it counts as empty.

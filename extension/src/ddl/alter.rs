@@ -95,10 +95,11 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
         pgt_id,
         requested,
         decision.used,
-        why.as_ref().map(|(code, reason)| (code.as_str(), reason.as_str())),
+        why.as_ref()
+            .map(|(code, reason)| (code.as_str(), reason.as_str())),
     )?;
     decision.announce(&table.plain_name());
-    catalog::store_frontier(pgt_id, None, false, None, table.data_timestamp)?;
+    catalog::forget_plan(pgt_id)?;
     refresh::prepare(pgt_id)?;
     if table.is_populated {
         refresh::run(pgt_id, refresh::Request { force_full: true })?;

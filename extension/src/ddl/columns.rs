@@ -31,18 +31,28 @@ pub fn of(relid: pg_sys::Oid) -> Result<Vec<Column>> {
 /// The first difference between the columns that are and those that would be, as a sentence.
 pub fn first_difference(present: &[Column], new: &[Column]) -> Option<String> {
     if present.len() != new.len() {
-        return Some(format!("It has {} columns instead of {}.", new.len(), present.len()));
+        return Some(format!(
+            "The number of columns is {} and would be {}.",
+            present.len(),
+            new.len()
+        ));
     }
     let mut pairs = present.iter().zip(new).enumerate();
-    pairs.find(|(_, (present, new))| present != new).map(|(at, (present, new))| {
-        let what = if present.name == new.name { "type or collation" } else { "name" };
-        format!(
-            "Column {} is \"{}\" and would be \"{}\", with another {what}.",
-            at + 1,
-            present.name,
-            new.name
-        )
-    })
+    pairs
+        .find(|(_, (present, new))| present != new)
+        .map(|(at, (present, new))| {
+            let what = if present.name == new.name {
+                "type or collation"
+            } else {
+                "name"
+            };
+            format!(
+                "Column {} is \"{}\" and would be \"{}\", with another {what}.",
+                at + 1,
+                present.name,
+                new.name
+            )
+        })
 }
 
 /// Refuses a stream table whose columns have another number or other types than its view's. Names
@@ -73,7 +83,7 @@ mod tests {
         assert_eq!(first_difference(&present, &present), None);
         assert_eq!(
             first_difference(&present, &present[..1]).as_deref(),
-            Some("It has 1 columns instead of 2.")
+            Some("The number of columns is 2 and would be 1.")
         );
         assert_eq!(
             first_difference(&present, &[column("a", 20), column("c", 25)]).as_deref(),

@@ -3,14 +3,14 @@
 
 use pgrx::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::pg::{name, trigger};
 
 const FUNCTION: &str = "pgtrickle.guard_stream_table";
 const NAME: &str = "pgt_guard";
 
 /// Guards a table against INSERT, UPDATE, DELETE and TRUNCATE.
-pub fn attach(relid: pg_sys::Oid) -> Result<()> {
+pub fn attach(relid: pg_sys::Oid) -> Result<(), Error> {
     let function = name::function_without_arguments(FUNCTION)?;
     for event in [trigger::Event::Change, trigger::Event::Truncate] {
         trigger::create_before_statement(relid, NAME, function, event)?;
@@ -19,7 +19,7 @@ pub fn attach(relid: pg_sys::Oid) -> Result<()> {
 }
 
 /// Whether [`attach`] has been applied to the table.
-pub fn is_attached(relid: pg_sys::Oid) -> Result<bool> {
+pub fn is_attached(relid: pg_sys::Oid) -> Result<bool, Error> {
     trigger::calls(relid, name::function_without_arguments(FUNCTION)?)
 }
 
@@ -31,7 +31,9 @@ COMMENT ON FUNCTION pgtrickle.guard_stream_table() IS 'refuses changes of stream
 "#)]
 fn guard_stream_table<'a>(
     trigger: &'a PgTrigger<'a>,
-) -> std::result::Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, std::convert::Infallible> {
-    Error::Guarded(trigger.relation().map_or_else(|_| String::new(), |r| r.name().to_owned()))
-        .report()
+) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, Error> {
+    let name = trigger
+        .relation()
+        .map_or_else(|_| String::new(), |r| r.name().to_owned());
+    Error::Guarded(name).report()
 }

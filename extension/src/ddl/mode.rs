@@ -54,11 +54,7 @@ impl Decision {
 }
 
 /// Decides for the query in `view`, which will run with the rights of `owner`.
-pub fn decide(
-    view: pg_sys::Oid,
-    owner: pg_sys::Oid,
-    requested: RequestedMode,
-) -> Result<Decision> {
+pub fn decide(view: pg_sys::Oid, owner: pg_sys::Oid, requested: RequestedMode) -> Result<Decision> {
     let analysis = parse::analyse_view(view, owner)?;
     let refused: Vec<Obstacle> = analysis
         .unsupported

@@ -65,8 +65,9 @@ fn in_order_of_dependency(tables: &[StreamTable]) -> Result<Vec<&StreamTable>> {
     }
     while !waiting.is_empty() {
         let unfinished: HashSet<pg_sys::Oid> = waiting.iter().map(|(t, _)| t.relid).collect();
-        let (ready, rest): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|(_, sources)| sources.is_disjoint(&unfinished));
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|(_, sources)| sources.is_disjoint(&unfinished));
         if ready.is_empty() {
             ordered.extend(rest.into_iter().map(|(table, _)| table));
             break;

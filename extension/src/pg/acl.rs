@@ -18,3 +18,19 @@ pub fn may_access(relid: pg_sys::Oid, user: pg_sys::Oid, mode: u32) -> bool {
             == pg_sys::AclResult::ACLCHECK_OK
     }
 }
+
+/// Whether the current user may refresh what he does not own.
+pub fn may_maintain(relid: pg_sys::Oid) -> bool {
+    may_access(relid, user::current(), pg_sys::ACL_MAINTAIN)
+}
+
+/// Whether the current user may read the relation.
+pub fn may_read(relid: pg_sys::Oid) -> bool {
+    may_access(relid, user::current(), pg_sys::ACL_SELECT)
+}
+
+/// Whether the current user is a superuser.
+pub fn is_superuser() -> bool {
+    // SAFETY: a syscache look-up.
+    unsafe { pg_sys::superuser() }
+}

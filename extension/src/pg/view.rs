@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::pg::ffi;
 use crate::pg::name::c_string;
 use crate::pg::node::NodeOf;
+use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::{self, OwnerContext};
 
 /// Stores an analysed SELECT as the view `schema.name`, owned by the current user.
@@ -87,6 +88,8 @@ fn column_definitions(query: *mut pg_sys::Query) -> Result<*mut pg_sys::List> {
 
 /// The view's query as the server prints it.
 pub fn definition(view: pg_sys::Oid) -> Result<String> {
+    // The server reads the rule under the active snapshot, which is older than a view made now.
+    let _snapshot = ActiveSnapshot::push();
     // SAFETY: a strict function of one OID; it returns NULL when there is no such view.
     unsafe { pgrx::direct_function_call::<String>(pg_sys::pg_get_viewdef, &[view.into_datum()]) }
         .ok_or_else(|| Error::Internal(format!("view {} does not exist", view.to_u32())))

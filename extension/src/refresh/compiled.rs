@@ -128,7 +128,8 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     Ok(Outcome::Compiled(compiled))
 }
 
-fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
+/// Why the engine cannot maintain a tree.
+pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
     let (code, remedy) = match error {
         pgtrickle_dvm::Error::TooManyBranches { .. } => (
             "TOO_MANY_BRANCHES",
@@ -264,10 +265,14 @@ fn lookup_of(table: pg_sys::Oid, columns: &[usize], by_image: bool) -> Result<Lo
 }
 
 fn tables_of(plan: &Plan) -> Result<Vec<TableSource>> {
-    let blocks = plan.nodes.iter().map(|n| &n.block).chain(match &plan.output {
-        Output::Linear { block, .. } => Some(block),
-        Output::Post { .. } => None,
-    });
+    let blocks = plan
+        .nodes
+        .iter()
+        .map(|n| &n.block)
+        .chain(match &plan.output {
+            Output::Linear { block, .. } => Some(block),
+            Output::Post { .. } => None,
+        });
     let mut attnums: std::collections::BTreeMap<u32, BTreeSet<i16>> = Default::default();
     for scan in blocks.flat_map(|b| &b.branches).flat_map(|b| &b.scans) {
         if let BlockScan::Table(table) = scan {

@@ -75,12 +75,7 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
 }
 
 /// The statements that run when one table, and what follows from it, changes.
-fn statements(
-    compiled: &Compiled,
-    source: Source,
-    relation: &str,
-    lines: &mut Vec<ExplainLine>,
-) {
+fn statements(compiled: &Compiled, source: Source, relation: &str, lines: &mut Vec<ExplainLine>) {
     let context = compiled.context();
     let mut changed = BTreeSet::from([source]);
     for node in &compiled.plan.nodes {

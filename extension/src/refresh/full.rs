@@ -36,12 +36,12 @@ pub fn recompute(
         let context = compiled.context();
         for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
             let connection = Connection::open()?;
-            let statement = compiled.statements.get(
-                &connection,
-                Kind::InitialState(node.id),
-                &[],
-                || aggregate::initial(context, node),
-            )?;
+            let statement =
+                compiled
+                    .statements
+                    .get(&connection, Kind::InitialState(node.id), &[], || {
+                        aggregate::initial(context, node)
+                    })?;
             let rows = connection.run(&statement, memory.as_ptr())?;
             drop(connection);
             let state = layout::state_table_oid(context.state_prefix, node.id)?;

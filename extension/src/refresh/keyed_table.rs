@@ -91,11 +91,7 @@ impl KeyedTable {
     }
 
     /// The first stored row with the key.
-    pub fn find(
-        &mut self,
-        key: &[pg_sys::Datum],
-        nulls: &[bool],
-    ) -> Option<&mut Slot> {
+    pub fn find(&mut self, key: &[pg_sys::Datum], nulls: &[bool]) -> Option<&mut Slot> {
         match &mut self.index {
             Some(index) => {
                 index.seek(key, nulls);
@@ -185,12 +181,7 @@ impl KeyedTable {
     }
 
     /// Deletes `copies` rows with the key; all of them must be there.
-    pub fn delete(
-        &mut self,
-        key: &[pg_sys::Datum],
-        nulls: &[bool],
-        copies: u64,
-    ) -> Result<()> {
+    pub fn delete(&mut self, key: &[pg_sys::Datum], nulls: &[bool], copies: u64) -> Result<()> {
         self.open_writer();
         let mut left = copies;
         if let (Some(index), Some(writer)) = (&mut self.index, &mut self.writer) {

@@ -48,7 +48,10 @@ pub fn create_state_tables(table: &catalog::StreamTable, compiled: &Compiled) ->
 /// Drops every state table of a stream table.
 pub fn drop_state_tables(pgt_id: i64) -> Result<()> {
     for relation in name::relations_with_prefix("pgtrickle_state", &format!("st_{pgt_id}_"))? {
-        utility::run_as_extension_owner(&format!("DROP TABLE {relation}"))?;
+        if let Some(oid) = name::find_relation(&relation)? {
+            depend::detach(oid);
+            depend::drop_relation(oid, false);
+        }
     }
     Ok(())
 }
@@ -92,12 +95,7 @@ fn create_state_indexes(state_prefix: &str, node: &Node) -> Result<()> {
     Ok(())
 }
 
-fn ensure_index(
-    table: pg_sys::Oid,
-    columns: &[usize],
-    by_image: bool,
-    unique: bool,
-) -> Result<()> {
+fn ensure_index(table: pg_sys::Oid, columns: &[usize], by_image: bool, unique: bool) -> Result<()> {
     if columns.is_empty() || index_lookup::find(table, columns, by_image)?.is_some() {
         return Ok(());
     }

@@ -24,7 +24,7 @@ mod sink;
 mod statements;
 mod transaction;
 
-pub use compiled::{forget, stale_evictions};
+pub use compiled::{engine_obstacle, forget, stale_evictions};
 pub use differential::execute_differential_refresh;
 pub use explain::{ExplainLine, explain};
 pub use layout::drop_state_tables;

@@ -80,14 +80,7 @@ impl NodeRun<'_> {
             let sources = changed.iter().map(|(source, _)| *source).collect();
             aggregate::delta(self.compiled.context(), self.node, &sources)
         };
-        run_delta(
-            self.compiled,
-            connection,
-            self.memory,
-            id,
-            changed,
-            &delta,
-        )
+        run_delta(self.compiled, connection, self.memory, id, changed, &delta)
     }
 
     /// Looks up each touched group's old state and computes the new one. Returns the groups that
@@ -164,7 +157,9 @@ impl NodeRun<'_> {
     fn touched_store(&self, deltas: &TupleStore) -> Result<TupleStore> {
         let mut columns = vec![row_types::plain("ord", pg_sys::INT4OID)];
         let keys = 0..self.node.keys.len();
-        columns.extend(row_types::columns_of(deltas.tuple_desc(), keys, |i, _| key(i)));
+        columns.extend(row_types::columns_of(deltas.tuple_desc(), keys, |i, _| {
+            key(i)
+        }));
         let desc = OwnTupleDesc::build(self.memory.as_ptr(), &columns)?;
         Ok(TupleStore::new(self.memory.as_ptr(), desc.as_ptr()))
     }
@@ -244,17 +239,9 @@ impl NodeRun<'_> {
             connection.register(TOUCHED, &part_of)?;
             let size = [(Source::Node(self.node.id), part_of.count())];
             let kind = Kind::Recompute(self.node.id, null_keys.clone());
-            let statement = self
-                .compiled
-                .statements
-                .get(connection, kind, &size, || {
-                    aggregate::recompute(
-                        self.compiled.context(),
-                        self.node,
-                        &self.emit,
-                        &null_keys,
-                    )
-                })?;
+            let statement = self.compiled.statements.get(connection, kind, &size, || {
+                aggregate::recompute(self.compiled.context(), self.node, &self.emit, &null_keys)
+            })?;
             let fresh = connection.run(&statement, self.memory.as_ptr())?;
             connection.unregister(TOUCHED)?;
             let mut seen = std::collections::HashSet::new();
@@ -322,17 +309,15 @@ pub(super) fn run_delta(
     let shape = compiled.delta_shape(node, changed, delta);
     let mut steps: Vec<TupleStore> = Vec::new();
     for (position, name) in shape.step_names.iter().enumerate() {
-        let statement = compiled.statements.get(
-            connection,
-            Kind::Step(node, position),
-            changed,
-            || {
-                delta()
-                    .steps
-                    .get(position)
-                    .map_or_else(String::new, |step| step.sql.clone())
-            },
-        )?;
+        let statement =
+            compiled
+                .statements
+                .get(connection, Kind::Step(node, position), changed, || {
+                    delta()
+                        .steps
+                        .get(position)
+                        .map_or_else(String::new, |step| step.sql.clone())
+                })?;
         let store = connection.run(&statement, memory.as_ptr())?;
         connection.register(name, &store)?;
         steps.push(store);
