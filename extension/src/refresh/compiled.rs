@@ -29,6 +29,8 @@ pub struct TableSource {
     pub oid: pg_sys::Oid,
     /// Attribute numbers that the plan reads, rising.
     pub attnums: Vec<i16>,
+    /// The table and its partitions, by OID: part of the plan's identity.
+    pub tree: Vec<u32>,
     /// Whether it is a stream table, whose changes the refresh itself records.
     pub is_stream_table: bool,
 }
@@ -156,11 +158,8 @@ pub fn stale_evictions() -> u64 {
 impl Compiled {
     fn new(table: &StreamTable, plan: Plan) -> Result<Self> {
         let tables = tables_of(&plan)?;
-        let partitions = tables
-            .iter()
-            .map(|source| cdc::partitions_signature(source.oid))
-            .collect::<Result<Vec<_>>>()?;
-        let fingerprint = plan.fingerprint(&partitions);
+        let trees: Vec<&[u32]> = tables.iter().map(|source| source.tree.as_slice()).collect();
+        let fingerprint = plan.fingerprint(&trees);
         Ok(Compiled {
             plan,
             fingerprint: fingerprint.cast_signed(),
@@ -185,9 +184,11 @@ impl Compiled {
     /// Locks the sources in the weakest mode, so that none is truncated or rewritten between the
     /// snapshot and the end of the refresh.
     pub fn lock_sources(&self) {
-        for table in &self.tables {
+        for oid in self.tables.iter().flat_map(|table| &table.tree) {
             // SAFETY: a plain lock request.
-            unsafe { pg_sys::LockRelationOid(table.oid, pg_sys::AccessShareLock as i32) };
+            unsafe {
+                pg_sys::LockRelationOid(pg_sys::Oid::from(*oid), pg_sys::AccessShareLock as i32);
+            }
         }
     }
 
@@ -289,6 +290,7 @@ fn tables_of(plan: &Plan) -> Result<Vec<TableSource>> {
             Ok(TableSource {
                 oid,
                 attnums: attnums.into_iter().collect(),
+                tree: cdc::partitions_signature(oid)?,
                 is_stream_table: catalog::is_stream_table(oid)?,
             })
         })
