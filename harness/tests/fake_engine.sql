@@ -4,6 +4,7 @@ CREATE SCHEMA pgtrickle;
 CREATE SCHEMA pgtrickle_state;
 CREATE SCHEMA pgtrickle_changes;
 CREATE SCHEMA fake;
+CREATE SEQUENCE fake.views MINVALUE 0;
 CREATE TABLE fake.lazy (name text);
 
 CREATE TABLE pgtrickle.pgt_stream_tables (
@@ -18,7 +19,7 @@ CREATE FUNCTION pgtrickle.create_stream_table(
     name text, query text, schedule text DEFAULT 'calculated', refresh_mode text DEFAULT 'AUTO',
     initialize bool DEFAULT true) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v text := 'pgtrickle_state.view_' || (SELECT count(*) FROM pgtrickle.pgt_stream_tables);
+    v text := 'pgtrickle_state.view_' || nextval('fake.views');
 BEGIN
     IF query ~ 'forbidden' THEN
         RAISE EXCEPTION 'not supported' USING ERRCODE = '0A000', HINT = 'ask for something else';
@@ -41,8 +42,10 @@ BEGIN
     rows_updated := 0;
     rows_inserted := 0;
     rows_deleted := 0;
-    EXECUTE format('SELECT NOT EXISTS (TABLE %s EXCEPT ALL TABLE %s)
-                       AND NOT EXISTS (TABLE %s EXCEPT ALL TABLE %s)', v, name, name, v) INTO same;
+    EXECUTE format('WITH a AS (SELECT record_send(r) FROM (TABLE %s) r),
+                         b AS (SELECT record_send(r) FROM (TABLE %s) r)
+                    SELECT NOT EXISTS (TABLE a EXCEPT ALL TABLE b)
+                       AND NOT EXISTS (TABLE b EXCEPT ALL TABLE a)', v, name) INTO same;
     IF same OR name IN (SELECT l.name FROM fake.lazy l) THEN
         action := 'NO_DATA';
     ELSE
@@ -63,9 +66,12 @@ DECLARE
     v regclass := (SELECT view_relid FROM pgtrickle.pgt_stream_tables s
                     WHERE s.pgt_relid = name::regclass);
 BEGIN
+    IF v IS NULL THEN
+        RETURN;
+    END IF;
     DELETE FROM pgtrickle.pgt_stream_tables s WHERE s.pgt_relid = name::regclass;
-    EXECUTE format('DROP TABLE %s', name);
-    IF name <> 'messy' THEN
-        EXECUTE format('DROP VIEW %s', v);
+    EXECUTE format('DROP TABLE %s CASCADE', name);
+    IF name <> 'messy' AND EXISTS (SELECT FROM pg_class WHERE oid = v) THEN
+        EXECUTE format('DROP VIEW %s CASCADE', v);
     END IF;
 END $$;

@@ -1,0 +1,289 @@
+//! A whole case, and the script that it is.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::batch::{Batch, Transaction, batch};
+use super::dml::Dml;
+use super::expr::{Condition, condition};
+use super::query::{Object, Printer, Select, select};
+use super::schema::{Table, table};
+
+/// A made-up case.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The tables.
+    pub tables: Vec<Table>,
+    /// The query.
+    pub query: Select,
+    /// A condition by which the query's rows are parted in three.
+    pub parts: Option<Condition>,
+    /// Capture by generated SQL.
+    pub sql_capture: bool,
+    /// What happens.
+    pub batches: Vec<Batch>,
+}
+
+/// A case.
+pub fn case() -> impl Strategy<Value = Case> {
+    (
+        vec(table(), 1..4),
+        select(),
+        option::weighted(0.15, condition()),
+        prop::bool::weighted(0.25),
+        vec(batch(), 1..5),
+    )
+        .prop_map(|(tables, query, parts, sql_capture, batches)| Case {
+            tables,
+            query,
+            parts,
+            sql_capture,
+            batches,
+        })
+}
+
+/// What a script does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// SQL that makes the case; must succeed.
+    Setup(String),
+    /// A view that the query reads; PostgreSQL may refuse it, then the case is void.
+    View(String),
+    /// A stream table: name and query. PostgreSQL may refuse the query, the extension may not.
+    Create(String, String),
+    /// A change; may fail.
+    Change(String),
+    /// BEGIN, COMMIT and the like.
+    Control(String),
+    /// A refresh of all stream tables, each judged; `truncated` allows FULL.
+    RefreshAll {
+        /// Whether a TRUNCATE is among the changes.
+        truncated: bool,
+        /// Whether nothing may have changed.
+        nothing: bool,
+        /// Also those that are refreshed only once.
+        last: bool,
+    },
+    /// A refresh of all stream tables in the open transaction, judged there if it is
+    /// REPEATABLE READ.
+    RefreshHere {
+        /// Whether the oracle sees what the refresh saw.
+        judge: bool,
+    },
+}
+
+/// The acts of a case, and its stream tables.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// What happens, in order.
+    pub acts: Vec<Act>,
+    /// Stream tables that are refreshed with each batch, sources first.
+    pub tables: Vec<String>,
+    /// The one that is refreshed once, at the end: k small refreshes equal one large one.
+    pub late: String,
+    /// The three parts, if there are any: together they are the table `st`.
+    pub parts: Vec<String>,
+    /// Capture by generated SQL.
+    pub sql_capture: bool,
+}
+
+impl Case {
+    /// The case as SQL.
+    pub fn script(&self) -> Script {
+        let mut acts = Vec::new();
+        for (index, table) in self.tables.iter().enumerate() {
+            let name = format!("t{index}");
+            acts.push(Act::Setup(table.create(&name)));
+            acts.extend(table.fill(&name).map(Act::Setup));
+        }
+        let mut printer = Printer::new(&self.tables);
+        let printed = printer.select(&self.query);
+        let mut tables = Vec::new();
+        for object in &printer.objects {
+            match object {
+                Object::View(sql) => acts.push(Act::View(sql.clone())),
+                Object::StreamTable(name, query) => {
+                    acts.push(Act::Create(name.clone(), query.clone()));
+                    tables.push(name.clone());
+                }
+            }
+        }
+        for name in ["st", "st_late"] {
+            acts.push(Act::Create(name.into(), printed.sql.clone()));
+        }
+        tables.push("st".into());
+        let mut parts = Vec::new();
+        if let Some(condition) = &self.parts {
+            let scope: Vec<_> = printed
+                .columns
+                .iter()
+                .map(|(name, ty)| super::expr::Scoped {
+                    sql: format!("q.{name}"),
+                    ty: *ty,
+                })
+                .collect();
+            let condition = condition.render(&scope);
+            for (name, part) in [
+                ("st_true", format!("({condition})")),
+                ("st_false", format!("NOT ({condition})")),
+                ("st_null", format!("({condition}) IS NULL")),
+            ] {
+                let query = format!("SELECT * FROM ({}) q WHERE {part}", printed.sql);
+                acts.push(Act::Create(name.into(), query));
+                parts.push(name.to_owned());
+                tables.push(name.to_owned());
+            }
+        }
+        for (index, batch) in self.batches.iter().enumerate() {
+            self.batch(batch, index + 1 == self.batches.len(), &mut acts);
+        }
+        Script {
+            acts,
+            tables,
+            late: "st_late".into(),
+            parts,
+            sql_capture: self.sql_capture,
+        }
+    }
+
+    /// The acts of one batch.
+    fn batch(&self, batch: &Batch, last: bool, acts: &mut Vec<Act>) {
+        let start = acts.len();
+        for transaction in batch {
+            self.transaction(transaction, acts);
+        }
+        let truncated = acts[start..]
+            .iter()
+            .any(|act| matches!(act, Act::Change(sql) if sql.starts_with("TRUNCATE")));
+        let nothing = batch.iter().all(|transaction| {
+            matches!(
+                transaction,
+                Transaction::ThereAndBack(_) | Transaction::RolledBack(_)
+            )
+        });
+        acts.push(Act::RefreshAll {
+            truncated,
+            nothing,
+            last,
+        });
+    }
+
+    /// The acts of one transaction.
+    fn transaction(&self, transaction: &Transaction, acts: &mut Vec<Act>) {
+        let control = |sql: &str| Act::Control(sql.to_owned());
+        let changes = |list: &[Dml]| -> Vec<Act> {
+            list.iter()
+                .flat_map(|change| change.render(&self.tables))
+                .map(Act::Change)
+                .collect()
+        };
+        match transaction {
+            Transaction::Single(list) => acts.extend(changes(list)),
+            Transaction::Together(list) => {
+                acts.push(control("BEGIN"));
+                acts.extend(changes(list));
+                acts.push(control("COMMIT"));
+            }
+            Transaction::Savepoints(before, undone, kept) => {
+                acts.push(control("BEGIN"));
+                acts.extend(changes(before));
+                acts.push(control("SAVEPOINT s1"));
+                acts.extend(changes(undone));
+                acts.push(control("ROLLBACK TO s1"));
+                acts.push(control("SAVEPOINT s2"));
+                acts.extend(changes(kept));
+                acts.push(control("RELEASE s2"));
+                acts.push(control("COMMIT"));
+            }
+            Transaction::RolledBack(list) => {
+                acts.push(control("BEGIN"));
+                acts.extend(changes(list));
+                acts.push(control("ROLLBACK"));
+            }
+            Transaction::AroundRefresh(strict, before, after) => {
+                acts.push(control(if *strict {
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ"
+                } else {
+                    "BEGIN"
+                }));
+                acts.extend(changes(before));
+                acts.push(Act::RefreshHere { judge: true });
+                acts.extend(changes(after));
+                acts.push(control("COMMIT"));
+            }
+            Transaction::RefreshUndone(before, undone, after) => {
+                acts.push(control("BEGIN"));
+                acts.extend(changes(before));
+                acts.push(control("SAVEPOINT s1"));
+                acts.extend(changes(undone));
+                acts.push(Act::RefreshHere { judge: true });
+                acts.push(control("ROLLBACK TO s1"));
+                acts.extend(changes(after));
+                acts.push(Act::RefreshHere { judge: true });
+                acts.push(control("COMMIT"));
+            }
+            Transaction::ThereAndBack(row) => {
+                // The rows that are there keep their places: what is inserted goes again.
+                acts.push(control("BEGIN"));
+                for (index, table) in self.tables.iter().enumerate() {
+                    let values = table.values(row, "1000001");
+                    acts.push(Act::Change(format!("INSERT INTO t{index} VALUES {values}")));
+                }
+                for (index, _) in self.tables.iter().enumerate() {
+                    acts.push(Act::Change(format!(
+                        "DELETE FROM t{index} WHERE xmin = pg_current_xact_id()::xid"
+                    )));
+                }
+                acts.push(control("COMMIT"));
+            }
+        }
+    }
+}
+
+impl Script {
+    /// What psql replays, up to and including the act of this number, with the oracle's question
+    /// at each refresh.
+    pub fn psql(&self, until: usize) -> String {
+        let mut sql = String::from(
+            "-- Replay with: psql -X -f this-file (in an empty database)\n\
+             CREATE EXTENSION IF NOT EXISTS pg_trickle;\n",
+        );
+        if self.sql_capture {
+            sql.push_str("SET pg_trickle.cdc_trigger_mode = 'sql';\n");
+        }
+        let refresh = |names: &[String]| -> String {
+            names
+                .iter()
+                .map(|name| format!("SELECT * FROM pgtrickle.refresh_stream_table('{name}');\n"))
+                .collect()
+        };
+        for act in self.acts.iter().take(until + 1) {
+            match act {
+                Act::Setup(text) => sql.push_str(&format!("{text}\n")),
+                Act::View(text) | Act::Change(text) | Act::Control(text) => {
+                    sql.push_str(&format!("{text};\n"));
+                }
+                Act::Create(name, query) => sql.push_str(&format!(
+                    "SELECT pgtrickle.create_stream_table('{name}', $q${query}$q$, \
+                     refresh_mode => 'DIFFERENTIAL');\n"
+                )),
+                Act::RefreshHere { .. } => sql.push_str(&refresh(&self.tables)),
+                Act::RefreshAll { last, .. } => {
+                    sql.push_str(&refresh(&self.tables));
+                    if *last {
+                        sql.push_str(&refresh(std::slice::from_ref(&self.late)));
+                    }
+                }
+            }
+        }
+        for (name, query) in self.acts.iter().filter_map(|act| match act {
+            Act::Create(name, query) => Some((name, query)),
+            _ => None,
+        }) {
+            let question = crate::oracle::Question::query(name, query).sql();
+            sql.push_str(&format!("\\echo {name}\n{question};\n"));
+        }
+        sql
+    }
+}

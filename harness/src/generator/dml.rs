@@ -1,0 +1,270 @@
+//! Single changes, biased to the known killers.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::expr::{Scoped, column};
+use super::schema::{Key, Table, row};
+use super::types::Ty;
+
+/// Which rows a change touches.
+#[derive(Debug, Clone)]
+pub enum Which {
+    /// A column compared with a value.
+    Value(u8, u8),
+    /// A column that is NULL.
+    Null(u8),
+    /// One row.
+    One,
+    /// Every second value of `k`.
+    Some(u8),
+    /// All of them.
+    All,
+}
+
+/// A change.
+#[derive(Debug, Clone)]
+pub enum Dml {
+    /// New rows.
+    Insert(u8, Vec<Vec<u8>>),
+    /// Deleted rows.
+    Delete(u8, Which),
+    /// A column set to a value.
+    Update(u8, u8, u8, Which),
+    /// Copies of its own rows.
+    Copy(u8, Which),
+    /// `k` moves, and with it joins and groups.
+    MoveKeys(u8, Which),
+    /// The rows with the largest or smallest value of a column.
+    DeleteExtremum(u8, u8, bool),
+    /// All rows of one group.
+    KillGroup(u8, u8),
+    /// Sets columns to what they are.
+    NoChange(u8, Which),
+    /// Changes the scale of numerics and not their value.
+    Rescale(u8),
+    /// INSERT … ON CONFLICT DO UPDATE.
+    Upsert(u8, Vec<u8>),
+    /// DELETE of everything, then one row.
+    Reborn(u8, Vec<u8>),
+    /// TRUNCATE.
+    Truncate(u8),
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    prop_oneof![
+        4 => (any::<u8>(), 0u8..64).prop_map(|(column, value)| Which::Value(column, value)),
+        1 => any::<u8>().prop_map(Which::Null),
+        2 => Just(Which::One),
+        2 => any::<u8>().prop_map(Which::Some),
+        1 => Just(Which::All),
+    ]
+}
+
+/// A change.
+pub fn dml() -> impl Strategy<Value = Dml> {
+    let table = any::<u8>;
+    prop_oneof![
+        8 => (table(), vec(row(), 1..4)).prop_map(|(table, rows)| Dml::Insert(table, rows)),
+        5 => (table(), which()).prop_map(|(table, which)| Dml::Delete(table, which)),
+        8 => (table(), any::<u8>(), 0u8..64, which())
+            .prop_map(|(table, column, value, which)| Dml::Update(table, column, value, which)),
+        1 => (table(), which()).prop_map(|(table, which)| Dml::Copy(table, which)),
+        4 => (table(), which()).prop_map(|(table, which)| Dml::MoveKeys(table, which)),
+        2 => (table(), any::<u8>(), any::<bool>())
+            .prop_map(|(table, column, largest)| Dml::DeleteExtremum(table, column, largest)),
+        2 => (table(), any::<u8>()).prop_map(|(table, column)| Dml::KillGroup(table, column)),
+        1 => (table(), which()).prop_map(|(table, which)| Dml::NoChange(table, which)),
+        1 => table().prop_map(Dml::Rescale),
+        2 => (table(), row()).prop_map(|(table, row)| Dml::Upsert(table, row)),
+        1 => (table(), row()).prop_map(|(table, row)| Dml::Reborn(table, row)),
+        1 => table().prop_map(Dml::Truncate),
+    ]
+}
+
+/// The columns of a table without an alias.
+fn bare(table: &Table) -> Vec<Scoped> {
+    table
+        .column_infos()
+        .into_iter()
+        .map(|column| Scoped {
+            sql: column.name,
+            ty: column.ty,
+        })
+        .collect()
+}
+
+/// The columns that changes may set: all but `id`.
+fn settable(table: &Table) -> Vec<Scoped> {
+    let mut columns = bare(table);
+    columns.retain(|column| column.sql != "id");
+    columns
+}
+
+impl Which {
+    /// The condition.
+    fn render(&self, table: &Table, name: &str) -> String {
+        let columns = bare(table);
+        match self {
+            Self::Value(index, value) => match column(&columns, *index) {
+                Some(column) => format!("{} = {}", column.sql, column.ty.value(*value)),
+                None => "true".into(),
+            },
+            Self::Null(index) => match column(&columns, *index) {
+                Some(column) => format!("{} IS NULL", column.sql),
+                None => "true".into(),
+            },
+            Self::One => format!(
+                "(tableoid, ctid) = (SELECT tableoid, ctid FROM {name} ORDER BY {name}::text, ctid LIMIT 1)"
+            ),
+            Self::Some(rest) => format!("k % 2 = {}", rest % 2),
+            Self::All => "true".into(),
+        }
+    }
+}
+
+/// The next free id of a table, as SQL.
+fn next_id(name: &str, offset: usize) -> String {
+    format!("(SELECT coalesce(max(id), 0) + {} FROM {name})", offset + 1)
+}
+
+impl Dml {
+    /// The statement or statements.
+    pub fn render(&self, tables: &[Table]) -> Vec<String> {
+        let index = usize::from(self.table()) % tables.len().max(1);
+        let Some(table) = tables.get(index) else {
+            return Vec::new();
+        };
+        let name = format!("t{index}");
+        let filter = |which: &Which| which.render(table, &name);
+        let insert = |rows: &[Vec<u8>]| {
+            let rows: Vec<String> = rows
+                .iter()
+                .enumerate()
+                .map(|(number, row)| table.values(row, &next_id(&name, number)))
+                .collect();
+            format!("INSERT INTO {name} VALUES {}", rows.join(", "))
+        };
+        match self {
+            Self::Insert(_, rows) => vec![insert(rows)],
+            Self::Delete(_, which) => vec![format!("DELETE FROM {name} WHERE {}", filter(which))],
+            Self::Update(_, index, value, which) => match column(&settable(table), *index) {
+                Some(column) => vec![format!(
+                    "UPDATE {name} SET {} = {} WHERE {}",
+                    column.sql,
+                    column.ty.literal(*value),
+                    filter(which)
+                )],
+                None => Vec::new(),
+            },
+            Self::Copy(_, which) => {
+                let columns: Vec<String> = bare(table)
+                    .into_iter()
+                    .map(|column| match column.sql.as_str() {
+                        "id" => format!(
+                            "(SELECT max(id) FROM {name}) + row_number() OVER (ORDER BY id)"
+                        ),
+                        other => other.to_owned(),
+                    })
+                    .collect();
+                vec![format!(
+                    "INSERT INTO {name} SELECT {} FROM {name} WHERE {} LIMIT 20",
+                    columns.join(", "),
+                    filter(which)
+                )]
+            }
+            Self::MoveKeys(_, which) => {
+                vec![format!(
+                    "UPDATE {name} SET k = (k + 1) % 4 WHERE {}",
+                    filter(which)
+                )]
+            }
+            Self::DeleteExtremum(_, index, largest) => {
+                let columns: Vec<Scoped> = bare(table)
+                    .into_iter()
+                    .filter(|column| column.ty.has_extremes())
+                    .collect();
+                let function = if *largest { "max" } else { "min" };
+                match column(&columns, *index) {
+                    Some(Scoped { sql, .. }) => vec![format!(
+                        "DELETE FROM {name} WHERE {sql} = (SELECT {function}({sql}) FROM {name})"
+                    )],
+                    None => Vec::new(),
+                }
+            }
+            Self::KillGroup(_, index) => match column(&bare(table), *index) {
+                Some(Scoped { sql, .. }) => vec![format!(
+                    "DELETE FROM {name} WHERE {sql} IS NOT DISTINCT FROM \
+                     (SELECT {sql} FROM {name} ORDER BY {sql}::text LIMIT 1)"
+                )],
+                None => Vec::new(),
+            },
+            Self::NoChange(_, which) => {
+                let set: Vec<String> = settable(table)
+                    .iter()
+                    .map(|column| format!("{0} = {0}", column.sql))
+                    .collect();
+                vec![format!(
+                    "UPDATE {name} SET {} WHERE {}",
+                    set.join(", "),
+                    filter(which)
+                )]
+            }
+            Self::Rescale(_) => {
+                let set: Vec<String> = settable(table)
+                    .iter()
+                    .filter(|column| column.ty == Ty::Numeric)
+                    .map(|column| format!("{0} = {0} * 1.0", column.sql))
+                    .collect();
+                if set.is_empty() {
+                    return Vec::new();
+                }
+                vec![format!("UPDATE {name} SET {}", set.join(", "))]
+            }
+            Self::Upsert(_, row) => {
+                if table.key == Key::None {
+                    return vec![insert(std::slice::from_ref(row))];
+                }
+                let target = if table.key == Key::Primary {
+                    "id"
+                } else {
+                    "id, k"
+                };
+                let set: Vec<String> = settable(table)
+                    .iter()
+                    .filter(|column| column.sql != "k" || table.key == Key::Primary)
+                    .map(|column| format!("{0} = excluded.{0}", column.sql))
+                    .collect();
+                let id = row.first().map_or(1, |index| index % 8 + 1);
+                let values = table.values(row, &id.to_string());
+                vec![format!(
+                    "INSERT INTO {name} VALUES {values} ON CONFLICT ({target}) DO UPDATE SET {}",
+                    set.join(", ")
+                )]
+            }
+            Self::Reborn(_, row) => vec![
+                format!("DELETE FROM {name}"),
+                format!("INSERT INTO {name} VALUES {}", table.values(row, "1")),
+            ],
+            Self::Truncate(_) => vec![format!("TRUNCATE {name}")],
+        }
+    }
+
+    /// The table's index.
+    fn table(&self) -> u8 {
+        match self {
+            Self::Insert(table, _)
+            | Self::Delete(table, _)
+            | Self::Update(table, ..)
+            | Self::Copy(table, _)
+            | Self::MoveKeys(table, _)
+            | Self::DeleteExtremum(table, ..)
+            | Self::KillGroup(table, _)
+            | Self::NoChange(table, _)
+            | Self::Rescale(table)
+            | Self::Upsert(table, _)
+            | Self::Reborn(table, _)
+            | Self::Truncate(table) => *table,
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! Runs a case and says what was wrong with it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::case::{Act, Case, Script};
+use crate::client::{SERIALIZATION_FAILURE, Session, SqlError, quote_literal};
+use crate::oracle::{Question, Verdict};
+use crate::scenario::{World, orphans};
+
+/// The kind of a finding. Shrinking keeps to the kind it started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FindingKind {
+    /// The extension refused a query that PostgreSQL takes.
+    Refused(String),
+    /// A refresh failed where the query does not.
+    RefreshFailed(String),
+    /// A change failed in a way that only capture can be the cause of.
+    ChangeFailed(String),
+    /// The oracle says no.
+    Wrong,
+    /// A refresh was not by delta.
+    NotByDelta,
+    /// What cancels out was applied.
+    NotNothing,
+    /// The counts do not explain the table's size.
+    Miscounted,
+    /// The parts are not the whole.
+    PartsDiffer,
+    /// Something was left behind.
+    Orphans,
+    /// The connection broke.
+    Crash,
+}
+
+/// Something wrong.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What kind.
+    pub kind: FindingKind,
+    /// In words.
+    pub what: String,
+    /// The act at which it showed.
+    pub act: usize,
+    /// `explain_st` of the stream table.
+    pub explain: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at act {}: {}", self.kind, self.act, self.what)
+    }
+}
+
+/// Why a run ended early.
+enum Stop {
+    /// PostgreSQL itself refuses the case.
+    Void,
+    /// A finding.
+    Found(Box<Finding>),
+}
+
+/// A database in which cases run one after the other.
+#[derive(Debug)]
+pub struct Arena<'a> {
+    world: &'a World<'a>,
+    database: Option<(String, Session)>,
+    runs: u32,
+    /// Settings of the databases.
+    settings: Vec<(String, String)>,
+    /// How many cases PostgreSQL refused.
+    pub void: u32,
+    /// How many refreshes were judged.
+    pub judged: u64,
+}
+
+/// Cases per database: dropping one costs more than emptying it, until its catalogs grow.
+const CASES_PER_DATABASE: u32 = 40;
+
+impl<'a> Arena<'a> {
+    /// An arena with these settings in each of its databases.
+    pub fn new(world: &'a World<'a>, settings: &[(&str, &str)]) -> Self {
+        Self {
+            world,
+            database: None,
+            runs: 0,
+            settings: settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            void: 0,
+            judged: 0,
+        }
+    }
+
+    /// Runs a case.
+    pub async fn run(&mut self, case: &Case) -> Result<Option<Finding>, SqlError> {
+        let script = case.script();
+        self.enter().await?;
+        let Some((_, session)) = &self.database else {
+            return Ok(None);
+        };
+        let mut run = Run {
+            session,
+            script: &script,
+            queries: BTreeMap::new(),
+            judged: 0,
+        };
+        let outcome = run.all().await;
+        self.judged += run.judged;
+        match outcome {
+            Ok(()) => Ok(None),
+            Err(Stop::Void) => {
+                self.void += 1;
+                self.leave().await?;
+                Ok(None)
+            }
+            Err(Stop::Found(finding)) => {
+                self.leave().await?;
+                Ok(Some(*finding))
+            }
+        }
+    }
+
+    /// Makes the database empty, or a new one.
+    async fn enter(&mut self) -> Result<(), SqlError> {
+        self.runs += 1;
+        if self.runs.is_multiple_of(CASES_PER_DATABASE) {
+            self.leave().await?;
+        }
+        if self.database.is_none() {
+            let settings: Vec<(&str, &str)> = self
+                .settings
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            let name = self.world.database("fuzz", &settings).await?;
+            let session = Session::connect(self.world.cluster, &name).await?;
+            self.database = Some((name, session));
+        }
+        if let Some((_, session)) = &self.database {
+            session
+                .execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the database up.
+    pub async fn leave(&mut self) -> Result<(), SqlError> {
+        match self.database.take() {
+            Some((name, session)) => {
+                drop(session);
+                self.world.remove(&name).await
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// One run.
+struct Run<'a> {
+    session: &'a Session,
+    script: &'a Script,
+    queries: BTreeMap<String, String>,
+    judged: u64,
+}
+
+impl Run<'_> {
+    async fn all(&mut self) -> Result<(), Stop> {
+        let writer = if self.script.sql_capture {
+            "sql"
+        } else {
+            "native"
+        };
+        let set = format!("SET pg_trickle.cdc_trigger_mode = '{writer}'");
+        self.session
+            .execute(&set)
+            .await
+            .map_err(|error| self.found(0, FindingKind::Crash, error.to_string()))?;
+        let script = self.script;
+        for (number, act) in script.acts.iter().enumerate() {
+            self.act(number, act).await?;
+        }
+        let end = script.acts.len();
+        for name in self.queries.keys() {
+            let drop = format!(
+                "SELECT pgtrickle.drop_stream_table({}, true) \
+                 WHERE to_regclass({0}) IS NOT NULL",
+                quote_literal(name)
+            );
+            self.session
+                .execute(&drop)
+                .await
+                .map_err(|error| self.found(end, FindingKind::Orphans, error.to_string()))?;
+        }
+        let left = orphans(self.session)
+            .await
+            .map_err(|error| self.found(end, FindingKind::Crash, error.to_string()))?;
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(self.found(end, FindingKind::Orphans, left.join(", ")))
+        }
+    }
+
+    async fn act(&mut self, number: usize, act: &Act) -> Result<(), Stop> {
+        match act {
+            Act::Setup(sql) | Act::View(sql) => {
+                self.session.execute(sql).await.map_err(|_| Stop::Void)
+            }
+            Act::Create(name, query) => self.create(number, name, query).await,
+            Act::Change(sql) => match self.session.execute(sql).await {
+                Err(error) if error.is_connection_loss() => {
+                    Err(self.found(number, FindingKind::Crash, error.to_string()))
+                }
+                Err(error) if !is_ordinary(&error) => {
+                    let kind = FindingKind::ChangeFailed(error.sqlstate.clone());
+                    Err(self.found(number, kind, error.to_string()))
+                }
+                _ => Ok(()),
+            },
+            Act::Control(sql) => match self.session.execute(sql).await {
+                Err(error) if error.is_connection_loss() => {
+                    Err(self.found(number, FindingKind::Crash, error.to_string()))
+                }
+                // ROLLBACK TO a savepoint that a failed transaction never reached.
+                _ => Ok(()),
+            },
+            Act::RefreshHere { judge } => {
+                for name in &self.script.tables {
+                    if self.refresh(number, name).await?.is_some() && *judge {
+                        self.judge(number, name).await?;
+                    }
+                }
+                Ok(())
+            }
+            Act::RefreshAll {
+                truncated,
+                nothing,
+                last,
+            } => self.refresh_all(number, *truncated, *nothing, *last).await,
+        }
+    }
+
+    async fn create(&mut self, number: usize, name: &str, query: &str) -> Result<(), Stop> {
+        // Not the extension's fault if PostgreSQL cannot run it.
+        let probe = format!("SELECT count(*) FROM ({query}) q");
+        self.session.execute(&probe).await.map_err(|_| Stop::Void)?;
+        let create = format!(
+            "SELECT pgtrickle.create_stream_table({}, {}, refresh_mode => 'DIFFERENTIAL')",
+            quote_literal(name),
+            quote_literal(query)
+        );
+        self.session.execute(&create).await.map_err(|error| {
+            let kind = if error.is_connection_loss() {
+                FindingKind::Crash
+            } else {
+                FindingKind::Refused(error.sqlstate.clone())
+            };
+            self.found(number, kind, error.to_string())
+        })?;
+        self.queries.insert(name.to_owned(), query.to_owned());
+        self.judge(number, name).await
+    }
+
+    /// All refreshes of a batch.
+    async fn refresh_all(
+        &mut self,
+        number: usize,
+        truncated: bool,
+        nothing: bool,
+        last: bool,
+    ) -> Result<(), Stop> {
+        for name in &self.script.tables {
+            let before = self.count(number, name).await?;
+            let Some(report) = self.refresh(number, name).await? else {
+                continue;
+            };
+            let after = self.count(number, name).await?;
+            let by_delta = ["DIFFERENTIAL", "NO_DATA"].contains(&report.action.as_str());
+            let say = format!("{name}: {report:?}, from {before} to {after} rows");
+            if !by_delta && !truncated {
+                return Err(self
+                    .explained(number, FindingKind::NotByDelta, say, name)
+                    .await);
+            }
+            if before + report.inserted - report.deleted != after {
+                return Err(self
+                    .explained(number, FindingKind::Miscounted, say, name)
+                    .await);
+            }
+            if nothing && !truncated && report.inserted + report.updated + report.deleted != 0 {
+                return Err(self
+                    .explained(number, FindingKind::NotNothing, say, name)
+                    .await);
+            }
+        }
+        for name in &self.script.tables {
+            self.judge(number, name).await?;
+        }
+        if last {
+            self.refresh(number, &self.script.late).await?;
+            self.judge(number, &self.script.late).await?;
+        }
+        if !self.script.parts.is_empty() {
+            let whole: Vec<String> = self
+                .script
+                .parts
+                .iter()
+                .map(|name| format!("SELECT * FROM {name}"))
+                .collect();
+            let question = Question::query("st", &whole.join(" UNION ALL "));
+            if let Ok(verdict) = question.ask(self.session).await
+                && !verdict.is_exact()
+            {
+                let what = format!("the three parts are {verdict}");
+                return Err(self
+                    .explained(number, FindingKind::PartsDiffer, what, "st")
+                    .await);
+            }
+        }
+        Ok(())
+    }
+
+    /// One refresh; none in a transaction that has failed already, or where the query fails too.
+    async fn refresh(&mut self, number: usize, name: &str) -> Result<Option<Report>, Stop> {
+        let sql = format!(
+            "SELECT * FROM pgtrickle.refresh_stream_table({})",
+            quote_literal(name)
+        );
+        match self.session.table(&sql).await {
+            Ok(table) => {
+                let number = |column: &str| {
+                    table
+                        .value(0, column)
+                        .and_then(|value| value.parse().ok())
+                        .unwrap_or(0)
+                };
+                Ok(Some(Report {
+                    action: table.value(0, "action").unwrap_or_default().to_owned(),
+                    reason: table.value(0, "reason").unwrap_or_default().to_owned(),
+                    inserted: number("rows_inserted"),
+                    updated: number("rows_updated"),
+                    deleted: number("rows_deleted"),
+                }))
+            }
+            Err(error) if error.is_connection_loss() => {
+                Err(self.found(number, FindingKind::Crash, error.to_string()))
+            }
+            Err(error) if ["25P02", SERIALIZATION_FAILURE].contains(&error.sqlstate.as_str()) => {
+                Ok(None)
+            }
+            Err(error) => {
+                let query = self.queries.get(name).cloned().unwrap_or_default();
+                let probe = format!("SELECT * FROM ({query}) q");
+                let probe = self.session.execute(&probe).await;
+                match probe {
+                    // An overflow or the like: not the extension's fault.
+                    Err(other) if other.sqlstate == error.sqlstate => Err(Stop::Void),
+                    // In a transaction the probe cannot tell any more; values decide.
+                    Err(other) if other.sqlstate == "25P02" && error.sqlstate.starts_with("22") => {
+                        Err(Stop::Void)
+                    }
+                    _ => {
+                        let kind = FindingKind::RefreshFailed(error.sqlstate.clone());
+                        let what = format!("{name}: {error}");
+                        Err(self.explained(number, kind, what, name).await)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the oracle with the query as it was written.
+    async fn judge(&mut self, number: usize, name: &str) -> Result<(), Stop> {
+        let Some(query) = self.queries.get(name) else {
+            return Ok(());
+        };
+        let verdict: Verdict = match Question::query(name, query).ask(self.session).await {
+            Ok(verdict) => verdict,
+            Err(error) if error.is_connection_loss() => {
+                return Err(self.found(number, FindingKind::Crash, error.to_string()));
+            }
+            Err(error) if error.sqlstate == "25P02" => return Ok(()),
+            Err(_) => return Err(Stop::Void),
+        };
+        self.judged += 1;
+        if verdict.is_exact() {
+            return Ok(());
+        }
+        let what = format!("{name} is {verdict}");
+        Err(self.explained(number, FindingKind::Wrong, what, name).await)
+    }
+
+    async fn count(&self, number: usize, name: &str) -> Result<i64, Stop> {
+        let count = self
+            .session
+            .scalar(&format!("SELECT count(*) FROM {name}"))
+            .await;
+        match count {
+            Ok(count) => Ok(count.parse().unwrap_or(-1)),
+            Err(error) => Err(self.found(number, FindingKind::Crash, error.to_string())),
+        }
+    }
+
+    fn found(&self, act: usize, kind: FindingKind, what: String) -> Stop {
+        Stop::Found(Box::new(Finding {
+            kind,
+            what,
+            act,
+            explain: String::new(),
+        }))
+    }
+
+    /// A finding with the plan.
+    async fn explained(&self, act: usize, kind: FindingKind, what: String, name: &str) -> Stop {
+        // Leaves a failed transaction, in which nothing can be asked.
+        if self.session.execute("SELECT 1").await.is_err() {
+            let _ = self.session.execute("ROLLBACK").await;
+        }
+        let sql = format!("SELECT pgtrickle.explain_st({})", quote_literal(name));
+        let explain = match self.session.rows(&sql).await {
+            Ok(rows) => rows
+                .into_iter()
+                .flatten()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("\n"),
+            Err(error) => error.to_string(),
+        };
+        Stop::Found(Box::new(Finding {
+            kind,
+            what,
+            act,
+            explain,
+        }))
+    }
+}
+
+/// What a refresh reported.
+#[derive(Debug)]
+struct Report {
+    action: String,
+    #[allow(dead_code, reason = "shown by Debug")]
+    reason: String,
+    inserted: i64,
+    updated: i64,
+    deleted: i64,
+}
+
+/// Errors that made-up changes may run into: bad values, violated constraints, and whatever
+/// follows in the same transaction.
+fn is_ordinary(error: &SqlError) -> bool {
+    ["22", "23", "25", "40"]
+        .iter()
+        .any(|class| error.sqlstate.starts_with(class))
+}
