@@ -181,10 +181,7 @@ capabilities! {
         },
         "SELECT t FROM t";
     VIRTUAL_GENERATED_COLUMN: Expression, "virtual generated columns",
-        FullOnly {
-            reason: "virtual generated columns are not stored, so they are not captured",
-            remedy: "write the expression, or make the column STORED",
-        },
+        Maintained { how: "replaced by their expression" },
         "SELECT v FROM t";
     RECORD: Expression, "values of type record",
         FullOnly {
@@ -194,8 +191,8 @@ capabilities! {
         "SELECT (s.r).f1 FROM (SELECT ROW(a, b) AS r FROM t) s";
     UNPRINTABLE_OPERATOR: Expression, "implied operators of extensions",
         FullOnly {
-            reason: "IS DISTINCT FROM, NULLIF and CASE x WHEN y name no operator, so the operator \
-                     of a type outside pg_catalog cannot be written down",
+            reason: "IS DISTINCT FROM, NULLIF, CASE x WHEN y and comparisons of rows name no \
+                     operator, so the operator of a type outside pg_catalog cannot be written down",
             remedy: "write the comparison with its operator",
         },
         "SELECT NULLIF(citext_column, 'x') FROM t";
@@ -233,6 +230,12 @@ capabilities! {
     DISTINCT_AGGREGATE: Aggregate, "DISTINCT inside aggregates",
         Maintained { how: "by the distinct values of each group" },
         "SELECT a, count(DISTINCT b) FROM t GROUP BY a";
+    ORDERED_INPUT: Aggregate, "aggregates that rely on the order of a subquery",
+        FullOnly {
+            reason: "the order of a subquery's rows is not kept",
+            remedy: "order inside the aggregate: array_agg(x ORDER BY y)",
+        },
+        "SELECT array_agg(a) FROM (SELECT a FROM t ORDER BY b) s";
     UNSORTABLE_KEY: Aggregate, "grouping by types without an order",
         FullOnly {
             reason: "the key of a group needs a btree index, and the type has no default btree \

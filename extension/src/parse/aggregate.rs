@@ -8,7 +8,7 @@ use super::from::Level;
 use super::scale::Scale;
 use crate::capability::{
     BOOL_AGGREGATE, COUNT, Capability, DISTINCT_AGGREGATE, FILTERED_AGGREGATE, MIN_MAX,
-    RECOMPUTED_AGGREGATE, SUM_AVG,
+    ORDERED_INPUT, RECOMPUTED_AGGREGATE, SUM_AVG,
 };
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::types;
@@ -46,6 +46,11 @@ impl Analyzer {
             call.node().collation(),
         );
         let column = self.add_column(name.clone(), ty, !counts, scale);
+        self.check_storable(&column);
+        let keeps_order = node::list_length(call.aggorder) == 0 && call.aggkind as u8 == b'n';
+        if kind == AggregateKind::Recompute && keeps_order && level.has_ordered_input() {
+            self.refuse(&ORDERED_INPUT, format!("{name} without ORDER BY"));
+        }
         let is_extremum = matches!(
             kind,
             AggregateKind::Min

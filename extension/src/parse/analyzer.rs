@@ -55,6 +55,8 @@ pub(super) struct Derived {
     pub relation: Relation,
     /// Its columns by position; `None` for those that nobody needs.
     pub columns: Vec<Option<ColumnId>>,
+    /// Whether the query says ORDER BY.
+    pub ordered: bool,
 }
 
 /// The state of one analysis.

@@ -6,7 +6,7 @@ use super::analyzer::Analyzer;
 use super::from::Level;
 use super::grouping::Grouping;
 use crate::capability::{
-    GROUPING_SETS, LATERAL, SUBLINK, SYSTEM_COLUMN, UNKNOWN_CONSTRUCT, WHOLE_ROW, WINDOW_FUNCTION,
+    LATERAL, SUBLINK, SYSTEM_COLUMN, UNKNOWN_CONSTRUCT, WHOLE_ROW, WINDOW_FUNCTION,
 };
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::types;
@@ -34,8 +34,8 @@ impl Analyzer {
                 return placeholder(node);
             }
             if node.is::<pg_sys::GroupingFunc>() {
-                self.refuse(&GROUPING_SETS, "GROUPING()");
-                return placeholder(node);
+                // With one grouping, every argument is grouped. Several are refused elsewhere.
+                return node::make_zero();
             }
             if node.is::<pg_sys::Query>() {
                 return placeholder(node);

@@ -160,6 +160,12 @@ fn implied_operator(node: Node) -> Option<pg_sys::Oid> {
             // SAFETY: both nodes are typedefs of OpExpr.
             Some(unsafe { (*pointer).opno })
         }
+        pg_sys::NodeTag::T_RowCompareExpr => {
+            let compare = node.cast::<pg_sys::RowCompareExpr>()?;
+            node::oid_list(compare.opnos)
+                .into_iter()
+                .find(|operator| !types::is_builtin(*operator))
+        }
         pg_sys::NodeTag::T_CaseExpr => {
             let case = node.cast::<pg_sys::CaseExpr>()?;
             if case.arg.is_null() {
@@ -179,6 +185,7 @@ fn implied_name(node: Node) -> &'static str {
     match node.tag() {
         pg_sys::NodeTag::T_DistinctExpr => "IS DISTINCT FROM",
         pg_sys::NodeTag::T_NullIfExpr => "NULLIF",
+        pg_sys::NodeTag::T_RowCompareExpr => "comparison of rows",
         _ => "CASE x WHEN y",
     }
 }

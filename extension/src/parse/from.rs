@@ -10,7 +10,7 @@ use super::analyzer::{Access, Analyzer, Derived, Scope};
 use super::scale::Scale;
 use crate::capability::{
     CTE, INNER_JOIN, OUTER_JOIN, RECURSIVE_CTE, SET_RETURNING_FUNCTION, SUBQUERY, TABLE_FUNCTION,
-    TABLESAMPLE, UNKNOWN_CONSTRUCT, VALUES, VIEW, VIRTUAL_GENERATED_COLUMN,
+    TABLESAMPLE, UNKNOWN_CONSTRUCT, VALUES, VIEW,
 };
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf, Walk};
@@ -54,6 +54,13 @@ impl Level {
             }
             Range::Other => None,
         }
+    }
+
+    /// Whether an input says ORDER BY.
+    pub fn has_ordered_input(&self) -> bool {
+        self.ranges
+            .iter()
+            .any(|range| matches!(range, Range::Derived(derived) if derived.ordered))
     }
 
     /// Whether a range table entry has columns at all.
@@ -152,6 +159,7 @@ impl Analyzer {
             K::RTE_RESULT => Ok(Range::Derived(Derived {
                 relation: Relation::SingleRow,
                 columns: Vec::new(),
+                ordered: false,
             })),
             kind => {
                 let (capability, what) = match kind {
@@ -181,7 +189,7 @@ impl Analyzer {
         let access = access_of(query, entry, access);
         if facts.kind == pg_sys::RELKIND_VIEW {
             self.note(&VIEW, facts.qualified.clone());
-            self.check_view(&facts, used, &access);
+            self.check_privileges(&facts, used, &access);
             let inner = query::of_view(facts.oid)?;
             let access = Access {
                 through_view: true,
@@ -202,12 +210,6 @@ impl Analyzer {
         let mut columns = Vec::new();
         let mut ids = BTreeMap::new();
         for attribute in facts.attributes.iter().filter(|a| used.contains(&a.attnum)) {
-            if attribute.is_virtual {
-                self.refuse(
-                    &VIRTUAL_GENERATED_COLUMN,
-                    format!("column {} of {}", attribute.name, facts.qualified),
-                );
-            }
             let scale = if attribute.type_oid == pg_sys::NUMERICOID {
                 Scale::of_typmod(attribute.typmod)
             } else {

@@ -5,9 +5,9 @@ use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
 
 use super::analyzer::Analyzer;
 use super::from::Level;
-use crate::capability::{GROUP_BY, GROUPING_SETS, HAVING, UNSORTABLE_KEY};
+use crate::capability::{GROUP_BY, GROUPING_SETS, HAVING, RECORD, UNSORTABLE_KEY};
 use crate::pg::node::{self, Node, Walk};
-use crate::pg::query;
+use crate::pg::{query, types};
 
 /// What a grouping offers to the expressions above it.
 #[derive(Default)]
@@ -126,11 +126,25 @@ impl Analyzer {
         keys.push((column, expr));
     }
 
-    /// Refuses keys that no btree index can hold.
+    /// Refuses keys that no state table or no btree index can hold.
     pub fn check_key(&mut self, column: &Column) {
+        self.check_storable(column);
         if !column.ty.sortable {
             self.refuse(
                 &UNSORTABLE_KEY,
+                format!("{} of type {}", column.name, column.ty.sql),
+            );
+        }
+    }
+
+    /// Refuses columns of a grouping that no table can have.
+    pub fn check_storable(&mut self, column: &Column) {
+        let is_pseudo = self
+            .slot(column.id)
+            .is_some_and(|slot| types::kind(slot.type_oid) == pg_sys::TYPTYPE_PSEUDO);
+        if is_pseudo {
+            self.refuse(
+                &RECORD,
                 format!("{} of type {}", column.name, column.ty.sql),
             );
         }

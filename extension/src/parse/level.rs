@@ -65,12 +65,11 @@ impl Analyzer {
         let mut level = self.level(query, scope, access, &roots(query, &outputs))?;
 
         let mut relation = self.inputs_joined(&mut level);
-        if matches!(relation, Relation::SingleRow) {
+        let from = Node::new(query.jointree).and_then(Node::cast::<pg_sys::FromExpr>);
+        if from.is_none_or(|from| node::list_length(from.fromlist) == 0) {
             self.note(&SINGLE_ROW, "no FROM clause");
         }
-        let condition = Node::new(query.jointree)
-            .and_then(Node::cast::<pg_sys::FromExpr>)
-            .and_then(|from| Node::new(from.quals));
+        let condition = from.and_then(|from| Node::new(from.quals));
         let predicates = self.predicates(&level, condition, None);
         if !predicates.is_empty() {
             self.note(&FILTER, "WHERE");
@@ -131,6 +130,7 @@ impl Analyzer {
                 columns,
             },
             columns: ids,
+            ordered: node::list_length(level.query.sortClause) > 0,
         }
     }
 

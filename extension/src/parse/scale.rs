@@ -125,8 +125,29 @@ impl Analyzer {
             pg_sys::F_NUMERIC_INT2 | pg_sys::F_NUMERIC_INT4 | pg_sys::F_NUMERIC_INT8 => {
                 Scale::Fixed(0)
             }
+            pg_sys::F_ROUND_NUMERIC
+            | pg_sys::F_TRUNC_NUMERIC
+            | pg_sys::F_CEIL_NUMERIC
+            | pg_sys::F_CEILING_NUMERIC
+            | pg_sys::F_FLOOR_NUMERIC => Scale::Fixed(0),
+            pg_sys::F_ROUND_NUMERIC_INT4 | pg_sys::F_TRUNC_NUMERIC_INT4 => arguments
+                .get(1)
+                .and_then(|digits| digits.cast::<pg_sys::Const>())
+                .map_or(Scale::Unknown, |digits| rounding_scale(&digits)),
             _ => Scale::Unknown,
         }
+    }
+}
+
+/// `round(x, n)` and `trunc(x, n)` show `n` digits, at most 2000 and none below zero.
+fn rounding_scale(digits: &pg_sys::Const) -> Scale {
+    if digits.consttype != pg_sys::INT4OID {
+        return Scale::Unknown;
+    }
+    // SAFETY: a constant of type integer.
+    match unsafe { i32::from_datum(digits.constvalue, digits.constisnull) } {
+        Some(digits) if digits <= 2000 => Scale::Fixed(digits.max(0)),
+        _ => Scale::Unknown,
     }
 }
 

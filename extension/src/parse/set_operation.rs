@@ -91,6 +91,7 @@ impl Analyzer {
         Ok(Derived {
             relation: Relation::UnionAll { columns, inputs },
             columns: ids,
+            ordered: node::list_length(query.sortClause) > 0,
         })
     }
 

@@ -126,22 +126,22 @@ impl Analyzer {
         {
             self.refuse(&ROW_SECURITY, name.clone());
         }
-        if access.through_view && !self.owner_may_read(facts, used) {
-            self.refuse(&PRIVILEGE_THROUGH_VIEW, name);
-        }
+        self.check_privileges(facts, used, access);
         true
     }
 
-    /// Checks a nested view: PostgreSQL asks the reader for rights on it, and so do we.
-    pub fn check_view(&mut self, facts: &TableFacts, used: &BTreeSet<i16>, access: &Access) {
-        if access.through_view && !self.owner_may_read(facts, used) {
-            self.refuse(&PRIVILEGE_THROUGH_VIEW, facts.qualified.clone());
-        }
-    }
-
-    fn owner_may_read(&self, facts: &TableFacts, used: &BTreeSet<i16>) -> bool {
+    /// Checks that the owner may read a relation itself, since refreshes read tables and captured
+    /// changes without the views in between. What the query names directly is an error for any mode.
+    pub fn check_privileges(&mut self, facts: &TableFacts, used: &BTreeSet<i16>, access: &Access) {
         let columns: Vec<i16> = used.iter().copied().filter(|attnum| *attnum > 0).collect();
-        table::may_read(facts.oid, &columns, self.owner)
+        if table::may_read(facts.oid, &columns, self.owner) {
+            return;
+        }
+        if access.through_view {
+            self.refuse(&PRIVILEGE_THROUGH_VIEW, facts.qualified.clone());
+        } else {
+            table::report_denied(facts);
+        }
     }
 }
 

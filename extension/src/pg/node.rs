@@ -72,6 +72,7 @@ tagged! {
     MinMaxExpr = T_MinMaxExpr,
     FieldSelect = T_FieldSelect,
     SQLValueFunction = T_SQLValueFunction,
+    RowCompareExpr = T_RowCompareExpr,
     RawStmt = T_RawStmt,
     SelectStmt = T_SelectStmt,
 }
@@ -346,6 +347,24 @@ pub fn make_param(
 pub fn make_null(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Option<Node> {
     // SAFETY: makes a node in the current memory context.
     Node::new(unsafe { pg_sys::makeNullConst(type_oid, typmod, collation) })
+}
+
+/// The integer constant 0.
+pub fn make_zero() -> Option<Node> {
+    let zero = pg_sys::Datum::from(0_i32);
+    // SAFETY: an int4 by value: four bytes, no type modifier, no collation.
+    let constant = unsafe {
+        pg_sys::makeConst(
+            pg_sys::INT4OID,
+            -1,
+            pg_sys::InvalidOid,
+            4,
+            zero,
+            false,
+            true,
+        )
+    };
+    Node::new(constant)
 }
 
 /// Checks the depth of the C stack; recursive callers call it on each level.

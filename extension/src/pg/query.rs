@@ -58,8 +58,8 @@ pub fn of_view(view: pg_sys::Oid) -> Result<NodeOf<pg_sys::Query>> {
     }
 }
 
-/// An expression of a query with references to joins and to grouping columns replaced by what they
-/// stand for.
+/// An expression of a query with references to joins, to grouping columns and to virtual generated
+/// columns replaced by what they stand for.
 pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
     // SAFETY: an expression of this query; both functions work on copies. Without a planner root
     // they keep no nulling information, which we do not need.
@@ -69,7 +69,43 @@ pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
             flat = pg_sys::flatten_group_exprs(std::ptr::null_mut(), query.as_ptr(), flat);
         }
         flat = pg_sys::flatten_join_alias_vars(std::ptr::null_mut(), query.as_ptr(), flat);
+        for (i, entry) in node::list_of::<pg_sys::RangeTblEntry>(query.rtable)
+            .into_iter()
+            .enumerate()
+        {
+            flat = expand_virtual(flat, &entry, i as i32 + 1);
+        }
         Node::new(flat).unwrap_or(expr)
+    }
+}
+
+/// The expression with the virtual generated columns of one table replaced by their expressions.
+///
+/// # Safety
+/// `expr` belongs to a query whose range table has `entry` at `index`, and whose tables are locked.
+unsafe fn expand_virtual(
+    expr: *mut pg_sys::Node,
+    entry: &pg_sys::RangeTblEntry,
+    index: i32,
+) -> *mut pg_sys::Node {
+    let kind = entry.relkind as u8;
+    if entry.rtekind != pg_sys::RTEKind::RTE_RELATION
+        || (kind != pg_sys::RELKIND_RELATION && kind != pg_sys::RELKIND_PARTITIONED_TABLE)
+    {
+        return expr;
+    }
+    // SAFETY: the table is locked since the analysis of the query; it is open while it is read.
+    unsafe {
+        let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+        let relation = pg_sys::relation_open(entry.relid, no_lock);
+        let constraints = (*(*relation).rd_att).constr;
+        let expanded = if !constraints.is_null() && (*constraints).has_generated_virtual {
+            pg_sys::expand_generated_columns_in_expr(expr, relation, index)
+        } else {
+            expr
+        };
+        pg_sys::relation_close(relation, no_lock);
+        expanded
     }
 }
 

@@ -260,6 +260,20 @@ pub fn may_read(relation: pg_sys::Oid, columns: &[i16], role: pg_sys::Oid) -> bo
     }
 }
 
+/// Reports, as the server does, that the relation may not be read.
+pub fn report_denied(facts: &TableFacts) {
+    let Ok(name) = std::ffi::CString::new(name_of(facts.oid)) else {
+        return;
+    };
+    let kind = if facts.kind == pg_sys::RELKIND_VIEW {
+        pg_sys::ObjectType::OBJECT_VIEW
+    } else {
+        pg_sys::ObjectType::OBJECT_TABLE
+    };
+    // SAFETY: reports an error with a copy of the name.
+    unsafe { pg_sys::aclcheck_error(pg_sys::AclResult::ACLCHECK_NO_PRIV, kind, name.as_ptr()) }
+}
+
 /// Whether row security policies apply when `role` reads the table.
 pub fn row_security_applies(table: pg_sys::Oid, role: pg_sys::Oid) -> bool {
     // SAFETY: catalog look-ups; the third argument asks for no error.

@@ -239,6 +239,15 @@ pub fn is_mutable(expr: Node) -> bool {
     unsafe { pg_sys::contain_mutable_functions(expr.as_ptr()) }
 }
 
+/// Whether printing a value of the type depends on nothing but the value.
+pub fn output_is_immutable(type_oid: pg_sys::Oid) -> bool {
+    let mut function = pg_sys::InvalidOid;
+    let mut is_varlena = false;
+    // SAFETY: a catalog look-up that fills both variables.
+    unsafe { pg_sys::getTypeOutputInfo(type_oid, &raw mut function, &raw mut is_varlena) };
+    function_volatility(function) == b'i'
+}
+
 /// Whether printing a value of the type as JSON depends on nothing but the value.
 pub fn json_is_immutable(type_oid: pg_sys::Oid, binary: bool) -> bool {
     // SAFETY: catalog look-ups.
