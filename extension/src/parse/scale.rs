@@ -134,8 +134,33 @@ impl Analyzer {
                 .get(1)
                 .and_then(|digits| digits.cast::<pg_sys::Const>())
                 .map_or(Scale::Unknown, |digits| rounding_scale(&digits)),
+            pg_sys::F_EXTRACT_TEXT_DATE
+            | pg_sys::F_EXTRACT_TEXT_TIME
+            | pg_sys::F_EXTRACT_TEXT_TIMESTAMP
+            | pg_sys::F_EXTRACT_TEXT_INTERVAL => arguments
+                .first()
+                .and_then(|field| field.cast::<pg_sys::Const>())
+                .map_or(Scale::Unknown, |field| extracted_scale(&field)),
             _ => Scale::Unknown,
         }
+    }
+}
+
+/// `EXTRACT(field FROM x)`: most fields are integers; seconds show microseconds.
+fn extracted_scale(field: &pg_sys::Const) -> Scale {
+    if field.consttype != pg_sys::TEXTOID {
+        return Scale::Unknown;
+    }
+    // SAFETY: a constant of type text.
+    let name = unsafe { String::from_datum(field.constvalue, field.constisnull) };
+    match name.as_deref() {
+        Some(
+            "year" | "quarter" | "month" | "week" | "day" | "dow" | "isodow" | "doy" | "isoyear"
+            | "decade" | "century" | "millennium" | "hour" | "minute" | "microseconds",
+        ) => Scale::Fixed(0),
+        Some("milliseconds") => Scale::Fixed(3),
+        Some("second") => Scale::Fixed(6),
+        _ => Scale::Unknown,
     }
 }
 
