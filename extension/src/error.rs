@@ -19,6 +19,9 @@ pub enum Error {
     /// An invariant of the extension itself is broken.
     #[error("{0}")]
     Internal(String),
+    /// The changes of a source cannot be captured or read.
+    #[error(transparent)]
+    Capture(#[from] crate::cdc::CaptureError),
     /// `VARIADIC array` was passed where single arguments are needed.
     #[error("function {0} cannot take its arguments as a VARIADIC array")]
     VariadicArray(&'static str),
@@ -141,6 +144,7 @@ impl Error {
     pub fn sqlstate(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as Code;
         match self {
+            Error::Capture(error) => error.sqlstate(),
             Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
             Error::NotInstalled(_) | Error::UnknownStreamTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
@@ -175,6 +179,7 @@ impl Error {
     /// Facts that help to understand the error.
     pub fn detail(&self) -> Option<String> {
         match self {
+            Error::Capture(error) => error.detail(),
             Error::VariadicArray(_) => {
                 Some("An array has one type, a row's columns have many.".into())
             }
@@ -207,6 +212,7 @@ impl Error {
             Error::Internal(_) => {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
+            Error::Capture(error) => error.hint(),
             Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
             Error::NotInstalled(_) => Some("Run CREATE EXTENSION pg_trickle.".into()),
             Error::UnknownStreamTable(_) => {

@@ -58,6 +58,17 @@ pub fn top_xid() -> u64 {
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
+/// The epoch that a change captured now belongs to, for capture by generated SQL.
+#[pgrx::pg_extern(
+    volatile,
+    parallel_unsafe,
+    schema = "pgtrickle",
+    name = "current_epoch"
+)]
+fn current_epoch() -> i32 {
+    epoch::current()
+}
+
 /// The epoch: how many refreshes our top-level transaction has done. It never falls, not even when
 /// a savepoint is rolled back, so that an epoch says without doubt what came after a refresh.
 pub mod epoch {

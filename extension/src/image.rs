@@ -6,11 +6,13 @@
 
 use crate::error::Error;
 use crate::pg::fmgr::Call;
-use crate::pg::varlena::Detoasted;
+use crate::pg::varlena::{self, Detoasted};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{Datum, FormData_pg_attribute};
 use std::cell::RefCell;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 /// How the values of a column are held: all that an image depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +77,9 @@ fn append_with_length(image: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 thread_local! {
+    /// The seed of the hashes that are not stored.
+    static SEED: u64 = RandomState::new().hash_one(0);
+
     /// The bytes of the row being hashed, kept to save an allocation per row.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -112,13 +117,47 @@ pub fn hash64<T: Into<ImageType>>(
     with_image(values, nulls, types, |image| xxh3_64(image) as i64)
 }
 
-/// A 128-bit hash of a row's image, taken as the row's identity where rows are consolidated.
+/// A 128-bit hash of a row's image, taken as the row's identity where rows are consolidated. It is
+/// seeded anew in each session, so that nobody can prepare rows that collide.
 pub fn hash128<T: Into<ImageType>>(
     values: &[Datum],
     nulls: &[bool],
     types: impl IntoIterator<Item = T>,
 ) -> u128 {
-    with_image(values, nulls, types, xxh3_128)
+    let seed = SEED.with(|seed| *seed);
+    with_image(values, nulls, types, |image| {
+        xxh3_128_with_seed(image, seed)
+    })
+}
+
+/// Like [`datum_equal`] for values as tables hold them: two copies of one TOAST pointer are equal
+/// without fetching what they point to.
+pub fn stored_equal(a: Datum, b: Datum, ty: impl Into<ImageType>) -> bool {
+    let ty = ty.into();
+    (ty.len == -1 && varlena::is_same_pointer(a, b)) || datum_equal(a, b, ty)
+}
+
+/// A map by 128-bit image hashes, which need no further hashing.
+pub type ImageMap<V> = HashMap<u128, V, BuildHasherDefault<LowBits>>;
+
+/// Takes the low half of an image hash as it is.
+#[derive(Debug, Default)]
+pub struct LowBits(u64);
+
+impl Hasher for LowBits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for (i, byte) in bytes.iter().take(8).enumerate() {
+            self.0 ^= u64::from(*byte) << (8 * i);
+        }
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
 }
 
 /// Whether two values that are not NULL have the same image.

@@ -12,6 +12,7 @@
 //!
 //! Beside them: [`frontier`], the rule for which changes a refresh has consumed.
 
+pub mod capture_sql;
 pub mod frontier;
 pub mod operators;
 pub mod plan;

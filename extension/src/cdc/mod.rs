@@ -1,56 +1,29 @@
-//! temporary seam
-use crate::error::Result;
-use crate::pg::slot::Slot;
-use pgrx::pg_sys;
-#[derive(Debug)]
-pub struct BufferWriter;
-impl BufferWriter {
-    pub fn open(_t: pg_sys::Oid) -> Result<Option<Self>> {
-        Ok(None)
-    }
-    pub fn push(&mut self, _s: &mut Slot, _w: i32) -> Result<()> {
-        Ok(())
-    }
-    pub fn push_recompute(&mut self) {}
-    pub fn finish(self) -> Result<()> {
-        Ok(())
-    }
-}
-pub fn install(_o: pg_sys::Oid, _a: &[i16]) -> Result<()> {
-    Ok(())
-}
-pub fn install_buffer_only(_o: pg_sys::Oid, _a: &[i16]) -> Result<()> {
-    Ok(())
-}
-pub fn uninstall(_o: pg_sys::Oid) -> Result<()> {
-    Ok(())
-}
-pub fn wants_cleanup(_o: pg_sys::Oid) -> Result<bool> {
-    Ok(false)
-}
-pub fn cleanup(_o: pg_sys::Oid, _f: &[pgtrickle_dvm::frontier::Frontier]) -> Result<()> {
-    Ok(())
-}
-pub fn partitions_signature(_o: pg_sys::Oid) -> Result<i64> {
-    Ok(0)
-}
-pub struct D {
-    pub recompute: bool,
-    pub raw_rows: u64,
-    pub rows: u64,
-    pub store: crate::pg::tuplestore::TupleStore,
-}
-pub fn read_delta(
-    _o: pg_sys::Oid,
-    _a: &[i16],
-    _f: &pgtrickle_dvm::frontier::Frontier,
-    context: pg_sys::MemoryContext,
-) -> Result<D> {
-    let desc = unsafe { pg_sys::CreateTemplateTupleDesc(0) };
-    Ok(D {
-        recompute: true,
-        raw_rows: 0,
-        rows: 0,
-        store: crate::pg::tuplestore::TupleStore::new(context, desc),
-    })
-}
+//! Change capture: who writes the changes of a source, where they are kept, how they are read, and
+//! when they go.
+//!
+//! Each captured table has one buffer for all its consumers. A row of it is a change: the full id of
+//! the top-level transaction, the epoch in it, a weight, and the columns that some consumer reads.
+//! Two writers fill it, by choice of `pg_trickle.cdc_trigger_mode`: [`capture`], native, and a
+//! generated PL/pgSQL function. A stream table's buffer is filled by its own refresh, through
+//! [`BufferWriter`].
+//!
+//! Invariant: a row is removed only when all consumers' frontiers contain it.
+
+mod buffer;
+mod capture;
+mod cleanup;
+mod delta;
+mod error;
+mod install;
+mod sizes;
+mod source;
+mod target;
+mod writer;
+
+pub use cleanup::{cleanup, wants_cleanup};
+pub use delta::{SourceDelta, read_delta};
+pub use error::CaptureError;
+pub use install::{ensure_partition_triggers, install, install_buffer_only, uninstall};
+pub use sizes::{BufferSize, size};
+pub use source::{obstacle, partitions_signature};
+pub use writer::BufferWriter;

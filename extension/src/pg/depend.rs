@@ -1,6 +1,23 @@
 //! Dependencies between relations, and dropping them.
 
+use super::catalog_scan;
 use pgrx::pg_sys;
+
+/// `pg_depend` and its index over the dependent object, as `catalog/pg_depend.h` has them.
+const DEPEND: pg_sys::Oid = pg_sys::Oid::from_u32(2608);
+const DEPEND_BY_DEPENDER: pg_sys::Oid = pg_sys::Oid::from_u32(2673);
+
+/// A row of `pg_depend`.
+#[repr(C)]
+struct DependRow {
+    class: pg_sys::Oid,
+    object: pg_sys::Oid,
+    object_sub: i32,
+    owner_class: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    owner_sub: i32,
+    kind: std::ffi::c_char,
+}
 
 fn relation(oid: pg_sys::Oid) -> pg_sys::ObjectAddress {
     pg_sys::ObjectAddress {
@@ -96,4 +113,46 @@ pub fn owner_of(oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
         pg_sys::ReleaseSysCache(tuple);
         Some(owner)
     }
+}
+
+/// Makes a relation (or another object) go when `owner` goes, whatever way that is dropped.
+pub fn drop_with(class: pg_sys::Oid, object: pg_sys::Oid, owner: pg_sys::Oid) {
+    let object = pg_sys::ObjectAddress {
+        classId: class,
+        objectId: object,
+        objectSubId: 0,
+    };
+    // SAFETY: two valid addresses.
+    unsafe {
+        pg_sys::recordDependencyOn(
+            &object,
+            &relation(owner),
+            pg_sys::DependencyType::DEPENDENCY_AUTO,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// Whether [`drop_with`] ties a relation to `owner`.
+pub fn belongs_to(part: pg_sys::Oid, owner: pg_sys::Oid) -> bool {
+    let mut found = false;
+    catalog_scan::each(
+        DEPEND,
+        DEPEND_BY_DEPENDER,
+        &[
+            catalog_scan::oid_key(1, pg_sys::RelationRelationId),
+            catalog_scan::oid_key(2, part),
+        ],
+        |row| {
+            // SAFETY: a row of pg_depend, which has fixed-length columns only.
+            let row = unsafe { &*row.cast::<DependRow>() };
+            debug_assert!(row.class == pg_sys::RelationRelationId && row.object == part);
+            found = row.owner_class == pg_sys::RelationRelationId
+                && row.owner == owner
+                && (row.object_sub, row.owner_sub) == (0, 0)
+                && row.kind == pg_sys::DependencyType::DEPENDENCY_AUTO as std::ffi::c_char;
+            !found
+        },
+    );
+    found
 }

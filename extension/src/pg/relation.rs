@@ -4,7 +4,7 @@ use super::is_aborting;
 use super::name;
 use super::tupdesc::{attribute_name, attributes};
 use crate::error::{Error, Result};
-use pgrx::pg_sys;
+use pgrx::{IntoDatum, pg_sys};
 
 /// An open relation; closed on drop, its lock kept until the end of the transaction.
 #[derive(Debug)]
@@ -88,6 +88,15 @@ impl Relation {
         unsafe {
             pg_sys::RelationGetNumberOfBlocksInFork(self.raw, pg_sys::ForkNumber::MAIN_FORKNUM)
         }
+    }
+
+    /// Its size on disk with indexes and TOAST.
+    pub fn total_bytes(&self) -> u64 {
+        // SAFETY: a function of SQL that takes one OID and returns NULL or a bigint.
+        let bytes: Option<i64> = unsafe {
+            pgrx::direct_function_call(pg_sys::pg_total_relation_size, &[self.oid().into_datum()])
+        };
+        bytes.unwrap_or(0).max(0).cast_unsigned()
     }
 
     /// The OIDs of its indexes, ascending.

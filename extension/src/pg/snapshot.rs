@@ -46,3 +46,30 @@ pub fn is_transaction_wide() -> bool {
     // SAFETY: a plain variable of the server.
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
+
+/// The latest snapshot, whatever the isolation level; popped on drop.
+#[derive(Debug)]
+pub struct LatestSnapshot {
+    _private: (),
+}
+
+impl LatestSnapshot {
+    /// Pushes it.
+    pub fn push() -> Self {
+        // SAFETY: we are in a transaction.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        }
+        LatestSnapshot { _private: () }
+    }
+}
+
+impl Drop for LatestSnapshot {
+    fn drop(&mut self) {
+        if !is_aborting() {
+            // SAFETY: pushed by us, popped once.
+            unsafe { pg_sys::PopActiveSnapshot() }
+        }
+    }
+}

@@ -18,6 +18,17 @@ pub struct Column {
     pub collation: pg_sys::Oid,
 }
 
+impl From<&pg_sys::FormData_pg_attribute> for Column {
+    fn from(attribute: &pg_sys::FormData_pg_attribute) -> Self {
+        Column {
+            name: attribute_name(attribute).to_string_lossy().into_owned(),
+            type_oid: attribute.atttypid,
+            typmod: attribute.atttypmod,
+            collation: attribute.attcollation,
+        }
+    }
+}
+
 /// A row type of our own, in a memory context of the caller's. Copies share it.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnTupleDesc {

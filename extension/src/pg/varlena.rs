@@ -2,7 +2,9 @@
 
 use super::is_aborting;
 use pgrx::pg_sys;
-use pgrx::varlena::{varatt_is_1b_e, varatt_is_4b_c, vardata_any, varsize_any_exhdr};
+use pgrx::varlena::{
+    varatt_is_1b_e, varatt_is_4b_c, vardata_any, varsize_any_exhdr, varsize_external, vartag_1b_e,
+};
 
 /// A value in memory and uncompressed; a copy, if one had to be made, is freed on drop.
 #[derive(Debug)]
@@ -58,9 +60,23 @@ pub fn is_toasted(value: pg_sys::Datum) -> bool {
     unsafe { varatt_is_1b_e(stored) || varatt_is_4b_c(stored) }
 }
 
-/// Whether a value of variable length is not self-contained: a TOAST pointer or expanded object.
-#[inline]
-pub fn is_external(value: pg_sys::Datum) -> bool {
-    // SAFETY: as above.
-    unsafe { varatt_is_1b_e(value.cast_mut_ptr::<pg_sys::varlena>()) }
+/// Whether both are the same pointer to a value stored out of line in a table.
+pub fn is_same_pointer(a: pg_sys::Datum, b: pg_sys::Datum) -> bool {
+    let (a, b) = (
+        a.cast_mut_ptr::<pg_sys::varlena>().cast_const(),
+        b.cast_mut_ptr::<pg_sys::varlena>().cast_const(),
+    );
+    // SAFETY: valid values of variable length; a pointer's size follows from its tag.
+    unsafe {
+        if !varatt_is_1b_e(a) || !varatt_is_1b_e(b) {
+            return false;
+        }
+        let on_disk = pg_sys::vartag_external::VARTAG_ONDISK as u8;
+        if vartag_1b_e(a) != on_disk || vartag_1b_e(b) != on_disk {
+            return false;
+        }
+        let size = varsize_external(a);
+        std::slice::from_raw_parts(a.cast::<u8>(), size)
+            == std::slice::from_raw_parts(b.cast::<u8>(), size)
+    }
 }

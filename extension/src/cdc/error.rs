@@ -1,0 +1,83 @@
+//! What can be wrong with a source of changes.
+
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+
+/// Why the changes of a relation cannot be captured, or could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// It is not a table that runs triggers.
+    #[error("changes of \"{0}\" cannot be captured: it is not a permanent table")]
+    NotATable(String),
+    /// Its content does not survive a crash, which no trigger sees.
+    #[error("changes of \"{0}\" cannot be captured: it is an unlogged table")]
+    Unlogged(String),
+    /// It is written through its parent, whose statements do not tell which rows went where.
+    #[error("changes of \"{0}\" cannot be captured: it is a partition or an inheritance child")]
+    HasParent(String),
+    /// One of its inheritance children has another parent as well.
+    #[error("changes of \"{table}\" cannot be captured: its child \"{child}\" has several parents")]
+    SharedChild {
+        /// The source.
+        table: String,
+        /// Its child.
+        child: String,
+    },
+    /// One of its partitions is a foreign table.
+    #[error(
+        "changes of \"{table}\" cannot be captured: its partition \"{child}\" is a foreign table"
+    )]
+    ForeignChild {
+        /// The source.
+        table: String,
+        /// Its partition.
+        child: String,
+    },
+    /// It is the target of a subscription, which fires no statement triggers.
+    #[error("changes of \"{0}\" cannot be captured: it receives logical replication")]
+    Subscribed(String),
+    /// It has no change buffer, or one that lacks a column.
+    #[error("changes of \"{0}\" are not captured")]
+    NotCaptured(String),
+    /// A statement on it is still running, its changes are not yet captured.
+    #[error("table \"{0}\" is being changed by a running statement of this session")]
+    InUse(String),
+}
+
+impl CaptureError {
+    /// The SQLSTATE.
+    pub fn sqlstate(&self) -> PgSqlErrorCode {
+        match self {
+            CaptureError::NotCaptured(_) => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            CaptureError::InUse(_) => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            _ => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        }
+    }
+
+    /// Facts that help to understand it.
+    pub fn detail(&self) -> Option<String> {
+        let detail = match self {
+            CaptureError::HasParent(_) => {
+                "Statements on the parent change it without firing its own triggers."
+            }
+            CaptureError::Subscribed(_) => {
+                "Logical replication fires row triggers only, and changes are captured by statement."
+            }
+            CaptureError::InUse(_) => "Its changes are captured when that statement ends.",
+            _ => return None,
+        };
+        Some(detail.into())
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            CaptureError::HasParent(_) => "Let the query read the topmost parent.",
+            CaptureError::NotCaptured(_) => "Refresh with force_full => true.",
+            CaptureError::InUse(_) => "Refresh after the statement.",
+            _ => "Use refresh_mode => 'FULL'.",
+        };
+        Some(hint.into())
+    }
+}

@@ -1,0 +1,242 @@
+//! Installing capture on a source, and removing it.
+//!
+//! Order matters: the lock that keeps writers out comes first and stays until the transaction ends,
+//! so that every change is either seen by the consumer's first snapshot or captured. The same lock
+//! keeps clean-up exact: no change can be captured, and removed as consumed by all others, between a
+//! new consumer's first snapshot and the moment its frontier is there for all to see.
+
+use super::CaptureError;
+use super::buffer::{self, SCHEMA};
+use super::source::obstacle;
+use super::target;
+use super::writer::ChangeWriter;
+use crate::config::{TriggerMode, cdc_trigger_mode};
+use crate::error::{Error, Result};
+use crate::pg::relation::Relation;
+use crate::pg::tupdesc::{attribute_name, attributes};
+use crate::pg::user::OwnerContext;
+use crate::pg::{capture_trigger, depend, function, inherit, name, type_name};
+use pgrx::Spi;
+use pgrx::pg_sys;
+use pgtrickle_dvm::capture_sql::{CapturedColumn, build_stmt_trigger_fn_sql};
+
+/// Pages per BRIN range: some 4,000 change rows.
+const PAGES_PER_RANGE: u32 = 32;
+
+/// Captures the columns `attnums` of a table and of all below it, in addition to those captured
+/// already.
+pub fn install(source: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
+    let tables = keep_writers_out(source);
+    if let Some(obstacle) = obstacle(source)? {
+        return Err(obstacle.into());
+    }
+    let _owner = OwnerContext::extension_owner()?;
+    ensure_buffer(source, attnums)?;
+    ensure_triggers(source, &tables)
+}
+
+/// Makes a buffer, without triggers, for a stream table: its refreshes write to it.
+pub fn install_buffer_only(stream_table: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
+    keep_writers_out(stream_table);
+    let _owner = OwnerContext::extension_owner()?;
+    ensure_buffer(stream_table, attnums)
+}
+
+/// Follows a change of a captured table's definition: partitions that came, columns that were
+/// renamed or given another type. Does nothing for a table that is not captured.
+pub fn ensure_partition_triggers(source: pg_sys::Oid) -> Result<()> {
+    if buffer::find(source)?.is_none() {
+        return Ok(());
+    }
+    let tables = keep_writers_out(source);
+    if let Some(obstacle) = obstacle(source)? {
+        return Err(obstacle.into());
+    }
+    let _owner = OwnerContext::extension_owner()?;
+    ensure_buffer(source, &[])?;
+    ensure_triggers(source, &tables)
+}
+
+/// Removes triggers and buffer of a source, which may be gone itself.
+pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
+    let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
+    if Relation::try_open(source, lockmode).is_some() {
+        for table in inherit::tree(source, lockmode) {
+            capture_trigger::remove_all(table)?;
+        }
+    }
+    if let Some(found) = buffer::find(source)? {
+        depend::drop_relation(found, false);
+    }
+    if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))? {
+        function::remove(writer);
+    }
+    Ok(())
+}
+
+/// Takes the lock that conflicts with every writer, on the table and on all below it, which are
+/// returned.
+fn keep_writers_out(source: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let lockmode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
+    // SAFETY: a plain lock request.
+    unsafe { pg_sys::LockRelationOid(source, lockmode) };
+    inherit::tree(source, lockmode)
+}
+
+fn ensure_buffer(source: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
+    let table = Relation::open(source, pg_sys::NoLock as pg_sys::LOCKMODE)?;
+    if let Some(found) = buffer::find(source)? {
+        if depend::belongs_to(found, source) {
+            return extend(&table, found, attnums);
+        }
+        // A buffer of another table, which came with a dump and bears this number by chance.
+        depend::drop_relation(found, false);
+    }
+    let qualified = qualified_buffer(source);
+    let mut sql = format!(
+        "CREATE TABLE {qualified} (__pgt_xid bigint NOT NULL, __pgt_epoch integer NOT NULL, \
+         __pgt_w integer NOT NULL"
+    );
+    for attnum in attnums {
+        sql.push_str(", ");
+        sql.push_str(&column_definition(&table, *attnum)?);
+    }
+    sql.push(')');
+    run(&sql)?;
+    run(&format!(
+        "CREATE INDEX ON {qualified} USING brin (__pgt_xid) \
+         WITH (pages_per_range = {PAGES_PER_RANGE})"
+    ))?;
+    let created = buffer::find(source)?
+        .ok_or_else(|| Error::Internal(format!("{qualified} is gone after its creation")))?;
+    depend::drop_with(pg_sys::RelationRelationId, created, source);
+    Ok(())
+}
+
+/// Adds columns that are missing, and replaces those whose type in the source has changed.
+fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
+    let changes = Relation::open(found, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let present = buffer::columns(&changes);
+    // SAFETY: both relations are open.
+    let (stored, given) = unsafe {
+        (
+            attributes(changes.tuple_desc()),
+            attributes(table.tuple_desc()),
+        )
+    };
+    let outdated: Vec<i16> = present
+        .iter()
+        .filter(|(position, attnum)| {
+            match (stored.get(*position), given.get(*attnum as usize - 1)) {
+                (Some(stored), Some(given)) => {
+                    !given.attisdropped && stored.atttypid != given.atttypid
+                }
+                _ => false,
+            }
+        })
+        .map(|(_, attnum)| *attnum)
+        .collect();
+    drop(changes);
+    let missing = attnums
+        .iter()
+        .filter(|attnum| !present.iter().any(|(_, there)| there == *attnum));
+    let mut actions = Vec::new();
+    for attnum in &outdated {
+        actions.push(format!("DROP COLUMN {}", buffer::column_name(*attnum)));
+    }
+    for attnum in outdated.iter().chain(missing) {
+        actions.push(format!("ADD COLUMN {}", column_definition(table, *attnum)?));
+    }
+    if actions.is_empty() {
+        return Ok(());
+    }
+    run(&format!(
+        "ALTER TABLE {} {}",
+        qualified_buffer(table.oid()),
+        actions.join(", ")
+    ))?;
+    if !outdated.is_empty()
+        && let Some(target) = target::of(table.oid(), table.tuple_desc())?
+    {
+        // What was captured in the old type is lost.
+        let mut writer = ChangeWriter::open(target)?;
+        writer.push_recompute();
+        writer.finish();
+    }
+    Ok(())
+}
+
+fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
+    let writer = match cdc_trigger_mode() {
+        TriggerMode::Native => function::without_arguments("pgtrickle", "capture_native")?,
+        TriggerMode::Sql => Some(ensure_sql_writer(source)?),
+    };
+    let writer = writer
+        .ok_or_else(|| Error::Internal("function pgtrickle.capture_native() is missing".into()))?;
+    for table in tables {
+        capture_trigger::ensure(*table, writer)?;
+    }
+    Ok(())
+}
+
+/// Generates the PL/pgSQL writer of a source for the buffer's present columns.
+fn ensure_sql_writer(source: pg_sys::Oid) -> Result<pg_sys::Oid> {
+    let not_captured = || CaptureError::NotCaptured(source.to_u32().to_string());
+    let found = buffer::find(source)?.ok_or_else(not_captured)?;
+    let changes = Relation::open(found, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let table = Relation::open(source, pg_sys::NoLock as pg_sys::LOCKMODE)?;
+    // SAFETY: the table is open.
+    let given = unsafe { attributes(table.tuple_desc()) };
+    let columns: Vec<CapturedColumn> = buffer::columns(&changes)
+        .into_iter()
+        .filter_map(|(_, attnum)| {
+            let column = given.get(attnum as usize - 1).filter(|a| !a.attisdropped)?;
+            Some(CapturedColumn {
+                buffer: buffer::column_name(attnum),
+                source: name::quote(&attribute_name(column).to_string_lossy()),
+            })
+        })
+        .collect();
+    let function_name = sql_writer(source);
+    let qualified = format!("{SCHEMA}.{function_name}");
+    run(&build_stmt_trigger_fn_sql(
+        &qualified,
+        &qualified_buffer(source),
+        &columns,
+    ))?;
+    run(&format!("REVOKE ALL ON FUNCTION {qualified}() FROM PUBLIC"))?;
+    let writer = function::without_arguments(SCHEMA, &function_name)?
+        .ok_or_else(|| Error::Internal(format!("{qualified} is gone after its creation")))?;
+    depend::drop_with(pg_sys::ProcedureRelationId, writer, source);
+    Ok(writer)
+}
+
+fn sql_writer(source: pg_sys::Oid) -> String {
+    format!("capture_{}", source.to_u32())
+}
+
+fn qualified_buffer(source: pg_sys::Oid) -> String {
+    format!("{SCHEMA}.{}", buffer::name(source))
+}
+
+/// `a<attnum> type COLLATE …` as the source has it. A domain stays a domain.
+fn column_definition(table: &Relation, attnum: i16) -> Result<String> {
+    // SAFETY: the table is open.
+    let given = unsafe { attributes(table.tuple_desc()) };
+    let column = given
+        .get((attnum - 1).max(0) as usize)
+        .filter(|column| !column.attisdropped && column.attnum == attnum)
+        .ok_or_else(|| Error::Internal(format!("{} has no column {attnum}", table.name())))?;
+    let mut definition = buffer::column_name(attnum);
+    definition.push(' ');
+    definition.push_str(&type_name::type_name(column.atttypid, column.atttypmod));
+    if column.attcollation != pg_sys::InvalidOid {
+        definition.push_str(" COLLATE ");
+        definition.push_str(&type_name::collation_name(column.attcollation)?);
+    }
+    Ok(definition)
+}
+
+fn run(sql: &str) -> Result<()> {
+    Spi::run(sql).map_err(|error| Error::Internal(format!("{error} in {sql}")))
+}

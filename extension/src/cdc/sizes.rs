@@ -1,0 +1,46 @@
+//! How large buffers are, for reports.
+
+use super::buffer;
+use crate::error::Result;
+use crate::frontier::Frontier;
+use crate::pg::change_scan::ChangeScan;
+use crate::pg::relation::Relation;
+use pgrx::pg_sys;
+
+/// The size of one buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferSize {
+    /// The buffer.
+    pub buffer: pg_sys::Oid,
+    /// Its size on disk, with index and TOAST.
+    pub bytes: u64,
+    /// Change rows that the active snapshot shows.
+    pub rows: u64,
+    /// Those that at least one consumer has not consumed.
+    pub pending_rows: u64,
+}
+
+/// The size of a source's buffer, of which `frontiers` are the consumers'; `None` if it has none.
+/// Reads all of it.
+pub fn size(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<Option<BufferSize>> {
+    let Some(found) = buffer::find(source)? else {
+        return Ok(None);
+    };
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    let Some(changes) = Relation::try_open(found, lockmode) else {
+        return Ok(None);
+    };
+    let (mut rows, mut pending_rows) = (0, 0);
+    let mut scan = ChangeScan::begin(&changes, 0)?;
+    while let Some((xid, epoch)) = scan.next_id() {
+        rows += 1;
+        pending_rows += u64::from(!frontiers.iter().all(|f| f.consumes(xid, epoch)));
+    }
+    drop(scan);
+    Ok(Some(BufferSize {
+        buffer: found,
+        bytes: changes.total_bytes(),
+        rows,
+        pending_rows,
+    }))
+}

@@ -1,0 +1,83 @@
+//! Which relations can be captured, and which tables belong to a source.
+
+use super::CaptureError;
+use crate::error::Result;
+use crate::pg::catalog_scan;
+use crate::pg::inherit;
+use crate::pg::relation::Relation;
+use pgrx::pg_sys;
+
+/// `pg_subscription_rel` and its index over relation and subscription.
+const SUBSCRIPTION_REL: pg_sys::Oid = pg_sys::Oid::from_u32(6102);
+const SUBSCRIPTION_REL_BY_RELATION: pg_sys::Oid = pg_sys::Oid::from_u32(6117);
+const SUBSCRIPTION_REL_RELATION: u32 = 2;
+
+/// Why the changes of `source` cannot be captured; `None` if they can.
+pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    let table = Relation::open(source, lockmode)?;
+    let name = table.name();
+    let own = match (table.kind(), table.persistence()) {
+        (b'r' | b'p', b'p') => None,
+        (b'r' | b'p', b'u') => Some(CaptureError::Unlogged(name.clone())),
+        _ => Some(CaptureError::NotATable(name.clone())),
+    };
+    if own.is_some() {
+        return Ok(own);
+    }
+    if inherit::has_parent(source) {
+        return Ok(Some(CaptureError::HasParent(name)));
+    }
+    for member in inherit::tree(source, lockmode) {
+        if is_subscribed(member) {
+            return Ok(Some(CaptureError::Subscribed(name)));
+        }
+        if member == source {
+            continue;
+        }
+        let child = Relation::open(member, lockmode)?;
+        if child.kind() == b'f' {
+            return Ok(Some(CaptureError::ForeignChild {
+                table: name,
+                child: child.name(),
+            }));
+        }
+        if child.persistence() == b'u' {
+            return Ok(Some(CaptureError::Unlogged(child.name())));
+        }
+        if inherit::parents(member).len() > 1 {
+            return Ok(Some(CaptureError::SharedChild {
+                table: name,
+                child: child.name(),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// What capture of a source rests on: its partitions and children, and whether it has become one
+/// itself. When it changes, capture has to be installed anew and the content recomputed.
+pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
+    let tree = inherit::tree(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+    let mut signature: Vec<u32> = tree.iter().map(|table| table.to_u32()).collect();
+    signature.extend(
+        inherit::parents(source)
+            .iter()
+            .map(|parent| parent.to_u32()),
+    );
+    Ok(signature)
+}
+
+fn is_subscribed(table: pg_sys::Oid) -> bool {
+    let mut found = false;
+    catalog_scan::each(
+        SUBSCRIPTION_REL,
+        SUBSCRIPTION_REL_BY_RELATION,
+        &[catalog_scan::oid_key(SUBSCRIPTION_REL_RELATION, table)],
+        |_| {
+            found = true;
+            false
+        },
+    );
+    found
+}

@@ -1,0 +1,167 @@
+//! The capture triggers of a table: internal AFTER statement triggers, one per kind of statement.
+//!
+//! Internal triggers are not dumped and not listed by `\d`, a table's owner cannot disable them, and
+//! they need no privilege on the table.
+
+use super::name::c_string;
+use super::relation::Relation;
+use crate::error::Result;
+use pgrx::pg_sys;
+
+const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
+const NAME_PREFIX: &[u8] = b"pgt_cdc_";
+
+/// Statement, trigger name, event bit of `pg_trigger.tgtype`, old and new transition tables.
+const TRIGGERS: [(&str, u32, bool, bool); 4] = [
+    ("pgt_cdc_insert", pg_sys::TRIGGER_TYPE_INSERT, false, true),
+    ("pgt_cdc_update", pg_sys::TRIGGER_TYPE_UPDATE, true, true),
+    ("pgt_cdc_delete", pg_sys::TRIGGER_TYPE_DELETE, true, false),
+    (
+        "pgt_cdc_truncate",
+        pg_sys::TRIGGER_TYPE_TRUNCATE,
+        false,
+        false,
+    ),
+];
+
+/// The name of the transition table of new rows.
+pub const NEW_ROWS: &str = "pgt_new";
+/// The name of the transition table of old rows.
+pub const OLD_ROWS: &str = "pgt_old";
+
+/// A capture trigger that is there.
+#[derive(Debug, Clone, Copy)]
+struct Existing {
+    oid: pg_sys::Oid,
+    function: pg_sys::Oid,
+    events: u32,
+}
+
+fn existing(table: &Relation) -> Vec<Existing> {
+    // SAFETY: the table is open; its trigger descriptor has numtriggers entries with valid names.
+    unsafe {
+        let desc = (*table.as_ptr()).trigdesc;
+        if desc.is_null() {
+            return Vec::new();
+        }
+        std::slice::from_raw_parts((*desc).triggers, (*desc).numtriggers as usize)
+            .iter()
+            .filter(|trigger| {
+                let name = std::ffi::CStr::from_ptr(trigger.tgname).to_bytes();
+                trigger.tgisinternal && name.starts_with(NAME_PREFIX)
+            })
+            .map(|trigger| Existing {
+                oid: trigger.tgoid,
+                function: trigger.tgfoid,
+                events: trigger.tgtype as u32,
+            })
+            .collect()
+    }
+}
+
+/// Sees to it that the statements on `table` fire `function` and nothing else of ours. The caller
+/// holds SHARE ROW EXCLUSIVE on the table, or more.
+pub fn ensure(table: pg_sys::Oid, function: pg_sys::Oid) -> Result<()> {
+    let relation = Relation::open(table, pg_sys::NoLock as pg_sys::LOCKMODE)?;
+    let present = existing(&relation);
+    drop(relation);
+    for trigger in present
+        .iter()
+        .filter(|trigger| trigger.function != function)
+    {
+        remove(trigger.oid);
+    }
+    for (name, event, old, new) in TRIGGERS {
+        let is_there = present
+            .iter()
+            .any(|trigger| trigger.function == function && trigger.events & event != 0);
+        if !is_there {
+            create(table, function, name, event, old, new)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes our triggers from `table`.
+pub fn remove_all(table: pg_sys::Oid) -> Result<()> {
+    let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
+    let present = match Relation::try_open(table, lockmode) {
+        Some(relation) => existing(&relation),
+        None => return Ok(()),
+    };
+    for trigger in present {
+        remove(trigger.oid);
+    }
+    Ok(())
+}
+
+fn create(
+    table: pg_sys::Oid,
+    function: pg_sys::Oid,
+    name: &str,
+    event: u32,
+    old: bool,
+    new: bool,
+) -> Result<()> {
+    let name = c_string(name)?;
+    let mut transitions = std::ptr::null_mut();
+    for (wanted, is_new, alias) in [(old, false, OLD_ROWS), (new, true, NEW_ROWS)] {
+        if !wanted {
+            continue;
+        }
+        let alias = c_string(alias)?;
+        // SAFETY: a complete node in the current memory context.
+        unsafe {
+            let mut transition = pgrx::PgBox::<pg_sys::TriggerTransition>::alloc_node(
+                pg_sys::NodeTag::T_TriggerTransition,
+            );
+            transition.name = pg_sys::pstrdup(alias.as_ptr());
+            transition.isNew = is_new;
+            transition.isTable = true;
+            transitions = pg_sys::lappend(transitions, transition.into_pg().cast());
+        }
+    }
+    // SAFETY: a complete statement; the server copies what it keeps.
+    unsafe {
+        let mut statement =
+            pgrx::PgBox::<pg_sys::CreateTrigStmt>::alloc_node(pg_sys::NodeTag::T_CreateTrigStmt);
+        statement.trigname = pg_sys::pstrdup(name.as_ptr());
+        statement.row = false;
+        statement.timing = pg_sys::TRIGGER_TYPE_AFTER as i16;
+        statement.events = event as i16;
+        statement.transitionRels = transitions;
+        pg_sys::CreateTriggerFiringOn(
+            statement.into_pg(),
+            std::ptr::null(),
+            table,
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            function,
+            pg_sys::InvalidOid,
+            std::ptr::null_mut(),
+            true,
+            false,
+            FIRES_ALWAYS,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+    Ok(())
+}
+
+fn remove(trigger: pg_sys::Oid) {
+    let object = pg_sys::ObjectAddress {
+        classId: pg_sys::TriggerRelationId,
+        objectId: trigger,
+        objectSubId: 0,
+    };
+    // SAFETY: the trigger is ours; nothing depends on it.
+    unsafe {
+        pg_sys::performDeletion(
+            &object,
+            pg_sys::DropBehavior::DROP_RESTRICT,
+            pg_sys::PERFORM_DELETION_INTERNAL as i32,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}

@@ -1,0 +1,51 @@
+//! Reading the server's catalogs through an index, as the server itself does.
+
+use pgrx::pg_sys;
+
+/// A key that an OID column must equal.
+pub fn oid_key(attnum: u32, value: pg_sys::Oid) -> pg_sys::ScanKeyData {
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: oideq compares OIDs, as the column is one.
+    unsafe {
+        pg_sys::ScanKeyInit(
+            &mut key,
+            attnum as pg_sys::AttrNumber,
+            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+            pg_sys::Oid::from(pg_sys::F_OIDEQ),
+            pg_sys::Datum::from(value),
+        );
+    }
+    key
+}
+
+/// Hands each matching row's fixed-length part to `visit`, until that says false.
+pub fn each(
+    catalog: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[pg_sys::ScanKeyData],
+    mut visit: impl FnMut(*const std::ffi::c_void) -> bool,
+) {
+    let mut keys = keys.to_vec();
+    // SAFETY: catalog and index belong together; the keys are those of the index; a row is valid
+    // until the next one is fetched.
+    unsafe {
+        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let table = pg_sys::table_open(catalog, lockmode);
+        let scan = pg_sys::systable_beginscan(
+            table,
+            index,
+            true,
+            std::ptr::null_mut(),
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() || !visit(pg_sys::GETSTRUCT(tuple).cast_const().cast()) {
+                break;
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(table, lockmode);
+    }
+}

@@ -1,0 +1,38 @@
+//! Functions by name.
+
+use super::name::c_string;
+use crate::error::Result;
+use pgrx::pg_sys;
+
+/// The function `schema.name()` without arguments, if there is one.
+pub fn without_arguments(schema: &str, name: &str) -> Result<Option<pg_sys::Oid>> {
+    let (schema, name) = (c_string(schema)?, c_string(name)?);
+    // SAFETY: a look-up by a list of two String nodes.
+    let oid = unsafe {
+        let mut names = std::ptr::null_mut();
+        for part in [&schema, &name] {
+            let node = pg_sys::makeString(pg_sys::pstrdup(part.as_ptr()));
+            names = pg_sys::lappend(names, node.cast());
+        }
+        pg_sys::LookupFuncName(names, 0, std::ptr::null(), true)
+    };
+    Ok((oid != pg_sys::InvalidOid).then_some(oid))
+}
+
+/// Drops a function that nothing depends on.
+pub fn remove(function: pg_sys::Oid) {
+    let object = pg_sys::ObjectAddress {
+        classId: pg_sys::ProcedureRelationId,
+        objectId: function,
+        objectSubId: 0,
+    };
+    // SAFETY: a function of ours.
+    unsafe {
+        pg_sys::performDeletion(
+            &object,
+            pg_sys::DropBehavior::DROP_RESTRICT,
+            pg_sys::PERFORM_DELETION_INTERNAL as i32,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}

@@ -1,0 +1,193 @@
+//! Writing many rows to a table without the executor: a batch of rows is one call and, per page,
+//! one log record.
+//!
+//! The table may have one index, a BRIN over a column whose value all rows of one writer share. It
+//! needs one entry per page rather than one per row: a summary that covers the value covers all.
+
+use super::is_aborting;
+use super::memory::{MemoryContext, Switched};
+use super::relation::Relation;
+use super::slot::{Slot, SlotKind};
+use crate::error::{Error, Result};
+use pgrx::pg_sys;
+
+/// Rows per batch, as COPY has it.
+const BATCH_ROWS: usize = 1000;
+/// Bytes per batch: wide rows should not pile up.
+const BATCH_BYTES: usize = 1 << 18;
+
+/// A writer to an open table; [`MultiInsert::finish`] writes the last batch.
+#[derive(Debug)]
+pub struct MultiInsert {
+    index: Option<BrinIndex>,
+    slots: Vec<Slot>,
+    raw_slots: Vec<*mut pg_sys::TupleTableSlot>,
+    used: usize,
+    bytes: usize,
+    command: pg_sys::CommandId,
+    /// Holds the tuples of the batch.
+    batch: MemoryContext,
+    /// Closed last, as fields drop in order.
+    table: Relation,
+}
+
+#[derive(Debug)]
+struct BrinIndex {
+    info: *mut pg_sys::IndexInfo,
+    value: pg_sys::Datum,
+    /// The page of the last entry.
+    page: Option<pg_sys::BlockNumber>,
+    relation: Relation,
+}
+
+impl MultiInsert {
+    /// Writes to `table`. `indexed` is the value that all rows have in the indexed column.
+    pub fn begin(table: Relation, indexed: pg_sys::Datum) -> Result<Self> {
+        // SAFETY: rows written from now on belong to the current command.
+        let command = unsafe { pg_sys::GetCurrentCommandId(true) };
+        let index = match table.indexes().as_slice() {
+            [] => None,
+            [index] => Some(BrinIndex::open(*index, indexed)?),
+            _ => return Err(unexpected_index(&table)),
+        };
+        Ok(MultiInsert {
+            index,
+            slots: Vec::new(),
+            raw_slots: Vec::new(),
+            used: 0,
+            bytes: 0,
+            command,
+            batch: MemoryContext::new(c"pg_trickle multi insert"),
+            table,
+        })
+    }
+
+    /// Adds a row; the values are copied.
+    pub fn push(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+        let desc = self.table.tuple_desc();
+        if self.used == self.slots.len() {
+            let slot = Slot::new(desc, SlotKind::Heap);
+            self.raw_slots.push(slot.as_ptr());
+            self.slots.push(slot);
+        }
+        let Some(slot) = self.raw_slots.get(self.used) else {
+            return;
+        };
+        let _switched = Switched::to(self.batch.as_ptr());
+        // SAFETY: both slices cover the table's columns; the slot frees the tuple when cleared. A
+        // value out of line, in whatever table, is fetched when the tuple is inserted.
+        unsafe {
+            debug_assert_eq!(values.len(), (*desc).natts as usize);
+            debug_assert_eq!(nulls.len(), values.len());
+            let tuple = pg_sys::heap_form_tuple(desc, values.as_ptr(), nulls.as_ptr());
+            self.bytes += (*tuple).t_len as usize;
+            pg_sys::ExecStoreHeapTuple(tuple, *slot, true);
+        }
+        self.used += 1;
+        if self.used >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Writes what is left and closes the table.
+    pub fn finish(mut self) {
+        self.flush();
+        if let Some(index) = &self.index {
+            // SAFETY: the index is open; lets go of the buffer it kept.
+            unsafe { pg_sys::index_insert_cleanup(index.relation.as_ptr(), index.info) };
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.used == 0 {
+            return;
+        }
+        {
+            let _switched = Switched::to(self.batch.as_ptr());
+            // SAFETY: the first `used` slots hold rows of the table's row type.
+            unsafe {
+                pg_sys::heap_multi_insert(
+                    self.table.as_ptr(),
+                    self.raw_slots.as_mut_ptr(),
+                    self.used as i32,
+                    self.command,
+                    0,
+                    std::ptr::null_mut(),
+                );
+            }
+        }
+        for slot in self.slots.iter_mut().take(self.used) {
+            if let Some(index) = &mut self.index {
+                index.insert(&self.table, slot);
+            }
+            slot.clear();
+        }
+        self.batch.reset();
+        self.used = 0;
+        self.bytes = 0;
+    }
+}
+
+impl BrinIndex {
+    fn open(oid: pg_sys::Oid, value: pg_sys::Datum) -> Result<Self> {
+        let relation = Relation::open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)?;
+        // SAFETY: open, hence valid; an index has its pg_index row and access method.
+        let (is_plain, info) = unsafe {
+            let raw = relation.as_ptr();
+            let is_plain =
+                (*(*raw).rd_rel).relam == pg_sys::BRIN_AM_OID && (*(*raw).rd_index).indnatts == 1;
+            (is_plain, pg_sys::BuildIndexInfo(raw))
+        };
+        if !is_plain {
+            return Err(unexpected_index(&relation));
+        }
+        Ok(BrinIndex {
+            info,
+            value,
+            page: None,
+            relation,
+        })
+    }
+
+    fn insert(&mut self, table: &Relation, row: &mut Slot) {
+        // SAFETY: the slot lives; the row it holds has just been given a place.
+        let mut tid = unsafe { (*row.as_ptr()).tts_tid };
+        let page = Some(block_of(&tid));
+        if page == self.page {
+            return;
+        }
+        self.page = page;
+        let mut is_null = false;
+        // SAFETY: index and table are open, the row at `tid` has just been written.
+        unsafe {
+            pg_sys::index_insert(
+                self.relation.as_ptr(),
+                &mut self.value,
+                &mut is_null,
+                &mut tid,
+                table.as_ptr(),
+                pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO,
+                false,
+                self.info,
+            );
+        }
+    }
+}
+
+impl Drop for MultiInsert {
+    fn drop(&mut self) {
+        debug_assert!(self.used == 0 || is_aborting(), "rows were not written");
+    }
+}
+
+/// The page that a row is on.
+pub fn block_of(tid: &pg_sys::ItemPointerData) -> pg_sys::BlockNumber {
+    u32::from(tid.ip_blkid.bi_hi) << 16 | u32::from(tid.ip_blkid.bi_lo)
+}
+
+fn unexpected_index(relation: &Relation) -> Error {
+    Error::Internal(format!(
+        "relation \"{}\" has an index that is not ours",
+        relation.name()
+    ))
+}

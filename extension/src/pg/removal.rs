@@ -1,0 +1,72 @@
+//! Removing rows of the extension's own tables natively: one by one, or all at once.
+
+use super::relation::Relation;
+use pgrx::pg_sys;
+
+const ACCESS_EXCLUSIVE: pg_sys::LOCKMODE = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
+
+/// Whether a lock taken now is given back soon: the transaction is the statement.
+pub fn may_lock_briefly() -> bool {
+    // SAFETY: reads the transaction state.
+    unsafe { !pg_sys::IsTransactionBlock() && !pg_sys::IsSubTransaction() }
+}
+
+/// An ACCESS EXCLUSIVE lock on a relation.
+#[derive(Debug)]
+pub struct Exclusive {
+    relation: pg_sys::Oid,
+}
+
+/// Locks a relation against everybody, if nobody uses it now.
+pub fn try_exclusive(relation: pg_sys::Oid) -> Option<Exclusive> {
+    // SAFETY: a lock request that does not wait.
+    let granted = unsafe { pg_sys::ConditionalLockRelationOid(relation, ACCESS_EXCLUSIVE) };
+    granted.then_some(Exclusive { relation })
+}
+
+impl Exclusive {
+    /// Gives the lock back at once; nothing has been changed under it.
+    pub fn release(self) {
+        // SAFETY: the lock is held.
+        unsafe { pg_sys::UnlockRelationOid(self.relation, ACCESS_EXCLUSIVE) }
+    }
+}
+
+/// Empties a table that is locked in ACCESS EXCLUSIVE mode and used by nobody else in this session.
+/// Undone if the transaction aborts.
+pub fn truncate(table: Relation) {
+    // SAFETY: one open relation and its OID, as ExecuteTruncateGuts wants them; it does not close
+    // relations that are given to it.
+    unsafe {
+        let relations = pg_sys::lappend(std::ptr::null_mut(), table.as_ptr().cast());
+        let oids = pg_sys::lappend_oid(std::ptr::null_mut(), table.oid());
+        pg_sys::ExecuteTruncateGuts(
+            relations,
+            oids,
+            std::ptr::null_mut(),
+            pg_sys::DropBehavior::DROP_RESTRICT,
+            false,
+            false,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// Deletes the row at `tid`, which the active snapshot shows; false if another transaction is at it
+/// or has done so.
+pub fn delete(table: &Relation, mut tid: pg_sys::ItemPointerData) -> bool {
+    let mut failure = pg_sys::TM_FailureData::default();
+    // SAFETY: the table is open and locked for writing; does not wait.
+    let result = unsafe {
+        pg_sys::heap_delete(
+            table.as_ptr(),
+            &mut tid,
+            pg_sys::GetCurrentCommandId(true),
+            std::ptr::null_mut(),
+            false,
+            &mut failure,
+            false,
+        )
+    };
+    result == pg_sys::TM_Result::TM_Ok
+}

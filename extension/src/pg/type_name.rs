@@ -1,0 +1,47 @@
+//! Names of types and collations as SQL text that means the same under every `search_path`.
+
+use super::name;
+use crate::error::{Error, Result};
+use pgrx::pg_sys;
+
+/// A type with its modifier, qualified unless the standard has a name of its own for it.
+pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
+    let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+    // SAFETY: returns a fresh C string for any existing type.
+    unsafe {
+        let text = pg_sys::format_type_extended(type_oid, typmod, flags as u16);
+        std::ffi::CStr::from_ptr(text)
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+/// A collation, qualified.
+pub fn collation_name(collation: pg_sys::Oid) -> Result<String> {
+    // SAFETY: a look-up by OID; the names are copied before the tuple is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::COLLOID as i32,
+            pg_sys::Datum::from(collation),
+        );
+        if tuple.is_null() {
+            return Err(Error::Internal(format!(
+                "collation {} is gone",
+                collation.to_u32()
+            )));
+        }
+        let form = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_collation>();
+        let text = |name: *const std::ffi::c_char| {
+            name::quote(&std::ffi::CStr::from_ptr(name).to_string_lossy())
+        };
+        let own = text(form.collname.data.as_ptr());
+        let schema = pg_sys::get_namespace_name(form.collnamespace);
+        let qualified = if schema.is_null() {
+            own
+        } else {
+            format!("{}.{own}", text(schema))
+        };
+        pg_sys::ReleaseSysCache(tuple);
+        Ok(qualified)
+    }
+}
