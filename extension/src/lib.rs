@@ -19,6 +19,7 @@ pub mod refresh;
 #[pgrx::pg_guard]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
+    pg::guc::without_backtraces();
     config::init();
 }
 

@@ -35,6 +35,7 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::pg::deparse::PrintSettings;
+use crate::pg::inner_query::located;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::query;
 use crate::pg::table::TableFacts;
@@ -61,7 +62,7 @@ pub fn analyse_query(text: &str) -> Result<Analysis> {
 /// The analysed query of a text, which must be one SELECT (or VALUES or TABLE) that only reads.
 pub fn single_select(text: &str) -> Result<NodeOf<pg_sys::Query>> {
     let bad = |fact: &str| Err(Error::BadQuery(fact.to_owned()));
-    let statements = query::parse(text)?;
+    let statements = located(text, || query::parse(text))?;
     let raw = match statements.as_slice() {
         &[raw] => raw,
         [] => return bad("The text is empty."),
@@ -71,7 +72,7 @@ pub fn single_select(text: &str) -> Result<NodeOf<pg_sys::Query>> {
     if select.is_none() {
         return bad("The statement is not a SELECT.");
     }
-    let query = query::analyse(raw, text)?;
+    let query = located(text, || query::analyse(raw, text))?;
     if query.commandType != pg_sys::CmdType::CMD_SELECT {
         return bad("SELECT INTO creates a table.");
     }

@@ -22,6 +22,7 @@ pub mod function;
 pub mod guc;
 pub mod index_lookup;
 pub mod inherit;
+pub mod inner_query;
 pub mod invalidation;
 pub mod key_index;
 pub mod memory;
