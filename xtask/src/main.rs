@@ -75,7 +75,11 @@ fn run(task: Task) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Task::Demo(options) => demo::run(&options),
+        Task::Demo(options) => Ok(if demo::run(&options)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
         Task::Test => test::run(),
         Task::Fuzz(options) => test::fuzz(&options),
         Task::Bench => test::bench(),

@@ -4,10 +4,11 @@
 //! the form that cargo itself prints.
 
 use crate::build;
+use crate::demo;
 use crate::docs;
 use crate::setup::{self, Machine};
 use crate::ui;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use comfy_table::{Table, presets};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -75,6 +76,13 @@ pub fn run() -> Result<ExitCode> {
         let mut cargo = machine.cargo();
         cargo.args(["test", "--package", "benches", "--lib", "--tests"]);
         Ok(cargo)
+    })?);
+    suites.push(check("demo, small", || {
+        if demo::run(&demo::Options::small())? {
+            Ok(())
+        } else {
+            bail!("a stream table was not exact")
+        }
     })?);
     suites.push(check("generated documentation", || {
         docs::run(&machine, &docs::Options { check: true })
@@ -255,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_suite_that_cannot_start_is_one_failure() {
-        let broken = suite("broken", || anyhow::bail!("does not build")).unwrap();
+        let broken = suite("broken", || bail!("does not build")).unwrap();
         assert_eq!((broken.counts.failed, broken.succeeded), (1, false));
     }
 }
