@@ -21,7 +21,7 @@ pub struct FuzzOptions {
     /// How long to go on
     #[arg(long, default_value_t = 10)]
     minutes: u32,
-    /// Start from this seed, as a failing run prints it
+    /// Run only the case of this seed, which a finding prints
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -94,10 +94,19 @@ pub fn run() -> Result<ExitCode> {
 pub fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
     let machine = setup::ensure()?;
     let install = build::run(&machine, &build::Options::default())?;
-    let mut cargo = harness(&machine, &install);
+    let mut cargo = machine.cargo();
     cargo
-        .args(["--test", "generator", "--", "--nocapture"])
-        .env("PGT_FUZZ_MINUTES", options.minutes.to_string());
+        .args([
+            "run",
+            "--package",
+            "harness",
+            "--bin",
+            "fuzz",
+            "--",
+            "--minutes",
+        ])
+        .arg(options.minutes.to_string())
+        .env("PGT_INSTALL_DIR", install);
     if let Some(seed) = options.seed {
         cargo.env("PGT_FUZZ_SEED", seed.to_string());
     }
