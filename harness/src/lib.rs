@@ -10,4 +10,6 @@ pub mod cluster;
 pub mod generator;
 pub mod oracle;
 pub mod postgres;
+pub mod random;
 pub mod scenario;
+pub mod workload;

@@ -253,7 +253,8 @@ impl<'a> Printer<'a> {
         let mut columns = Vec::new();
         for ((name, ty), (other_name, other_ty)) in first.columns.iter().zip(&second.columns) {
             let same = ty == other_ty;
-            if !same && !(ty.prints_immutably() && other_ty.prints_immutably()) {
+            let printable = ty.prints_immutably() && other_ty.prints_immutably();
+            if !(same || printable) {
                 continue;
             }
             let cast = if same { "" } else { "::text" };
