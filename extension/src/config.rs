@@ -18,6 +18,9 @@ pub enum TriggerMode {
 static CDC_TRIGGER_MODE: GucSetting<TriggerMode> =
     GucSetting::<TriggerMode>::new(TriggerMode::Native);
 static PART3_MAX_SCAN_COUNT: GucSetting<i32> = GucSetting::<i32>::new(5);
+#[cfg(feature = "canary")]
+static CANARY: GucSetting<Option<std::ffi::CString>> =
+    GucSetting::<Option<std::ffi::CString>>::new(None);
 
 /// How changes of a source are captured when it gets its first reader.
 pub fn cdc_trigger_mode() -> TriggerMode {
@@ -27,6 +30,12 @@ pub fn cdc_trigger_mode() -> TriggerMode {
 /// Up to how many scans a join's corrections are inlined.
 pub fn inline_limit() -> usize {
     usize::try_from(PART3_MAX_SCAN_COUNT.get()).unwrap_or(1)
+}
+
+/// Lets the delta engine know which seeded bug is chosen. In a build for use there are none.
+pub fn activate_canary() {
+    #[cfg(feature = "canary")]
+    pgtrickle_dvm::canary::set(CANARY.get().map(|name| name.to_string_lossy().into_owned()));
 }
 
 /// Defines the settings.
@@ -46,6 +55,15 @@ pub fn init() {
         &PART3_MAX_SCAN_COUNT,
         1,
         8,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    #[cfg(feature = "canary")]
+    GucRegistry::define_string_guc(
+        c"pg_trickle.canary",
+        c"The seeded bug that is active in this session.",
+        c"Empty: none. Exists in builds that prove the test harness only.",
+        &CANARY,
         GucContext::Userset,
         GucFlags::default(),
     );

@@ -5,6 +5,7 @@
 //! transaction is the exception, since a snapshot calls it invisible; its changes are told apart
 //! by an epoch that rises with each refresh in that transaction.
 
+use crate::canary;
 use std::fmt;
 use std::str::FromStr;
 
@@ -79,6 +80,8 @@ impl Frontier {
     pub fn consumes(&self, xid: u64, epoch: i32) -> bool {
         if xid == self.own_xid {
             epoch < self.own_epoch
+        } else if canary::active(canary::FRONTIER_OFF_BY_ONE) {
+            self.shows(xid) || xid == self.xmax.max(self.own_xid + 1)
         } else {
             self.shows(xid)
         }

@@ -10,8 +10,10 @@
 //! - [`operators`]: the delta rule of each operator, one per file, its algebra in the header.
 //! - [`sql`]: building the text of statements.
 //!
-//! Beside them: [`frontier`], the rule for which changes a refresh has consumed.
+//! Beside them: [`frontier`], the rule for which changes a refresh has consumed, and [`canary`], the
+//! bugs that the harness must catch.
 
+pub mod canary;
 pub mod capture_sql;
 pub mod frontier;
 pub mod operators;

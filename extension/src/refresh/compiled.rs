@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use pgrx::pg_sys;
+use pgtrickle_dvm::canary;
 use pgtrickle_dvm::operators::aggregate::Maintenance;
 use pgtrickle_dvm::operators::join::{BlockDelta, Context};
 use pgtrickle_dvm::plan::{self, BlockScan, Identity, Node, Output, Plan, Source, Store};
@@ -61,6 +62,7 @@ pub struct Compiled {
     state_prefix: String,
     shapes: RefCell<HashMap<(Option<usize>, BTreeSet<Source>), DeltaShape>>,
     inline_limit: usize,
+    canary_generation: u64,
 }
 
 /// A view that cannot be maintained (any more), and why.
@@ -90,6 +92,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         let cached = cache.get_mut(&table.pgt_id)?;
         let valid = cached.compiled.stream_table == table.relid
             && cached.compiled.inline_limit == config::inline_limit()
+            && cached.compiled.canary_generation == canary::generation()
             && !invalidation::any_since(cached.generation, &cached.relations);
         if valid {
             cached.generation = generation;
@@ -169,6 +172,7 @@ impl Compiled {
             state_prefix: layout::state_prefix(table.pgt_id),
             shapes: RefCell::default(),
             inline_limit: config::inline_limit(),
+            canary_generation: canary::generation(),
         })
     }
 

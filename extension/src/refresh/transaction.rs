@@ -9,6 +9,7 @@ use pgtrickle_dvm::frontier::Frontier;
 
 use crate::catalog::{self, HistoryRow, RefreshMode, StreamTable};
 use crate::cdc;
+use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
 use crate::pg::memory::MemoryContext;
@@ -93,6 +94,7 @@ fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
 pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     let started = Instant::now();
     let started_at = cluster::now();
+    config::activate_canary();
     catalog::lock(pgt_id)?;
     let table = load(pgt_id)?;
     table.require_home()?;

@@ -14,7 +14,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::plan::{Block, Branch, Plan, Source};
+use crate::canary;
+use crate::plan::{Block, BlockScan, Branch, Plan, Source};
 use crate::sql::names::{WEIGHT, prefix};
 use crate::sql::{Role, relation, render_over};
 
@@ -60,14 +61,7 @@ pub fn differentiate(
     let mut delta = BlockDelta::default();
     let mut terms: Vec<String> = Vec::new();
     for (position, branch) in block.branches.iter().enumerate() {
-        let moved: Vec<usize> = (0..branch.scans.len())
-            .filter(|i| {
-                branch
-                    .scans
-                    .get(*i)
-                    .is_some_and(|s| changed.contains(&s.source()))
-            })
-            .collect();
+        let moved = changed_scans(branch, changed);
         if moved.is_empty() {
             continue;
         }
@@ -91,6 +85,18 @@ pub fn differentiate(
     delta
 }
 
+/// Positions of the scans whose source changed.
+fn changed_scans(branch: &Branch, changed: &BTreeSet<Source>) -> Vec<usize> {
+    let sources: Vec<Source> = branch.scans.iter().map(BlockScan::source).collect();
+    let mut moved: Vec<usize> = (0..sources.len())
+        .filter(|i| sources.get(*i).is_some_and(|s| changed.contains(s)))
+        .collect();
+    if canary::active(canary::SELF_JOIN_ONCE) {
+        moved.retain(|i| sources.iter().position(|s| Some(s) == sources.get(*i)) == Some(*i));
+    }
+    moved
+}
+
 fn inline_terms(
     context: Context<'_>,
     branch: &Branch,
@@ -98,6 +104,9 @@ fn inline_terms(
     name: &dyn Fn(usize) -> String,
 ) -> Vec<String> {
     (1_u32..1 << moved.len())
+        .filter(|subset| {
+            subset.is_power_of_two() || !canary::active(canary::MISSING_CORRECTION_TERM)
+        })
         .map(|subset| {
             let mut roles = vec![Role::State; branch.scans.len()];
             for (bit, position) in moved.iter().enumerate() {
@@ -107,7 +116,8 @@ fn inline_terms(
                     *role = Role::Delta;
                 }
             }
-            term(context, branch, &roles, subset.count_ones() % 2 == 0, name)
+            let negative = subset.count_ones() % 2 == 0 && !canary::active(canary::WRONG_SIGN);
+            term(context, branch, &roles, negative, name)
         })
         .collect()
 }
@@ -173,6 +183,9 @@ fn term(
 /// Product of weights, negated for a correction.
 pub(super) fn weight(weights: &[String], negative: bool) -> String {
     let sign = if negative { "- " } else { "" };
+    if canary::active(canary::LOST_DUPLICATE) && !weights.is_empty() {
+        return format!("{sign}sign({})::integer", weights.join(" * "));
+    }
     match weights {
         [] => format!("{sign}1"),
         [one] => format!("{sign}{one}"),

@@ -10,6 +10,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
+use crate::canary;
 use crate::plan::{BlockScan, Branch};
 use crate::sql::names::WEIGHT;
 use crate::sql::{Role, relation, render_over};
@@ -154,7 +155,9 @@ impl Builder<'_> {
         let mut terms = vec![self.term(false, true)];
         if self.prefix_delta.is_some() {
             terms.push(self.term(true, false));
-            terms.push(self.term(true, true));
+            if !canary::active(canary::MISSING_CORRECTION_TERM) {
+                terms.push(self.term(true, true));
+            }
         }
         terms
     }
@@ -215,7 +218,7 @@ impl Builder<'_> {
                 }
             }
         }
-        let negative = prefix_is_delta && added_is_delta;
+        let negative = prefix_is_delta && added_is_delta && !canary::active(canary::WRONG_SIGN);
         let _ = write!(sql, "{} AS {WEIGHT}", weight(&weights, negative));
         push_from(&mut sql, &items);
         push_where(&mut sql, &conditions);

@@ -10,6 +10,9 @@ use super::{Output, Plan};
 /// Raised when the layout or the meaning of state changes between versions of the engine.
 const STATE_VERSION: u32 = 1;
 
+/// In front of a relation whose children the query excludes.
+const ONLY: &str = "ONLY ";
+
 impl Plan {
     /// A hash over the plan's meaning and the layout of its state. Table and column names are left
     /// out (objects count by OID and attribute number), as are indexes that the plan does not use.
@@ -47,7 +50,13 @@ fn anonymise_block(block: &mut Block) {
         match scan {
             BlockScan::Table(table) => {
                 table.indexes.clear();
-                table.relation.clear();
+                // What is left says whether children are excluded.
+                let only = if table.relation.starts_with(ONLY) {
+                    ONLY.len()
+                } else {
+                    0
+                };
+                table.relation.truncate(only);
                 for column in &mut table.columns {
                     column.quoted.clear();
                     anonymise(&mut column.column);

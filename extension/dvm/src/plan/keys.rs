@@ -67,16 +67,15 @@ pub(super) fn of_branch(branch: &Branch, nodes: &[Node]) -> Identity {
     if branch.scans.is_empty() {
         return Identity::Image;
     }
-    let bounded = columns
-        .iter()
-        .filter_map(|p| branch.outputs.get(*p))
-        .all(|e| e.ty.sortable);
-    if !bounded {
+    let key = || columns.iter().filter_map(|p| branch.outputs.get(*p));
+    if !key().all(|e| e.ty.sortable) {
         return Identity::Image;
     }
+    // One source's key fits in an index, since it does so at the source; several together may not.
+    let fits = kept.iter().filter(|kept| **kept).count() <= 1 || key().all(|e| e.ty.bounded);
     Identity::Key {
+        unique_index: fits || !key().all(|e| e.ty.image_equality),
         columns,
-        unique_index: true,
     }
 }
 

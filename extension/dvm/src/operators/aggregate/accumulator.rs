@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 
+use crate::canary;
 use crate::tree::{Aggregate, AggregateKind, Column, Expr};
 
 use super::Maintenance;
@@ -150,6 +151,7 @@ impl Final {
             Count::Accumulator(position) => format!("{prefix}a{position}"),
         };
         let scaled = |sum: usize, scales: Option<usize>| match scales {
+            Some(_) if canary::active(canary::SCALE_FORGOTTEN) => format!("{prefix}a{sum}"),
             None => format!("{prefix}a{sum}"),
             Some(scales) => {
                 format!(
@@ -174,9 +176,14 @@ impl Final {
                 inputs,
                 scales,
             } => format!(
-                "CASE WHEN {0} <> 0 THEN ({1})::numeric / {0} END",
+                "CASE WHEN {} <> 0 THEN ({})::numeric / {} END",
                 count(inputs),
-                scaled(*sum, *scales)
+                scaled(*sum, *scales),
+                if canary::active(canary::AVG_IGNORES_NULLS) {
+                    count(&Count::Rows)
+                } else {
+                    count(inputs)
+                }
             ),
             Final::Extremum(position) => format!("{prefix}a{position}"),
             Final::And { trues, inputs } => format!(
@@ -321,7 +328,7 @@ impl Accumulator {
                 format!("coalesce(sum({weight}){conditions}, 0)")
             }
             Accumulator::CountTrue { argument, filter } => {
-                let conditions = conditions(Some(print(argument)), filter, print);
+                let conditions = conditions(Some(format!("({})", print(argument))), filter, print);
                 format!("coalesce(sum({weight}){conditions}, 0)")
             }
             Accumulator::Sum {
@@ -334,12 +341,15 @@ impl Accumulator {
                 print(argument),
                 conditions(None, filter, print)
             ),
-            Accumulator::Scales { argument, filter } => format!(
-                "coalesce(sum(('1e' || ({SCALE_DIGITS} * least(scale({}), {SCALE_LIMIT}))::text)::numeric \
-                 * {weight}){}, 0)",
-                print(argument),
-                conditions(None, filter, print)
-            ),
+            Accumulator::Scales { argument, filter } => {
+                // NULL, NaN and the infinities have no scale; `least` would ignore that.
+                let scale = format!("scale({})", print(argument));
+                let conditions = conditions(Some(format!("{scale} IS NOT NULL")), filter, print);
+                format!(
+                    "coalesce(sum(('1e' || ({SCALE_DIGITS} * least({scale}, {SCALE_LIMIT}))::text)\
+                     ::numeric * {weight}){conditions}, 0)"
+                )
+            }
             Accumulator::Extremum {
                 extremum,
                 argument,
@@ -392,6 +402,7 @@ impl Accumulator {
         removed: &str,
     ) -> Option<String> {
         match self {
+            Accumulator::Extremum { .. } if canary::active(canary::STALE_EXTREMUM) => None,
             Accumulator::Extremum {
                 extremum, argument, ..
             } => {

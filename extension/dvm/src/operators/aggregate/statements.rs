@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
+use crate::canary;
 use crate::operators::join::{self, BlockDelta, Context};
 use crate::plan::{Node, Source};
 use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, accumulator, column, input, key};
@@ -129,11 +130,20 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
         } else if items.is_empty() {
             items.push("count(*) AS d".into());
         }
-        format!(
-            "SELECT {}\nFROM (\n{terms}\n) AS d{}",
-            items.join(", "),
+        // Without keys there would be a row even if no change passes the block's conditions.
+        let touched = if node.is_global() {
+            "\nHAVING count(*) > 0".to_owned()
+        } else {
             group_by(node)
-        )
+        };
+        let mut sql = format!("SELECT {}\nFROM (\n{terms}\n) AS d", items.join(", "));
+        if canary::active(canary::DROPPED_NULL_GROUP) {
+            let known: Vec<String> = (0..node.keys.len())
+                .map(|k| format!("d.{} IS NOT NULL", key(k)))
+                .collect();
+            join::push_where(&mut sql, &known);
+        }
+        sql + &touched
     });
     delta
 }
@@ -251,7 +261,7 @@ pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
             let _ = write!(sql, ", {text} AS of{position}");
         }
     }
-    if node.is_global() {
+    if node.is_global() || canary::active(canary::GROUP_NEVER_DIES) {
         sql.push_str(", true AS present");
     } else if matches!(node.maintenance, Maintenance::Accumulate { .. }) {
         sql.push_str(", n > 0 AS present");
@@ -298,11 +308,14 @@ fn push_new_state(sql: &mut String, node: &Node) {
     if conditions.is_empty() {
         sql.push_str(", false AS recompute");
     } else {
-        let _ = write!(
-            sql,
-            ", (coalesce(o_n, 0) + d > 0 AND ({})) AS recompute",
-            conditions.join(" OR ")
-        );
+        // A group that ends needs nothing; a node without keys lives on when it is empty, and its
+        // extremum must become NULL.
+        let lives = if node.is_global() {
+            ""
+        } else {
+            "coalesce(o_n, 0) + d > 0 AND "
+        };
+        let _ = write!(sql, ", ({lives}({})) AS recompute", conditions.join(" OR "));
     }
 }
 
