@@ -1,7 +1,7 @@
 //! `cargo xtask docs`: the generated tables of the documentation.
 //!
 //! Signatures and settings are read from a running server, so they are what users get; what a function
-//! does is the first sentence of its Rust doc comment. A table stands between two marker lines and is
+//! does is its `COMMENT`, or its Rust doc comment. A table stands between two marker lines and is
 //! replaced as a whole; `--check` only compares, which `cargo xtask test` does.
 
 mod source;
@@ -78,7 +78,8 @@ async fn functions(session: &Session) -> Result<String> {
         .rows(
             "SELECT p.proname,
                     pg_get_function_arguments(p.oid),
-                    pg_get_function_result(p.oid)
+                    pg_get_function_result(p.oid),
+                    obj_description(p.oid, 'pg_proc')
              FROM pg_proc p
              WHERE p.pronamespace = 'pgtrickle'::regnamespace
                AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
@@ -89,18 +90,45 @@ async fn functions(session: &Session) -> Result<String> {
     let described = source::descriptions(&paths::repository().join("extension/src"))?;
     let mut text = String::new();
     for row in &rows {
-        let [name, arguments, result] = [0, 1, 2].map(|column| cell(row, column));
+        let [name, arguments, result, comment] = [0, 1, 2, 3].map(|column| cell(row, column));
+        let (arguments, result) = signature(arguments, result);
         writeln!(text, "### `{name}`\n")?;
         writeln!(
             text,
             "```sql\npgtrickle.{name}({arguments})\n    RETURNS {result}\n```\n"
         )?;
-        match described.get(name) {
-            Some(description) => writeln!(text, "{description}\n")?,
-            None => bail!("`{name}` has no doc comment in extension/src"),
+        match (described.get(name), comment) {
+            (Some(description), "") => writeln!(text, "{description}\n")?,
+            (None, "") => bail!("`{name}` has neither a comment nor a doc comment"),
+            (_, comment) => writeln!(text, "{}\n", sentence(comment))?,
         }
     }
     Ok(text)
+}
+
+/// Moves OUT parameters to the result, where they read better.
+fn signature(arguments: &str, result: &str) -> (String, String) {
+    match arguments.find("OUT ") {
+        Some(at) => {
+            let columns = arguments[at..].replace("OUT ", "");
+            let inputs = arguments[..at].trim_end_matches([',', ' ']);
+            (inputs.to_owned(), format!("TABLE({columns})"))
+        }
+        None => (arguments.to_owned(), result.to_owned()),
+    }
+}
+
+/// A server comment as a sentence.
+fn sentence(comment: &str) -> String {
+    let mut letters = comment.chars();
+    match letters.next() {
+        Some(first) => format!(
+            "{}{}.",
+            first.to_uppercase(),
+            letters.as_str().trim_end_matches('.')
+        ),
+        None => String::new(),
+    }
 }
 
 async fn settings(session: &Session) -> Result<String> {
@@ -151,6 +179,17 @@ fn replace(text: &str, marker: &str, with: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn out_parameters_are_shown_as_columns_of_the_result() {
+        let shown = signature("name text, OUT a text, OUT b bigint", "SETOF record");
+        assert_eq!(
+            shown,
+            ("name text".into(), "TABLE(a text, b bigint)".into())
+        );
+        let shown = signature("name text", "text");
+        assert_eq!(shown, ("name text".into(), "text".into()));
+    }
 
     #[test]
     fn only_what_stands_between_the_markers_is_replaced_and_only_once() {
