@@ -29,6 +29,7 @@ async fn made_up_stream_tables_are_exact() {
         first_seed: number("PGT_FUZZ_SEED").unwrap_or(1),
         shrink_runs: 150,
         max_findings: 3,
+        write: true,
     };
     let report = search
         .run(&world, &[], |done| done < cases && Instant::now() < end)

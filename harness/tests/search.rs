@@ -11,6 +11,7 @@ const SEARCH: Search = Search {
     first_seed: 1,
     shrink_runs: 60,
     max_findings: 1,
+    write: true,
 };
 
 #[tokio::test(flavor = "multi_thread")]

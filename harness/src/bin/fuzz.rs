@@ -42,6 +42,7 @@ async fn search() -> Result<bool, Box<dyn std::error::Error>> {
         first_seed,
         shrink_runs: 400,
         max_findings: 20,
+        write: true,
     };
     println!("seeds from {first_seed}");
     let report = search

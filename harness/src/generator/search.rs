@@ -20,6 +20,8 @@ pub struct Search {
     pub shrink_runs: u32,
     /// The search ends after so many findings.
     pub max_findings: usize,
+    /// Whether findings are written to `target/fuzz`.
+    pub write: bool,
 }
 
 /// What a search did.
@@ -49,7 +51,10 @@ impl Search {
             let seed = self.first_seed.wrapping_add(report.cases);
             report.cases += 1;
             if let Some((case, finding)) = self.one(&mut arena, seed).await? {
-                let written = write_report(seed, &case, &finding).ok();
+                let written = self
+                    .write
+                    .then(|| write_report(seed, &case, &finding).ok())
+                    .flatten();
                 report.findings.push((seed, finding, written));
             }
         }

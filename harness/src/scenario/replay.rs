@@ -20,6 +20,8 @@ pub struct Failure {
     pub step: String,
     /// What was wrong.
     pub what: String,
+    /// Whether it is the oracle that says so.
+    pub by_oracle: bool,
 }
 
 impl fmt::Display for Failure {
@@ -29,6 +31,7 @@ impl fmt::Display for Failure {
             variant,
             step,
             what,
+            ..
         } = self;
         write!(f, "{scenario} ({variant}), {step}: {what}")
     }
@@ -50,13 +53,25 @@ impl<'a> Replayer<'a> {
         scenario: &'a Scenario,
         variant: Variant,
     ) -> Result<(), Failure> {
+        Self::replay_with(world, scenario, variant, &[]).await
+    }
+
+    /// The same with further settings of the database.
+    pub async fn replay_with(
+        world: &'a World<'a>,
+        scenario: &'a Scenario,
+        variant: Variant,
+        more: &[(&str, &str)],
+    ) -> Result<(), Failure> {
         let failure = |what: String| Failure {
             scenario: scenario.name.clone(),
             variant,
             step: "database".into(),
             what,
+            by_oracle: false,
         };
-        let settings = [("pg_trickle.cdc_trigger_mode", variant.writer.setting())];
+        let mut settings = vec![("pg_trickle.cdc_trigger_mode", variant.writer.setting())];
+        settings.extend(more);
         let database = world
             .database("scenario", &settings)
             .await
@@ -247,7 +262,10 @@ impl<'a> Replayer<'a> {
                     .join("\n"),
                 Err(error) => error.to_string(),
             };
-            return Err(self.failure(step, format!("{name} is {verdict}\n{explain}")));
+            return Err(Failure {
+                by_oracle: true,
+                ..self.failure(step, format!("{name} is {verdict}\n{explain}"))
+            });
         }
         let rows = expected
             .filter(|_| self.variant.cadence == Cadence::EachStep)
@@ -345,6 +363,7 @@ impl<'a> Replayer<'a> {
             variant: self.variant,
             step: step.to_owned(),
             what,
+            by_oracle: false,
         }
     }
 }
