@@ -5,8 +5,8 @@ use pgrx::prelude::*;
 use super::argument;
 use crate::capability::Support;
 use crate::error::{Result, or_report};
-use crate::parse;
-use crate::refresh;
+use crate::pg::{acl, name};
+use crate::{catalog, cdc, parse, refresh};
 
 /// The version of the extension's library.
 #[pg_extern(schema = "pgtrickle", immutable, parallel_safe)]
@@ -39,6 +39,45 @@ fn explain_st(
             .into_iter()
             .map(|line| (line.section.to_owned(), line.item, line.detail)),
     )
+}
+
+/// How large the change buffers are whose source the caller may read. Reads all of them.
+#[pg_extern(schema = "pgtrickle")]
+#[allow(clippy::type_complexity, reason = "the columns of the result")]
+fn change_buffer_sizes() -> TableIterator<
+    'static,
+    (
+        name!(source, String),
+        name!(buffer, String),
+        name!(bytes, i64),
+        name!(rows, i64),
+        name!(pending_rows, i64),
+    ),
+> {
+    TableIterator::new(or_report(buffer_sizes()))
+}
+
+fn buffer_sizes() -> Result<Vec<(String, String, i64, i64, i64)>> {
+    let mut sizes = Vec::new();
+    for source in catalog::sources()? {
+        if !acl::may_read(source) && !acl::may_monitor() {
+            continue;
+        }
+        let frontiers: Vec<_> = catalog::consumers_of(source)?
+            .into_iter()
+            .filter_map(|consumer| consumer.frontier)
+            .collect();
+        if let Some(size) = cdc::size(source, &frontiers)? {
+            sizes.push((
+                name::qualified_name(source).unwrap_or_default(),
+                name::qualified_name(size.buffer).unwrap_or_default(),
+                size.bytes.cast_signed(),
+                size.rows.cast_signed(),
+                size.pending_rows.cast_signed(),
+            ));
+        }
+    }
+    Ok(sizes)
 }
 
 /// What of a query would be maintained how, and for each construct that cannot be: code, reason and

@@ -70,6 +70,7 @@ COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'brings a s
 COMMENT ON FUNCTION pgtrickle.explain_st(text) IS 'how a stream table is maintained';
 COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'what of a query can be maintained, how, and what to do about the rest';
 COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds the stream tables that a restore has brought from another database';
+COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of the change buffers whose source the caller may read or monitor';
 COMMENT ON FUNCTION pgtrickle.version() IS 'version of the library';
 COMMENT ON FUNCTION pgtrickle.pgt_id_of(text) IS 'id of a stream table that the caller may read';
 REVOKE ALL ON FUNCTION pgtrickle.restore_stream_tables() FROM PUBLIC;

@@ -9,8 +9,8 @@ use pgrx::prelude::*;
 use super::{alter, guard};
 use crate::catalog::{self, StreamTable};
 use crate::cdc;
-use crate::error::Result;
-use crate::pg::depend;
+use crate::error::{Error, Result};
+use crate::pg::{depend, function};
 use crate::refresh;
 
 /// Rebuilds every stream table that came from another database. Returns how many.
@@ -41,18 +41,60 @@ pub fn restore() -> Result<usize> {
 }
 
 /// Removes what a dump has brought of the other database's capture, but not what stream tables of
-/// this one need.
+/// this one need. Objects of capture bear the number of their source.
 fn discard_capture(restored: &[StreamTable]) -> Result<()> {
     let restored: HashSet<i64> = restored.iter().map(|table| table.pgt_id).collect();
+    let mut needed = HashSet::new();
     for source in catalog::sources()? {
         let is_needed = catalog::consumers_of(source)?
             .iter()
             .any(|consumer| !restored.contains(&consumer.pgt_id));
-        if !is_needed {
+        if is_needed {
+            needed.insert(source.to_u32());
+        } else {
             cdc::uninstall(source)?;
         }
     }
+    for (kind, object, name) in objects_of_capture()? {
+        let is_needed = name
+            .rsplit('_')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .is_some_and(|number: u32| needed.contains(&number));
+        match kind {
+            _ if is_needed => {}
+            Kind::Buffer => depend::drop_relation(object, false),
+            Kind::Writer => function::remove(object),
+        }
+    }
     Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Buffer,
+    Writer,
+}
+
+/// What is in the schema of capture.
+fn objects_of_capture() -> Result<Vec<(Kind, pg_sys::Oid, String)>> {
+    let sql = "SELECT true, oid, relname::pg_catalog.text FROM pg_catalog.pg_class
+                WHERE relkind = 'r' AND relnamespace = 'pgtrickle_changes'::pg_catalog.regnamespace
+               UNION ALL
+               SELECT false, oid, proname::pg_catalog.text FROM pg_catalog.pg_proc
+                WHERE pronamespace = 'pgtrickle_changes'::pg_catalog.regnamespace";
+    Spi::connect_mut(|client| {
+        let mut objects = Vec::new();
+        for row in client.update(sql, None, &[])? {
+            if let (Some(is_table), Some(oid), Some(name)) = (row.get(1)?, row.get(2)?, row.get(3)?)
+            {
+                let kind = if is_table { Kind::Buffer } else { Kind::Writer };
+                objects.push((kind, oid, name));
+            }
+        }
+        Ok::<_, spi::Error>(objects)
+    })
+    .map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Stream tables that others read come before their readers.

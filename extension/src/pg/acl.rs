@@ -34,3 +34,14 @@ pub fn is_superuser() -> bool {
     // SAFETY: a syscache look-up.
     unsafe { pg_sys::superuser() }
 }
+
+/// Whether the current user may see statistics of what he may not read.
+pub fn may_monitor() -> bool {
+    // SAFETY: a role of the server's, by its fixed OID.
+    unsafe {
+        pg_sys::has_privs_of_role(
+            user::current(),
+            pg_sys::Oid::from(pg_sys::ROLE_PG_READ_ALL_STATS),
+        )
+    }
+}

@@ -25,7 +25,7 @@ impl Relation {
     pub fn try_open(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Option<Self> {
         // SAFETY: any OID is allowed; NULL says that there is none.
         let raw = unsafe { pg_sys::try_relation_open(oid, lockmode) };
-        (!raw.is_null()).then_some(Relation {
+        (!raw.is_null()).then(|| Relation {
             raw,
             unlock: pg_sys::NoLock as pg_sys::LOCKMODE,
         })
