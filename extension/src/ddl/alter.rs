@@ -88,6 +88,7 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
     let decision = mode::decide(table.view, owner, requested)?;
     remove::release(pgt_id)?;
     refresh::drop_state_tables(pgt_id)?;
+    refresh::drop_key_index(&table)?;
     refresh::forget(pgt_id);
     decision.insert_dependencies(pgt_id)?;
     let why = decision.why();

@@ -8,6 +8,7 @@
 pub mod alter;
 pub mod columns;
 pub mod create;
+pub mod dependencies;
 pub mod events;
 pub mod guard;
 pub mod mode;

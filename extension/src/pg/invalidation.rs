@@ -27,9 +27,16 @@ pub fn generation() -> u64 {
     LOG.with_borrow_mut(|log| {
         if !log.registered {
             log.registered = true;
-            // SAFETY: registered once per session; the callback takes no lock and cannot fail.
+            // SAFETY: registered once per session; the callbacks take no lock and cannot fail.
             unsafe {
                 pg_sys::CacheRegisterRelcacheCallback(Some(on_change), pg_sys::Datum::from(0));
+                // The names of schemas are in the text of kept statements, and renaming one
+                // changes no relation.
+                pg_sys::CacheRegisterSyscacheCallback(
+                    pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
+                    Some(on_schema_change),
+                    pg_sys::Datum::from(0),
+                );
             }
         }
         log.generation
@@ -62,6 +69,16 @@ unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, relation: pg_sys
             log.changed.clear();
         } else {
             log.changed.insert(relation.to_u32(), at);
+        }
+    });
+}
+
+/// The server's notice of a schema that was made, changed or dropped.
+unsafe extern "C-unwind" fn on_schema_change(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    LOG.with(|log| {
+        if let Ok(mut log) = log.try_borrow_mut() {
+            log.generation += 1;
+            log.all = log.generation;
         }
     });
 }

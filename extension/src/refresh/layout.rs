@@ -57,7 +57,7 @@ pub fn drop_state_tables(pgt_id: i64) -> Result<()> {
 }
 
 /// Creates the indexes that are not there yet: after the first fill, because that is faster.
-pub fn create_indexes(compiled: &Compiled) -> Result<()> {
+pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Result<()> {
     let context = compiled.context();
     for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
         create_state_indexes(context.state_prefix, node)?;
@@ -67,10 +67,22 @@ pub fn create_indexes(compiled: &Compiled) -> Result<()> {
         Identity::Key {
             columns,
             unique_index,
-        } => ensure_index(compiled.stream_table, columns, !unique_index, *unique_index),
+        } => ensure_index(
+            table.relid,
+            Some(&key_index(table.pgt_id)),
+            columns,
+            !unique_index,
+            *unique_index,
+        ),
         Identity::Image => {
             let all: Vec<usize> = (0..compiled.plan.columns.len()).collect();
-            ensure_index(compiled.stream_table, &all, true, false)
+            ensure_index(
+                table.relid,
+                Some(&key_index(table.pgt_id)),
+                &all,
+                true,
+                false,
+            )
         }
     }
 }
@@ -80,7 +92,7 @@ fn create_state_indexes(state_prefix: &str, node: &Node) -> Result<()> {
     let columns: Vec<usize> = (0..node.keys.len()).collect();
     if !columns.is_empty() {
         let by_image = state_by_image(node);
-        ensure_index(oid, &columns, by_image, !by_image)?;
+        ensure_index(oid, None, &columns, by_image, !by_image)?;
     }
     if let Store::Table { indexes } = &node.store {
         for positions in indexes {
@@ -95,7 +107,30 @@ fn create_state_indexes(state_prefix: &str, node: &Node) -> Result<()> {
     Ok(())
 }
 
-fn ensure_index(table: pg_sys::Oid, columns: &[usize], by_image: bool, unique: bool) -> Result<()> {
+/// Name of the index through which the refresh finds rows of the stream table.
+fn key_index(pgt_id: i64) -> String {
+    format!("pgt_key_{pgt_id}")
+}
+
+/// Drops the index of an earlier definition, which may be unique where the present one is not.
+pub fn drop_key_index(table: &catalog::StreamTable) -> Result<()> {
+    let relation = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?;
+    for index in relation.indexes() {
+        if name::relation_name(index).is_some_and(|name| name == key_index(table.pgt_id)) {
+            depend::drop_relation(index, false);
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn ensure_index(
+    table: pg_sys::Oid,
+    index_name: Option<&str>,
+    columns: &[usize],
+    by_image: bool,
+    unique: bool,
+) -> Result<()> {
     if columns.is_empty() || index_lookup::find(table, columns, by_image)?.is_some() {
         return Ok(());
     }
@@ -104,12 +139,13 @@ fn ensure_index(table: pg_sys::Oid, columns: &[usize], by_image: bool, unique: b
     let qualified = name::qualified_name(table)
         .ok_or_else(|| Error::Internal("an indexed table does not exist".into()))?;
     drop(relation);
+    let index = index_name.map(name::quote).unwrap_or_default();
     let sql = if by_image {
-        format!("CREATE INDEX ON {qualified} (pgtrickle.row_image_hash({list}))")
+        format!("CREATE INDEX {index} ON {qualified} (pgtrickle.row_image_hash({list}))")
     } else if unique {
-        format!("CREATE UNIQUE INDEX ON {qualified} ({list}) NULLS NOT DISTINCT")
+        format!("CREATE UNIQUE INDEX {index} ON {qualified} ({list}) NULLS NOT DISTINCT")
     } else {
-        format!("CREATE INDEX ON {qualified} ({list})")
+        format!("CREATE INDEX {index} ON {qualified} ({list})")
     };
     utility::run_as_extension_owner(&sql)
 }

@@ -27,5 +27,5 @@ mod transaction;
 pub use compiled::{engine_obstacle, forget, stale_evictions};
 pub use differential::execute_differential_refresh;
 pub use explain::{ExplainLine, explain};
-pub use layout::drop_state_tables;
+pub use layout::{drop_key_index, drop_state_tables};
 pub use transaction::{Outcome, Request, prepare, run};

@@ -8,7 +8,6 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
 use crate::catalog::{self, HistoryRow, RefreshMode, StreamTable};
-use crate::cdc;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
@@ -17,6 +16,7 @@ use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
 use crate::pg::{cluster, report};
+use crate::{cdc, ddl};
 
 use super::compiled::{self, Compiled};
 use super::differential::{Differential, execute_differential_refresh};
@@ -84,6 +84,13 @@ fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
             cdc::install(source.oid, &source.attnums)?;
         }
     }
+    let sources: Vec<_> = compiled
+        .tables
+        .iter()
+        .map(|source| (source.oid, source.attnums.as_slice()))
+        .collect();
+    ddl::dependencies::sync(table.pgt_id, &sources)?;
+    layout::drop_key_index(table)?;
     layout::create_state_tables(table, compiled)
 }
 
@@ -252,7 +259,7 @@ impl Choice {
                 reason,
             } => {
                 let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                layout::create_indexes(compiled)?;
+                layout::create_indexes(table, compiled)?;
                 Ok(Work::recomputed(action, reason.clone(), counts))
             }
             Choice::Delta { compiled, frontier } => {

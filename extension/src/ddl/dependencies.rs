@@ -1,0 +1,36 @@
+//! Keeping `pgt_dependencies` equal to what the plan reads: a nested view may be replaced.
+
+use pgrx::pg_sys;
+
+use super::remove;
+use crate::catalog::{self, Dependency};
+use crate::error::Result;
+
+/// Stores the tables whose changes a stream table needs, with the attribute numbers that it reads.
+/// Capture ends for those that nobody reads any more.
+pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
+    let wanted: Vec<Dependency> = sources
+        .iter()
+        .map(|(source, columns)| Dependency {
+            pgt_id,
+            source: *source,
+            columns: columns.to_vec(),
+            capture: true,
+        })
+        .collect();
+    let mut present = catalog::dependencies(pgt_id)?;
+    present.sort_by_key(|dependency| dependency.source.to_u32());
+    if present == wanted {
+        return Ok(());
+    }
+    catalog::delete_dependencies(pgt_id)?;
+    for dependency in &wanted {
+        catalog::insert_dependency(dependency)?;
+    }
+    for old in present {
+        if old.capture && !wanted.iter().any(|new| new.source == old.source) {
+            remove::release_source(old.source)?;
+        }
+    }
+    Ok(())
+}
