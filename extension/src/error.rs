@@ -81,9 +81,6 @@ pub enum Error {
     /// The query reads a temporary table or view.
     #[error("a stream table must not use temporary tables or views")]
     TemporarySource,
-    /// The query reads a catalog table.
-    #[error("a stream table cannot read system catalog \"{0}\"")]
-    CatalogSource(String),
     /// The query reads the stream table itself.
     #[error("the query of stream table \"{name}\" reads the stream table itself")]
     Recursion {
@@ -161,10 +158,9 @@ impl Error {
             Error::BadSchedule { .. } | Error::BadMode(_) | Error::BadStatus(_) => {
                 Code::ERRCODE_INVALID_PARAMETER_VALUE
             }
-            Error::Unsupported(_)
-            | Error::Refused(_)
-            | Error::TemporarySource
-            | Error::CatalogSource(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::Unsupported(_) | Error::Refused(_) | Error::TemporarySource => {
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED
+            }
             Error::TemporaryName(_) | Error::ColumnsDiffer { .. } => {
                 Code::ERRCODE_INVALID_TABLE_DEFINITION
             }
@@ -186,13 +182,13 @@ impl Error {
             Error::BadQuery(fact) => Some(fact.clone()),
             Error::BadSchedule { reason, .. } => Some(reason.clone()),
             Error::Unsupported(obstacles) | Error::Refused(obstacles) => {
-                Some(lines(obstacles, |o| format!("{}: {}", o.code, o.reason)))
+                Some(Obstacle::reasons(obstacles))
             }
-            Error::TemporaryName(_) => {
+            Error::TemporaryName(_) | Error::TemporarySource => {
                 Some("Its refreshes run in other sessions than the one that creates it.".into())
             }
-            Error::CatalogSource(_) => {
-                Some("Changes of system catalogs cannot be captured.".into())
+            Error::SnapshotTooOld(_) => {
+                Some("Its content is newer than this transaction's snapshot.".into())
             }
             Error::Recursion { path, .. } => {
                 Some(format!("It reads {}.", path.join(", which reads ")))
@@ -221,7 +217,12 @@ impl Error {
             Error::NotAStreamTable(_) => {
                 Some("Use pgtrickle.create_stream_table() to create a stream table.".into())
             }
-            Error::BadQuery(_) => None,
+            Error::BadQuery(_) => Some("Give one SELECT, VALUES or TABLE that only reads.".into()),
+            Error::NotOwner(_) => Some("Act as its owner, or as a member of that role.".into()),
+            Error::ReadDenied(name) => Some(format!("Have its owner GRANT SELECT ON {name}.")),
+            Error::NullArgument(_) => Some("Only arguments with a default can be left out.".into()),
+            Error::Recursion { .. } => Some("Let it read the tables further down.".into()),
+            Error::TemporarySource => Some("Use a permanent table.".into()),
             Error::UnknownCollation(_) => {
                 Some("Use the COLLATE clause to set the collation explicitly.".into())
             }
@@ -234,9 +235,9 @@ impl Error {
             Error::BadStatus(_) => Some("Use 'ACTIVE' or 'SUSPENDED'.".into()),
             Error::Unsupported(obstacles) => Some(format!(
                 "{}\nOr use refresh_mode => 'AUTO' or 'FULL'.",
-                lines(obstacles, |o| o.remedy.clone())
+                Obstacle::remedies(obstacles)
             )),
-            Error::Refused(obstacles) => Some(lines(obstacles, |o| o.remedy.clone())),
+            Error::Refused(obstacles) => Some(Obstacle::remedies(obstacles)),
             Error::ColumnsFixed(_) => Some(
                 "They are those of its query. Use pgtrickle.alter_stream_table(), or drop the \
                  stream table and create it anew."
@@ -289,13 +290,44 @@ pub fn or_report<T>(outcome: Result<T>) -> T {
     outcome.unwrap_or_else(|error| error.report())
 }
 
-/// One line per obstacle, each line once.
-fn lines(obstacles: &[Obstacle], line: impl Fn(&Obstacle) -> String) -> String {
+impl Obstacle {
+    /// One line per reason, with the code.
+    pub fn reasons(obstacles: &[Obstacle]) -> String {
+        lines(
+            obstacles
+                .iter()
+                .map(|o| format!("{} ({}).", o.reason, o.code)),
+        )
+    }
+
+    /// One sentence per remedy.
+    pub fn remedies(obstacles: &[Obstacle]) -> String {
+        lines(obstacles.iter().map(|o| sentence(&o.remedy)))
+    }
+}
+
+/// Lines, each once and none empty.
+fn lines(texts: impl Iterator<Item = String>) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for text in obstacles.iter().map(line) {
+    for text in texts {
         if !text.is_empty() && !lines.contains(&text) {
             lines.push(text);
         }
     }
     lines.join("\n")
 }
+
+/// A clause with a capital at its beginning and a full stop at its end.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    match letters.next() {
+        None => String::new(),
+        Some(first) => {
+            let stop = if clause.ends_with('.') { "" } else { "." };
+            format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

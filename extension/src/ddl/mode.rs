@@ -5,9 +5,8 @@ use pgtrickle_dvm::plan;
 
 use crate::catalog::{self, Dependency, RefreshMode, RequestedMode};
 use crate::error::{Error, Obstacle, Result};
-use crate::parse;
 use crate::pg::{acl, report};
-use crate::refresh;
+use crate::{cdc, parse, refresh};
 
 /// How a stream table will be refreshed, why, and from which tables.
 #[derive(Debug, Clone)]
@@ -31,10 +30,11 @@ impl Decision {
 
     /// Tells the user when AUTO came to FULL.
     pub fn announce(&self, name: &str) {
-        if let Some((code, reason)) = self.why() {
+        if !self.obstacles.is_empty() {
             report::notice(
                 &format!("stream table \"{name}\" will be refreshed in FULL mode"),
-                &format!("{code}: {reason}."),
+                Some(&Obstacle::reasons(&self.obstacles)),
+                Some(&Obstacle::remedies(&self.obstacles)),
             );
         }
     }
@@ -71,6 +71,9 @@ pub fn decide(view: pg_sys::Oid, owner: pg_sys::Oid, requested: RequestedMode) -
         if let Some(Err(error)) = analysis.relation.map(plan::compile) {
             obstacles.push(refresh::engine_obstacle(&error));
         }
+        for source in &analysis.sources {
+            obstacles.extend(capture_obstacle(source)?);
+        }
         if requested == RequestedMode::Differential && !obstacles.is_empty() {
             return Err(Error::Unsupported(obstacles));
         }
@@ -91,6 +94,18 @@ pub fn decide(view: pg_sys::Oid, owner: pg_sys::Oid, requested: RequestedMode) -
         obstacles,
         sources: analysis.sources,
     })
+}
+
+/// Why the changes of a source cannot be captured. A stream table's are recorded by its refreshes.
+fn capture_obstacle(source: &parse::SourceTable) -> Result<Option<Obstacle>> {
+    if catalog::is_stream_table(source.oid)? {
+        return Ok(None);
+    }
+    Ok(cdc::obstacle(source.oid)?.map(|error| Obstacle {
+        code: "CAPTURE".to_owned(),
+        reason: error.to_string(),
+        remedy: error.hint().unwrap_or_default(),
+    }))
 }
 
 /// Capture puts triggers on a table, so it takes the privilege for that. A stream table's changes

@@ -4,13 +4,18 @@ use pgrx::PgLogLevel;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 
-/// A NOTICE with a HINT.
-pub fn notice(message: &str, hint: &str) {
-    ErrorReport::new(
+/// A NOTICE with DETAIL and HINT.
+pub fn notice(message: &str, detail: Option<&str>, hint: Option<&str>) {
+    let mut report = ErrorReport::new(
         PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
         message.to_owned(),
         "pg_trickle",
-    )
-    .set_hint(hint.to_owned())
-    .report(PgLogLevel::NOTICE);
+    );
+    if let Some(detail) = detail {
+        report = report.set_detail(detail.to_owned());
+    }
+    if let Some(hint) = hint {
+        report = report.set_hint(hint.to_owned());
+    }
+    report.report(PgLogLevel::NOTICE);
 }

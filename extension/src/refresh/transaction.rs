@@ -66,11 +66,14 @@ pub fn prepare(pgt_id: i64) -> Result<()> {
                 "no index on {} leads with {}",
                 missing.relation, missing.column
             ),
-            &format!(
-                "Its {} look-ups scan the whole table; CREATE INDEX ON {} ({}) makes refreshes \
-                 cost in proportion to the change.",
-                missing.purpose, missing.relation, missing.column
-            ),
+            Some(&format!(
+                "Its {} look-ups scan the whole table.",
+                missing.purpose
+            )),
+            Some(&format!(
+                "CREATE INDEX ON {} ({}) makes refreshes cost in proportion to the change.",
+                missing.relation, missing.column
+            )),
         );
     }
     Ok(())

@@ -1,0 +1,94 @@
+//! Every message whole, as `psql` shows it.
+
+use super::*;
+
+/// The error as `psql` shows it, with its SQLSTATE.
+fn shown(error: &Error) -> String {
+    let state: String = (0..5)
+        .map(|at| {
+            let six_bits = (error.sqlstate() as i32 >> (6 * at)) & 0x3f;
+            char::from(b'0' + six_bits as u8)
+        })
+        .collect();
+    let mut text = format!("ERROR:  {state}: {error}\n");
+    for (label, line) in [("DETAIL", error.detail()), ("HINT", error.hint())] {
+        if let Some(line) = line {
+            text.push_str(&format!("{label}:  {line}\n"));
+        }
+    }
+    text
+}
+
+fn name() -> String {
+    "sales".to_owned()
+}
+
+fn obstacles() -> Vec<Obstacle> {
+    ["limit", "limit", "order"]
+        .map(|what| Obstacle {
+            code: what.to_uppercase(),
+            reason: format!("{what}: not maintained yet"),
+            remedy: format!("leave the {what} to the reader"),
+        })
+        .to_vec()
+}
+
+/// One error of each kind.
+fn all() -> Vec<Error> {
+    vec![
+        Error::Internal("catalog row is missing".to_owned()),
+        Error::Capture(crate::cdc::CaptureError::Unlogged(name())),
+        Error::VariadicArray("row_image_hash"),
+        Error::NotInstalled("pgt_stream_tables".to_owned()),
+        Error::UnknownStreamTable(name()),
+        Error::NotAStreamTable(name()),
+        Error::NotOwner(name()),
+        Error::BadQuery("The text has 2 statements.".to_owned()),
+        Error::UnknownCollation("region".to_owned()),
+        Error::BadSchedule {
+            text: "5 parsecs".to_owned(),
+            reason: "\"parsecs\" is not a unit of time.".to_owned(),
+        },
+        Error::BadMode("fast".to_owned()),
+        Error::BadStatus("asleep".to_owned()),
+        Error::Unsupported(obstacles()),
+        Error::Refused(obstacles()),
+        Error::NullArgument("query"),
+        Error::ReadDenied(name()),
+        Error::NotSuperuser("restore stream tables"),
+        Error::ColumnsFixed(name()),
+        Error::TemporaryName(name()),
+        Error::TemporarySource,
+        Error::Recursion {
+            name: name(),
+            path: vec!["public.totals".to_owned(), "public.sales".to_owned()],
+        },
+        Error::CaptureDenied("public.orders".to_owned()),
+        Error::ColumnsDiffer {
+            name: name(),
+            difference: "The number of columns is 2 and would be 3.".to_owned(),
+        },
+        Error::NotRestored(name()),
+        Error::SnapshotTooOld(name()),
+        Error::OutOfStep {
+            relation: name(),
+            missing: 3,
+        },
+        Error::KeyNotUnique { relation: name() },
+        Error::ShapeChanged { relation: name() },
+        Error::Guarded(name()),
+    ]
+}
+
+#[test]
+fn every_message_is_shown_whole() {
+    let shown: Vec<String> = all().iter().map(shown).collect();
+    assert_eq!(shown.join("\n"), include_str!("messages.txt"));
+}
+
+#[test]
+fn a_clause_becomes_a_sentence() {
+    assert_eq!(sentence("add an index"), "Add an index.");
+    assert_eq!(sentence("Done."), "Done.");
+    assert_eq!(sentence(""), "");
+}
