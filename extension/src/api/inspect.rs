@@ -57,7 +57,9 @@ fn change_buffer_sizes() -> TableIterator<
     TableIterator::new(or_report(buffer_sizes()))
 }
 
-fn buffer_sizes() -> Result<Vec<(String, String, i64, i64, i64)>> {
+type BufferSizeRow = (String, String, i64, i64, i64);
+
+fn buffer_sizes() -> Result<Vec<BufferSizeRow>> {
     let mut sizes = Vec::new();
     for source in catalog::sources()? {
         if !acl::may_read(source) && !acl::may_monitor() {

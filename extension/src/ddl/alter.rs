@@ -32,14 +32,12 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
         catalog::set_status(table.pgt_id, status)?;
     }
     let requested = changes.mode.unwrap_or(table.requested_mode);
-    match changes.query {
-        Some(query) => {
-            if replace_view(table, query)? || requested != table.requested_mode {
-                rebuild(table.pgt_id, requested)?;
-            }
-        }
-        None if requested != table.requested_mode => rebuild(table.pgt_id, requested)?,
-        None => {}
+    let is_other_query = match changes.query {
+        Some(query) => replace_view(table, query)?,
+        None => false,
+    };
+    if is_other_query || requested != table.requested_mode {
+        rebuild(table.pgt_id, requested)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A stream table must not read itself, neither directly nor through other stream tables.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use pgrx::pg_sys;
 
@@ -27,8 +28,8 @@ pub fn refuse(table: &StreamTable, view: pg_sys::Oid) -> Result<()> {
         }
         if let Some(source) = catalog::load_by_relid(relid)? {
             for dependency in catalog::dependencies(source.pgt_id)? {
-                if !readers.contains_key(&dependency.source) {
-                    readers.insert(dependency.source, relid);
+                if let Entry::Vacant(entry) = readers.entry(dependency.source) {
+                    entry.insert(relid);
                     pending.push(dependency.source);
                 }
             }

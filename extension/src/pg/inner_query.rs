@@ -22,11 +22,11 @@ pub fn located<T>(text: &str, work: impl FnOnce() -> T + std::panic::UnwindSafe)
     POSITION.set(0);
     let outcome = PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
         let _callback = Callback::push();
-        Ok(work())
+        Ok::<T, Box<CaughtError>>(work())
     }))
-    .catch_others(|error| Err(error))
+    .catch_others(|error| Err(Box::new(error)))
     .execute();
-    match outcome {
+    match outcome.map_err(|error| *error) {
         Ok(value) => value,
         Err(CaughtError::PostgresError(report)) if POSITION.get() > 0 => {
             let place = place(text, POSITION.get().unsigned_abs() as usize);
