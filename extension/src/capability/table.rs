@@ -28,6 +28,9 @@ capabilities! {
     PARTITIONED_TABLE: Source, "partitioned tables",
         Maintained { how: "changes of all partitions are captured at the root and at every leaf" },
         "SELECT a, b FROM p";
+    INHERITANCE: Source, "parents of inheritance trees",
+        Maintained { how: "changes of all children are captured" },
+        "SELECT a FROM parent";
     VIEW: Source, "views, also nested",
         Maintained { how: "expanded to the tables below" },
         "SELECT a FROM v";
@@ -76,12 +79,24 @@ capabilities! {
             remedy: "use a logged table: ALTER TABLE … SET LOGGED",
         },
         "SELECT a FROM unlogged_table";
-    INHERITANCE_PARENT: Source, "parents of inheritance trees",
+    INHERITANCE_ONLY: Source, "ONLY over a parent of partitions or children",
         FullOnly {
-            reason: "statement triggers of the parent do not see changes of its children",
-            remedy: "use a partitioned table, or ONLY, or UNION ALL over the tables",
+            reason: "a statement on the parent does not tell which of its rows are the children's",
+            remedy: "read the parent with its children",
+        },
+        "SELECT a FROM ONLY parent";
+    INHERITANCE_SHARED_CHILD: Source, "parents whose child has several parents",
+        FullOnly {
+            reason: "statements on the other parent change the child unseen",
+            remedy: "end one inheritance: ALTER TABLE … NO INHERIT",
         },
         "SELECT a FROM parent";
+    SUBSCRIBED_TABLE: Source, "targets of logical replication",
+        FullOnly {
+            reason: "logical replication fires no statement triggers",
+            remedy: "create the stream table on the publisher",
+        },
+        "SELECT a FROM subscribed_table";
     INHERITANCE_CHILD: Source, "children of inheritance trees",
         FullOnly {
             reason: "changes made through the parent do not fire the child's statement triggers",

@@ -200,7 +200,7 @@ impl Analyzer {
             let derived = self.query(inner, None, &access, &needed(used))?;
             return Ok(Range::Derived(derived));
         }
-        if !self.check_table(&facts, entry.inh, used, &access) {
+        if !self.check_table(&facts, entry.inh, used, &access)? {
             return Ok(Range::Other);
         }
         Ok(self.scan(&facts, entry.inh, used))

@@ -6,10 +6,12 @@ use pgrx::pg_sys;
 
 use super::analyzer::{Access, Analyzer};
 use crate::capability::{
-    CATALOG_TABLE, FOREIGN_TABLE, INHERITANCE_CHILD, INHERITANCE_PARENT, MATERIALIZED_VIEW,
-    PARTITION, PARTITIONED_TABLE, PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, TABLE, TEMP_TABLE,
-    UNKNOWN_CONSTRUCT, UNLOGGED_TABLE,
+    CATALOG_TABLE, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD, INHERITANCE_ONLY,
+    INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
+    PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE, UNKNOWN_CONSTRUCT,
+    UNLOGGED_TABLE,
 };
+use crate::cdc::{self, CaptureError};
 use crate::error::Result;
 use crate::pg::node::{self, NodeOf, Walk};
 use crate::pg::query;
@@ -87,37 +89,28 @@ impl Analyzer {
         with_children: bool,
         used: &BTreeSet<i16>,
         access: &Access,
-    ) -> bool {
+    ) -> Result<bool> {
         let name = facts.qualified.clone();
         match facts.kind {
             pg_sys::RELKIND_RELATION => self.note(&TABLE, name.clone()),
             pg_sys::RELKIND_PARTITIONED_TABLE => {
                 self.note(&PARTITIONED_TABLE, name.clone());
-                if !with_children {
-                    self.refuse(&INHERITANCE_PARENT, format!("ONLY {name}"));
-                }
-                for partition in &facts.foreign_partitions {
-                    self.refuse(&FOREIGN_TABLE, format!("partition {partition} of {name}"));
-                }
             }
             pg_sys::RELKIND_FOREIGN_TABLE => self.refuse(&FOREIGN_TABLE, name.clone()),
             pg_sys::RELKIND_MATVIEW => self.refuse(&MATERIALIZED_VIEW, name.clone()),
             _ => {
                 self.refuse(&UNKNOWN_CONSTRUCT, format!("relation {name}"));
-                return false;
+                return Ok(false);
             }
         }
-        if facts.persistence == pg_sys::RELPERSISTENCE_UNLOGGED {
-            self.refuse(&UNLOGGED_TABLE, name.clone());
+        let has_children = facts.has_children || facts.kind == pg_sys::RELKIND_PARTITIONED_TABLE;
+        if has_children && !with_children {
+            self.refuse(&INHERITANCE_ONLY, format!("ONLY {name}"));
+        } else if facts.has_children {
+            self.note(&INHERITANCE, name.clone());
         }
-        if facts.is_partition {
-            self.refuse(&PARTITION, name.clone());
-        }
-        if facts.has_children && with_children {
-            self.refuse(&INHERITANCE_PARENT, name.clone());
-        }
-        if facts.has_parents {
-            self.refuse(&INHERITANCE_CHILD, name.clone());
+        if let Some(obstacle) = cdc::obstacle(facts.oid)? {
+            self.refuse_capture(facts, &obstacle);
         }
         if access
             .roles
@@ -127,7 +120,34 @@ impl Analyzer {
             self.refuse(&ROW_SECURITY, name.clone());
         }
         self.check_privileges(facts, used, access);
-        true
+        Ok(true)
+    }
+
+    /// What keeps the changes of a table from being captured.
+    fn refuse_capture(&mut self, facts: &TableFacts, obstacle: &CaptureError) {
+        let name = &facts.qualified;
+        match obstacle {
+            CaptureError::Unlogged(table) => self.refuse(&UNLOGGED_TABLE, table.clone()),
+            CaptureError::HasParent(_) if facts.is_partition => {
+                self.refuse(&PARTITION, name.clone());
+            }
+            CaptureError::HasParent(_) => self.refuse(&INHERITANCE_CHILD, name.clone()),
+            CaptureError::SharedChild { child, .. } => {
+                self.refuse(
+                    &INHERITANCE_SHARED_CHILD,
+                    format!("{child}, child of {name}"),
+                );
+            }
+            CaptureError::ForeignChild { child, .. } => {
+                self.refuse(
+                    &FOREIGN_TABLE,
+                    format!("{child}, partition or child of {name}"),
+                );
+            }
+            CaptureError::Subscribed(_) => self.refuse(&SUBSCRIBED_TABLE, name.clone()),
+            // Other kinds of relations are refused by their kind.
+            CaptureError::NotATable(_) | CaptureError::NotCaptured(_) | CaptureError::InUse(_) => {}
+        }
     }
 
     /// Checks that the owner may read a relation itself, since refreshes read tables and captured

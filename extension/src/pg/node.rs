@@ -122,6 +122,14 @@ impl Node {
         unsafe { pg_sys::exprCollation(self.as_ptr()) }
     }
 
+    /// Sets the collation of a coercion that the server has left open.
+    pub fn set_collation(self, collation: pg_sys::Oid) {
+        if self.is::<pg_sys::RelabelType>() || self.is::<pg_sys::FuncExpr>() {
+            // SAFETY: an expression node of a kind that has a collation, in a tree of our own.
+            unsafe { pg_sys::exprSetCollation(self.as_ptr(), collation) }
+        }
+    }
+
     /// Whether two trees mean the same (locations do not count).
     pub fn same_as(self, other: Node) -> bool {
         // SAFETY: two valid nodes.

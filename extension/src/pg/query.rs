@@ -126,6 +126,11 @@ pub fn coerce(
     context: &'static std::ffi::CStr,
 ) -> Node {
     let mut coerced = expr;
+    // The collation that the printed coercion has when it is read back.
+    let natural = match expr.collation() {
+        pg_sys::InvalidOid => super::types::default_collation(type_oid),
+        inherited => inherited,
+    };
     if expr.type_oid() != type_oid {
         // SAFETY: a valid expression; no parse state is needed without parameters to resolve.
         let node = unsafe {
@@ -137,6 +142,11 @@ pub fn coerce(
             )
         };
         coerced = Node::new(node).unwrap_or(expr);
+        coerced.set_collation(if super::types::is_collatable(type_oid) {
+            natural
+        } else {
+            pg_sys::InvalidOid
+        });
     }
     if coerced.collation() != collation && collation != pg_sys::InvalidOid {
         coerced = super::node::make_collate(coerced, collation).unwrap_or(coerced);

@@ -57,10 +57,6 @@ pub struct TableFacts {
     pub indexes: Vec<IndexFacts>,
     /// Whether tables inherit from it (partitions do not count).
     pub has_children: bool,
-    /// Whether it inherits from a table (a partition does not count).
-    pub has_parents: bool,
-    /// Partitions of any level that are foreign tables.
-    pub foreign_partitions: Vec<String>,
 }
 
 impl TableFacts {
@@ -107,14 +103,6 @@ impl TableFacts {
                     ))
                     .len()
                         > 1,
-                has_parents: kind == pg_sys::RELKIND_RELATION
-                    && !is_partition
-                    && super::ffi::has_superclass(oid),
-                foreign_partitions: if kind == pg_sys::RELKIND_PARTITIONED_TABLE {
-                    foreign_partitions(oid)
-                } else {
-                    Vec::new()
-                },
             };
             pg_sys::relation_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
             Some(facts)
@@ -212,23 +200,6 @@ unsafe fn indexes(table: pg_sys::Relation, attributes: &[Attribute]) -> Vec<Inde
 fn has_equality(attribute: &Attribute, family: pg_sys::Oid) -> bool {
     let equality = super::types::equality_operator(attribute.type_oid);
     super::types::is_operator_in(equality, family)
-}
-
-/// Names of the foreign tables among the partitions below a partitioned table.
-fn foreign_partitions(root: pg_sys::Oid) -> Vec<String> {
-    let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    // SAFETY: the list is made for us; the third argument may be NULL.
-    let all =
-        oid_list(unsafe { super::ffi::find_all_inheritors(root, lock, std::ptr::null_mut()) });
-    all.into_iter()
-        .filter(|oid| kind_of(*oid) == pg_sys::RELKIND_FOREIGN_TABLE)
-        .map(name_of)
-        .collect()
-}
-
-fn kind_of(relation: pg_sys::Oid) -> u8 {
-    // SAFETY: a catalog look-up.
-    unsafe { pg_sys::get_rel_relkind(relation) as u8 }
 }
 
 fn name_of(relation: pg_sys::Oid) -> String {
