@@ -8,7 +8,7 @@
 use super::CaptureError;
 use super::buffer::{self, SCHEMA};
 use super::source::obstacle;
-use super::target;
+use super::target::{self, Target};
 use super::writer::ChangeWriter;
 use crate::config::{TriggerMode, cdc_trigger_mode};
 use crate::error::{Error, Result};
@@ -19,6 +19,7 @@ use crate::pg::{capture_trigger, depend, function, inherit, name, type_name};
 use pgrx::Spi;
 use pgrx::pg_sys;
 use pgtrickle_dvm::capture_sql::{CapturedColumn, build_stmt_trigger_fn_sql};
+use std::rc::Rc;
 
 /// Pages per BRIN range: some 4,000 change rows.
 const PAGES_PER_RANGE: u32 = 32;
@@ -55,6 +56,44 @@ pub fn ensure_partition_triggers(source: pg_sys::Oid) -> Result<()> {
     let _owner = OwnerContext::extension_owner()?;
     ensure_buffer(source, &[])?;
     ensure_triggers(source, &tables)
+}
+
+/// Follows ALTER TABLE on a captured table or one below it, which still holds its lock: a column's
+/// new type, and its new name in a generated writer. New partitions wait for the next refresh, which
+/// finds them by [`super::partitions_signature`]: attaching one must not wait for writers.
+pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
+    let source = inherit::root(table);
+    let Some(found) = buffer::find(source)? else {
+        return Ok(());
+    };
+    if !depend::belongs_to(found, source) {
+        return Ok(());
+    }
+    let _owner = OwnerContext::extension_owner()?;
+    ensure_buffer(source, &[])?;
+    if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))?
+        && !sql_writer_text(source)?.contains(&function::source_text(writer)?)
+    {
+        ensure_sql_writer(source)?;
+    }
+    Ok(())
+}
+
+/// Follows a rewrite of a captured table by ALTER TABLE, which changes values without a statement on
+/// the table: a generation expression may have changed, for instance.
+pub fn follow_rewrite(table: pg_sys::Oid) -> Result<()> {
+    let relation = Relation::open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    if let Some(target) = target::of(table, relation.tuple_desc())? {
+        recompute_readers(target)?;
+    }
+    Ok(())
+}
+
+fn recompute_readers(target: Rc<Target>) -> Result<()> {
+    let mut writer = ChangeWriter::open(target)?;
+    writer.push_recompute();
+    writer.finish();
+    Ok(())
 }
 
 /// Removes triggers and buffer of a source, which may be gone itself.
@@ -159,32 +198,46 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
         && let Some(target) = target::of(table.oid(), table.tuple_desc())?
     {
         // What was captured in the old type is lost.
-        let mut writer = ChangeWriter::open(target)?;
-        writer.push_recompute();
-        writer.finish();
+        recompute_readers(target)?;
     }
     Ok(())
 }
 
 fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
-    let writer = match cdc_trigger_mode() {
-        TriggerMode::Native => function::without_arguments("pgtrickle", "capture_native")?,
-        TriggerMode::Sql => Some(ensure_sql_writer(source)?),
+    let mode = cdc_trigger_mode();
+    let writer = match mode {
+        TriggerMode::Native => function::without_arguments("pgtrickle", "capture_native")?
+            .ok_or_else(|| Error::Internal("pgtrickle.capture_native() is missing".into()))?,
+        TriggerMode::Sql => ensure_sql_writer(source)?,
     };
-    let writer = writer
-        .ok_or_else(|| Error::Internal("function pgtrickle.capture_native() is missing".into()))?;
     for table in tables {
         capture_trigger::ensure(*table, writer)?;
+    }
+    if mode == TriggerMode::Native
+        && let Some(unused) = function::without_arguments(SCHEMA, &sql_writer(source))?
+    {
+        function::remove(unused);
     }
     Ok(())
 }
 
 /// Generates the PL/pgSQL writer of a source for the buffer's present columns.
 fn ensure_sql_writer(source: pg_sys::Oid) -> Result<pg_sys::Oid> {
+    run(&sql_writer_text(source)?)?;
+    let function_name = sql_writer(source);
+    let qualified = format!("{SCHEMA}.{function_name}");
+    run(&format!("REVOKE ALL ON FUNCTION {qualified}() FROM PUBLIC"))?;
+    let writer = function::without_arguments(SCHEMA, &function_name)?
+        .ok_or_else(|| Error::Internal(format!("{qualified} is gone after its creation")))?;
+    depend::drop_with(pg_sys::ProcedureRelationId, writer, source);
+    Ok(writer)
+}
+
+fn sql_writer_text(source: pg_sys::Oid) -> Result<String> {
     let not_captured = || CaptureError::NotCaptured(source.to_u32().to_string());
     let found = buffer::find(source)?.ok_or_else(not_captured)?;
     let changes = Relation::open(found, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    let table = Relation::open(source, pg_sys::NoLock as pg_sys::LOCKMODE)?;
+    let table = Relation::open(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     // SAFETY: the table is open.
     let given = unsafe { attributes(table.tuple_desc()) };
     let columns: Vec<CapturedColumn> = buffer::columns(&changes)
@@ -197,18 +250,11 @@ fn ensure_sql_writer(source: pg_sys::Oid) -> Result<pg_sys::Oid> {
             })
         })
         .collect();
-    let function_name = sql_writer(source);
-    let qualified = format!("{SCHEMA}.{function_name}");
-    run(&build_stmt_trigger_fn_sql(
-        &qualified,
+    Ok(build_stmt_trigger_fn_sql(
+        &format!("{SCHEMA}.{}", sql_writer(source)),
         &qualified_buffer(source),
         &columns,
-    ))?;
-    run(&format!("REVOKE ALL ON FUNCTION {qualified}() FROM PUBLIC"))?;
-    let writer = function::without_arguments(SCHEMA, &function_name)?
-        .ok_or_else(|| Error::Internal(format!("{qualified} is gone after its creation")))?;
-    depend::drop_with(pg_sys::ProcedureRelationId, writer, source);
-    Ok(writer)
+    ))
 }
 
 fn sql_writer(source: pg_sys::Oid) -> String {

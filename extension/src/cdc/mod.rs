@@ -23,7 +23,10 @@ mod writer;
 pub use cleanup::{cleanup, wants_cleanup};
 pub use delta::{SourceDelta, read_delta};
 pub use error::CaptureError;
-pub use install::{ensure_partition_triggers, install, install_buffer_only, uninstall};
+pub use install::{
+    ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
+    uninstall,
+};
 pub use sizes::{BufferSize, size};
-pub use source::{obstacle, partitions_signature};
+pub use source::{lock_idle, obstacle, partitions_signature};
 pub use writer::BufferWriter;

@@ -68,6 +68,21 @@ pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
     Ok(signature)
 }
 
+/// Locks a source, or a table below one, in the weakest mode. Refuses one that a running statement of
+/// this session changes, such as the statement whose trigger or function asks for the refresh: the
+/// table shows its rows already, but its changes are captured only when it ends.
+pub fn lock_idle(table: pg_sys::Oid) -> Result<()> {
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    let Some(table) = Relation::try_open(table, lockmode) else {
+        return Ok(());
+    };
+    let row_exclusive = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    if table.reference_count() > 1 && table.is_locked_by_me(row_exclusive, false) {
+        return Err(CaptureError::InUse(table.name()).into());
+    }
+    Ok(())
+}
+
 fn is_subscribed(table: pg_sys::Oid) -> bool {
     let mut found = false;
     catalog_scan::each(

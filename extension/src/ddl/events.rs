@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 
 use super::{columns, owner, remove};
 use crate::catalog;
+use crate::cdc;
 use crate::error::{Error, Result};
 
 extension_sql!(
@@ -13,9 +14,11 @@ CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
+CREATE EVENT TRIGGER pgtrickle_on_table_rewrite ON table_rewrite
+    EXECUTE FUNCTION pgtrickle.on_table_rewrite();
 "#,
     name = "event_triggers",
-    requires = [on_sql_drop, on_alter_table]
+    requires = [on_sql_drop, on_alter_table, on_table_rewrite]
 );
 
 /// Cleans up after dropped stream tables and dropped sources.
@@ -48,7 +51,7 @@ fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the parts of an altered stream table in step.
+/// Keeps the parts of an altered stream table in step, and the capture of an altered source.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_alter_table() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -74,8 +77,24 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
             columns::require_same_types(&table.plain_name(), table.relid, table.view)?;
             owner::sync(&table)?;
         }
+        cdc::follow_alter(*relid)?;
     }
     Ok(())
+}
+
+/// Has the stream tables over a rewritten table recomputed.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pgtrickle.on_table_rewrite() RETURNS event_trigger
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'has the readers of rewritten tables recomputed';
+REVOKE ALL ON FUNCTION pgtrickle.on_table_rewrite() FROM PUBLIC;
+"#)]
+fn on_table_rewrite() {
+    let outcome = relations_of("SELECT pg_catalog.pg_event_trigger_table_rewrite_oid()")
+        .and_then(|rewritten| rewritten.into_iter().try_for_each(cdc::follow_rewrite));
+    if let Err(error) = outcome {
+        error.report();
+    }
 }
 
 /// Runs a query that returns OIDs.

@@ -1,7 +1,7 @@
 //! Functions by name.
 
 use super::name::c_string;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use pgrx::pg_sys;
 
 /// The function `schema.name()` without arguments, if there is one.
@@ -17,6 +17,19 @@ pub fn without_arguments(schema: &str, name: &str) -> Result<Option<pg_sys::Oid>
         pg_sys::LookupFuncName(names, 0, std::ptr::null(), true)
     };
     Ok((oid != pg_sys::InvalidOid).then_some(oid))
+}
+
+/// The text of a function's body.
+pub fn source_text(function: pg_sys::Oid) -> Result<String> {
+    let text = pgrx::Spi::get_one_with_args::<String>(
+        "SELECT prosrc FROM pg_catalog.pg_proc WHERE oid OPERATOR(pg_catalog.=) $1",
+        &[function.into()],
+    );
+    match text {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Ok(String::new()),
+        Err(error) => Err(Error::Internal(error.to_string())),
+    }
 }
 
 /// Drops a function that nothing depends on.

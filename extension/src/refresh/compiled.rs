@@ -186,14 +186,10 @@ impl Compiled {
     }
 
     /// Locks the sources in the weakest mode, so that none is truncated or rewritten between the
-    /// snapshot and the end of the refresh.
-    pub fn lock_sources(&self) {
-        for oid in self.tables.iter().flat_map(|table| &table.tree) {
-            // SAFETY: a plain lock request.
-            unsafe {
-                pg_sys::LockRelationOid(pg_sys::Oid::from(*oid), pg_sys::AccessShareLock as i32);
-            }
-        }
+    /// snapshot and the end of the refresh. Refuses one that a running statement changes.
+    pub fn lock_sources(&self) -> Result<()> {
+        let mut tables = self.tables.iter().flat_map(|table| &table.tree);
+        tables.try_for_each(|oid| cdc::lock_idle(pg_sys::Oid::from(*oid)))
     }
 
     /// Which statements a delta consists of.

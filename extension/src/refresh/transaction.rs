@@ -110,10 +110,13 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     table.require_home()?;
     let plan = Choice::of(&table, request)?;
     if let Some(compiled) = plan.compiled() {
-        compiled.lock_sources();
+        compiled.lock_sources()?;
     }
 
     let mut snapshot = ActiveSnapshot::push();
+    // What is captured from here on, by triggers of the stream table for instance, comes after what
+    // the snapshot shows.
+    let epoch = epoch::advance();
     let present = of_active_snapshot();
     if let Some(frontier) = &table.frontier
         && !frontier.is_visible_in(&present)
@@ -130,7 +133,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         duration_ms: 0.0,
     };
     if work.writes {
-        let frontier = present.with_own(top_xid(), epoch::advance());
+        let frontier = present.with_own(top_xid(), epoch);
         let finished_at = cluster::now();
         outcome.duration_ms = elapsed_ms(started);
         catalog::store_frontier(
