@@ -22,6 +22,8 @@ pub struct Failure {
     pub what: String,
     /// Whether it is the oracle that says so.
     pub by_oracle: bool,
+    /// Whether a session was lost.
+    pub connection_lost: bool,
 }
 
 impl fmt::Display for Failure {
@@ -63,19 +65,20 @@ impl<'a> Replayer<'a> {
         variant: Variant,
         more: &[(&str, &str)],
     ) -> Result<(), Failure> {
-        let failure = |what: String| Failure {
+        let failure = |error: SqlError| Failure {
             scenario: scenario.name.clone(),
             variant,
             step: "database".into(),
-            what,
+            what: error.to_string(),
             by_oracle: false,
+            connection_lost: error.is_connection_loss(),
         };
         let mut settings = vec![("pg_trickle.cdc_trigger_mode", variant.writer.setting())];
         settings.extend(more);
         let database = world
             .database("scenario", &settings)
             .await
-            .map_err(|error| failure(error.to_string()))?;
+            .map_err(failure)?;
         let mut replayer = Self {
             scenario,
             variant,
@@ -84,10 +87,7 @@ impl<'a> Replayer<'a> {
         };
         let result = replayer.run().await;
         replayer.sessions.close();
-        world
-            .remove(&database)
-            .await
-            .map_err(|error| failure(error.to_string()))?;
+        world.remove(&database).await.map_err(failure)?;
         result
     }
 
@@ -338,10 +338,10 @@ impl<'a> Replayer<'a> {
                     _ => Ok(()),
                 }
             }
-            (Err(error), Some(sqlstate)) => {
+            (Err(error), Some(sqlstate)) if !error.is_connection_loss() => {
                 Err(self.failure(step, format!("expected {sqlstate}, got {error}")))
             }
-            (Err(error), None) => Err(self.failure(step, error.to_string())),
+            (Err(error), _) => Err(self.sql_failure(step, &error)),
         }
     }
 
@@ -353,7 +353,15 @@ impl<'a> Replayer<'a> {
 
     /// A statement that must succeed.
     fn sql<T>(&self, step: &str, result: Result<T, SqlError>) -> Result<T, Failure> {
-        result.map_err(|error| self.failure(step, error.to_string()))
+        result.map_err(|error| self.sql_failure(step, &error))
+    }
+
+    /// A statement that failed and should not have.
+    fn sql_failure(&self, step: &str, error: &SqlError) -> Failure {
+        Failure {
+            connection_lost: error.is_connection_loss(),
+            ..self.failure(step, error.to_string())
+        }
     }
 
     /// A failure of this replay.
@@ -364,6 +372,7 @@ impl<'a> Replayer<'a> {
             step: step.to_owned(),
             what,
             by_oracle: false,
+            connection_lost: false,
         }
     }
 }
@@ -409,9 +418,17 @@ pub async fn replay_all(world: &World<'_>, scenarios: &[Scenario]) -> (usize, Ve
 async fn replay_some(world: &World<'_>, jobs: &[(&Scenario, Variant)]) -> Vec<Failure> {
     let mut failures = Vec::new();
     for (scenario, variant) in jobs {
-        if let Err(failure) = Replayer::replay(world, scenario, *variant).await {
-            failures.push(failure);
+        let mut result = Replayer::replay(world, scenario, *variant).await;
+        // The crash may be another scenario's, which takes every session with it.
+        for _ in 0..2 {
+            match &result {
+                Err(failure) if failure.connection_lost => {
+                    result = Replayer::replay(world, scenario, *variant).await;
+                }
+                _ => break,
+            }
         }
+        failures.extend(result.err());
     }
     failures
 }
