@@ -140,7 +140,10 @@ impl<'a> Arena<'a> {
         }
         if let Some((_, session)) = &self.database {
             session
-                .execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
+                .execute(
+                    "DROP SCHEMA IF EXISTS arena CASCADE; CREATE SCHEMA arena; \
+                     SET search_path = arena",
+                )
                 .await?;
         }
         Ok(())
