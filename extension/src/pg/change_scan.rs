@@ -197,6 +197,8 @@ fn pages_from(
                 pg_sys::Oid::from(pg_sys::F_INT8GE),
                 pg_sys::Datum::from(first_xid.cast_signed()),
             );
+            // BRIN looks the operator up by the key's type; ScanKeyInit leaves it open.
+            key.sk_subtype = pg_sys::INT8OID;
             let scan = pg_sys::index_beginscan_bitmap(
                 index.as_ptr(),
                 pg_sys::GetActiveSnapshot(),
