@@ -26,39 +26,49 @@ const PAGES_MIN: u32 = 32;
 /// At most this many rows are deleted per call.
 const DELETED_ROWS_MAX: usize = 10_000;
 
-thread_local! {
-    /// Per buffer that could not be emptied: the size from which to try again.
-    static NEXT_TRY: RefCell<HashMap<u32, u32>> = RefCell::default();
+/// When to look again at a buffer that could not be emptied: when it has grown to so many pages, or
+/// when the slowest consumer has moved on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NextTry {
+    pages: u32,
+    slowest: u64,
 }
 
-/// Whether a source's buffer has grown enough for [`cleanup`] to be worth its while.
+thread_local! {
+    static NEXT_TRY: RefCell<HashMap<u32, NextTry>> = RefCell::default();
+}
+
+/// Whether a source's buffer has grown enough for [`cleanup`] to be considered.
 pub fn wants_cleanup(source: pg_sys::Oid) -> Result<bool> {
     let Some(found) = buffer::find(source)? else {
         return Ok(false);
     };
     let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let Some(changes) = Relation::try_open(found, lockmode) else {
-        return Ok(false);
-    };
-    let next_try = NEXT_TRY.with_borrow(|next| next.get(&found.to_u32()).copied());
-    Ok(changes.blocks() >= next_try.unwrap_or(PAGES_MIN))
+    let changes = Relation::try_open(found, lockmode);
+    Ok(changes.is_some_and(|changes| changes.blocks() >= PAGES_MIN))
 }
 
 /// Removes rows of the source's buffer that all of `frontiers` contain: those of *all* consumers,
 /// as last committed or, for the caller's own, as just stored. A consumer without frontier rules
 /// clean-up out.
 pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
-    let Some(found) = buffer::find(source)? else {
+    let (Some(found), Some(slowest)) = (
+        buffer::find(source)?,
+        frontiers.iter().map(Frontier::first_unconsumed).min(),
+    ) else {
         return Ok(());
     };
-    if frontiers.is_empty() {
-        return Ok(());
-    }
     let is_consumed = |xid: u64, epoch: i32| {
         frontiers
             .iter()
             .all(|frontier| frontier.consumes(xid, epoch))
     };
+    let lockmode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    let pages = Relation::open(found, lockmode)?.blocks();
+    let next_try = NEXT_TRY.with_borrow(|next| next.get(&found.to_u32()).copied());
+    if next_try.is_some_and(|next| pages < next.pages && slowest == next.slowest) {
+        return Ok(());
+    }
     if removal::may_lock_briefly()
         && is_drained(found, is_consumed)?
         && truncate(found, is_consumed)?
@@ -66,7 +76,17 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
         NEXT_TRY.with_borrow_mut(|next| next.remove(&found.to_u32()));
         return Ok(());
     }
-    delete_consumed(found, is_consumed)
+    let more = delete_consumed(found, is_consumed)?;
+    let next = NextTry {
+        pages: if more {
+            0
+        } else {
+            pages + (pages / 4).max(PAGES_MIN)
+        },
+        slowest,
+    };
+    NEXT_TRY.with_borrow_mut(|tries| tries.insert(found.to_u32(), next));
+    Ok(())
 }
 
 /// Whether the latest snapshot shows no row that is still wanted.
@@ -96,25 +116,15 @@ fn truncate(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Resul
     Ok(true)
 }
 
-fn delete_consumed(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Result<()> {
+/// Deletes consumed rows; whether there may be more.
+fn delete_consumed(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Result<bool> {
     let lockmode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
     let changes = Relation::open(found, lockmode)?;
+    let _latest = LatestSnapshot::push();
+    let mut scan = ChangeScan::begin(&changes, 0)?;
     let mut deleted = 0;
-    {
-        let _latest = LatestSnapshot::push();
-        let mut scan = ChangeScan::begin(&changes, 0)?;
-        while deleted < DELETED_ROWS_MAX && scan.next(&is_consumed).is_some() {
-            deleted += usize::from(removal::delete(&changes, scan.tid()));
-        }
+    while deleted < DELETED_ROWS_MAX && scan.next(&is_consumed).is_some() {
+        deleted += usize::from(removal::delete(&changes, scan.tid()));
     }
-    // Deleted rows still take space: look again when the buffer has grown by a quarter, or at once
-    // if there is more to delete.
-    let blocks = changes.blocks();
-    let next_try = if deleted == DELETED_ROWS_MAX {
-        PAGES_MIN
-    } else {
-        blocks + (blocks / 4).max(PAGES_MIN)
-    };
-    NEXT_TRY.with_borrow_mut(|next| next.insert(found.to_u32(), next_try));
-    Ok(())
+    Ok(deleted == DELETED_ROWS_MAX)
 }

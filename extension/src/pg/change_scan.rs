@@ -190,10 +190,13 @@ fn pages_from(
         // SAFETY: the index is over one bigint column; the bitmap and its iterator live in the
         // context just made; pages come in ascending order.
         unsafe {
-            pg_sys::ScanKeyInit(
+            pg_sys::ScanKeyEntryInitialize(
                 &mut key,
+                0,
                 1,
                 pg_sys::BTGreaterEqualStrategyNumber as pg_sys::StrategyNumber,
+                pg_sys::INT8OID,
+                pg_sys::InvalidOid,
                 pg_sys::Oid::from(pg_sys::F_INT8GE),
                 pg_sys::Datum::from(first_xid.cast_signed()),
             );
