@@ -4,6 +4,7 @@
 //! does is its `COMMENT`, or its Rust doc comment. A table stands between two marker lines and is
 //! replaced as a whole; `--check` only compares, which `cargo xtask test` does.
 
+mod capabilities;
 mod source;
 
 use crate::build;
@@ -48,6 +49,13 @@ pub fn run(machine: &Machine, options: &Options) -> Result<()> {
                 file: "docs/configuration.md",
                 marker: "settings",
                 text: settings(&session).await?,
+            },
+            Table {
+                file: "docs/limitations.md",
+                marker: "capabilities",
+                text: capabilities::table(&fs::read_to_string(
+                    paths::repository().join("extension/src/capability/table.rs"),
+                )?)?,
             },
         ])
     })?;
