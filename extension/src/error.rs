@@ -31,6 +31,9 @@ pub enum Error {
     /// No relation of this name.
     #[error("stream table \"{0}\" does not exist")]
     UnknownStreamTable(String),
+    /// It was dropped while we waited for its lock.
+    #[error("stream table was dropped concurrently")]
+    Vanished,
     /// The relation is of another kind.
     #[error("\"{0}\" is not a stream table")]
     NotAStreamTable(String),
@@ -144,7 +147,9 @@ impl Error {
             Error::Capture(error) => error.sqlstate(),
             Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
-            Error::NotInstalled(_) | Error::UnknownStreamTable(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::NotInstalled(_) | Error::UnknownStreamTable(_) | Error::Vanished => {
+                Code::ERRCODE_UNDEFINED_TABLE
+            }
             Error::NotAStreamTable(_) | Error::Guarded(_) | Error::ColumnsFixed(_) => {
                 Code::ERRCODE_WRONG_OBJECT_TYPE
             }
@@ -256,8 +261,8 @@ impl Error {
                 "Have the owner GRANT TRIGGER ON {name}, or use refresh_mode => 'FULL'."
             )),
             Error::ColumnsDiffer { .. } => Some(
-                "Drop the stream table and create it anew, or keep its columns' names, types and \
-                 order."
+                "Something depends on the stream table. Drop that first, or keep the columns' \
+                 names, types and order."
                     .into(),
             ),
             Error::NotRestored(_) => Some("Run SELECT pgtrickle.restore_stream_tables().".into()),

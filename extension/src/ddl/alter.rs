@@ -6,12 +6,13 @@ use crate::pg::{depend, user, view};
 use crate::{parse, refresh};
 
 use super::create::{STATE_SCHEMA, view_name};
+use super::recreate::recreate;
 use super::{columns, mode, recursion, remove};
 
 /// What to change; `None` keeps.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Changes<'a> {
-    /// Text of a new query with the same columns.
+    /// Text of a new query.
     pub query: Option<&'a str>,
     /// Schedule, already checked.
     pub schedule: Option<&'a str>,
@@ -24,27 +25,47 @@ pub struct Changes<'a> {
 /// Applies the changes. A new query or mode makes state and content anew.
 pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     catalog::lock(table.pgt_id)?;
+    let table = &catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     table.require_home()?;
-    if let Some(schedule) = changes.schedule {
-        catalog::set_schedule(table.pgt_id, schedule)?;
-    }
     if let Some(status) = changes.status {
         catalog::set_status(table.pgt_id, status)?;
     }
     let requested = changes.mode.unwrap_or(table.requested_mode);
-    let is_other_query = match changes.query {
+    let replaced = match changes.query {
         Some(query) => replace_view(table, query)?,
-        None => false,
+        None => Replaced::Same,
     };
-    if is_other_query || requested != table.requested_mode {
+    if let (Replaced::OtherColumns(difference), Some(query)) = (&replaced, changes.query) {
+        let schedule = changes.schedule.unwrap_or(&table.schedule);
+        let status = changes.status.unwrap_or(table.status);
+        let table = StreamTable {
+            status,
+            ..table.clone()
+        };
+        return recreate(&table, query, schedule, requested, difference);
+    }
+    if let Some(schedule) = changes.schedule {
+        catalog::set_schedule(table.pgt_id, schedule)?;
+    }
+    if matches!(replaced, Replaced::OtherQuery) || requested != table.requested_mode {
         rebuild(table.pgt_id, requested)?;
     }
     Ok(())
 }
 
-/// Puts a new view in the place of the present one; returns whether it means anything else. The
-/// owner of the stream table stays that of the view.
-fn replace_view(table: &StreamTable, query: &str) -> Result<bool> {
+/// What a new query is to the present one.
+enum Replaced {
+    /// It means the same.
+    Same,
+    /// It has the same columns.
+    OtherQuery,
+    /// It has others; the first difference.
+    OtherColumns(String),
+}
+
+/// Puts a new view in the place of the present one if it means something else and has the same
+/// columns. The owner of the stream table stays that of the view.
+fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
     let present_columns = columns::of(table.view)?;
     let present_text = view::definition(table.view)?;
     let name = view_name(table.pgt_id);
@@ -54,14 +75,12 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<bool> {
         parse::single_select(query)?,
     )?;
     if let Some(difference) = columns::first_difference(&present_columns, &columns::of(new)?) {
-        return Err(Error::ColumnsDiffer {
-            name: table.plain_name(),
-            difference,
-        });
+        depend::drop_relation(new, false);
+        return Ok(Replaced::OtherColumns(difference));
     }
     if view::definition(new)? == present_text {
         depend::drop_relation(new, false);
-        return Ok(false);
+        return Ok(Replaced::Same);
     }
     recursion::refuse(table, new)?;
     depend::detach(table.view);
@@ -74,7 +93,7 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<bool> {
         depend::change_owner(new, owner);
     }
     catalog::set_definition(table.pgt_id, new, query)?;
-    Ok(true)
+    Ok(Replaced::OtherQuery)
 }
 
 /// Decides on the mode anew and makes dependencies, state and, if there was any, content.

@@ -13,6 +13,7 @@ pub mod events;
 pub mod guard;
 pub mod mode;
 pub mod owner;
+pub mod recreate;
 pub mod recursion;
 pub mod remove;
 pub mod restore;

@@ -13,6 +13,7 @@ use super::create::view_name;
 /// Drops a stream table as `DROP TABLE` does, with the caller's rights.
 pub fn drop(table: &StreamTable, cascade: bool) -> Result<()> {
     catalog::lock(table.pgt_id)?;
+    catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     let behavior = if cascade { "CASCADE" } else { "RESTRICT" };
     Spi::run(&format!("DROP TABLE {} {behavior}", table.qualified_name()))
         .map_err(|error| Error::Internal(error.to_string()))?;

@@ -41,6 +41,7 @@ fn all() -> Vec<Error> {
         Error::VariadicArray("row_image_hash"),
         Error::NotInstalled("pgt_stream_tables".to_owned()),
         Error::UnknownStreamTable(name()),
+        Error::Vanished,
         Error::NotAStreamTable(name()),
         Error::NotOwner(name()),
         Error::BadQuery("The text has 2 statements.".to_owned()),

@@ -6,6 +6,8 @@ use pgrx::pg_sys;
 /// `pg_depend` and its index over the dependent object, as `catalog/pg_depend.h` has them.
 const DEPEND: pg_sys::Oid = pg_sys::Oid::from_u32(2608);
 const DEPEND_BY_DEPENDER: pg_sys::Oid = pg_sys::Oid::from_u32(2673);
+/// Its index over the object that is depended on.
+const DEPEND_BY_OWNER: pg_sys::Oid = pg_sys::Oid::from_u32(2674);
 
 /// A row of `pg_depend`.
 #[repr(C)]
@@ -151,6 +153,27 @@ pub fn belongs_to(part: pg_sys::Oid, owner: pg_sys::Oid) -> bool {
                 && row.owner == owner
                 && (row.object_sub, row.owner_sub) == (0, 0)
                 && row.kind == pg_sys::DependencyType::DEPENDENCY_AUTO as std::ffi::c_char;
+            !found
+        },
+    );
+    found
+}
+
+/// Whether something depends on the relation that would not be dropped with it.
+pub fn has_dependents(owner: pg_sys::Oid) -> bool {
+    let mut found = false;
+    catalog_scan::each(
+        DEPEND,
+        DEPEND_BY_OWNER,
+        &[
+            catalog_scan::oid_key(4, pg_sys::RelationRelationId),
+            catalog_scan::oid_key(5, owner),
+        ],
+        |row| {
+            // SAFETY: a row of pg_depend, which has fixed-length columns only.
+            let row = unsafe { &*row.cast::<DependRow>() };
+            debug_assert!(row.owner == owner);
+            found = row.kind == pg_sys::DependencyType::DEPENDENCY_NORMAL as std::ffi::c_char;
             !found
         },
     );

@@ -327,8 +327,7 @@ fn clean_up(compiled: &Compiled) -> Result<()> {
 }
 
 fn load(pgt_id: i64) -> Result<StreamTable> {
-    catalog::load(pgt_id)?
-        .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))
+    catalog::load(pgt_id)?.ok_or(Error::Vanished)
 }
 
 fn supported(table: &StreamTable) -> Result<Rc<Compiled>> {
