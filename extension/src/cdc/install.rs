@@ -59,18 +59,17 @@ pub fn ensure_partition_triggers(source: pg_sys::Oid) -> Result<()> {
 }
 
 /// Follows ALTER TABLE on a captured table or one below it, which still holds its lock: a column's
-/// new type, and its new name in a generated writer. New partitions wait for the next refresh, which
+/// new type, its new name in a generated writer, a detached partition. New partitions wait for the next refresh, which
 /// finds them by [`super::partitions_signature`]: attaching one must not wait for writers.
 pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
     let source = inherit::root(table);
-    let Some(found) = buffer::find(source)? else {
-        return Ok(());
-    };
-    if !depend::belongs_to(found, source) {
+    if !is_captured(source)? {
         return Ok(());
     }
     let _owner = OwnerContext::extension_owner()?;
     ensure_buffer(source, &[])?;
+    let tables = inherit::tree(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+    remove_strays(source, &tables)?;
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))?
         && !sql_writer_text(source)?.contains(&function::source_text(writer)?)
     {
@@ -107,8 +106,34 @@ pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
     if let Some(found) = buffer::find(source)? {
         depend::drop_relation(found, false);
     }
+    remove_strays(source, &[])?;
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))? {
         function::remove(writer);
+    }
+    Ok(())
+}
+
+/// Whether there is a buffer for a table, and made for it.
+fn is_captured(source: pg_sys::Oid) -> Result<bool> {
+    Ok(buffer::find(source)?.is_some_and(|found| depend::belongs_to(found, source)))
+}
+
+/// Removes triggers from tables that have left their source: detached partitions, children that no
+/// longer inherit. `tables` are those that belong to it.
+fn remove_strays(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
+    if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))? {
+        for table in capture_trigger::tables_of(writer)? {
+            if !tables.contains(&table) {
+                capture_trigger::remove_all(table)?;
+            }
+        }
+    }
+    if let Some(native) = function::without_arguments("pgtrickle", "capture_native")? {
+        for table in capture_trigger::tables_of(native)? {
+            if !tables.contains(&table) && !is_captured(inherit::root(table))? {
+                capture_trigger::remove_all(table)?;
+            }
+        }
     }
     Ok(())
 }
@@ -213,6 +238,7 @@ fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
     for table in tables {
         capture_trigger::ensure(*table, writer)?;
     }
+    remove_strays(source, tables)?;
     if mode == TriggerMode::Native
         && let Some(unused) = function::without_arguments(SCHEMA, &sql_writer(source))?
     {

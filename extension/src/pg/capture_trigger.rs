@@ -5,7 +5,7 @@
 
 use super::name::c_string;
 use super::relation::Relation;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use pgrx::pg_sys;
 
 const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
@@ -93,6 +93,24 @@ pub fn remove_all(table: pg_sys::Oid) -> Result<()> {
         remove(trigger.oid);
     }
     Ok(())
+}
+
+/// The tables whose triggers of ours call `function`.
+pub fn tables_of(function: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
+    let tables = pgrx::Spi::connect(|client| {
+        let found = client.select(
+            "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger \
+             WHERE tgfoid OPERATOR(pg_catalog.=) $1 AND tgisinternal",
+            None,
+            &[function.into()],
+        )?;
+        let mut tables = Vec::with_capacity(found.len());
+        for row in found {
+            tables.extend(row.get::<pg_sys::Oid>(1)?);
+        }
+        Ok::<_, pgrx::spi::Error>(tables)
+    });
+    tables.map_err(|error| Error::Internal(error.to_string()))
 }
 
 fn create(

@@ -22,6 +22,18 @@ impl ActiveSnapshot {
         ActiveSnapshot { _private: () }
     }
 
+    /// Pushes a copy of the latest snapshot, in REPEATABLE READ too: for a first fill, since changes
+    /// from before capture began are to be had from no buffer.
+    pub fn push_latest() -> Self {
+        // SAFETY: as above.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushCopiedSnapshot(pg_sys::GetLatestSnapshot());
+            pg_sys::UpdateActiveSnapshotCommandId();
+        }
+        ActiveSnapshot { _private: () }
+    }
+
     /// Makes our own writes so far visible in it; other transactions stay as they are.
     pub fn show_own_writes(&mut self) {
         // SAFETY: the active snapshot is our copy, as guards are dropped in reverse order.

@@ -46,6 +46,11 @@ pub struct Outcome {
     pub duration_ms: f64,
 }
 
+/// The action of a first fill.
+const INITIALIZE: &str = "INITIALIZE";
+/// The reason of a recomputation because the plan, or what capture rests on, is another one.
+const DEFINITION_CHANGED: &str = "DEFINITION_CHANGED";
+
 /// Settings under which the statements of a refresh are planned. Random reads are nearly as cheap as
 /// sequential ones in a cache, and delta statements are look-ups; compiling them never pays.
 const PLANNER_SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1"), ("jit", "off")];
@@ -113,7 +118,11 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         compiled.lock_sources()?;
     }
 
-    let mut snapshot = ActiveSnapshot::push();
+    let mut snapshot = if plan.starts_anew() {
+        ActiveSnapshot::push_latest()
+    } else {
+        ActiveSnapshot::push()
+    };
     // What is captured from here on, by triggers of the stream table for instance, comes after what
     // the snapshot shows.
     let epoch = epoch::advance();
@@ -222,15 +231,25 @@ impl Choice {
             }
             Some(_) if table.is_populated => {
                 prepare_compiled(table, &compiled)?;
-                ("FULL", Some("DEFINITION_CHANGED".to_owned()))
+                ("FULL", Some(DEFINITION_CHANGED.to_owned()))
             }
-            _ => ("INITIALIZE", None),
+            _ => (INITIALIZE, None),
         };
         Ok(Choice::Rebuild {
             compiled,
             action,
             reason,
         })
+    }
+
+    /// Whether the content begins with this refresh, whatever the sources' buffers hold.
+    fn starts_anew(&self) -> bool {
+        match self {
+            Choice::Rebuild { action, reason, .. } => {
+                *action == INITIALIZE || reason.as_deref() == Some(DEFINITION_CHANGED)
+            }
+            Choice::Query { .. } | Choice::Delta { .. } => false,
+        }
     }
 
     fn compiled(&self) -> Option<&Rc<Compiled>> {
