@@ -58,7 +58,7 @@ capabilities! {
     SELF_REFERENCE: Source, "a stream table that reads itself",
         Refused {
             reason: "the stream table would depend on its own content",
-            remedy: "read the sources instead",
+            remedy: "read the sources",
         },
         "SELECT a FROM the_stream_table_itself";
     FOREIGN_TABLE: Source, "foreign tables",

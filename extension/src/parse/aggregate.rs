@@ -45,7 +45,7 @@ impl Analyzer {
             call.node().typmod(),
             call.node().collation(),
         );
-        let column = self.add_column(name.clone(), ty, !counts, scale);
+        let mut column = self.add_column(name.clone(), ty, !counts, scale);
         self.check_storable(&column);
         let keeps_order = node::list_length(call.aggorder) == 0 && call.aggkind as u8 == b'n';
         if kind == AggregateKind::Recompute && keeps_order && level.has_ordered_input() {
@@ -68,13 +68,22 @@ impl Analyzer {
         }
         let filter = parts.and_then(|call| Node::new(call.aggfilter));
         let has_argument = !matches!(kind, AggregateKind::CountStar | AggregateKind::Recompute);
+        let argument = argument
+            .filter(|_| has_argument)
+            .map(|argument| self.expression(argument));
+        // An extremum is one of the arguments.
+        if matches!(kind, AggregateKind::Min | AggregateKind::Max)
+            && argument
+                .as_ref()
+                .is_some_and(|argument| argument.ty.image_equality)
+        {
+            column = self.with_image_equality(column);
+        }
         Aggregate {
             column,
             kind,
             call: printed,
-            argument: argument
-                .filter(|_| has_argument)
-                .map(|argument| self.expression(argument)),
+            argument,
             filter: filter.map(|filter| self.expression(filter)),
             distinct,
         }

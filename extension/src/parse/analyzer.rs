@@ -163,6 +163,19 @@ impl Analyzer {
         column
     }
 
+    /// Records of a column that its values are equal only when their images are, where that is
+    /// known better than by its type, and returns it so.
+    pub fn with_image_equality(&mut self, mut column: Column) -> Column {
+        column.ty.image_equality = true;
+        let slot = (column.id.0 as usize)
+            .checked_sub(1)
+            .and_then(|i| self.slots.get_mut(i));
+        if let Some(slot) = slot {
+            slot.column = column.clone();
+        }
+        column
+    }
+
     /// What is known of a column.
     pub fn slot(&self, id: ColumnId) -> Option<&Slot> {
         self.slots.get((id.0 as usize).checked_sub(1)?)

@@ -47,10 +47,20 @@ fn look_up(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Column
         collation: (known && collation != types::default_collation(type_oid))
             .then(|| deparse::collation_name(collation)),
         equality: types::operator_text(types::equality_operator(base)),
-        image_equality: types::equality_is_image(base, collation)
-            || (base == pg_sys::NUMERICOID && Scale::of_typmod(base_typmod) != Scale::Unknown),
+        image_equality: is_image_equality(base, base_typmod, collation),
         sortable: types::ordering(base).is_some(),
         bounded: is_bounded(base, base_typmod),
+    }
+}
+
+/// The server's own support function answers for most types. It knows no modifiers: `numeric` with
+/// a fixed scale shows equal values alike, and `character` without a length keeps trailing blanks
+/// that its equality ignores.
+fn is_image_equality(base: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> bool {
+    match base {
+        pg_sys::NUMERICOID => Scale::of_typmod(typmod) != Scale::Unknown,
+        pg_sys::BPCHAROID if typmod < 0 => false,
+        _ => types::equality_is_image(base, collation),
     }
 }
 

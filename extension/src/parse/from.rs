@@ -15,7 +15,7 @@ use crate::capability::{
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::table::TableFacts;
-use crate::pg::{deparse, query};
+use crate::pg::{deparse, query, types};
 
 /// An entry of the range table.
 pub(super) enum Range {
@@ -210,10 +210,9 @@ impl Analyzer {
         let mut columns = Vec::new();
         let mut ids = BTreeMap::new();
         for attribute in facts.attributes.iter().filter(|a| used.contains(&a.attnum)) {
-            let scale = if attribute.type_oid == pg_sys::NUMERICOID {
-                Scale::of_typmod(attribute.typmod)
-            } else {
-                Scale::Unknown
+            let scale = match types::base_type(attribute.type_oid, attribute.typmod) {
+                (pg_sys::NUMERICOID, typmod) => Scale::of_typmod(typmod),
+                _ => Scale::Unknown,
             };
             let column = self.add_column(
                 &attribute.name,

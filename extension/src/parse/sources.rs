@@ -21,7 +21,7 @@ use crate::pg::table::{self, TableFacts};
 type Named = BTreeMap<u32, BTreeSet<i16>>;
 
 /// Schemas of the extension whose tables it writes itself.
-const OWN_SCHEMAS: [&str; 2] = ["pgtrickle", "pgtrickle_changes"];
+const OWN_SCHEMAS: [&str; 3] = ["pgtrickle", "pgtrickle_changes", "pgtrickle_state"];
 
 impl Analyzer {
     /// Every table below all views and subqueries of a query, supported or not, with the columns
