@@ -233,6 +233,18 @@ pub fn by_name(text: &str) -> Result<StreamTable> {
     load_by_relid(relid)?.ok_or_else(|| Error::NotAStreamTable(text.to_owned()))
 }
 
+/// The ids of the stream tables with one of these internal views.
+pub fn ids_by_view(views: &[pg_sys::Oid]) -> Result<Vec<i64>> {
+    let mut ids = Vec::new();
+    CatalogTable::open(TABLE)?.visit(None, &[], |row| {
+        if views.contains(&row.require(column::VIEW_RELID)?) {
+            ids.push(row.require(column::PGT_ID)?);
+        }
+        Ok(())
+    })?;
+    Ok(ids)
+}
+
 /// Every stream table, by rising id.
 pub fn all() -> Result<Vec<StreamTable>> {
     let mut tables = Vec::new();

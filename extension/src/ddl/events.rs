@@ -48,6 +48,11 @@ fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
             remove::forget(table.pgt_id)?;
         }
     }
+    // A view takes its stream table with it, except where a dump has lost that dependency and
+    // nothing has been restored yet: then what is left is a plain table.
+    for pgt_id in catalog::ids_by_view(dropped)? {
+        remove::forget(pgt_id)?;
+    }
     Ok(())
 }
 

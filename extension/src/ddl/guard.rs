@@ -4,14 +4,14 @@
 use pgrx::prelude::*;
 
 use crate::error::Error;
-use crate::pg::{name, trigger};
+use crate::pg::{function, trigger};
 
-const FUNCTION: &str = "pgtrickle.guard_stream_table";
+const FUNCTION: &str = "guard_stream_table";
 const NAME: &str = "pgt_guard";
 
 /// Guards a table against INSERT, UPDATE, DELETE and TRUNCATE.
 pub fn attach(relid: pg_sys::Oid) -> Result<(), Error> {
-    let function = name::function_without_arguments(FUNCTION)?;
+    let function = function()?;
     for event in [trigger::Event::Change, trigger::Event::Truncate] {
         trigger::create_before_statement(relid, NAME, function, event)?;
     }
@@ -20,7 +20,12 @@ pub fn attach(relid: pg_sys::Oid) -> Result<(), Error> {
 
 /// Whether [`attach`] has been applied to the table.
 pub fn is_attached(relid: pg_sys::Oid) -> Result<bool, Error> {
-    trigger::calls(relid, name::function_without_arguments(FUNCTION)?)
+    trigger::calls(relid, function()?)
+}
+
+fn function() -> Result<pg_sys::Oid, Error> {
+    function::without_arguments("pgtrickle", FUNCTION)?
+        .ok_or_else(|| Error::Internal(format!("function pgtrickle.{FUNCTION}() does not exist")))
 }
 
 /// Trigger function: refuses every statement.

@@ -147,20 +147,3 @@ pub fn relations_with_prefix(schema: &str, prefix: &str) -> Result<Vec<String>> 
 
 /// No plan has more nodes with state than this.
 const STATE_TABLES_MAX: u32 = 64;
-
-/// The function with this qualified name and no arguments.
-pub fn function_without_arguments(function: &str) -> Result<pg_sys::Oid> {
-    let text = c_string(function)?;
-    // SAFETY: the name list is fresh; there are no argument types to read.
-    let oid = unsafe {
-        let names = pg_sys::stringToQualifiedNameList(text.as_ptr(), std::ptr::null_mut());
-        pg_sys::LookupFuncName(names, 0, std::ptr::null(), true)
-    };
-    if oid == pg_sys::InvalidOid {
-        Err(Error::Internal(format!(
-            "function {function}() does not exist"
-        )))
-    } else {
-        Ok(oid)
-    }
-}
