@@ -298,6 +298,12 @@ capabilities! {
             remedy: "leave the limit to the reader of the stream table",
         },
         "SELECT a FROM t ORDER BY a LIMIT 10";
+    TOO_MANY_LEVELS: Query, "queries of more than 1000 subqueries",
+        FullOnly {
+            reason: "views and CTEs are expanded at every reference, and there are too many",
+            remedy: "make a view that is used often a stream table",
+        },
+        "";
     ROW_MARKS: Query, "FOR UPDATE and FOR SHARE",
         FullOnly {
             reason: "row locks have no meaning in a stored query",

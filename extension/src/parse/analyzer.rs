@@ -10,7 +10,7 @@ use super::analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupporte
 use super::facts::TypeFacts;
 use super::from::Needed;
 use super::scale::Scale;
-use crate::capability::Capability;
+use crate::capability::{Capability, TOO_MANY_LEVELS};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::table::TableFacts;
@@ -70,7 +70,12 @@ pub(super) struct Analyzer {
     used: BTreeMap<u32, BTreeSet<i16>>,
     unsupported: Vec<Unsupported>,
     constructs: Vec<Construct>,
+    levels: usize,
 }
+
+/// Most query levels that an analysis enters: references to views and CTEs are expanded, so a short
+/// text can stand for a tree of any size.
+const LEVELS_MAX: usize = 1000;
 
 impl Analyzer {
     /// Begins an analysis.
@@ -83,6 +88,7 @@ impl Analyzer {
             used: BTreeMap::new(),
             unsupported: Vec::new(),
             constructs: Vec::new(),
+            levels: 0,
         }
     }
 
@@ -121,6 +127,19 @@ impl Analyzer {
         if !self.unsupported.contains(&found) {
             self.unsupported.push(found);
         }
+    }
+
+    /// Counts a query level; false when there are too many.
+    pub fn enter_level(&mut self) -> bool {
+        self.levels += 1;
+        let fits = self.levels <= LEVELS_MAX;
+        if !fits {
+            self.refuse(
+                &TOO_MANY_LEVELS,
+                format!("more than {LEVELS_MAX} subqueries"),
+            );
+        }
+        fits
     }
 
     /// Records a construct that is maintained, once.

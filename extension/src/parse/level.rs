@@ -31,6 +31,13 @@ impl Analyzer {
         needed: &Needed,
     ) -> Result<Derived> {
         node::check_stack_depth();
+        if !self.enter_level() {
+            return Ok(Derived {
+                relation: Relation::SingleRow,
+                columns: Vec::new(),
+                ordered: false,
+            });
+        }
         self.check_clauses(&query);
         let scope = Scope { query, parent };
         match Node::new(query.setOperations).and_then(Node::cast) {
@@ -151,7 +158,7 @@ impl Analyzer {
         if query.hasWindowFuncs || node::list_length(query.windowClause) > 0 {
             self.refuse(&WINDOW_FUNCTION, "window function");
         }
-        if !query.limitCount.is_null() || !query.limitOffset.is_null() {
+        if limits(query) {
             self.refuse(&LIMIT, "LIMIT or OFFSET");
         } else if node::list_length(query.sortClause) > 0 {
             self.note(&ORDER_BY, "ORDER BY");
@@ -160,6 +167,26 @@ impl Analyzer {
             self.refuse(&ROW_MARKS, "FOR UPDATE or FOR SHARE");
         }
     }
+}
+
+/// Whether LIMIT or OFFSET leaves rows out: `LIMIT ALL` and `OFFSET 0` do not.
+fn limits(query: &pg_sys::Query) -> bool {
+    let constant = |pointer| {
+        let node = Node::new(pointer)?;
+        let inner = match node.cast::<pg_sys::FuncExpr>() {
+            Some(call) if call.funcid.to_u32() == pg_sys::F_INT8_INT4 => {
+                node::list(call.args).first().copied()?
+            }
+            _ => node,
+        };
+        inner.cast::<pg_sys::Const>()
+    };
+    let counts = !query.limitCount.is_null()
+        && constant(query.limitCount).is_none_or(|count| !count.constisnull);
+    let skips = !query.limitOffset.is_null()
+        && constant(query.limitOffset)
+            .is_none_or(|offset| !offset.constisnull && offset.constvalue.value() != 0);
+    counts || skips
 }
 
 /// Every flattened expression of the level that its inputs are read for.

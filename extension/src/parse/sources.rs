@@ -28,11 +28,16 @@ impl Analyzer {
     /// that the server says are read. Refuses what no refresh mode can do with.
     pub fn named_sources(&mut self, query: NodeOf<pg_sys::Query>) -> Result<Named> {
         let mut named = Named::new();
-        self.collect(query, &mut named)?;
+        self.collect(query, &mut named, &mut BTreeSet::new())?;
         Ok(named)
     }
 
-    fn collect(&mut self, query: NodeOf<pg_sys::Query>, named: &mut Named) -> Result<()> {
+    fn collect(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        named: &mut Named,
+        views: &mut BTreeSet<u32>,
+    ) -> Result<()> {
         node::check_stack_depth();
         let mut entries: Vec<NodeOf<pg_sys::RangeTblEntry>> = Vec::new();
         let mut inner: Vec<NodeOf<pg_sys::Query>> = Vec::new();
@@ -48,7 +53,7 @@ impl Analyzer {
             Walk::Descend
         });
         for subquery in inner {
-            self.collect(subquery, named)?;
+            self.collect(subquery, named, views)?;
         }
         let permissions = node::list_of::<pg_sys::RTEPermissionInfo>(query.rteperminfos);
         for entry in entries {
@@ -60,7 +65,9 @@ impl Analyzer {
             };
             self.check_hard(&facts);
             if facts.kind == pg_sys::RELKIND_VIEW {
-                self.collect(query::of_view(facts.oid)?, named)?;
+                if views.insert(facts.oid.to_u32()) {
+                    self.collect(query::of_view(facts.oid)?, named, views)?;
+                }
                 continue;
             }
             let info = (entry.perminfoindex as usize)
