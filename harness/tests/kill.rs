@@ -186,6 +186,7 @@ async fn a_killed_refresh_leaves_nothing_and_loses_nothing() {
     }
     let (mut died, mut survived) = (0, 0);
     for (death, moment) in plan {
+        println!("{death:?} {moment:?}");
         let session = patient.session().await;
         patient.change(&session).await.expect("a change");
         let victim = patient.session().await;
@@ -198,7 +199,8 @@ async fn a_killed_refresh_leaves_nothing_and_loses_nothing() {
             Moment::BeforeCommit => {
                 refresh_all(&victim, false).await.expect("a refresh");
                 patient.strike(death, pid).await;
-                // Cancelling an idle session does nothing; without COMMIT it ends in a rollback.
+                // Cancelling an idle session does nothing; its end without COMMIT is a rollback.
+                drop(victim);
                 false
             }
             Moment::During(delay_ms) => {
