@@ -24,5 +24,7 @@ pub mod sql;
 pub mod tree;
 
 mod error;
+#[cfg(test)]
+mod oracle;
 
 pub use error::Error;

@@ -206,3 +206,181 @@ pub(super) fn push_where(sql: &mut String, conditions: &[String]) {
         sql.push_str(&conditions.join(" AND "));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::operators::output;
+    use crate::plan::compile;
+    use crate::tree::Relation;
+    use crate::tree::testing::{equal, join, project, scan};
+
+    /// The delta of a query when these tables changed.
+    fn delta(relation: Relation, tables: &[u32], inline_limit: usize) -> String {
+        let plan = compile(relation).expect("supported");
+        let context = Context {
+            plan: &plan,
+            state_prefix: "st_",
+            inline_limit,
+        };
+        let changed = tables.iter().map(|oid| Source::Table(*oid)).collect();
+        let delta = output::delta(context, &changed);
+        let steps: Vec<String> = delta
+            .steps
+            .iter()
+            .map(|step| format!("{}:\n{}\n\n", step.name, step.sql))
+            .collect();
+        steps.concat() + &delta.terms.unwrap_or_else(|| "nothing".into())
+    }
+
+    fn two() -> Relation {
+        let both = join(
+            scan(1, 10, "r"),
+            scan(2, 20, "s"),
+            vec![equal("$11", "$21")],
+        );
+        project(both, &[(31, "x", "($12 + $22)")])
+    }
+
+    fn chain() -> Relation {
+        let two = join(
+            scan(1, 10, "r"),
+            scan(2, 20, "s"),
+            vec![equal("$11", "$21")],
+        );
+        let three = join(two, scan(3, 30, "t"), vec![equal("$22", "$31")]);
+        project(three, &[(41, "x", "$13"), (42, "y", "$33")])
+    }
+
+    #[test]
+    fn one_changed_source_is_one_term() {
+        assert_snapshot!(delta(two(), &[2], 5), @r"
+        SELECT (s0.b + s1.a2) AS c0, s1.__pgt_w AS __pgt_w
+        FROM r AS s0, __pgt_delta_2 AS s1
+        WHERE ((s0.a = s1.a1))
+        ");
+    }
+
+    #[test]
+    fn two_changed_sources_are_corrected_once() {
+        assert_snapshot!(delta(two(), &[1, 2], 5), @r"
+        SELECT (s0.a2 + s1.b) AS c0, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0, s AS s1
+        WHERE ((s0.a1 = s1.a))
+        UNION ALL
+        SELECT (s0.b + s1.a2) AS c0, s1.__pgt_w AS __pgt_w
+        FROM r AS s0, __pgt_delta_2 AS s1
+        WHERE ((s0.a = s1.a1))
+        UNION ALL
+        SELECT (s0.a2 + s1.a2) AS c0, - (s0.__pgt_w * s1.__pgt_w) AS __pgt_w
+        FROM __pgt_delta_1 AS s0, __pgt_delta_2 AS s1
+        WHERE ((s0.a1 = s1.a1))
+        ");
+    }
+
+    #[test]
+    fn an_unrelated_change_has_no_term() {
+        assert_snapshot!(delta(two(), &[9], 5), @"nothing");
+    }
+
+    #[test]
+    fn a_self_join_has_both_scans_changed() {
+        let both = join(
+            scan(1, 10, "r"),
+            scan(1, 20, "r"),
+            vec![equal("$11", "$22")],
+        );
+        assert_snapshot!(delta(project(both, &[(31, "x", "$12")]), &[1], 5), @r"
+        SELECT s0.a2 AS c0, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0, r AS s1
+        WHERE ((s0.a1 = s1.b))
+        UNION ALL
+        SELECT s0.b AS c0, s1.__pgt_w AS __pgt_w
+        FROM r AS s0, __pgt_delta_1 AS s1
+        WHERE ((s0.a = s1.a2))
+        UNION ALL
+        SELECT s0.a2 AS c0, - (s0.__pgt_w * s1.__pgt_w) AS __pgt_w
+        FROM __pgt_delta_1 AS s0, __pgt_delta_1 AS s1
+        WHERE ((s0.a1 = s1.a2))
+        ");
+    }
+
+    #[test]
+    fn beyond_the_limit_steps_share_the_delta_of_the_prefix() {
+        assert_snapshot!(delta(chain(), &[1, 2, 3], 2), @r"
+        __pgt_prefix_0_0:
+        SELECT s0.a1 AS p11, s0.a3 AS p13, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0
+
+        __pgt_prefix_0_1:
+        SELECT s0.c AS p13, s1.a2 AS p22, s1.__pgt_w AS __pgt_w
+        FROM r AS s0, __pgt_delta_2 AS s1
+        WHERE ((s0.a = s1.a1))
+        UNION ALL
+        SELECT p.p13 AS p13, s1.b AS p22, p.__pgt_w AS __pgt_w
+        FROM __pgt_prefix_0_0 AS p, s AS s1
+        WHERE ((p.p11 = s1.a))
+        UNION ALL
+        SELECT p.p13 AS p13, s1.a2 AS p22, - (p.__pgt_w * s1.__pgt_w) AS __pgt_w
+        FROM __pgt_prefix_0_0 AS p, __pgt_delta_2 AS s1
+        WHERE ((p.p11 = s1.a1))
+
+        SELECT s0.c AS c0, s2.a3 AS c1, s2.__pgt_w AS __pgt_w
+        FROM r AS s0, s AS s1, __pgt_delta_3 AS s2
+        WHERE ((s0.a = s1.a)) AND ((s1.b = s2.a1))
+        UNION ALL
+        SELECT p.p13 AS c0, s2.c AS c1, p.__pgt_w AS __pgt_w
+        FROM __pgt_prefix_0_1 AS p, t AS s2
+        WHERE ((p.p22 = s2.a))
+        UNION ALL
+        SELECT p.p13 AS c0, s2.a3 AS c1, - (p.__pgt_w * s2.__pgt_w) AS __pgt_w
+        FROM __pgt_prefix_0_1 AS p, __pgt_delta_3 AS s2
+        WHERE ((p.p22 = s2.a1))
+        ");
+    }
+
+    #[test]
+    fn unchanged_relations_join_along_with_the_next_changed_one() {
+        assert_snapshot!(delta(chain(), &[1, 3], 1), @r"
+        __pgt_prefix_0_0:
+        SELECT s0.a1 AS p11, s0.a3 AS p13, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0
+
+        SELECT s0.c AS c0, s2.a3 AS c1, s2.__pgt_w AS __pgt_w
+        FROM r AS s0, s AS s1, __pgt_delta_3 AS s2
+        WHERE ((s0.a = s1.a)) AND ((s1.b = s2.a1))
+        UNION ALL
+        SELECT p.p13 AS c0, s2.c AS c1, p.__pgt_w AS __pgt_w
+        FROM __pgt_prefix_0_0 AS p, s AS s1, t AS s2
+        WHERE ((p.p11 = s1.a)) AND ((s1.b = s2.a))
+        UNION ALL
+        SELECT p.p13 AS c0, s2.a3 AS c1, - (p.__pgt_w * s2.__pgt_w) AS __pgt_w
+        FROM __pgt_prefix_0_0 AS p, s AS s1, __pgt_delta_3 AS s2
+        WHERE ((p.p11 = s1.a)) AND ((s1.b = s2.a1))
+        ");
+    }
+
+    #[test]
+    fn terms_are_as_many_as_non_empty_subsets() {
+        for (changed, terms) in [(&[1][..], 1), (&[1, 2], 3), (&[1, 2, 3], 7)] {
+            let sql = delta(chain(), changed, 8);
+            assert_eq!(sql.matches("SELECT").count(), terms, "{sql}");
+        }
+    }
+
+    #[test]
+    fn weights_multiply_and_corrections_are_negative() {
+        let weights = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        for (names, negative, expected) in [
+            (&[][..], false, "1"),
+            (&["a"], false, "a"),
+            (&["a"], true, "- a"),
+            (&["a", "b"], true, "- (a * b)"),
+            (&["a", "b", "c"], false, "(a * b * c)"),
+        ] {
+            assert_eq!(weight(&weights(names), negative), expected);
+        }
+    }
+}

@@ -14,6 +14,8 @@ mod explain;
 mod fingerprint;
 mod indexes;
 mod keys;
+#[cfg(test)]
+mod tests;
 
 pub use block::{Block, BlockScan, Branch, Source};
 pub use compile::{MAX_BRANCHES, compile};

@@ -9,6 +9,8 @@ mod column;
 mod expr;
 mod printed;
 mod relation;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use aggregate::{Aggregate, AggregateKind};
 pub use column::{Column, ColumnId, ColumnType};

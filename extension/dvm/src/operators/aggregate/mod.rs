@@ -16,6 +16,8 @@
 
 mod accumulator;
 mod statements;
+#[cfg(test)]
+mod tests;
 
 pub use accumulator::{Accumulator, Count, Extremum, Final};
 pub use statements::{

@@ -1,0 +1,106 @@
+//! Linear queries: joins of one to seven relations, self-joins, filters, bag unions.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::engine::Sqlite;
+use super::queries::Draw;
+use super::refresh::Simulation;
+use crate::tree::Relation;
+
+fn numbers() -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(0_u16..1000, 0..400)
+}
+
+fn linear(draw: &mut Draw<'_>, scans: usize) -> Relation {
+    let relation = draw.joined(scans);
+    let relation = if scans < 3 {
+        let other = draw.joined(2);
+        draw.united(relation, other)
+    } else {
+        relation
+    };
+    draw.selected(relation)
+}
+
+/// Refreshes three times; the simulation compares each time.
+pub fn replay(numbers: &[u16], scans: usize, rows_max: usize, inline_limit: usize) {
+    let mut draw = Draw::new(numbers);
+    let mut tables = draw.tables(rows_max);
+    let steps: Vec<_> = (0..3)
+        .map(|_| {
+            let changes = draw.changes(&tables, rows_max);
+            tables.extend(changes.clone());
+            changes
+        })
+        .collect();
+    let mut draw = Draw::new(numbers);
+    let tables = draw.tables(rows_max);
+    for _ in 0..3 {
+        draw.changes(&tables, rows_max);
+    }
+    let relation = linear(&mut draw, scans);
+    let mut engine = Sqlite::new();
+    let mut simulation = Simulation::new(&mut engine, &relation, &tables, inline_limit);
+    for changes in &steps {
+        simulation.refresh(changes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn oracle_small_joins(numbers in numbers(), scans in 1_usize..4, limit in 1_usize..9) {
+        replay(&numbers, scans, 4, limit);
+    }
+
+    #[test]
+    fn differential_prefix_form_equals_inlined_terms(
+        numbers in numbers(), scans in 2_usize..5,
+    ) {
+        let mut draw = Draw::new(&numbers);
+        let tables = draw.tables(4);
+        let changes = draw.changes(&tables, 4);
+        let relation = linear(&mut draw, scans);
+        let content = |limit: usize| {
+            let mut engine = Sqlite::new();
+            let mut simulation = Simulation::new(&mut engine, &relation, &tables, limit);
+            simulation.refresh(&changes);
+            simulation.content()
+        };
+        prop_assert_eq!(content(1), content(8));
+    }
+
+    #[test]
+    fn differential_small_steps_equal_one_large(numbers in numbers(), scans in 1_usize..4) {
+        let mut draw = Draw::new(&numbers);
+        let tables = draw.tables(4);
+        let first = draw.changes(&tables, 4);
+        let mut between = tables.clone();
+        between.extend(first.clone());
+        let second = draw.changes(&between, 4);
+        let mut both = first.clone();
+        both.extend(second.clone());
+        let relation = linear(&mut draw, scans);
+        let content = |steps: &[&BTreeMap<u32, super::refresh::Rows>]| {
+            let mut engine = Sqlite::new();
+            let mut simulation = Simulation::new(&mut engine, &relation, &tables, 5);
+            for step in steps {
+                simulation.refresh(step);
+            }
+            simulation.content()
+        };
+        prop_assert_eq!(content(&[&first, &second]), content(&[&both]));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn oracle_large_joins(numbers in numbers(), scans in 4_usize..8, limit in 1_usize..9) {
+        replay(&numbers, scans, 2, limit);
+    }
+}

@@ -1,0 +1,19 @@
+//! The engine's truth: whatever the statements of a refresh say must be what the query says.
+//!
+//! - [`engine`]: where statements run, an in-memory SQLite (or a PostgreSQL server, on demand).
+//! - [`truth`]: a tree as one plain query, independent of plans and rules.
+//! - [`refresh`]: a refresh in SQL, as the extension executes it.
+//! - [`queries`]: random tables, trees and changes.
+//!
+//! Two families of tests: `oracle_*` (the refreshed content is the content computed from nothing) and
+//! `differential_*` (two ways to the same result agree).
+
+mod engine;
+mod queries;
+mod refresh;
+mod truth;
+
+mod aggregates;
+#[cfg(feature = "canary")]
+mod canaries;
+mod joins;

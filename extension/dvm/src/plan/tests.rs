@@ -1,0 +1,238 @@
+//! Plans in words.
+
+use insta::assert_snapshot;
+
+use super::{MAX_BRANCHES, compile};
+use crate::Error;
+use crate::tree::testing::{
+    aggregate, condition, distinct, equal, filter, filtered, group, join, keyed_scan, of_distinct,
+    project, scan, union_all,
+};
+use crate::tree::{AggregateKind, Relation};
+
+fn plan(relation: Relation) -> String {
+    compile(relation).expect("supported").to_string()
+}
+
+#[test]
+fn a_join_is_one_linear_block() {
+    let both = join(
+        scan(1, 10, "r"),
+        scan(2, 20, "s"),
+        vec![equal("$11", "$21")],
+    );
+    let both = filter(both, vec![condition("($12 > 0)")]);
+    assert_snapshot!(plan(project(both, &[(31, "a", "$11"), (32, "c", "$23")])), @r"
+    output: linear
+      r ⋈ s where (a = a) and (b > 0)
+    rows match by image
+    ");
+}
+
+#[test]
+fn a_primary_key_that_is_shown_identifies_rows() {
+    let both = join(
+        keyed_scan(1, 10, "r"),
+        keyed_scan(2, 20, "s"),
+        vec![equal("$12", "$21")],
+    );
+    assert_snapshot!(plan(project(both, &[(31, "a", "$11"), (32, "c", "$23")])), @r"
+    output: linear
+      r ⋈ s where (b = a)
+    rows match by key (a)
+    ");
+}
+
+#[test]
+fn joins_distribute_over_bag_unions() {
+    let arms = || (scan(1, 10, "r"), vec!["$11"]);
+    let union = union_all(&[(21, "x")], vec![arms(), arms()]);
+    let both = join(union, scan(3, 30, "t"), vec![equal("$21", "$31")]);
+    assert_snapshot!(plan(project(both, &[(41, "x", "$21")])), @r"
+    output: linear
+      r ⋈ t where (a = a)
+      r ⋈ t where (a = a)
+    rows match by image
+    ");
+}
+
+#[test]
+fn a_filter_above_a_projection_reads_what_the_projection_reads() {
+    let narrow = project(scan(1, 10, "r"), &[(21, "x", "($11 + $12)")]);
+    assert_snapshot!(plan(filter(narrow, vec![condition("($21 > 3)")])), @r"
+    output: linear
+      r where (((a + b)) > 3)
+    rows match by image
+    ");
+}
+
+#[test]
+fn a_grouping_whose_state_is_visible_needs_no_state_table() {
+    let counted = group(
+        scan(1, 10, "r"),
+        &[(21, "g", "$11")],
+        vec![
+            aggregate(22, AggregateKind::CountStar, ""),
+            aggregate(23, AggregateKind::Min, "$12"),
+        ],
+    );
+    assert_snapshot!(plan(counted), @r"
+    node 0: aggregate by (g)
+      state: row count and 1 accumulators
+      the stream table is its own state
+      r
+    output: projection of the last node
+    rows match by key (g)
+    ");
+}
+
+#[test]
+fn an_average_needs_a_state_table() {
+    let averaged = group(
+        scan(1, 10, "r"),
+        &[(21, "g", "$11")],
+        vec![
+            aggregate(22, AggregateKind::AvgInteger, "$12"),
+            aggregate(23, AggregateKind::SumInteger, "$12"),
+            aggregate(24, AggregateKind::Count, "$12"),
+        ],
+    );
+    assert_snapshot!(plan(averaged), @r"
+    node 0: aggregate by (g)
+      state: row count and 2 accumulators
+      stored in a state table
+      r
+    output: projection of the last node
+    rows match by key (g)
+    ");
+}
+
+#[test]
+fn an_aggregate_without_a_rule_is_recomputed_by_group() {
+    let ranged = group(
+        scan(1, 10, "r"),
+        &[(21, "g", "$11")],
+        vec![aggregate(22, AggregateKind::Recompute, "$12")],
+    );
+    assert_snapshot!(plan(ranged), @r"
+    node 0: aggregate by (g)
+      touched groups are recomputed
+      no state
+      r
+    output: projection of the last node
+    rows match by key (g)
+    ");
+}
+
+#[test]
+fn having_filters_the_last_node() {
+    let counted = group(
+        scan(1, 10, "r"),
+        &[],
+        vec![aggregate(22, AggregateKind::CountStar, "")],
+    );
+    assert_snapshot!(plan(filter(counted, vec![condition("($22 > 1)")])), @r"
+    node 0: aggregate by ()
+      state: row count and 0 accumulators
+      stored in a state table
+      r
+    output: projection of the last node
+      1 conditions
+    a single row
+    ");
+}
+
+#[test]
+fn a_hidden_group_key_leaves_only_the_image() {
+    let counted = group(
+        scan(1, 10, "r"),
+        &[(21, "g", "$11")],
+        vec![aggregate(22, AggregateKind::CountStar, "")],
+    );
+    assert_snapshot!(plan(project(counted, &[(31, "n", "$22")])), @r"
+    node 0: aggregate by (g)
+      state: row count and 0 accumulators
+      stored in a state table
+      r
+    output: projection of the last node
+    rows match by image
+    ");
+}
+
+#[test]
+fn a_distinct_aggregate_stacks_on_a_distinct_node() {
+    let counted = group(
+        scan(1, 10, "r"),
+        &[(21, "g", "$11")],
+        vec![
+            aggregate(22, AggregateKind::SumInteger, "$13"),
+            filtered(
+                of_distinct(aggregate(23, AggregateKind::Count, "$12")),
+                "($13 > 0)",
+            ),
+        ],
+    );
+    assert_snapshot!(plan(counted), @r"
+    node 0: distinct by (g, distinct)
+      state: row count and 0 accumulators
+      stored in a state table
+      r where (c > 0)
+    node 1: aggregate by (g)
+      state: row count and 3 accumulators
+      stored in a state table
+      r
+      node 0
+    output: projection of the last node
+    rows match by key (g)
+    ");
+}
+
+#[test]
+fn a_grouping_that_is_joined_keeps_state_of_its_own() {
+    let counted = group(
+        scan(1, 10, "r"),
+        &[(21, "g", "$11")],
+        vec![aggregate(22, AggregateKind::CountStar, "")],
+    );
+    let both = join(counted, keyed_scan(3, 30, "k"), vec![equal("$21", "$31")]);
+    assert_snapshot!(plan(distinct(both)), @r"
+    node 0: aggregate by (g)
+      state: row count and 0 accumulators
+      stored in a state table
+      r
+    node 1: distinct by (g, count, a, b, c)
+      state: row count and 0 accumulators
+      stored in a state table
+      node 0 ⋈ k where (g = a)
+    output: projection of the last node
+    rows match by key (g, count, a, b, c)
+    ");
+}
+
+#[test]
+fn a_constant_row_is_a_block_without_scans() {
+    assert_snapshot!(plan(project(Relation::SingleRow, &[(1, "one", "1")])), @r"
+    output: linear
+      constant row
+    rows match by image
+    ");
+}
+
+#[test]
+fn joins_over_wide_bag_unions_are_refused() {
+    let wide = |base: u32| {
+        let arms = (0..9)
+            .map(|_| (scan(1, base, "r"), vec!["1"]))
+            .collect::<Vec<_>>();
+        union_all(&[(base + 9, "x")], arms)
+    };
+    let refused = compile(join(wide(10), wide(20), Vec::new())).map(|plan| plan.to_string());
+    assert_eq!(
+        refused,
+        Err(Error::TooManyBranches {
+            branches: 81,
+            limit: MAX_BRANCHES
+        })
+    );
+    assert_snapshot!(refused.expect_err("refused"), @"joins over UNION ALL expand into 81 branches, at most 64 are supported");
+}

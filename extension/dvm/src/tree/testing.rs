@@ -1,0 +1,233 @@
+//! Trees for tests. Columns are numbered by the test itself, so that expressions can be written as
+//! the server prints them: `$11 + $12`. By convention table `t` has columns 10·t + attnum.
+
+use super::{
+    Aggregate, AggregateKind, Column, ColumnId, ColumnType, Expr, Index, Predicate, Relation, Scan,
+    ScanColumn,
+};
+
+/// `integer`.
+pub fn integer() -> ColumnType {
+    ColumnType {
+        sql: "integer".into(),
+        collation: None,
+        equality: "=".into(),
+        image_equality: true,
+        sortable: true,
+        bounded: true,
+    }
+}
+
+/// `boolean`.
+pub fn boolean() -> ColumnType {
+    ColumnType {
+        sql: "boolean".into(),
+        ..integer()
+    }
+}
+
+/// `numeric` without a fixed scale: equal values may have different images.
+pub fn numeric() -> ColumnType {
+    ColumnType {
+        sql: "numeric".into(),
+        image_equality: false,
+        ..integer()
+    }
+}
+
+/// A nullable column.
+pub fn column(id: u32, name: &str, ty: ColumnType) -> Column {
+    Column {
+        id: ColumnId(id),
+        name: name.into(),
+        ty,
+        nullable: true,
+    }
+}
+
+/// A scan of a table whose columns have these types, with identities from `base + 1` on.
+pub fn scan_of(oid: u32, base: u32, name: &str, columns: &[(&str, ColumnType)]) -> Scan {
+    Scan {
+        oid,
+        relation: name.into(),
+        columns: columns
+            .iter()
+            .zip(1_i16..)
+            .map(|((name, ty), attnum)| ScanColumn {
+                column: column(base + attnum.unsigned_abs() as u32, name, ty.clone()),
+                attnum,
+                quoted: (*name).into(),
+            })
+            .collect(),
+        indexes: Vec::new(),
+    }
+}
+
+/// A table of three integer columns `a`, `b`, `c`, numbered from `base + 1` on.
+pub fn scan(oid: u32, base: u32, name: &str) -> Relation {
+    Relation::Scan(scan_of(
+        oid,
+        base,
+        name,
+        &[("a", integer()), ("b", integer()), ("c", integer())],
+    ))
+}
+
+/// The same with the first column as primary key.
+pub fn keyed_scan(oid: u32, base: u32, name: &str) -> Relation {
+    let Relation::Scan(mut scan) = scan(oid, base, name) else {
+        unreachable!("a scan is a scan");
+    };
+    scan.columns[0].column.nullable = false;
+    scan.indexes = vec![Index {
+        attnums: vec![Some(1)],
+        identifies_row: true,
+    }];
+    Relation::Scan(scan)
+}
+
+/// A nullable integer expression.
+pub fn expr(text: &str) -> Expr {
+    Expr::from_printed(text, integer(), true)
+}
+
+/// A condition.
+pub fn condition(text: &str) -> Predicate {
+    Predicate {
+        expr: Expr::from_printed(text, boolean(), true),
+        equality: None,
+    }
+}
+
+/// A default equality.
+pub fn equal(left: &str, right: &str) -> Predicate {
+    Predicate {
+        equality: Some((expr(left), expr(right))),
+        ..condition(&format!("({left} = {right})"))
+    }
+}
+
+/// Inner join.
+pub fn join(left: Relation, right: Relation, predicates: Vec<Predicate>) -> Relation {
+    Relation::Join {
+        left: Box::new(left),
+        right: Box::new(right),
+        predicates,
+    }
+}
+
+/// WHERE or HAVING.
+pub fn filter(input: Relation, predicates: Vec<Predicate>) -> Relation {
+    Relation::Filter {
+        input: Box::new(input),
+        predicates,
+    }
+}
+
+/// SELECT list: identity, name and integer expression of each column.
+pub fn project(input: Relation, columns: &[(u32, &str, &str)]) -> Relation {
+    Relation::Project {
+        input: Box::new(input),
+        columns: columns
+            .iter()
+            .map(|(id, name, text)| (column(*id, name, integer()), expr(text)))
+            .collect(),
+    }
+}
+
+/// UNION ALL of inputs with one integer expression per output column.
+pub fn union_all(columns: &[(u32, &str)], inputs: Vec<(Relation, Vec<&str>)>) -> Relation {
+    Relation::UnionAll {
+        columns: columns
+            .iter()
+            .map(|(id, name)| column(*id, name, integer()))
+            .collect(),
+        inputs: inputs
+            .into_iter()
+            .map(|(input, exprs)| (input, exprs.into_iter().map(expr).collect()))
+            .collect(),
+    }
+}
+
+/// DISTINCT.
+pub fn distinct(input: Relation) -> Relation {
+    Relation::Distinct {
+        input: Box::new(input),
+    }
+}
+
+/// GROUP BY: identity, name and integer expression of each key.
+pub fn group(input: Relation, keys: &[(u32, &str, &str)], aggregates: Vec<Aggregate>) -> Relation {
+    Relation::Aggregate {
+        input: Box::new(input),
+        keys: keys
+            .iter()
+            .map(|(id, name, text)| (column(*id, name, integer()), expr(text)))
+            .collect(),
+        aggregates,
+    }
+}
+
+/// An aggregate over an integer (or, for the boolean ones, a boolean) expression; no argument is
+/// `count(*)`. One that is always recomputed is the range of the values.
+pub fn aggregate(id: u32, kind: AggregateKind, argument: &str) -> Aggregate {
+    let function = function_of(kind);
+    let is_boolean = matches!(kind, AggregateKind::BoolAnd | AggregateKind::BoolOr);
+    let mut ty = integer();
+    if is_boolean {
+        ty = boolean();
+    }
+    let shown = if argument.is_empty() { "*" } else { argument };
+    let call = match kind {
+        AggregateKind::Recompute => format!("(max({shown}) - min({shown}))"),
+        _ => format!("{function}({shown})"),
+    };
+    let result = match kind {
+        AggregateKind::BoolAnd | AggregateKind::BoolOr => boolean(),
+        AggregateKind::AvgInteger
+        | AggregateKind::SumNumeric { .. }
+        | AggregateKind::AvgNumeric { .. } => numeric(),
+        _ => integer(),
+    };
+    Aggregate {
+        column: column(id, function, result),
+        kind,
+        call: expr(&call),
+        argument: (!argument.is_empty()).then(|| Expr::from_printed(argument, ty, true)),
+        filter: None,
+        distinct: false,
+    }
+}
+
+/// The aggregate with a FILTER.
+pub fn filtered(aggregate: Aggregate, filter: &str) -> Aggregate {
+    let call = aggregate.call.render(|id| format!("${}", id.0));
+    Aggregate {
+        call: expr(&format!("{call} FILTER (WHERE {filter})")),
+        filter: Some(Expr::from_printed(filter, boolean(), true)),
+        ..aggregate
+    }
+}
+
+/// The aggregate with DISTINCT.
+pub fn of_distinct(aggregate: Aggregate) -> Aggregate {
+    let call = aggregate.call.render(|id| format!("${}", id.0));
+    Aggregate {
+        call: expr(&call.replacen('(', "(DISTINCT ", 1)),
+        distinct: true,
+        ..aggregate
+    }
+}
+
+fn function_of(kind: AggregateKind) -> &'static str {
+    match kind {
+        AggregateKind::CountStar | AggregateKind::Count => "count",
+        AggregateKind::SumInteger | AggregateKind::SumNumeric { .. } => "sum",
+        AggregateKind::AvgInteger | AggregateKind::AvgNumeric { .. } => "avg",
+        AggregateKind::Min => "min",
+        AggregateKind::Max => "max",
+        AggregateKind::BoolAnd => "bool_and",
+        AggregateKind::BoolOr => "bool_or",
+        AggregateKind::Recompute => "range",
+    }
+}
