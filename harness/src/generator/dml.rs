@@ -41,8 +41,8 @@ pub enum Dml {
     KillGroup(u8, u8),
     /// Sets columns to what they are.
     NoChange(u8, Which),
-    /// Changes the scale of numerics and not their value.
-    Rescale(u8),
+    /// Makes the scale of numerics as small as their value allows, or larger; the value stays.
+    Rescale(u8, bool),
     /// INSERT … ON CONFLICT DO UPDATE.
     Upsert(u8, Vec<u8>),
     /// DELETE of everything, then one row.
@@ -75,7 +75,7 @@ pub fn dml() -> impl Strategy<Value = Dml> {
             .prop_map(|(table, column, largest)| Dml::DeleteExtremum(table, column, largest)),
         2 => (table(), any::<u8>()).prop_map(|(table, column)| Dml::KillGroup(table, column)),
         1 => (table(), which()).prop_map(|(table, which)| Dml::NoChange(table, which)),
-        1 => table().prop_map(Dml::Rescale),
+        2 => (table(), any::<bool>()).prop_map(|(table, larger)| Dml::Rescale(table, larger)),
         2 => (table(), row()).prop_map(|(table, row)| Dml::Upsert(table, row)),
         1 => (table(), row()).prop_map(|(table, row)| Dml::Reborn(table, row)),
         1 => table().prop_map(Dml::Truncate),
@@ -210,11 +210,14 @@ impl Dml {
                     filter(which)
                 )]
             }
-            Self::Rescale(_) => {
+            Self::Rescale(_, larger) => {
                 let set: Vec<String> = settable(table)
                     .iter()
                     .filter(|column| column.ty == Ty::Numeric)
-                    .map(|column| format!("{0} = {0} * 1.0", column.sql))
+                    .map(|column| match larger {
+                        true => format!("{0} = {0} * 1.0", column.sql),
+                        false => format!("{0} = trim_scale({0})", column.sql),
+                    })
                     .collect();
                 if set.is_empty() {
                     return Vec::new();
@@ -261,7 +264,7 @@ impl Dml {
             | Self::DeleteExtremum(table, ..)
             | Self::KillGroup(table, _)
             | Self::NoChange(table, _)
-            | Self::Rescale(table)
+            | Self::Rescale(table, _)
             | Self::Upsert(table, _)
             | Self::Reborn(table, _)
             | Self::Truncate(table) => *table,

@@ -1,0 +1,191 @@
+//! pg_dump and pg_restore into an empty database bring stream tables back.
+
+use std::path::Path;
+use std::process::Command;
+
+use harness::client::Session;
+use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
+use harness::oracle;
+use harness::scenario::orphans;
+
+const SETUP: &str = "
+CREATE SCHEMA \"Shop 1\";
+CREATE TABLE \"Shop 1\".item (id int PRIMARY KEY, kind text, price numeric);
+CREATE TABLE sale (item_id int, qty int, note text);
+CREATE TABLE part (id int, r text) PARTITION BY LIST (r);
+CREATE TABLE part_a PARTITION OF part FOR VALUES IN ('a');
+CREATE TABLE part_rest PARTITION OF part DEFAULT;
+INSERT INTO \"Shop 1\".item SELECT i, 'k' || i % 3, i * 1.10 FROM generate_series(1, 20) i;
+INSERT INTO sale SELECT 1 + i % 22, i % 5, NULL FROM generate_series(1, 200) i;
+INSERT INTO part SELECT i, chr(97 + i % 3) FROM generate_series(1, 30) i;
+CREATE VIEW seen AS SELECT i.kind, s.qty * i.price AS worth FROM sale s JOIN \"Shop 1\".item i ON i.id = s.item_id;
+";
+
+/// Name, query, mode.
+const TABLES: [(&str, &str, &str); 6] = [
+    (
+        "by_kind",
+        "SELECT kind, sum(worth) AS total, count(*) AS n FROM seen GROUP BY kind",
+        "DIFFERENTIAL",
+    ),
+    (
+        "\"Shop 1\".\"Top\"",
+        "SELECT i.id, s.qty FROM sale s JOIN \"Shop 1\".item i ON i.id = s.item_id WHERE s.qty > 2",
+        "DIFFERENTIAL",
+    ),
+    (
+        "on_top",
+        "SELECT max(total) AS most, sum(n) AS n FROM by_kind",
+        "DIFFERENTIAL",
+    ),
+    (
+        "parts",
+        "SELECT r, count(*) AS n FROM part GROUP BY r",
+        "DIFFERENTIAL",
+    ),
+    (
+        "nested",
+        "SELECT n, count(*) AS c FROM (SELECT item_id, count(*) AS n FROM sale GROUP BY item_id) x GROUP BY n",
+        "DIFFERENTIAL",
+    ),
+    (
+        "ranked",
+        "SELECT id, rank() OVER (ORDER BY price DESC, id) AS place FROM \"Shop 1\".item",
+        "AUTO",
+    ),
+];
+
+const CHANGES: &str = "
+INSERT INTO sale SELECT 1 + i % 22, 7, 'new' FROM generate_series(1, 10) i;
+UPDATE \"Shop 1\".item SET price = price * 2, kind = 'k9' WHERE id < 4;
+DELETE FROM sale WHERE qty = 1;
+UPDATE part SET r = 'a' WHERE id < 10;
+INSERT INTO part VALUES (100, 'a'), (101, 'z');
+DELETE FROM part_rest WHERE r = 'c'";
+
+/// Runs one of the server's programs; it must not complain.
+fn run(mut command: Command) {
+    let output = command.output().expect("the program runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+    assert!(!errors.contains("error:"), "{command:?}: {errors}");
+}
+
+/// Refreshes and judges every stream table.
+async fn judge(session: &Session, when: &str, by_delta: bool) {
+    for (name, _, mode) in TABLES {
+        let quoted = harness::client::quote_literal(name);
+        let report = session
+            .table(&format!(
+                "SELECT * FROM pgtrickle.refresh_stream_table({quoted})"
+            ))
+            .await
+            .unwrap_or_else(|error| panic!("{when}: {name}: {error}"));
+        let action = report.value(0, "action").unwrap_or_default();
+        if by_delta && mode == "DIFFERENTIAL" {
+            assert_eq!(action, "DIFFERENTIAL", "{when}: {name}");
+        }
+        let verdict = oracle::check(session, name).await.expect("a verdict");
+        assert!(verdict.is_exact(), "{when}: {name} is {verdict}");
+    }
+}
+
+/// Dumps one database into another.
+fn copy(cluster: &Cluster, format: &str, to: &str) {
+    let file = cluster.socket_dir().join(format!("dump_{to}"));
+    let mut dump = cluster.client_command("pg_dump");
+    dump.args(["--format", format, "--dbname", "source", "--file"])
+        .arg(&file);
+    run(dump);
+    run(restore(cluster, format, to, &file));
+}
+
+/// The command that reads a dump.
+fn restore(cluster: &Cluster, format: &str, to: &str, file: &Path) -> Command {
+    if format == "plain" {
+        let mut psql = cluster.client_command("psql");
+        psql.args([
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "--dbname",
+            to,
+            "--file",
+        ])
+        .arg(file);
+        psql
+    } else {
+        let mut restore = cluster.client_command("pg_restore");
+        restore.args(["--exit-on-error", "--dbname", to]).arg(file);
+        restore
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dumped_stream_tables_come_back_with_correct_content() {
+    let extension = ExtensionDir::installed().expect("the extension is installed");
+    let cluster = Cluster::start(&ClusterOptions::new().extension(extension))
+        .expect("a private cluster starts");
+    let admin = Session::connect(&cluster, "postgres")
+        .await
+        .expect("a session");
+    for name in ["source", "restored_custom", "restored_plain"] {
+        admin
+            .execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .expect("a database");
+    }
+    let source = Session::connect(&cluster, "source")
+        .await
+        .expect("a session");
+    source
+        .execute("CREATE EXTENSION pg_trickle")
+        .await
+        .expect("the extension");
+    source.execute(SETUP).await.expect("tables");
+    for (name, query, mode) in TABLES {
+        source
+            .execute(&format!(
+                "SELECT pgtrickle.create_stream_table({}, {}, refresh_mode => '{mode}')",
+                harness::client::quote_literal(name),
+                harness::client::quote_literal(query),
+            ))
+            .await
+            .expect("a stream table");
+    }
+    source.execute(CHANGES).await.expect("changes");
+    judge(&source, "before the dump", true).await;
+    // What is not refreshed at the time of the dump must not be lost.
+    source
+        .execute("INSERT INTO sale VALUES (1, 100, 'late')")
+        .await
+        .expect("a change");
+
+    for (format, name) in [("custom", "restored_custom"), ("plain", "restored_plain")] {
+        copy(&cluster, format, name);
+        let session = Session::connect(&cluster, name).await.expect("a session");
+        session
+            .execute("SELECT pgtrickle.restore_stream_tables()")
+            .await
+            .unwrap_or_else(|error| panic!("{format}: {error}"));
+        judge(&session, &format!("{format}: restored"), false).await;
+        session.execute(CHANGES).await.expect("changes");
+        judge(&session, &format!("{format}: changed"), true).await;
+        let guarded = session.execute("DELETE FROM by_kind").await;
+        assert!(guarded.is_err(), "{format}: the guard is gone");
+        for (table, _, _) in TABLES.iter().rev() {
+            let quoted = harness::client::quote_literal(table);
+            session
+                .execute(&format!("SELECT pgtrickle.drop_stream_table({quoted})"))
+                .await
+                .unwrap_or_else(|error| panic!("{format}: {table}: {error}"));
+        }
+        assert_eq!(
+            orphans(&session).await.expect("a list"),
+            Vec::<String>::new(),
+            "{format}"
+        );
+    }
+    judge(&source, "the source goes on", false).await;
+}
