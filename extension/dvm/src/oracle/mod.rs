@@ -2,13 +2,14 @@
 //!
 //! - [`engine`]: where statements run, an in-memory SQLite (or a PostgreSQL server, on demand).
 //! - [`truth`]: a tree as one plain query, independent of plans and rules.
-//! - [`refresh`]: a refresh in SQL, as the extension executes it.
+//! - [`refresh`], [`node`]: a refresh in SQL, as the extension executes it.
 //! - [`queries`]: random tables, trees and changes.
 //!
 //! Two families of tests: `oracle_*` (the refreshed content is the content computed from nothing) and
 //! `differential_*` (two ways to the same result agree).
 
 mod engine;
+mod node;
 mod queries;
 mod refresh;
 mod truth;

@@ -141,3 +141,51 @@ fn suggest(
         purpose,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile;
+    use crate::tree::testing::{aggregate, equal, group, join, keyed_scan, scan};
+    use crate::tree::{AggregateKind, Relation};
+
+    fn missing(relation: Relation) -> Vec<String> {
+        let plan = compile(relation).expect("supported");
+        plan.missing_indexes()
+            .into_iter()
+            .map(|m| format!("{}({}) for {}", m.relation, m.column, m.purpose))
+            .collect()
+    }
+
+    #[test]
+    fn each_side_of_a_join_wants_an_index() {
+        let both = join(
+            scan(1, 10, "r"),
+            scan(2, 20, "ONLY s"),
+            vec![equal("$11", "($22 + 1)")],
+        );
+        assert_eq!(missing(both), ["r(a) for join", "s(((b + 1))) for join"]);
+    }
+
+    #[test]
+    fn one_index_among_the_joined_columns_is_enough() {
+        let both = join(
+            keyed_scan(1, 10, "r"),
+            keyed_scan(2, 20, "s"),
+            vec![equal("$11", "$21"), equal("$12", "$22")],
+        );
+        assert_eq!(missing(both), [""; 0]);
+    }
+
+    #[test]
+    fn only_groups_that_may_be_recomputed_want_an_index() {
+        let by = |kind| {
+            let call = aggregate(22, kind, "$12");
+            group(scan(1, 10, "r"), &[(21, "g", "$11")], vec![call])
+        };
+        assert_eq!(
+            missing(by(AggregateKind::Max)),
+            ["r(a) for recomputed group"]
+        );
+        assert_eq!(missing(by(AggregateKind::SumInteger)), [""; 0]);
+    }
+}

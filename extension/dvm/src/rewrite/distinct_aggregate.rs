@@ -238,3 +238,115 @@ fn rewrite(
         aggregates,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::compile;
+    use crate::tree::AggregateKind;
+    use crate::tree::testing::{aggregate, expr, filtered, group, numeric, of_distinct, scan};
+
+    fn counted(distinct: Vec<Aggregate>) -> Relation {
+        group(scan(1, 10, "r"), &[(21, "g", "$11")], distinct)
+    }
+
+    fn rewritten(relation: Relation) -> Relation {
+        let mut columns = ColumnAllocator::above(&relation);
+        unnest(relation, &mut columns)
+    }
+
+    fn arms(relation: &Relation) -> usize {
+        match relation {
+            Relation::Aggregate { input, .. } => match input.as_ref() {
+                Relation::UnionAll { inputs, .. } => inputs.len(),
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn each_argument_and_filter_has_one_distinct_input() {
+        let count = |id, argument| of_distinct(aggregate(id, AggregateKind::Count, argument));
+        for (calls, expected) in [
+            (vec![count(31, "$12")], 2),
+            (
+                vec![
+                    count(31, "$12"),
+                    of_distinct(aggregate(32, AggregateKind::SumInteger, "$12")),
+                ],
+                2,
+            ),
+            (vec![count(31, "$12"), count(32, "$13")], 3),
+            (
+                vec![count(31, "$12"), filtered(count(32, "$12"), "($13 > 0)")],
+                3,
+            ),
+        ] {
+            assert_eq!(arms(&rewritten(counted(calls))), expected);
+        }
+    }
+
+    #[test]
+    fn the_output_columns_stay() {
+        let before = counted(vec![
+            aggregate(31, AggregateKind::SumInteger, "$13"),
+            of_distinct(aggregate(32, AggregateKind::Count, "$12")),
+        ]);
+        let after = rewritten(before.clone());
+        assert_eq!(after.columns(), before.columns());
+        assert_eq!(arms(&after), 2);
+    }
+
+    #[test]
+    fn without_distinct_nothing_changes() {
+        let plain = counted(vec![aggregate(31, AggregateKind::Count, "$12")]);
+        assert_eq!(rewritten(plain.clone()), plain);
+    }
+
+    #[test]
+    fn groups_that_are_recomputed_anyway_keep_the_servers_distinct() {
+        let call = || of_distinct(aggregate(31, AggregateKind::Count, "$12"));
+        let beside = counted(vec![call(), aggregate(32, AggregateKind::Recompute, "$12")]);
+        assert_eq!(rewritten(beside.clone()), beside);
+        let vague = Relation::Aggregate {
+            input: Box::new(scan(1, 10, "r")),
+            keys: vec![(
+                Column {
+                    ty: numeric(),
+                    ..aggregate(21, AggregateKind::CountStar, "").column
+                },
+                expr("$11"),
+            )],
+            aggregates: vec![call()],
+        };
+        assert_eq!(rewritten(vague.clone()), vague);
+    }
+
+    #[test]
+    fn the_plain_part_filters_by_its_tag() {
+        let both = counted(vec![
+            filtered(aggregate(31, AggregateKind::SumInteger, "$13"), "($12 > 0)"),
+            of_distinct(aggregate(32, AggregateKind::Count, "$12")),
+        ]);
+        let Relation::Aggregate { aggregates, .. } = rewritten(both) else {
+            unreachable!("a grouping stays one");
+        };
+        let filters: Vec<String> = aggregates
+            .iter()
+            .filter_map(|a| a.filter.as_ref())
+            .map(|f| f.render(|id| format!("${}", id.0)))
+            .collect();
+        insta::assert_snapshot!(filters.join("\n"), @r"
+        $33 OPERATOR(pg_catalog.=) 0 AND (($35 > 0))
+        $33 OPERATOR(pg_catalog.=) 1
+        ");
+    }
+
+    #[test]
+    fn a_distinct_aggregate_compiles_to_a_node_below() {
+        let call = of_distinct(aggregate(31, AggregateKind::Count, "$12"));
+        let plan = compile(counted(vec![call])).expect("supported");
+        assert_eq!(plan.nodes.len(), 2);
+    }
+}

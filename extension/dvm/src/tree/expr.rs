@@ -107,3 +107,38 @@ impl Expr {
         sql
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::testing::{expr, integer};
+
+    #[test]
+    fn expressions_take_the_place_of_columns_in_parentheses() {
+        let sum = expr("$1 + $2");
+        let column = expr("$3");
+        for (text, expected) in [
+            ("$9", "$1 + $2"),
+            ("$9 * 2", "($1 + $2) * 2"),
+            ("$8 * $9", "$3 * ($1 + $2)"),
+            ("$8", "$3"),
+            ("$7 || 'a $9'", "$7 || 'a $9'"),
+        ] {
+            let replaced = expr(text).substitute(|id| match id.0 {
+                8 => Some(&column),
+                9 => Some(&sum),
+                _ => None,
+            });
+            assert_eq!(replaced.render(|id| format!("${}", id.0)), expected);
+        }
+    }
+
+    #[test]
+    fn a_column_alone_is_known_as_one() {
+        assert_eq!(expr("$4").as_column(), Some(ColumnId(4)));
+        assert_eq!(expr("($4)").as_column(), None);
+        assert_eq!(Expr::constant("1", integer(), false).as_column(), None);
+        let reads: Vec<u32> = expr("$4 + $2 * $4").columns().iter().map(|c| c.0).collect();
+        assert_eq!(reads, [2, 4]);
+    }
+}

@@ -1,0 +1,299 @@
+//! One grouping node of a refresh, in SQL.
+
+use std::collections::BTreeSet;
+
+use crate::operators::aggregate::{self, CombineLayout, Emit};
+use crate::plan::{Identity, Node, Output, Source, Store};
+use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, column, delta as delta_name, key};
+use crate::tree::Expr;
+
+use super::engine::Engine;
+use super::refresh::{STATE, Simulation, numbered};
+
+impl Simulation<'_> {
+    /// Brings the node's state up to date and hands its changed rows on.
+    pub(super) fn run_node(&mut self, node: &Node, changed: &mut BTreeSet<Source>) {
+        let moved: BTreeSet<Source> = node
+            .block
+            .sources()
+            .intersection(changed)
+            .copied()
+            .collect();
+        if moved.is_empty() {
+            return;
+        }
+        let delta = aggregate::delta(self.context(), node, &moved);
+        if !self.run_delta("group_deltas", delta) {
+            return;
+        }
+        let plan = self.plan.clone();
+        let own: Vec<Expr> = node
+            .columns()
+            .iter()
+            .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable))
+            .collect();
+        let is_last = plan.nodes.len() == node.id + 1;
+        let (sink, emit) = match &plan.output {
+            Output::Post {
+                predicates,
+                exprs,
+                identity,
+            } if is_last => {
+                let by_key = matches!(identity, Identity::Key { .. });
+                let emit = Emit {
+                    predicates,
+                    exprs,
+                    with_old: !by_key,
+                };
+                let keys = match identity {
+                    Identity::Key { columns, .. } => Some(columns.clone()),
+                    Identity::Image => None,
+                };
+                (Sink::Output(keys), emit)
+            }
+            _ => {
+                let emit = Emit {
+                    predicates: &[],
+                    exprs: &own,
+                    with_old: true,
+                };
+                (Sink::Delta(delta_name(Source::Node(node.id))), emit)
+            }
+        };
+        if let Sink::Delta(name) = &sink {
+            let columns = numbered("c", emit.exprs.len()).join(", ");
+            let sample = aggregate::state_output(node, &format!("{STATE}{}", node.id));
+            self.table(
+                name,
+                &format!("WITH q({columns}) AS ({sample}) SELECT {columns}, 1 AS {WEIGHT} FROM q WHERE false"),
+            );
+            changed.insert(Source::Node(node.id));
+        }
+        let run = NodeRun {
+            node,
+            emit: &emit,
+            sink: &sink,
+        };
+        if node.store == Store::None {
+            self.recompute(&run, "SELECT * FROM group_deltas");
+        } else {
+            self.combine(&run);
+            let keys: Vec<String> = (0..node.keys.len())
+                .map(|i| format!("v{} AS {}", 2 + i, key(i)))
+                .collect();
+            let list = if keys.is_empty() {
+                "1 AS one".to_owned()
+            } else {
+                keys.join(", ")
+            };
+            let flagged = format!("SELECT {list} FROM combined WHERE v0");
+            self.recompute(&run, &flagged);
+        }
+    }
+
+    /// Old state beside the deltas, then new state and output of the groups that need no more.
+    fn combine(&mut self, run: &NodeRun<'_>) {
+        let node = run.node;
+        let names = aggregate::state_names(node);
+        let (table, stored): (String, Vec<String>) = match &node.store {
+            Store::Output(positions) => {
+                let stored = positions.iter().map(|p| column(*p)).collect();
+                ("out".into(), stored)
+            }
+            _ => (format!("{STATE}{}", node.id), names.clone()),
+        };
+        let old: Vec<String> = names
+            .iter()
+            .zip(&stored)
+            .map(|(name, stored)| format!("s.{stored} AS o_{name}"))
+            .collect();
+        let on: Vec<String> = stored
+            .iter()
+            .take(node.keys.len())
+            .enumerate()
+            .map(|(i, stored)| format!("s.{stored} IS NOT DISTINCT FROM d.{}", key(i)))
+            .collect();
+        self.table(
+            GROUPS,
+            &format!(
+                "SELECT d.*, s.mark IS NOT NULL AS found, {} FROM group_deltas AS d \
+                 LEFT JOIN (SELECT *, 1 AS mark FROM {table}) AS s ON {}",
+                old.join(", "),
+                conjunction(&on)
+            ),
+        );
+        let layout = CombineLayout::of_combine(node, run.emit);
+        let width = layout.new_keep + 1 + layout.outputs;
+        self.table(
+            "combined",
+            &labelled(&aggregate::combine(node, run.emit), width),
+        );
+        if matches!(node.store, Store::Table { .. }) {
+            self.check_types(&table, "combined", layout.state);
+            self.put_state(node, "combined", layout.state, "NOT v0", "v1 AND NOT v0");
+        }
+        if let Some(at) = layout.old_keep {
+            self.emit(run, "combined", at, &format!("v{at}"), -1);
+        }
+        self.replace_output(run, "combined", layout.state, "NOT v0");
+        let keep = format!("v{} AND NOT v0", layout.new_keep);
+        self.emit(run, "combined", layout.new_keep, &keep, 1);
+    }
+
+    /// Computes groups again, one statement per combination of NULL keys.
+    fn recompute(&mut self, run: &NodeRun<'_>, groups: &str) {
+        let node = run.node;
+        self.table("flagged", groups);
+        let keys = node.keys.len();
+        for mask in 0_u32..1 << keys {
+            let null_keys: Vec<bool> = (0..keys).map(|i| mask & (1 << i) != 0).collect();
+            let pattern: Vec<String> = null_keys
+                .iter()
+                .enumerate()
+                .map(|(i, null)| format!("({} IS NULL) = {null}", key(i)))
+                .collect();
+            let names: Vec<String> = (0..keys).map(key).collect();
+            let list = [
+                vec!["CAST(row_number() OVER () AS integer) AS ord".into()],
+                names,
+            ]
+            .concat();
+            self.table(
+                TOUCHED,
+                &format!(
+                    "SELECT {} FROM flagged WHERE {}",
+                    list.join(", "),
+                    conjunction(&pattern)
+                ),
+            );
+            if self
+                .engine
+                .rows(&format!("SELECT 1 FROM {TOUCHED}"))
+                .is_empty()
+            {
+                continue;
+            }
+            let layout = CombineLayout::of_recompute(node, run.emit);
+            let width = layout.new_keep + 1 + layout.outputs;
+            let sql = aggregate::recompute(self.context(), node, run.emit, &null_keys);
+            self.table("fresh", &labelled(&sql, width));
+            self.table(
+                "touched",
+                &format!(
+                    "WITH q({0}) AS (SELECT * FROM {TOUCHED}) SELECT * FROM q",
+                    numbered("v", keys + 1).join(", ")
+                ),
+            );
+            if matches!(node.store, Store::Table { .. }) {
+                self.check_types(&format!("{STATE}{}", node.id), "fresh", layout.state);
+                self.put_state(node, "touched", 1, "true", "false");
+                self.put_state(node, "fresh", layout.state, "false", "true");
+            }
+            self.replace_output(run, "touched", 1, "true");
+            self.emit(
+                run,
+                "fresh",
+                layout.new_keep,
+                &format!("v{}", layout.new_keep),
+                1,
+            );
+        }
+    }
+
+    /// Removes the state of the groups in `from` (keys from column `at` on), then adds theirs.
+    fn put_state(&mut self, node: &Node, from: &str, at: usize, gone: &str, there: &str) {
+        let state = format!("{STATE}{}", node.id);
+        let on: Vec<String> = (0..node.keys.len())
+            .map(|i| format!("n.v{} IS NOT DISTINCT FROM {state}.{}", at + i, key(i)))
+            .collect();
+        self.engine.run(&format!(
+            "DELETE FROM {state} WHERE EXISTS (SELECT 1 FROM {from} AS n WHERE {gone} AND {})",
+            conjunction(&on)
+        ));
+        if there != "false" {
+            let width = aggregate::state_names(node).len();
+            self.engine.run(&format!(
+                "INSERT INTO {state} SELECT {} FROM {from} WHERE {there}",
+                (at..at + width)
+                    .map(|i| format!("v{i}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
+        }
+    }
+
+    /// A sink by key forgets the rows of the groups in `from`.
+    fn replace_output(&mut self, run: &NodeRun<'_>, from: &str, at: usize, which: &str) {
+        if let Sink::Output(Some(keys)) = run.sink {
+            let on: Vec<String> = keys
+                .iter()
+                .enumerate()
+                .map(|(i, position)| format!("n.v{} IS NOT DISTINCT FROM out.c{position}", at + i))
+                .collect();
+            self.engine.run(&format!(
+                "DELETE FROM out WHERE EXISTS (SELECT 1 FROM {from} AS n WHERE {which} AND {})",
+                conjunction(&on)
+            ));
+        }
+    }
+
+    /// Hands output rows, which follow column `at`, to the sink.
+    fn emit(&mut self, run: &NodeRun<'_>, from: &str, at: usize, which: &str, weight: i32) {
+        let mut columns: Vec<String> = (at + 1..at + 1 + run.emit.exprs.len())
+            .map(|i| format!("v{i}"))
+            .collect();
+        columns.push(weight.to_string());
+        let into = match run.sink {
+            Sink::Delta(name) => name.as_str(),
+            Sink::Output(_) => "out",
+        };
+        self.engine.run(&format!(
+            "INSERT INTO {into} SELECT {} FROM {from} WHERE {which}",
+            columns.join(", ")
+        ));
+    }
+
+    /// The extension copies values without a cast: types must be those of the state table.
+    fn check_types(&mut self, state: &str, from: &str, at: usize) {
+        if !self.engine.is_postgres() {
+            return;
+        }
+        let types = |engine: &mut dyn Engine, table: &str| -> Vec<String> {
+            let rows = engine.rows(&format!(
+                "SELECT format_type(atttypid, NULL) FROM pg_attribute \
+                 WHERE attrelid = '{table}'::regclass AND attnum > 0 ORDER BY attnum"
+            ));
+            rows.into_iter().flatten().collect()
+        };
+        let wanted = types(self.engine, state);
+        let given = types(self.engine, from);
+        assert_eq!(wanted, given[at..at + wanted.len()], "types of {state}");
+    }
+}
+
+struct NodeRun<'a> {
+    node: &'a Node,
+    emit: &'a Emit<'a>,
+    sink: &'a Sink,
+}
+
+enum Sink {
+    /// Into the delta of the node.
+    Delta(String),
+    /// Into the stream table, by key at these output positions or by image.
+    Output(Option<Vec<usize>>),
+}
+
+/// The query with columns `v0`… by position.
+fn labelled(sql: &str, width: usize) -> String {
+    let columns = numbered("v", width).join(", ");
+    format!("WITH q({columns}) AS ({sql}) SELECT {columns} FROM q")
+}
+
+fn conjunction(parts: &[String]) -> String {
+    if parts.is_empty() {
+        "true".into()
+    } else {
+        parts.join(" AND ")
+    }
+}
