@@ -110,7 +110,7 @@ pub async fn orphans(session: &Session) -> Result<Vec<String>, SqlError> {
              UNION ALL
              SELECT format('trigger %I on %s', tgname, tgrelid::regclass)
                FROM pg_catalog.pg_trigger
-              WHERE NOT tgisinternal AND tgname LIKE 'pgt\\_%'
+              WHERE tgname ~ '^pgt_(cdc|guard)'
              UNION ALL
              SELECT format('pgt_stream_tables: %s', pgt_id) FROM pgtrickle.pgt_stream_tables
              UNION ALL
