@@ -204,13 +204,13 @@ capabilities! {
             remedy: "use single columns, or cast the row to a composite type",
         },
         "SELECT (s.r).f1 FROM (SELECT ROW(a, b) AS r FROM t) s";
-    UNPRINTABLE_OPERATOR: Expression, "implied operators of extensions",
+    UNPRINTABLE_OPERATOR: Expression, "row comparisons with operators of extensions",
         FullOnly {
-            reason: "IS DISTINCT FROM, NULLIF, CASE x WHEN y and comparisons of rows name no \
-                     operator, so the operator of a type outside pg_catalog cannot be written down",
-            remedy: "write the comparison with its operator",
+            reason: "a comparison of rows names one operator for all columns, and the operator of \
+                     a type outside pg_catalog has another name there",
+            remedy: "compare the columns one by one",
         },
-        "SELECT NULLIF(citext_column, 'x') FROM t";
+        "SELECT ROW(a, citext_column) < ROW(1, 'x'::citext) FROM t";
     UNKNOWN_CONSTRUCT: Expression, "constructs that the analysis does not know",
         FullOnly {
             reason: "the analysis does not know it",

@@ -8,10 +8,11 @@ use pgtrickle_dvm::tree::{Column, ColumnId, Relation};
 
 use super::analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 use super::facts::TypeFacts;
-use super::from::Needed;
+use super::range::Needed;
 use super::scale::Scale;
 use crate::capability::{Capability, TOO_MANY_LEVELS};
 use crate::error::Result;
+use crate::pg::make_node;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::table::TableFacts;
 
@@ -203,7 +204,7 @@ impl Analyzer {
     /// The column, as a parameter in an expression.
     pub fn parameter(&self, id: ColumnId) -> Option<Node> {
         let slot = self.slot(id)?;
-        node::make_param(id.0 as i32, slot.type_oid, slot.typmod, slot.collation)
+        make_node::make_param(id.0 as i32, slot.type_oid, slot.typmod, slot.collation)
     }
 
     /// Facts about a relation, read once.

@@ -8,7 +8,8 @@ use super::grouping::Grouping;
 use crate::capability::{
     LATERAL, SUBLINK, SYSTEM_COLUMN, UNKNOWN_CONSTRUCT, WHOLE_ROW, WINDOW_FUNCTION,
 };
-use crate::pg::node::{self, Node, NodeOf};
+use crate::pg::make_node;
+use crate::pg::node::{Node, NodeOf};
 use crate::pg::types;
 
 impl Analyzer {
@@ -35,7 +36,7 @@ impl Analyzer {
             }
             if node.is::<pg_sys::GroupingFunc>() {
                 // With one grouping, every argument is grouped. Several are refused elsewhere.
-                return node::make_zero();
+                return make_node::make_zero();
             }
             if node.is::<pg_sys::Query>() {
                 return placeholder(node);
@@ -72,7 +73,7 @@ fn placeholder(node: Node) -> Option<Node> {
     if node.is::<pg_sys::Query>() {
         return Some(node);
     }
-    node::make_null(node.type_oid(), node.typmod(), node.collation())
+    make_node::make_null(node.type_oid(), node.typmod(), node.collation())
 }
 
 fn sublink_kind(link: &pg_sys::SubLink) -> &'static str {

@@ -6,6 +6,7 @@ use pgtrickle_dvm::tree::{Expr, Predicate};
 use super::analyzer::Analyzer;
 use super::from::Level;
 use super::grouping::Grouping;
+use super::implied::name_operators;
 use crate::capability::{RECORD, UNPRINTABLE_OPERATOR};
 use crate::pg::node::{self, Node, Walk};
 use crate::pg::{deparse, query, types};
@@ -13,6 +14,7 @@ use crate::pg::{deparse, query, types};
 impl Analyzer {
     /// The printed form of a bound expression.
     pub fn expression(&mut self, bound: Node) -> Expr {
+        let bound = name_operators(bound);
         self.check_volatility(bound);
         if !self.check_printable(bound) {
             return Expr::constant("NULL", self.type_of(bound), true);
@@ -86,10 +88,8 @@ impl Analyzer {
                     refused.push((&RECORD, "a field of a row without a named type".to_owned()));
                 }
             }
-            if let Some(operator) = implied_operator(node)
-                && !types::is_builtin(operator)
-            {
-                refused.push((&UNPRINTABLE_OPERATOR, implied_name(node).to_owned()));
+            if compares_foreign_rows(node) {
+                refused.push((&UNPRINTABLE_OPERATOR, "comparison of rows".to_owned()));
             }
             Walk::Descend
         });
@@ -151,41 +151,13 @@ fn same_equality(a: pg_sys::Oid, b: pg_sys::Oid) -> bool {
     }
 }
 
-/// The operator of a construct whose printed form does not name it.
-fn implied_operator(node: Node) -> Option<pg_sys::Oid> {
-    use pg_sys::NodeTag::{T_DistinctExpr, T_NullIfExpr};
-    match node.tag() {
-        T_DistinctExpr | T_NullIfExpr => {
-            let pointer = node.as_ptr().cast::<pg_sys::OpExpr>();
-            // SAFETY: both nodes are typedefs of OpExpr.
-            Some(unsafe { (*pointer).opno })
-        }
-        pg_sys::NodeTag::T_RowCompareExpr => {
-            let compare = node.cast::<pg_sys::RowCompareExpr>()?;
+/// An operator outside `pg_catalog` in a comparison of rows, which is printed with the name of its
+/// first operator only.
+fn compares_foreign_rows(node: Node) -> bool {
+    node.cast::<pg_sys::RowCompareExpr>()
+        .is_some_and(|compare| {
             node::oid_list(compare.opnos)
                 .into_iter()
-                .find(|operator| !types::is_builtin(*operator))
-        }
-        pg_sys::NodeTag::T_CaseExpr => {
-            let case = node.cast::<pg_sys::CaseExpr>()?;
-            if case.arg.is_null() {
-                return None;
-            }
-            node::list_of::<pg_sys::CaseWhen>(case.args)
-                .into_iter()
-                .filter_map(|when| Node::new(when.expr)?.cast::<pg_sys::OpExpr>())
-                .map(|operator| operator.opno)
-                .find(|operator| !types::is_builtin(*operator))
-        }
-        _ => None,
-    }
-}
-
-fn implied_name(node: Node) -> &'static str {
-    match node.tag() {
-        pg_sys::NodeTag::T_DistinctExpr => "IS DISTINCT FROM",
-        pg_sys::NodeTag::T_NullIfExpr => "NULLIF",
-        pg_sys::NodeTag::T_RowCompareExpr => "comparison of rows",
-        _ => "CASE x WHEN y",
-    }
+                .any(|operator| !types::is_builtin(operator))
+        })
 }

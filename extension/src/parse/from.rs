@@ -1,36 +1,15 @@
-//! The range table of one query level, and its FROM clause as a tree of joins.
+//! The inputs of one query level, and its FROM clause as a tree of joins.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{ColumnId, Index, Relation, Scan, ScanColumn};
+use pgtrickle_dvm::tree::{ColumnId, Relation};
 
-use super::analyzer::{Access, Analyzer, Derived, Scope};
-use super::scale::Scale;
-use crate::capability::{
-    CTE, INNER_JOIN, OUTER_JOIN, RECURSIVE_CTE, SET_RETURNING_FUNCTION, SUBQUERY, TABLE_FUNCTION,
-    TABLESAMPLE, UNKNOWN_CONSTRUCT, VALUES, VIEW,
-};
+use super::analyzer::{Access, Analyzer, Scope};
+use super::range::{Range, entry_name};
+use crate::capability::{INNER_JOIN, OUTER_JOIN, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf, Walk};
-use crate::pg::table::TableFacts;
-use crate::pg::{deparse, query, types};
-
-/// An entry of the range table.
-pub(super) enum Range {
-    /// A table.
-    Table {
-        /// The scan.
-        scan: Scan,
-        /// Its columns by attribute number.
-        columns: BTreeMap<i16, ColumnId>,
-    },
-    /// A subquery, view or CTE reference.
-    Derived(Derived),
-    /// A join or grouping entry, or something refused.
-    Other,
-}
 
 /// One query level with its inputs analysed.
 pub(super) struct Level {
@@ -80,25 +59,6 @@ impl Level {
     }
 }
 
-/// The output columns of a query that somebody reads.
-#[derive(Debug, Clone)]
-pub(super) enum Needed {
-    /// All of them.
-    All,
-    /// Those at these positions (from 1).
-    Only(BTreeSet<i16>),
-}
-
-impl Needed {
-    /// Whether the column at this position (from 1) is read.
-    pub fn contains(&self, position: i16) -> bool {
-        match self {
-            Needed::All => true,
-            Needed::Only(positions) => positions.contains(&position),
-        }
-    }
-}
-
 /// The columns of each range table entry that a level reads, by range table index.
 pub(super) type Usage = BTreeMap<i32, BTreeSet<i16>>;
 
@@ -130,163 +90,6 @@ impl Analyzer {
             });
         }
         Ok(level)
-    }
-
-    fn range(
-        &mut self,
-        query: NodeOf<pg_sys::Query>,
-        entry: NodeOf<pg_sys::RangeTblEntry>,
-        used: &BTreeSet<i16>,
-        scope: &Scope<'_>,
-        access: &Access,
-    ) -> Result<Range> {
-        use pg_sys::RTEKind as K;
-        let name = entry_name(&entry);
-        if !entry.tablesample.is_null() {
-            self.refuse(&TABLESAMPLE, format!("TABLESAMPLE of {name}"));
-        }
-        match entry.rtekind {
-            K::RTE_RELATION => self.relation(query, entry, used, scope, access),
-            K::RTE_SUBQUERY => match Node::new(entry.subquery).and_then(Node::cast) {
-                Some(subquery) => {
-                    self.note(&SUBQUERY, name);
-                    let derived = self.query(subquery, Some(scope), access, &needed(used))?;
-                    Ok(Range::Derived(derived))
-                }
-                None => Ok(Range::Other),
-            },
-            K::RTE_CTE => self.cte(entry, used, scope, access),
-            K::RTE_RESULT => Ok(Range::Derived(Derived {
-                relation: Relation::SingleRow,
-                columns: Vec::new(),
-                ordered: false,
-            })),
-            kind => {
-                let (capability, what) = match kind {
-                    K::RTE_FUNCTION => (&SET_RETURNING_FUNCTION, "function in FROM:"),
-                    K::RTE_TABLEFUNC => (&TABLE_FUNCTION, "table function"),
-                    K::RTE_VALUES => (&VALUES, "VALUES list"),
-                    _ => (&UNKNOWN_CONSTRUCT, "range table entry"),
-                };
-                self.refuse(capability, format!("{what} {name}"));
-                Ok(Range::Other)
-            }
-        }
-    }
-
-    fn relation(
-        &mut self,
-        query: NodeOf<pg_sys::Query>,
-        entry: NodeOf<pg_sys::RangeTblEntry>,
-        used: &BTreeSet<i16>,
-        scope: &Scope<'_>,
-        access: &Access,
-    ) -> Result<Range> {
-        let Some(facts) = self.table(entry.relid) else {
-            self.refuse(&UNKNOWN_CONSTRUCT, entry_name(&entry));
-            return Ok(Range::Other);
-        };
-        let access = access_of(query, entry, access);
-        if facts.kind == pg_sys::RELKIND_VIEW {
-            self.note(&VIEW, facts.qualified.clone());
-            self.check_privileges(&facts, used, &access);
-            let inner = query::of_view(facts.oid)?;
-            let access = Access {
-                through_view: true,
-                roles: access.roles,
-            };
-            // A view's query stands for itself: it sees no CTE of the query that names it.
-            let _ = scope;
-            let derived = self.query(inner, None, &access, &needed(used))?;
-            return Ok(Range::Derived(derived));
-        }
-        if !self.check_table(&facts, entry.inh, used, &access)? {
-            return Ok(Range::Other);
-        }
-        Ok(self.scan(&facts, entry.inh, used))
-    }
-
-    fn scan(&mut self, facts: &Rc<TableFacts>, with_children: bool, used: &BTreeSet<i16>) -> Range {
-        let mut columns = Vec::new();
-        let mut ids = BTreeMap::new();
-        for attribute in facts.attributes.iter().filter(|a| used.contains(&a.attnum)) {
-            let scale = match types::base_type(attribute.type_oid, attribute.typmod) {
-                (pg_sys::NUMERICOID, typmod) => Scale::of_typmod(typmod),
-                _ => Scale::Unknown,
-            };
-            let column = self.add_column(
-                &attribute.name,
-                (attribute.type_oid, attribute.typmod, attribute.collation),
-                !attribute.not_null,
-                scale,
-            );
-            ids.insert(attribute.attnum, column.id);
-            columns.push(ScanColumn {
-                column,
-                attnum: attribute.attnum,
-                quoted: deparse::quoted(&attribute.name),
-            });
-        }
-        self.use_columns(facts.oid, ids.keys().copied());
-        let only = !with_children && facts.kind == pg_sys::RELKIND_RELATION && facts.has_children;
-        let not_null = |attnum: i16| {
-            facts
-                .attribute(attnum)
-                .is_some_and(|attribute| attribute.not_null)
-        };
-        Range::Table {
-            scan: Scan {
-                oid: facts.oid.to_u32(),
-                relation: format!("{}{}", if only { "ONLY " } else { "" }, facts.qualified),
-                columns,
-                indexes: facts
-                    .indexes
-                    .iter()
-                    .map(|index| Index {
-                        attnums: index.attnums.clone(),
-                        identifies_row: index.is_unique
-                            && index.attnums.iter().all(|a| a.is_some_and(not_null)),
-                    })
-                    .collect(),
-            },
-            columns: ids,
-        }
-    }
-
-    fn cte(
-        &mut self,
-        entry: NodeOf<pg_sys::RangeTblEntry>,
-        used: &BTreeSet<i16>,
-        scope: &Scope<'_>,
-        access: &Access,
-    ) -> Result<Range> {
-        let name = node::text(entry.ctename);
-        let mut defining = Some(scope);
-        for _ in 0..entry.ctelevelsup {
-            defining = defining.and_then(|scope| scope.parent);
-        }
-        let definition = defining.and_then(|scope| {
-            node::list_of::<pg_sys::CommonTableExpr>(scope.query.cteList)
-                .into_iter()
-                .find(|cte| node::text(cte.ctename) == name)
-                .map(|cte| (scope, cte))
-        });
-        let Some((scope, cte)) = definition else {
-            self.refuse(&UNKNOWN_CONSTRUCT, format!("WITH {name}"));
-            return Ok(Range::Other);
-        };
-        if cte.cterecursive || entry.self_reference {
-            self.refuse(&RECURSIVE_CTE, format!("WITH RECURSIVE {name}"));
-            return Ok(Range::Other);
-        }
-        let Some(inner) = Node::new(cte.ctequery).and_then(Node::cast::<pg_sys::Query>) else {
-            self.refuse(&UNKNOWN_CONSTRUCT, format!("WITH {name}"));
-            return Ok(Range::Other);
-        };
-        self.note(&CTE, name);
-        let copy = node::copy_query(inner);
-        let derived = self.query(copy, Some(scope), access, &needed(used))?;
-        Ok(Range::Derived(derived))
     }
 
     /// The FROM clause as a tree: explicit joins, and cross joins between its items.
@@ -363,45 +166,6 @@ fn usage(roots: &[Node]) -> (Usage, BTreeSet<i32>) {
         });
     }
     (usage, members)
-}
-
-/// Which output columns of a subquery are needed. A whole-row reference needs all.
-fn needed(used: &BTreeSet<i16>) -> Needed {
-    if used.contains(&0) {
-        Needed::All
-    } else {
-        Needed::Only(used.clone())
-    }
-}
-
-/// Under whose rights a relation of this level is read.
-fn access_of(
-    query: NodeOf<pg_sys::Query>,
-    entry: NodeOf<pg_sys::RangeTblEntry>,
-    access: &Access,
-) -> Access {
-    let mut access = access.clone();
-    let info = (entry.perminfoindex as usize).checked_sub(1).and_then(|i| {
-        node::list_of::<pg_sys::RTEPermissionInfo>(query.rteperminfos)
-            .get(i)
-            .copied()
-    });
-    if let Some(info) = info
-        && info.checkAsUser != pg_sys::InvalidOid
-        && !access.roles.contains(&info.checkAsUser)
-    {
-        access.roles.push(info.checkAsUser);
-    }
-    access
-}
-
-/// The name by which the query knows an entry.
-pub(super) fn entry_name(entry: &pg_sys::RangeTblEntry) -> String {
-    if entry.eref.is_null() {
-        return String::new();
-    }
-    // SAFETY: every entry that is named has an Alias node here.
-    node::text(unsafe { (*entry.eref).aliasname })
 }
 
 fn join_kind(kind: pg_sys::JoinType::Type) -> &'static str {

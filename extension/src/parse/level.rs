@@ -4,8 +4,9 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::Relation;
 
 use super::analyzer::{Access, Analyzer, Derived, Scope};
-use super::from::{Level, Needed};
+use super::from::Level;
 use super::grouping::{Grouping, is_grouped};
+use super::range::Needed;
 use crate::capability::{
     DISTINCT, DISTINCT_ON, FILTER, LIMIT, ORDER_BY, PROJECTION, ROW_MARKS, SET_RETURNING_FUNCTION,
     SINGLE_ROW, UNKNOWN_CONSTRUCT, WINDOW_FUNCTION,

@@ -6,9 +6,10 @@
 //! collected with its row of the [capability table](crate::capability). Nothing is changed in the
 //! database, and nothing is remembered between calls.
 //!
-//! - [`level`]: one SELECT; [`set_operation`]: UNION ALL; [`from`]: range table and joins;
-//!   [`grouping`]: GROUP BY and aggregates.
-//! - [`bind`]: columns become parameters; [`expression`]: printing, conjuncts, equalities.
+//! - [`level`]: one SELECT; [`set_operation`]: UNION ALL; [`range`]: range table; [`from`]: joins;
+//!   [`grouping`] and [`aggregate`]: GROUP BY and aggregates.
+//! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
+//!   [`expression`]: printing, conjuncts, equalities.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
 //! - [`sources`]: every relation that a query names, supported or not.
 
@@ -21,8 +22,10 @@ mod expression;
 mod facts;
 mod from;
 mod grouping;
+mod implied;
 mod level;
 mod nullable;
+mod range;
 mod scale;
 mod set_operation;
 mod sources;

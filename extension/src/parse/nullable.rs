@@ -61,7 +61,8 @@ impl Analyzer {
                 .into_iter()
                 .all(|arg| self.is_nullable(arg));
         }
-        if expr.is::<pg_sys::NullTest>() || expr.is::<pg_sys::BooleanTest>() {
+        let is_distinct = expr.tag() == pg_sys::NodeTag::T_DistinctExpr;
+        if is_distinct || expr.is::<pg_sys::NullTest>() || expr.is::<pg_sys::BooleanTest>() {
             return false;
         }
         if let Some(operator) = expr.cast::<pg_sys::OpExpr>() {

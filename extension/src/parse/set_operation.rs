@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Expr, Relation};
 
 use super::analyzer::{Access, Analyzer, Derived, Scope};
-use super::from::Needed;
+use super::range::Needed;
 use super::scale::Scale;
 use crate::capability::{SET_OPERATION, UNION_ALL, UNKNOWN_CONSTRUCT};
 use crate::error::Result;

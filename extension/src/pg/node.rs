@@ -68,6 +68,7 @@ tagged! {
     CoerceViaIO = T_CoerceViaIO,
     CaseExpr = T_CaseExpr,
     CaseWhen = T_CaseWhen,
+    CaseTestExpr = T_CaseTestExpr,
     CoalesceExpr = T_CoalesceExpr,
     MinMaxExpr = T_MinMaxExpr,
     FieldSelect = T_FieldSelect,
@@ -128,6 +129,13 @@ impl Node {
             // SAFETY: an expression node of a kind that has a collation, in a tree of our own.
             unsafe { pg_sys::exprSetCollation(self.as_ptr(), collation) }
         }
+    }
+
+    /// A node that is laid out as an operator call: the call itself, IS DISTINCT FROM, NULLIF.
+    pub fn as_operator_call(self) -> Option<NodeOf<pg_sys::OpExpr>> {
+        use NodeTag::{T_DistinctExpr, T_NullIfExpr, T_OpExpr};
+        matches!(self.tag(), T_OpExpr | T_DistinctExpr | T_NullIfExpr)
+            .then(|| NodeOf(self.0.cast()))
     }
 
     /// Whether two trees mean the same (locations do not count).
@@ -330,67 +338,8 @@ pub fn text(pointer: *const c_char) -> String {
     }
 }
 
-/// A parameter that stands for a column in an expression.
-pub fn make_param(
-    id: i32,
-    type_oid: pg_sys::Oid,
-    typmod: i32,
-    collation: pg_sys::Oid,
-) -> Option<Node> {
-    // SAFETY: palloc0 returns zeroed memory of the size asked for, large enough for a Param.
-    unsafe {
-        let param = pg_sys::palloc0(std::mem::size_of::<pg_sys::Param>()).cast::<pg_sys::Param>();
-        (*param).xpr.type_ = NodeTag::T_Param;
-        (*param).paramkind = pg_sys::ParamKind::PARAM_EXTERN;
-        (*param).paramid = id;
-        (*param).paramtype = type_oid;
-        (*param).paramtypmod = typmod;
-        (*param).paramcollid = collation;
-        (*param).location = -1;
-        Node::new(param)
-    }
-}
-
-/// A NULL constant of the given type.
-pub fn make_null(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Option<Node> {
-    // SAFETY: makes a node in the current memory context.
-    Node::new(unsafe { pg_sys::makeNullConst(type_oid, typmod, collation) })
-}
-
-/// The integer constant 0.
-pub fn make_zero() -> Option<Node> {
-    let zero = pg_sys::Datum::from(0_i32);
-    // SAFETY: an int4 by value: four bytes, no type modifier, no collation.
-    let constant = unsafe {
-        pg_sys::makeConst(
-            pg_sys::INT4OID,
-            -1,
-            pg_sys::InvalidOid,
-            4,
-            zero,
-            false,
-            true,
-        )
-    };
-    Node::new(constant)
-}
-
 /// Checks the depth of the C stack; recursive callers call it on each level.
 pub fn check_stack_depth() {
     // SAFETY: only looks at the stack pointer, and reports an error when it is too deep.
     unsafe { pg_sys::check_stack_depth() }
-}
-
-/// An expression under another collation.
-pub fn make_collate(expr: Node, collation: pg_sys::Oid) -> Option<Node> {
-    // SAFETY: palloc0 returns zeroed memory of the size asked for.
-    unsafe {
-        let collate = pg_sys::palloc0(std::mem::size_of::<pg_sys::CollateExpr>())
-            .cast::<pg_sys::CollateExpr>();
-        (*collate).xpr.type_ = NodeTag::T_CollateExpr;
-        (*collate).arg = expr.as_ptr().cast();
-        (*collate).collOid = collation;
-        (*collate).location = -1;
-        Node::new(collate)
-    }
 }

@@ -149,7 +149,7 @@ pub fn coerce(
         });
     }
     if coerced.collation() != collation && collation != pg_sys::InvalidOid {
-        coerced = super::node::make_collate(coerced, collation).unwrap_or(coerced);
+        coerced = super::make_node::make_collate(coerced, collation).unwrap_or(coerced);
     }
     coerced
 }

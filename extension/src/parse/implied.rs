@@ -1,0 +1,104 @@
+//! Constructs that use an operator without naming it.
+//!
+//! `a IS DISTINCT FROM b`, `NULLIF(a, b)` and `CASE a WHEN b` are printed as such, and read back with
+//! the operator that the search path offers. For a type whose equality is outside `pg_catalog`
+//! (`citext`) that would be another operator, so they are written with searched CASE, which names it:
+//!
+//! - `NULLIF(a, b)` → `CASE WHEN a = b THEN NULL ELSE a END`
+//! - `a IS DISTINCT FROM b` →
+//!   `CASE WHEN a IS NULL THEN b IS NOT NULL WHEN b IS NULL THEN true ELSE NOT a = b END`
+//! - `CASE a WHEN b THEN x …` → `CASE WHEN a = b THEN x …`
+//!
+//! Operands are immutable here, so they may be printed twice.
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag::{T_ArrayCoerceExpr, T_DistinctExpr, T_NullIfExpr};
+
+use crate::pg::make_node;
+use crate::pg::node::{self, Node};
+use crate::pg::types;
+
+/// The expression with implied operators outside `pg_catalog` named.
+pub(super) fn name_operators(expr: Node) -> Node {
+    expr.replace(&mut |node| match node.tag() {
+        T_DistinctExpr => distinct(node),
+        T_NullIfExpr => null_if(node),
+        pg_sys::NodeTag::T_CaseExpr => case(node),
+        _ => None,
+    })
+}
+
+/// The foreign equality of a node that is laid out as an operator call: its condition, and its
+/// operands with their own implied operators named.
+fn equality(node: Node) -> Option<(Node, [Node; 2])> {
+    let call = node.as_operator_call()?;
+    if types::is_builtin(call.opno) {
+        return None;
+    }
+    let operands = node::list(call.args);
+    let &[left, right] = operands.as_slice() else {
+        return None;
+    };
+    let operands = [name_operators(left), name_operators(right)];
+    let condition = make_node::make_condition(call.opno, operands, call.inputcollid)?;
+    Some((condition, operands))
+}
+
+fn null_if(node: Node) -> Option<Node> {
+    let (equal, [left, _]) = equality(node)?;
+    let null = make_node::make_null(left.type_oid(), left.typmod(), left.collation())?;
+    make_node::make_case(&[(equal, null)], Some(left), left)
+}
+
+fn distinct(node: Node) -> Option<Node> {
+    let (equal, [left, right]) = equality(node)?;
+    let arms = [
+        (
+            make_node::make_null_test(left, true)?,
+            make_node::make_null_test(right, false)?,
+        ),
+        (
+            make_node::make_null_test(right, true)?,
+            make_node::make_true()?,
+        ),
+    ];
+    make_node::make_case(&arms, Some(make_node::make_not(equal)?), equal)
+}
+
+fn case(node: Node) -> Option<Node> {
+    let case = node.cast::<pg_sys::CaseExpr>()?;
+    let value = name_operators(Node::new(case.arg)?);
+    let whens = node::list_of::<pg_sys::CaseWhen>(case.args);
+    let names_foreign = whens
+        .iter()
+        .filter_map(|when| Node::new(when.expr)?.cast::<pg_sys::OpExpr>())
+        .any(|call| !types::is_builtin(call.opno));
+    if !names_foreign {
+        return None;
+    }
+    let arms = whens
+        .iter()
+        .map(|when| {
+            let condition = name_operators(Node::new(when.expr)?);
+            let result = name_operators(Node::new(when.result)?);
+            Some((with_value(condition, value), result))
+        })
+        .collect::<Option<Vec<_>>>()?;
+    let otherwise = Node::new(case.defresult).map(name_operators);
+    make_node::make_case(&arms, otherwise, node)
+}
+
+/// The condition of a simple CASE with its placeholder replaced by the value.
+fn with_value(condition: Node, value: Node) -> Node {
+    condition.replace(&mut |node| {
+        if node.is::<pg_sys::CaseTestExpr>() {
+            return Some(value);
+        }
+        // These have placeholders of their own.
+        let has_own = node.tag() == T_ArrayCoerceExpr
+            || node
+                .cast::<pg_sys::CaseExpr>()
+                .is_some_and(|case| !case.arg.is_null());
+        has_own.then_some(node)
+    })
+}

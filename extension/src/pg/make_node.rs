@@ -1,0 +1,156 @@
+//! New expression nodes, in the current memory context.
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::NodeTag;
+
+use super::node::Node;
+
+/// Zeroed memory for a node of type `T` with this tag.
+fn allocate<T>(tag: NodeTag) -> *mut T {
+    // SAFETY: palloc0 returns zeroed, aligned memory of the size asked for, and every node starts
+    // with its tag.
+    unsafe {
+        let node = pg_sys::palloc0(std::mem::size_of::<T>());
+        (*node.cast::<pg_sys::Node>()).type_ = tag;
+        node.cast()
+    }
+}
+
+/// A list of these nodes.
+fn list_of(nodes: &[Node]) -> *mut pg_sys::List {
+    nodes.iter().fold(std::ptr::null_mut(), |list, node| {
+        // SAFETY: NULL is the empty list; otherwise a list made here.
+        unsafe { pg_sys::lappend(list, node.as_ptr().cast()) }
+    })
+}
+
+/// A parameter that stands for a column in an expression.
+pub fn make_param(
+    id: i32,
+    type_oid: pg_sys::Oid,
+    typmod: i32,
+    collation: pg_sys::Oid,
+) -> Option<Node> {
+    let param = allocate::<pg_sys::Param>(NodeTag::T_Param);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*param).paramkind = pg_sys::ParamKind::PARAM_EXTERN;
+        (*param).paramid = id;
+        (*param).paramtype = type_oid;
+        (*param).paramtypmod = typmod;
+        (*param).paramcollid = collation;
+        (*param).location = -1;
+        Node::new(param)
+    }
+}
+
+/// A NULL constant of the given type.
+pub fn make_null(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Option<Node> {
+    // SAFETY: makes a node in the current memory context.
+    Node::new(unsafe { pg_sys::makeNullConst(type_oid, typmod, collation) })
+}
+
+/// The integer constant 0.
+pub fn make_zero() -> Option<Node> {
+    let zero = pg_sys::Datum::from(0_i32);
+    // SAFETY: an int4 by value: four bytes, no type modifier, no collation.
+    let constant = unsafe {
+        pg_sys::makeConst(
+            pg_sys::INT4OID,
+            -1,
+            pg_sys::InvalidOid,
+            4,
+            zero,
+            false,
+            true,
+        )
+    };
+    Node::new(constant)
+}
+
+/// An expression under another collation.
+pub fn make_collate(expr: Node, collation: pg_sys::Oid) -> Option<Node> {
+    let collate = allocate::<pg_sys::CollateExpr>(NodeTag::T_CollateExpr);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*collate).arg = expr.as_ptr().cast();
+        (*collate).collOid = collation;
+        (*collate).location = -1;
+        Node::new(collate)
+    }
+}
+
+/// The truth value.
+pub fn make_true() -> Option<Node> {
+    // SAFETY: makes a constant.
+    Node::new(unsafe { pg_sys::makeBoolConst(true, false) })
+}
+
+/// `NOT condition`.
+pub fn make_not(condition: Node) -> Option<Node> {
+    // SAFETY: a boolean expression.
+    Node::new(unsafe { pg_sys::make_notclause(condition.as_ptr().cast()) })
+}
+
+/// `expr IS [NOT] NULL`, of the value as a whole.
+pub fn make_null_test(expr: Node, is_null: bool) -> Option<Node> {
+    let test = allocate::<pg_sys::NullTest>(NodeTag::T_NullTest);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*test).arg = expr.as_ptr().cast();
+        (*test).nulltesttype = if is_null {
+            pg_sys::NullTestType::IS_NULL
+        } else {
+            pg_sys::NullTestType::IS_NOT_NULL
+        };
+        (*test).argisrow = false;
+        (*test).location = -1;
+    }
+    Node::new(test)
+}
+
+/// A boolean operator call.
+pub fn make_condition(
+    operator: pg_sys::Oid,
+    arguments: [Node; 2],
+    collation: pg_sys::Oid,
+) -> Option<Node> {
+    let call = allocate::<pg_sys::OpExpr>(NodeTag::T_OpExpr);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*call).opno = operator;
+        (*call).opfuncid = pg_sys::get_opcode(operator);
+        (*call).opresulttype = pg_sys::BOOLOID;
+        (*call).inputcollid = collation;
+        (*call).args = list_of(&arguments);
+        (*call).location = -1;
+    }
+    Node::new(call)
+}
+
+/// `CASE WHEN … THEN … ELSE … END` with conditions of its own, of the type and collation of `like`.
+pub fn make_case(arms: &[(Node, Node)], otherwise: Option<Node>, like: Node) -> Option<Node> {
+    let whens: Vec<Node> = arms
+        .iter()
+        .filter_map(|(condition, result)| {
+            let when = allocate::<pg_sys::CaseWhen>(NodeTag::T_CaseWhen);
+            // SAFETY: a fresh node of this type.
+            unsafe {
+                (*when).expr = condition.as_ptr().cast();
+                (*when).result = result.as_ptr().cast();
+                (*when).location = -1;
+            }
+            Node::new(when)
+        })
+        .collect();
+    let case = allocate::<pg_sys::CaseExpr>(NodeTag::T_CaseExpr);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*case).casetype = like.type_oid();
+        (*case).casecollid = like.collation();
+        (*case).args = list_of(&whens);
+        (*case).defresult = otherwise.map_or(std::ptr::null_mut(), |node| node.as_ptr().cast());
+        (*case).location = -1;
+    }
+    Node::new(case)
+}
