@@ -29,6 +29,8 @@ pub(super) struct Slot {
     pub collation: pg_sys::Oid,
     /// Display scale of its values, for `numeric`.
     pub scale: Scale,
+    /// Whether an expression that says COLLATE computes it.
+    pub explicit_collation: bool,
 }
 
 /// Under whose rights a query level reads.
@@ -179,8 +181,19 @@ impl Analyzer {
             typmod,
             collation,
             scale,
+            explicit_collation: false,
         });
         column
+    }
+
+    /// Records whether an expression that says COLLATE computes the column.
+    pub fn set_explicit_collation(&mut self, id: ColumnId, explicit: bool) {
+        let slot = (id.0 as usize)
+            .checked_sub(1)
+            .and_then(|i| self.slots.get_mut(i));
+        if let Some(slot) = slot {
+            slot.explicit_collation |= explicit;
+        }
     }
 
     /// Records of a column that its values are equal only when their images are, where that is

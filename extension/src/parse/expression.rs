@@ -19,11 +19,12 @@ impl Analyzer {
         if !self.check_printable(bound) {
             return Expr::constant("NULL", self.type_of(bound), true);
         }
-        Expr::from_printed(
+        let printed = Expr::from_printed(
             &deparse::expression(bound),
             self.type_of(bound),
             self.is_nullable(bound),
-        )
+        );
+        self.contain_collations(bound, printed)
     }
 
     /// The conjuncts of a condition over the level's columns (or over a grouping's).
@@ -67,6 +68,7 @@ impl Analyzer {
         if !types::is_equality_in(operator.opno, family)
             || !has_parameter(left)
             || !has_parameter(right)
+            || self.collations_clash(bound)
         {
             return None;
         }

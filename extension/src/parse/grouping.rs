@@ -121,6 +121,8 @@ impl Analyzer {
             _ => name,
         };
         let column = self.add_column(name, ty, expr.nullable, scale);
+        let explicit = self.says_collate(bound);
+        self.set_explicit_collation(column.id, explicit);
         self.check_key(&column);
         grouping.known.push((flat, column.id));
         keys.push((column, expr));

@@ -127,6 +127,8 @@ impl Analyzer {
             let scale = self.scale(bound);
             let ty = (bound.type_oid(), bound.typmod(), bound.collation());
             let column = self.add_column(output.name, ty, expr.nullable, scale);
+            let explicit = self.says_collate(bound);
+            self.set_explicit_collation(column.id, explicit);
             if let Some(id) = ids.get_mut(output.position) {
                 *id = Some(column.id);
             }

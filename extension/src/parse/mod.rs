@@ -9,7 +9,7 @@
 //! - [`level`]: one SELECT; [`set_operation`]: UNION ALL; [`range`]: range table; [`from`]: joins;
 //!   [`grouping`] and [`aggregate`]: GROUP BY and aggregates.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
-//!   [`expression`]: printing, conjuncts, equalities.
+//!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
 //! - [`sources`]: every relation that a query names, supported or not.
 
@@ -17,6 +17,7 @@ mod aggregate;
 mod analysis;
 mod analyzer;
 mod bind;
+mod collation;
 mod describe;
 mod expression;
 mod facts;

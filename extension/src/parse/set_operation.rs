@@ -49,6 +49,7 @@ impl Analyzer {
 
         let mut inputs = Vec::new();
         let mut nullable = vec![false; outputs.len()];
+        let mut explicit = vec![false; outputs.len()];
         let mut scales = vec![Scale::Any; outputs.len()];
         for arm in arms {
             let subquery = (arm as usize)
@@ -62,7 +63,10 @@ impl Analyzer {
             let derived = self.query(subquery, Some(scope), access, needed)?;
             let mut exprs = Vec::with_capacity(outputs.len());
             for (i, position) in outputs.iter().enumerate() {
-                let (expr, scale) = self.coerced(&derived, *position, &shapes);
+                let (expr, scale, collates) = self.coerced(&derived, *position, &shapes);
+                if let Some(flag) = explicit.get_mut(i) {
+                    *flag |= collates;
+                }
                 if let Some(flag) = nullable.get_mut(i) {
                     *flag |= expr.nullable;
                 }
@@ -85,6 +89,7 @@ impl Analyzer {
             let can_be_null = nullable.get(i).copied().unwrap_or(true);
             let scale = scales.get(i).copied().unwrap_or(Scale::Unknown);
             let column = self.add_column(name, *shape, can_be_null, scale);
+            self.set_explicit_collation(column.id, explicit.get(i).copied().unwrap_or(true));
             *id = Some(column.id);
             columns.push(column);
         }
@@ -116,8 +121,14 @@ impl Analyzer {
         }
     }
 
-    /// A column of an arm, coerced to the type and collation of the union's column.
-    fn coerced(&mut self, derived: &Derived, position: usize, shapes: &[Shape]) -> (Expr, Scale) {
+    /// A column of an arm, coerced to the type and collation of the union's column; its scale; whether
+    /// it says COLLATE.
+    fn coerced(
+        &mut self,
+        derived: &Derived,
+        position: usize,
+        shapes: &[Shape],
+    ) -> (Expr, Scale, bool) {
         let column = derived.columns.get(position).copied().flatten();
         let parameter = column.and_then(|id| self.parameter(id));
         let (Some(parameter), Some(shape)) = (parameter, shapes.get(position)) else {
@@ -128,10 +139,11 @@ impl Analyzer {
                 pg_sys::DEFAULT_COLLATION_OID,
                 Scale::Unknown,
             );
-            return (Expr::constant("NULL", ty, true), Scale::Unknown);
+            return (Expr::constant("NULL", ty, true), Scale::Unknown, false);
         };
         let coerced = query::coerce(parameter, (shape.0, shape.2), CONTEXT);
-        (self.expression(coerced), self.scale(coerced))
+        let collates = self.says_collate(coerced);
+        (self.expression(coerced), self.scale(coerced), collates)
     }
 }
 
