@@ -87,6 +87,20 @@ pub fn run() -> Result<ExitCode> {
     suites.push(check("generated documentation", || {
         docs::run(&machine, &docs::Options { check: true })
     })?);
+    // Last, since the build with the seeded bugs takes the other one's place in the target folder.
+    suites.push(suite("canaries: every seeded bug is reported", || {
+        let options = build::Options {
+            features: "canary".to_owned(),
+            ..build::Options::default()
+        };
+        let install = build::run(&machine, &options)?;
+        let mut cargo = machine.cargo();
+        cargo
+            .args(["test", "--package", "harness", "--features", "canary"])
+            .args(["--test", "canary"])
+            .env("PGT_CANARY_INSTALL_DIR", install);
+        Ok(cargo)
+    })?);
     Ok(summary(&suites))
 }
 

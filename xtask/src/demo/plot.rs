@@ -74,7 +74,7 @@ fn draw_growth(area: &Area, outcomes: &[Outcome]) -> Result<(), Box<dyn std::err
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleRight)
+        .position(SeriesLabelPosition::MiddleLeft)
         .background_style(WHITE)
         .border_style(BLACK.mix(0.2))
         .draw()?;
