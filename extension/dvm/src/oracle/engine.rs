@@ -22,7 +22,8 @@ pub trait Engine {
 /// integers only.
 pub struct Sqlite(rusqlite::Connection);
 
-const SPELLINGS: [(&str, &str); 7] = [
+const SPELLINGS: [(&str, &str); 8] = [
+    ("(NULL::integer[])[1]", "NULL"),
     ("OPERATOR(pg_catalog.=)", "="),
     ("::bigint", ""),
     ("::integer", ""),

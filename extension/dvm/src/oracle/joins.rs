@@ -74,6 +74,20 @@ proptest! {
     }
 
     #[test]
+    fn differential_changes_and_their_reverse_cancel(numbers in numbers(), scans in 1_usize..4) {
+        let mut draw = Draw::new(&numbers);
+        let tables = draw.tables(4);
+        let changes = draw.changes(&tables, 4);
+        let relation = linear(&mut draw, scans);
+        let mut engine = Sqlite::new();
+        let mut simulation = Simulation::new(&mut engine, &relation, &tables, 5);
+        let before = simulation.content();
+        simulation.refresh(&changes);
+        simulation.refresh(&tables);
+        prop_assert_eq!(simulation.content(), before);
+    }
+
+    #[test]
     fn differential_small_steps_equal_one_large(numbers in numbers(), scans in 1_usize..4) {
         let mut draw = Draw::new(&numbers);
         let tables = draw.tables(4);

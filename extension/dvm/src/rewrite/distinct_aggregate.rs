@@ -48,13 +48,19 @@ fn integer() -> ColumnType {
     }
 }
 
+/// NULL of the type. A domain may refuse a NULL that is cast to it, but not an element of no array.
 fn null_of(ty: &ColumnType) -> Expr {
     let collate = ty
         .collation
         .as_ref()
         .map(|c| format!(" COLLATE {c}"))
         .unwrap_or_default();
-    Expr::constant(format!("NULL::{}{collate}", ty.sql), ty.clone(), true)
+    let null = if ty.sql.ends_with(']') {
+        format!("NULL::{}", ty.sql)
+    } else {
+        format!("(NULL::{}[])[1]", ty.sql)
+    };
+    Expr::constant(null + &collate, ty.clone(), true)
 }
 
 fn of_column(column: &Column) -> Expr {

@@ -240,16 +240,21 @@ pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
     }
     push_outputs(&mut sql, node, emit, "new_keep", "", "f");
     sql.push_str("\nFROM (SELECT *");
+    // Without aggregates a row that was and is there has not changed.
+    let (mut was, mut is) = ("found", "present AND NOT recompute");
+    if emit.with_old && node.aggregates.is_empty() && !node.may_recompute() {
+        (was, is) = ("found AND NOT present", "present AND NOT found");
+    }
     if emit.with_old {
         let condition = having(node, emit, "o_", "of");
         let _ = write!(
             sql,
-            ", CASE WHEN found THEN {condition} ELSE false END AS old_keep"
+            ", CASE WHEN {was} THEN {condition} ELSE false END AS old_keep"
         );
     }
     let _ = write!(
         sql,
-        ", CASE WHEN present AND NOT recompute THEN {} ELSE false END AS new_keep",
+        ", CASE WHEN {is} THEN {} ELSE false END AS new_keep",
         having(node, emit, "", "f")
     );
     sql.push_str("\nFROM (SELECT *");

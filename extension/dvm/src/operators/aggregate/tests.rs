@@ -5,7 +5,9 @@ use insta::assert_snapshot;
 use super::{Emit, combine, delta, initial, recompute, state_output};
 use crate::operators::join::Context;
 use crate::plan::{Node, Output, Plan, Source, compile};
-use crate::tree::testing::{aggregate, condition, filter, filtered, group, numeric, scan};
+use crate::tree::testing::{
+    aggregate, condition, distinct, filter, filtered, group, numeric, project, scan,
+};
 use crate::tree::{Aggregate, AggregateKind, Relation};
 
 /// `SELECT g, … FROM r GROUP BY a` (or without GROUP BY).
@@ -237,5 +239,21 @@ fn a_filter_is_part_of_every_accumulator() {
     FROM __pgt_delta_1 AS s0
     ) AS d
     GROUP BY d.k0
+    ");
+}
+
+#[test]
+fn a_distinct_row_that_stays_is_no_change() {
+    let distinct = Compiled::of(distinct(project(scan(1, 10, "r"), &[(21, "x", "$11")])));
+    let emit = Emit {
+        with_old: true,
+        ..distinct.emit()
+    };
+    assert_snapshot!(combine(distinct.node(), &emit), @r"
+    SELECT recompute, present, k0, n, old_keep, o_k0, new_keep, k0
+    FROM (SELECT *, CASE WHEN found AND NOT present THEN true ELSE false END AS old_keep, CASE WHEN present AND NOT found THEN true ELSE false END AS new_keep
+    FROM (SELECT *, n > 0 AS present
+    FROM (SELECT *, coalesce(o_n, 0) + d AS n, false AS recompute
+    FROM __pgt_groups) AS g) AS g) AS g
     ");
 }
