@@ -37,6 +37,7 @@ impl DeltaSet {
         // SAFETY: desc lives as long as the store.
         let all = unsafe { attributes(desc) };
         let width = all.len().saturating_sub(1);
+        let is_wide = all.last().is_some_and(|w| w.atttypid == pg_sys::INT8OID);
         let mut entries: HashMap<u128, Entry> = HashMap::new();
         let mut scan = store.scan();
         while let Some(slot) = scan.next() {
@@ -46,7 +47,11 @@ impl DeltaSet {
             else {
                 continue;
             };
-            let weight = i64::from(weight.value() as i32);
+            let weight = if is_wide {
+                weight.value() as i64
+            } else {
+                i64::from(weight.value() as i32)
+            };
             let hash = image::hash128(row, row_nulls, all.iter().take(width));
             entries
                 .entry(hash)

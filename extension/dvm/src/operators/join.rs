@@ -26,7 +26,8 @@ use super::prefix_join;
 pub struct BlockDelta {
     /// Statements to run first, each into an ephemeral relation.
     pub steps: Vec<Step>,
-    /// `UNION ALL` of the terms; `None` when no branch has a changed source.
+    /// `UNION ALL` of the terms; `None` when no branch has a changed source. The weight is an
+    /// `integer`, or a `bigint` when terms multiply weights.
     pub terms: Option<String>,
 }
 
@@ -180,7 +181,8 @@ fn term(
     sql
 }
 
-/// Product of weights, negated for a correction.
+/// Product of weights, negated for a correction. Consolidated weights may be large (a hundred thousand
+/// equal rows on each side), so that the product needs the wider type.
 pub(super) fn weight(weights: &[String], negative: bool) -> String {
     let sign = if negative { "- " } else { "" };
     if canary::active(canary::LOST_DUPLICATE) && !weights.is_empty() {
@@ -189,7 +191,7 @@ pub(super) fn weight(weights: &[String], negative: bool) -> String {
     match weights {
         [] => format!("{sign}1"),
         [one] => format!("{sign}{one}"),
-        many => format!("{sign}({})", many.join(" * ")),
+        [first, rest @ ..] => format!("{sign}({first}::bigint * {})", rest.join(" * ")),
     }
 }
 
@@ -274,7 +276,7 @@ mod tests {
         FROM r AS s0, __pgt_delta_2 AS s1
         WHERE ((s0.a = s1.a1))
         UNION ALL
-        SELECT (s0.a2 + s1.a2) AS c0, - (s0.__pgt_w * s1.__pgt_w) AS __pgt_w
+        SELECT (s0.a2 + s1.a2) AS c0, - (s0.__pgt_w::bigint * s1.__pgt_w) AS __pgt_w
         FROM __pgt_delta_1 AS s0, __pgt_delta_2 AS s1
         WHERE ((s0.a1 = s1.a1))
         ");
@@ -301,7 +303,7 @@ mod tests {
         FROM r AS s0, __pgt_delta_1 AS s1
         WHERE ((s0.a = s1.a2))
         UNION ALL
-        SELECT s0.a2 AS c0, - (s0.__pgt_w * s1.__pgt_w) AS __pgt_w
+        SELECT s0.a2 AS c0, - (s0.__pgt_w::bigint * s1.__pgt_w) AS __pgt_w
         FROM __pgt_delta_1 AS s0, __pgt_delta_1 AS s1
         WHERE ((s0.a1 = s1.a2))
         ");
@@ -323,7 +325,7 @@ mod tests {
         FROM __pgt_prefix_0_0 AS p, s AS s1
         WHERE ((p.p11 = s1.a))
         UNION ALL
-        SELECT p.p13 AS p13, s1.a2 AS p22, - (p.__pgt_w * s1.__pgt_w) AS __pgt_w
+        SELECT p.p13 AS p13, s1.a2 AS p22, - (p.__pgt_w::bigint * s1.__pgt_w) AS __pgt_w
         FROM __pgt_prefix_0_0 AS p, __pgt_delta_2 AS s1
         WHERE ((p.p11 = s1.a1))
 
@@ -335,7 +337,7 @@ mod tests {
         FROM __pgt_prefix_0_1 AS p, t AS s2
         WHERE ((p.p22 = s2.a))
         UNION ALL
-        SELECT p.p13 AS c0, s2.a3 AS c1, - (p.__pgt_w * s2.__pgt_w) AS __pgt_w
+        SELECT p.p13 AS c0, s2.a3 AS c1, - (p.__pgt_w::bigint * s2.__pgt_w) AS __pgt_w
         FROM __pgt_prefix_0_1 AS p, __pgt_delta_3 AS s2
         WHERE ((p.p22 = s2.a1))
         ");
@@ -356,7 +358,7 @@ mod tests {
         FROM __pgt_prefix_0_0 AS p, s AS s1, t AS s2
         WHERE ((p.p11 = s1.a)) AND ((s1.b = s2.a))
         UNION ALL
-        SELECT p.p13 AS c0, s2.a3 AS c1, - (p.__pgt_w * s2.__pgt_w) AS __pgt_w
+        SELECT p.p13 AS c0, s2.a3 AS c1, - (p.__pgt_w::bigint * s2.__pgt_w) AS __pgt_w
         FROM __pgt_prefix_0_0 AS p, s AS s1, __pgt_delta_3 AS s2
         WHERE ((p.p11 = s1.a)) AND ((s1.b = s2.a1))
         ");
@@ -377,8 +379,8 @@ mod tests {
             (&[][..], false, "1"),
             (&["a"], false, "a"),
             (&["a"], true, "- a"),
-            (&["a", "b"], true, "- (a * b)"),
-            (&["a", "b", "c"], false, "(a * b * c)"),
+            (&["a", "b"], true, "- (a::bigint * b)"),
+            (&["a", "b", "c"], false, "(a::bigint * b * c)"),
         ] {
             assert_eq!(weight(&weights(names), negative), expected);
         }

@@ -29,7 +29,7 @@ proptest! {
 #[test]
 #[ignore = "set PGT_PSQL to a command line of psql"]
 fn oracle_groupings_in_postgres() {
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(200));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(120));
     let numbers = prop::collection::vec(0_u16..1000, 0..600);
     let result = runner.run(&(numbers, 1_usize..6), |(numbers, limit)| {
         let mut engine = Postgres::new().expect("PGT_PSQL is set");

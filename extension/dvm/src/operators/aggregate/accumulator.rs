@@ -325,11 +325,11 @@ impl Accumulator {
                     .as_ref()
                     .map(|x| format!("({}) IS DISTINCT FROM NULL", print(x)));
                 let conditions = conditions(not_null, filter, print);
-                format!("coalesce(sum({weight}){conditions}, 0)")
+                format!("coalesce(sum({weight}){conditions}, 0)::bigint")
             }
             Accumulator::CountTrue { argument, filter } => {
                 let conditions = conditions(Some(format!("({})", print(argument))), filter, print);
-                format!("coalesce(sum({weight}){conditions}, 0)")
+                format!("coalesce(sum({weight}){conditions}, 0)::bigint")
             }
             Accumulator::Sum {
                 argument,

@@ -117,7 +117,7 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
             .map(|k| format!("d.{}", key(k)))
             .collect();
         if let Maintenance::Accumulate { accumulators, .. } = &node.maintenance {
-            items.push(format!("coalesce(sum({weight}), 0) AS d"));
+            items.push(format!("coalesce(sum({weight}), 0)::bigint AS d"));
             for (position, accumulator) in accumulators.iter().enumerate() {
                 items.push(format!(
                     "{} AS d{position}",

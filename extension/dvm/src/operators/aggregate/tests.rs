@@ -70,7 +70,7 @@ fn sums() -> Compiled {
 #[test]
 fn the_delta_of_a_sum_counts_its_inputs() {
     assert_snapshot!(sums().delta(), @r"
-    SELECT d.k0, coalesce(sum(d.__pgt_w), 0) AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0) AS d0, coalesce(sum((d.x0)::bigint * d.__pgt_w), 0)::bigint AS d1
+    SELECT d.k0, coalesce(sum(d.__pgt_w), 0)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0)::bigint AS d0, coalesce(sum((d.x0)::bigint * d.__pgt_w), 0)::bigint AS d1
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -83,7 +83,7 @@ fn the_delta_of_a_sum_counts_its_inputs() {
 fn state_has_the_same_types_from_nothing_and_by_deltas() {
     let sums = sums();
     assert_snapshot!(initial(sums.context(), sums.node()), @r"
-    SELECT d.k0 AS k0, count(*) AS n, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0) AS a0, coalesce(sum((d.x0)::bigint * d.__pgt_w), 0)::bigint AS a1
+    SELECT d.k0 AS k0, count(*) AS n, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0)::bigint AS a0, coalesce(sum((d.x0)::bigint * d.__pgt_w), 0)::bigint AS a1
     FROM (
     SELECT s0.a AS k0, s0.b AS x0, 1 AS __pgt_w
     FROM r AS s0
@@ -116,7 +116,7 @@ fn an_extremum_is_recomputed_when_a_removed_value_reaches_it() {
         vec![aggregate(22, AggregateKind::Max, "$12")],
     ));
     assert_snapshot!(max.delta(), @r"
-    SELECT d.k0, coalesce(sum(d.__pgt_w), 0) AS d, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS d0, max(d.x0) FILTER (WHERE d.__pgt_w < 0) AS r0
+    SELECT d.k0, coalesce(sum(d.__pgt_w), 0)::bigint AS d, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS d0, max(d.x0) FILTER (WHERE d.__pgt_w < 0) AS r0
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -169,7 +169,7 @@ fn without_group_by_an_extremum_is_recomputed_even_when_nothing_is_left() {
     FROM __pgt_groups) AS g) AS g) AS g
     ");
     assert_snapshot!(max.delta(), @r"
-    SELECT coalesce(sum(d.__pgt_w), 0) AS d, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS d0, max(d.x0) FILTER (WHERE d.__pgt_w < 0) AS r0
+    SELECT coalesce(sum(d.__pgt_w), 0)::bigint AS d, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS d0, max(d.x0) FILTER (WHERE d.__pgt_w < 0) AS r0
     FROM (
     SELECT s0.a2 AS x0, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -203,7 +203,7 @@ fn null_inputs_have_no_display_scale() {
     }
     let summed = Compiled::of(grouping(BY_A, vec![sum]));
     assert_snapshot!(summed.delta(), @r"
-    SELECT d.k0, coalesce(sum(d.__pgt_w), 0) AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0) AS d0, coalesce(sum((d.x0)::numeric * d.__pgt_w), 0)::numeric AS d1, coalesce(sum(('1e' || (8 * least(scale(d.x0), 12000))::text)::numeric * d.__pgt_w) FILTER (WHERE scale(d.x0) IS NOT NULL), 0) AS d2
+    SELECT d.k0, coalesce(sum(d.__pgt_w), 0)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0)::bigint AS d0, coalesce(sum((d.x0)::numeric * d.__pgt_w), 0)::numeric AS d1, coalesce(sum(('1e' || (8 * least(scale(d.x0), 12000))::text)::numeric * d.__pgt_w) FILTER (WHERE scale(d.x0) IS NOT NULL), 0) AS d2
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -233,7 +233,7 @@ fn a_filter_is_part_of_every_accumulator() {
         ],
     ));
     assert_snapshot!(counted.delta(), @r"
-    SELECT d.k0, coalesce(sum(d.__pgt_w), 0) AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x1 > 0))), 0) AS d0, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) IS DISTINCT FROM NULL AND ((d.x1 > 0))), 0) AS d1, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) AND ((d.x1 > 0))), 0) AS d2
+    SELECT d.k0, coalesce(sum(d.__pgt_w), 0)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x1 > 0))), 0)::bigint AS d0, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) IS DISTINCT FROM NULL AND ((d.x1 > 0))), 0)::bigint AS d1, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) AND ((d.x1 > 0))), 0)::bigint AS d2
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.a3 AS x1, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
