@@ -31,7 +31,7 @@ fn is_over(index: &Relation, columns: &[usize], by_image: bool) -> Result<bool> 
         return Ok(false);
     }
     // SAFETY: the access method's OID is part of the relation's row.
-    if unsafe { (*(*index.as_ptr()).rd_rel).relam } != pg_sys::Oid::from(pg_sys::BTREE_AM_OID) {
+    if unsafe { (*(*index.as_ptr()).rd_rel).relam } != pg_sys::BTREE_AM_OID {
         return Ok(false);
     }
     // SAFETY: the predicate is read from the relation's cache entry.

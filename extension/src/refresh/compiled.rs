@@ -36,6 +36,9 @@ pub struct TableSource {
     pub is_stream_table: bool,
 }
 
+/// A node, or the output (`None`), and the sources that changed.
+type ShapeKey = (Option<usize>, BTreeSet<Source>);
+
 /// What [`Compiled::delta_shape`] remembers of a delta, so that its text is built only when it has
 /// to be planned.
 #[derive(Debug, Clone, Default)]
@@ -60,7 +63,7 @@ pub struct Compiled {
     /// The stream table.
     pub stream_table: pg_sys::Oid,
     state_prefix: String,
-    shapes: RefCell<HashMap<(Option<usize>, BTreeSet<Source>), DeltaShape>>,
+    shapes: RefCell<HashMap<ShapeKey, DeltaShape>>,
     inline_limit: usize,
     canary_generation: u64,
 }

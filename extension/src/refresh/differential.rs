@@ -154,7 +154,7 @@ fn write_last(
     };
     if by_key {
         let mut sink = Sink::Table {
-            table: compiled.open_output()?,
+            table: Box::new(compiled.open_output()?),
         };
         run.execute(&mut sink)?;
         sink.finish()

@@ -114,10 +114,10 @@ impl NodeRun<'_> {
         while let Some(slot) = scan.next() {
             let (values, nulls) = slot.values();
             let row = (values, nulls);
-            if let Some(at) = layout.old_keep {
-                if flag(row, at)? {
-                    sink.remove(part(row, at + 1, layout.outputs)?)?;
-                }
+            if let Some(at) = layout.old_keep
+                && flag(row, at)?
+            {
+                sink.remove(part(row, at + 1, layout.outputs)?)?;
             }
             let key = part(row, layout.state, keys)?;
             if flag(row, 0)? {

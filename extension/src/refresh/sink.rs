@@ -22,7 +22,7 @@ pub enum Sink {
     /// The stream table, by group key.
     Table {
         /// The table.
-        table: KeyedTable,
+        table: Box<KeyedTable>,
     },
     /// A store of rows with a weight in the last column, made when the row type is known.
     Delta {
