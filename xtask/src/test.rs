@@ -4,6 +4,7 @@
 //! the form that cargo itself prints.
 
 use crate::build;
+use crate::cluster;
 use crate::demo;
 use crate::docs;
 use crate::setup::{self, Machine};
@@ -58,6 +59,30 @@ pub fn run() -> Result<ExitCode> {
         cargo.args(["test", "--package", "pgtrickle-dvm", "--package", "xtask"]);
         Ok(cargo)
     })?);
+    let mut server = None;
+    suites.push(suite("delta rules, in PostgreSQL", || {
+        let cluster = cluster::start(&machine, &build::Options::default(), &[])?;
+        let psql = cluster.client_command("psql");
+        let mut cargo = machine.cargo();
+        cargo
+            .args(["test", "--package", "pgtrickle-dvm", "--features", "canary"])
+            .args([
+                "--lib",
+                "--",
+                "--include-ignored",
+                "in_postgres",
+                "oracle_catches",
+            ])
+            .env("PGT_PSQL", psql.get_program())
+            .env("PGDATABASE", cluster::DATABASE)
+            .envs(
+                psql.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        server = Some(cluster);
+        Ok(cargo)
+    })?);
+    drop(server);
     suites.push(suite("extension, without a server", || {
         let mut cargo = machine.cargo();
         cargo.args(["test", "--package", "pg_trickle", "--lib"]);
