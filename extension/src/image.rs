@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use crate::pg::fmgr::Call;
+use crate::pg::unguarded;
 use crate::pg::varlena::{self, Detoasted};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{Datum, FormData_pg_attribute};
@@ -132,9 +133,16 @@ pub fn hash128<T: Into<ImageType>>(
 
 /// Like [`datum_equal`] for values as tables hold them: two copies of one TOAST pointer are equal
 /// without fetching what they point to.
-pub fn stored_equal(a: Datum, b: Datum, ty: impl Into<ImageType>) -> bool {
-    let ty = ty.into();
-    (ty.len == -1 && varlena::is_same_pointer(a, b)) || datum_equal(a, b, ty)
+///
+/// # Safety
+/// Called within [`unguarded::guarded`]; both values are of the type that `ty` describes.
+#[inline]
+pub unsafe fn stored_equal_unguarded(a: Datum, b: Datum, ty: ImageType) -> bool {
+    if ty.len == -1 && varlena::is_same_pointer(a, b) {
+        return true;
+    }
+    // SAFETY: per contract.
+    unsafe { unguarded::datum_image_eq(a, b, ty.by_value, i32::from(ty.len)) }
 }
 
 /// A map by 128-bit image hashes, which need no further hashing.

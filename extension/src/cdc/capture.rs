@@ -4,10 +4,11 @@
 use super::target::{self, Target};
 use super::writer::ChangeWriter;
 use crate::error::{Error, Result};
-use crate::image;
+use crate::image::{self, ImageType};
 use crate::pg::fmgr::Call;
 use crate::pg::transition::{Rows, Statement, Transition};
 use crate::pg::tupdesc::attributes;
+use crate::pg::unguarded;
 use pgrx::pg_sys;
 use std::rc::Rc;
 
@@ -64,64 +65,148 @@ fn capture(call: &Call) -> Result<()> {
 fn copy_all(target: Rc<Target>, mut rows: Rows, weight: i32) -> Result<()> {
     let width = target.width;
     let mut writer = ChangeWriter::open(target)?;
-    while let Some((values, nulls)) = rows.next(width) {
-        writer.push(values, nulls, weight);
+    writer.batch().reserve(rows.count());
+    loop {
+        // SAFETY: nothing to drop in the loop; a row is added only while there is room.
+        let at_end = unsafe {
+            unguarded::guarded(|| {
+                while writer.batch().free() > 0 {
+                    if !rows.advance_unguarded() {
+                        return true;
+                    }
+                    let (values, nulls) = rows.values_unguarded(width);
+                    writer.push_unguarded(values, nulls, weight);
+                }
+                false
+            })
+        };
+        if at_end {
+            break;
+        }
+        writer.batch().flush();
     }
     writer.finish();
     Ok(())
 }
 
-/// Copies both versions of the rows that changed in a captured column. The two tables are read in
-/// step; should they not correspond row by row, equal pairs cancel out all the same.
-fn copy_changed(
-    event: &Transition,
-    target: Rc<Target>,
-    mut old: Rows,
-    mut new: Rows,
-) -> Result<()> {
+/// Copies both versions of the rows that changed in a captured column.
+fn copy_changed(event: &Transition, target: Rc<Target>, old: Rows, new: Rows) -> Result<()> {
     // SAFETY: the table is open while its trigger runs.
     let types = unsafe { attributes(event.tuple_desc()) };
-    let width = target.width;
-    let compared: Vec<usize> = target.columns.iter().flatten().copied().collect();
-    let mut writer = None;
-    loop {
-        let (before, after) = (old.next(width), new.next(width));
-        if before.is_none() && after.is_none() {
-            break;
-        }
-        if let (Some(before), Some(after)) = (&before, &after)
-            && compared.iter().all(|&at| same(*before, *after, at, types))
-        {
-            continue;
-        }
-        let writer = match &mut writer {
-            Some(writer) => writer,
-            none => none.insert(ChangeWriter::open(Rc::clone(&target))?),
+    let captured = target.columns.iter().flatten();
+    let compared: Vec<(usize, ImageType)> = captured
+        .filter_map(|&at| Some((at, ImageType::from(types.get(at)?))))
+        .collect();
+    let mut pairs = Pairs {
+        old,
+        new,
+        width: target.width,
+        compared: &compared,
+    };
+    // SAFETY: nothing to drop in `next_changed`.
+    let mut pair = unsafe { unguarded::guarded(|| pairs.next_changed()) };
+    if pair == Pair::END {
+        return Ok(());
+    }
+    let mut writer = ChangeWriter::open(target)?;
+    writer
+        .batch()
+        .reserve(2 * pairs.old.count().max(pairs.new.count()));
+    while pair != Pair::END {
+        // SAFETY: nothing to drop in the loop; rows are added only while there is room for two.
+        pair = unsafe {
+            unguarded::guarded(|| {
+                let mut pair = pair;
+                while pair != Pair::END && writer.batch().free() >= 2 {
+                    if pair.old {
+                        let (values, nulls) = pairs.old.values_unguarded(pairs.width);
+                        writer.push_unguarded(values, nulls, -1);
+                    }
+                    if pair.new {
+                        let (values, nulls) = pairs.new.values_unguarded(pairs.width);
+                        writer.push_unguarded(values, nulls, 1);
+                    }
+                    pair = pairs.next_changed();
+                }
+                pair
+            })
         };
-        for (row, weight) in [(before, -1), (after, 1)] {
-            if let Some((values, nulls)) = row {
-                writer.push(values, nulls, weight);
-            }
-        }
+        writer.batch().flush();
     }
-    if let Some(writer) = writer {
-        writer.finish();
-    }
+    writer.finish();
     Ok(())
 }
 
-type Row<'a> = (&'a [pg_sys::Datum], &'a [bool]);
+/// Old and new versions, read in step. Should the two tables not correspond row by row, equal pairs
+/// cancel out all the same, and so may be left out.
+struct Pairs<'a> {
+    old: Rows,
+    new: Rows,
+    width: usize,
+    compared: &'a [(usize, ImageType)],
+}
 
-/// Whether the column at a position is the same in both rows.
-fn same(a: Row<'_>, b: Row<'_>, at: usize, types: &[pg_sys::FormData_pg_attribute]) -> bool {
-    match (
-        a.0.get(at),
-        a.1.get(at),
-        b.0.get(at),
-        b.1.get(at),
-        types.get(at),
-    ) {
-        (Some(x), Some(false), Some(y), Some(false), Some(ty)) => image::stored_equal(*x, *y, ty),
-        (_, a_null, _, b_null, _) => a_null == b_null,
+/// Which of the two tables has a present row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pair {
+    old: bool,
+    new: bool,
+}
+
+impl Pair {
+    const END: Pair = Pair {
+        old: false,
+        new: false,
+    };
+}
+
+impl Pairs<'_> {
+    /// Moves to the next pair that differs in a captured column.
+    ///
+    /// # Safety
+    /// Called within [`unguarded::guarded`].
+    unsafe fn next_changed(&mut self) -> Pair {
+        loop {
+            // SAFETY: per contract.
+            let pair = unsafe {
+                unguarded::check_for_interrupts();
+                Pair {
+                    old: self.old.advance_unguarded(),
+                    new: self.new.advance_unguarded(),
+                }
+            };
+            // SAFETY: per contract; both have a row then.
+            if !(pair.old && pair.new) || unsafe { self.differ() } {
+                return pair;
+            }
+        }
+    }
+
+    /// Whether the present rows differ in a captured column.
+    ///
+    /// # Safety
+    /// Called within [`unguarded::guarded`], with a present row in both tables.
+    unsafe fn differ(&mut self) -> bool {
+        // SAFETY: per contract.
+        let (before, after) = unsafe {
+            (
+                self.old.values_unguarded(self.width),
+                self.new.values_unguarded(self.width),
+            )
+        };
+        self.compared.iter().any(|&(at, ty)| {
+            match (
+                before.0.get(at),
+                before.1.get(at),
+                after.0.get(at),
+                after.1.get(at),
+            ) {
+                (Some(a), Some(false), Some(b), Some(false)) => {
+                    // SAFETY: both are values of the column at `at`.
+                    !unsafe { image::stored_equal_unguarded(*a, *b, ty) }
+                }
+                (_, a_is_null, _, b_is_null) => a_is_null != b_is_null,
+            }
+        })
     }
 }

@@ -47,19 +47,41 @@ impl ChangeWriter {
 
     /// Writes a change of the row whose leading columns are given.
     pub fn push(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) {
+        self.fill(values, nulls, weight);
+        self.insert.push(&self.values, &self.nulls);
+    }
+
+    /// Like [`ChangeWriter::push`], for loops with a guard around them.
+    ///
+    /// # Safety
+    /// As of [`MultiInsert::push_unguarded`].
+    #[inline]
+    pub unsafe fn push_unguarded(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) {
+        self.fill(values, nulls, weight);
+        // SAFETY: per contract.
+        unsafe { self.insert.push_unguarded(&self.values, &self.nulls) }
+    }
+
+    /// The batch of rows behind it.
+    pub fn batch(&mut self) -> &mut MultiInsert {
+        &mut self.insert
+    }
+
+    #[inline]
+    fn fill(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) {
         if let Some(slot) = self.values.get_mut(WEIGHT) {
             *slot = pg_sys::Datum::from(weight);
         }
-        let captured = self
-            .values
-            .iter_mut()
-            .zip(&mut self.nulls)
-            .skip(FIRST_COLUMN);
-        for ((value, null), from) in captured.zip(&self.target.columns) {
-            let given = from.and_then(|at| Some((*values.get(at)?, *nulls.get(at)?)));
-            (*value, *null) = given.unwrap_or((pg_sys::Datum::from(0), true));
+        let (to_values, to_nulls) = (
+            self.values.iter_mut().skip(FIRST_COLUMN),
+            self.nulls.iter_mut().skip(FIRST_COLUMN),
+        );
+        for ((value, null), from) in to_values.zip(to_nulls).zip(&self.target.columns) {
+            match from.map(|at| (values.get(at), nulls.get(at))) {
+                Some((Some(given), Some(is_null))) => (*value, *null) = (*given, *is_null),
+                _ => (*value, *null) = (pg_sys::Datum::from(0), true),
+            }
         }
-        self.insert.push(&self.values, &self.nulls);
     }
 
     /// Writes a row that tells consumers to recompute.

@@ -46,6 +46,7 @@ pub mod tupdesc;
 pub mod tuplestore;
 pub mod type_name;
 pub mod types;
+pub mod unguarded;
 pub mod user;
 pub mod utility;
 pub mod varlena;

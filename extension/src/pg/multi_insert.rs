@@ -4,10 +4,10 @@
 //! The table may have one index, a BRIN over a column whose value all rows of one writer share. It
 //! needs one entry per page rather than one per row: a summary that covers the value covers all.
 
-use super::is_aborting;
-use super::memory::{MemoryContext, Switched};
+use super::memory::MemoryContext;
 use super::relation::Relation;
 use super::slot::{Slot, SlotKind};
+use super::{is_aborting, unguarded};
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
 
@@ -64,29 +64,54 @@ impl MultiInsert {
 
     /// Adds a row; the values are copied.
     pub fn push(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
-        let desc = self.table.tuple_desc();
-        if self.used == self.slots.len() {
-            let slot = Slot::new(desc, SlotKind::Heap);
-            self.raw_slots.push(slot.as_ptr());
-            self.slots.push(slot);
-        }
-        let Some(slot) = self.raw_slots.get(self.used) else {
-            return;
-        };
-        let _switched = Switched::to(self.batch.as_ptr());
-        // SAFETY: both slices cover the table's columns; the slot frees the tuple when cleared. A
-        // value out of line, in whatever table, is fetched when the tuple is inserted.
-        unsafe {
-            debug_assert_eq!(values.len(), (*desc).natts as usize);
-            debug_assert_eq!(nulls.len(), values.len());
-            let tuple = pg_sys::heap_form_tuple(desc, values.as_ptr(), nulls.as_ptr());
-            self.bytes += (*tuple).t_len as usize;
-            pg_sys::ExecStoreHeapTuple(tuple, *slot, true);
-        }
-        self.used += 1;
         if self.used >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
             self.flush();
         }
+        self.reserve(self.used + 1);
+        // SAFETY: nothing to drop in between; there is a free slot.
+        unsafe { unguarded::guarded(|| self.push_unguarded(values, nulls)) };
+    }
+
+    /// Makes room for a batch of `rows`, or for as many as a batch holds.
+    pub fn reserve(&mut self, rows: usize) {
+        while self.slots.len() < rows.min(BATCH_ROWS) {
+            let slot = Slot::new(self.table.tuple_desc(), SlotKind::Heap);
+            self.raw_slots.push(slot.as_ptr());
+            self.slots.push(slot);
+        }
+    }
+
+    /// How many rows can be added before a [`MultiInsert::flush`].
+    #[inline]
+    pub fn free(&self) -> usize {
+        if self.bytes >= BATCH_BYTES {
+            return 0;
+        }
+        self.raw_slots.len() - self.used
+    }
+
+    /// Like [`MultiInsert::push`], for loops with a guard around them.
+    ///
+    /// # Safety
+    /// Called within [`unguarded::guarded`], when [`MultiInsert::free`] is not 0. Both slices cover
+    /// the table's columns.
+    #[inline]
+    pub unsafe fn push_unguarded(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+        let Some(slot) = self.raw_slots.get(self.used) else {
+            return;
+        };
+        // SAFETY: per contract; the slot frees the tuple when cleared. A value out of line, in
+        // whatever table, is fetched when the tuple is inserted.
+        unsafe {
+            let previous = pg_sys::CurrentMemoryContext;
+            pg_sys::CurrentMemoryContext = self.batch.as_ptr();
+            let desc = self.table.tuple_desc();
+            let tuple = unguarded::heap_form_tuple(desc, values.as_ptr(), nulls.as_ptr());
+            pg_sys::CurrentMemoryContext = previous;
+            self.bytes += (*tuple).t_len as usize;
+            unguarded::ExecStoreHeapTuple(tuple, *slot, true);
+        }
+        self.used += 1;
     }
 
     /// Writes what is left and closes the table.
@@ -98,29 +123,40 @@ impl MultiInsert {
         }
     }
 
-    fn flush(&mut self) {
+    /// Writes the rows added so far.
+    pub fn flush(&mut self) {
         if self.used == 0 {
             return;
         }
-        {
-            let _switched = Switched::to(self.batch.as_ptr());
-            // SAFETY: the first `used` slots hold rows of the table's row type.
-            unsafe {
-                pg_sys::heap_multi_insert(
-                    self.table.as_ptr(),
-                    self.raw_slots.as_mut_ptr(),
-                    self.used as i32,
-                    self.command,
+        let table = self.table.as_ptr();
+        let (slots, used) = (self.raw_slots.as_mut_slice(), self.used);
+        let (index, command) = (&mut self.index, self.command);
+        let batch = self.batch.as_ptr();
+        // SAFETY: the first `used` slots hold rows of the table's row type. Nothing to drop; an
+        // error sets the memory context itself.
+        unsafe {
+            unguarded::guarded(|| {
+                let previous = pg_sys::CurrentMemoryContext;
+                pg_sys::CurrentMemoryContext = batch;
+                let none = std::ptr::null_mut();
+                unguarded::heap_multi_insert(
+                    table,
+                    slots.as_mut_ptr(),
+                    used as i32,
+                    command,
                     0,
-                    std::ptr::null_mut(),
+                    none,
                 );
-            }
-        }
-        for slot in self.slots.iter_mut().take(self.used) {
-            if let Some(index) = &mut self.index {
-                index.insert(&self.table, slot);
-            }
-            slot.clear();
+                pg_sys::CurrentMemoryContext = previous;
+                for slot in slots.iter().take(used) {
+                    if let Some(index) = index {
+                        index.insert_unguarded(table, *slot);
+                    }
+                    if let Some(clear) = (*(**slot).tts_ops).clear {
+                        clear(*slot);
+                    }
+                }
+            });
         }
         self.batch.reset();
         self.used = 0;
@@ -149,23 +185,31 @@ impl BrinIndex {
         })
     }
 
-    fn insert(&mut self, table: &Relation, row: &mut Slot) {
-        // SAFETY: the slot lives; the row it holds has just been given a place.
-        let mut tid = unsafe { (*row.as_ptr()).tts_tid };
+    /// Enters a row that has just been written, unless its page has an entry.
+    ///
+    /// # Safety
+    /// Called within [`unguarded::guarded`]; the slot holds a row of the open table.
+    unsafe fn insert_unguarded(
+        &mut self,
+        table: pg_sys::Relation,
+        slot: *mut pg_sys::TupleTableSlot,
+    ) {
+        // SAFETY: per contract.
+        let mut tid = unsafe { (*slot).tts_tid };
         let page = Some(block_of(&tid));
         if page == self.page {
             return;
         }
         self.page = page;
         let mut is_null = false;
-        // SAFETY: index and table are open, the row at `tid` has just been written.
+        // SAFETY: per contract; the index is open.
         unsafe {
-            pg_sys::index_insert(
+            unguarded::index_insert(
                 self.relation.as_ptr(),
                 &mut self.value,
                 &mut is_null,
                 &mut tid,
-                table.as_ptr(),
+                table,
                 pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO,
                 false,
                 self.info,

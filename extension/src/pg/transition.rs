@@ -3,6 +3,7 @@
 use super::fmgr::Call;
 use super::slot::{Slot, SlotKind};
 use super::tuplestore::StoreReader;
+use super::unguarded;
 use pgrx::pg_sys;
 
 /// The statement that fired the trigger.
@@ -73,38 +74,65 @@ impl Transition {
     }
 }
 
-/// A reader of a transition table, which others may read as well.
+/// A reader of a transition table, which others may read as well, but not at the same time.
 #[derive(Debug)]
 pub struct Rows {
-    reader: StoreReader,
+    store: *mut pg_sys::Tuplestorestate,
+    count: usize,
     slot: Slot,
 }
 
 impl Rows {
     fn of(store: *mut pg_sys::Tuplestorestate, desc: pg_sys::TupleDesc) -> Option<Self> {
-        // SAFETY: a transition table that the trigger asked for is a valid store.
-        if store.is_null() || unsafe { pg_sys::tuplestore_tuple_count(store) } == 0 {
+        if store.is_null() {
             return None;
         }
+        // SAFETY: a transition table that the trigger asked for is a valid store.
+        let count = unsafe { pg_sys::tuplestore_tuple_count(store) };
+        if count == 0 {
+            return None;
+        }
+        // The reader selects its own read pointer, and nobody selects another while it is in use.
+        StoreReader::new(store);
         Some(Rows {
-            reader: StoreReader::new(store),
+            store,
+            count: usize::try_from(count).unwrap_or(usize::MAX),
             slot: Slot::new(desc, SlotKind::Minimal),
         })
     }
 
-    /// The first `width` columns of the next row, `None` at the end.
-    pub fn next(&mut self, width: usize) -> Option<(&[pg_sys::Datum], &[bool])> {
-        if !self.reader.next(&mut self.slot) {
-            return None;
-        }
+    /// How many rows there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Moves to the next row; false at the end.
+    ///
+    /// # Safety
+    /// Called within [`unguarded::guarded`].
+    #[inline]
+    pub unsafe fn advance_unguarded(&mut self) -> bool {
+        // SAFETY: per contract; the store outlives its trigger.
+        unsafe { unguarded::tuplestore_gettupleslot(self.store, true, false, self.slot.as_ptr()) }
+    }
+
+    /// The first `width` columns of the present row.
+    ///
+    /// # Safety
+    /// Called within [`unguarded::guarded`], after [`Rows::advance_unguarded`] said true. The row
+    /// type has at least `width` columns.
+    #[inline]
+    pub unsafe fn values_unguarded(&mut self, width: usize) -> (&[pg_sys::Datum], &[bool]) {
         let slot = self.slot.as_ptr();
-        // SAFETY: the row type has at least `width` columns, of which all are filled here.
+        // SAFETY: per contract.
         unsafe {
-            pg_sys::slot_getsomeattrs(slot, width as i32);
-            Some((
+            if ((*slot).tts_nvalid as usize) < width {
+                unguarded::slot_getsomeattrs_int(slot, width as i32);
+            }
+            (
                 std::slice::from_raw_parts((*slot).tts_values, width),
                 std::slice::from_raw_parts((*slot).tts_isnull, width),
-            ))
+            )
         }
     }
 }

@@ -1,0 +1,87 @@
+//! Server functions without pgrx's guard on each call, for loops over many rows that have one guard
+//! around them all.
+//!
+//! An error of the server jumps straight from the failing call to the guard. What lies between must
+//! have nothing to drop and must not panic: loops over slices, numbers and raw pointers.
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::{
+    BulkInsertState, CommandId, Datum, HeapTuple, IndexInfo, IndexUniqueCheck, ItemPointer,
+    Relation, TupleDesc, TupleTableSlot, Tuplestorestate,
+};
+use std::ffi::c_int;
+
+/// Runs `work` under one guard: an error in it becomes a panic here, as in any guarded call.
+///
+/// # Safety
+/// `work` keeps to the rules of this module.
+#[inline]
+pub unsafe fn guarded<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: per contract.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(work) }
+}
+
+/// Lets the server handle an interrupt, if there is one.
+///
+/// # Safety
+/// Called within [`guarded`].
+#[inline]
+pub unsafe fn check_for_interrupts() {
+    // SAFETY: per contract.
+    unsafe {
+        if pg_sys::InterruptPending != 0 {
+            ProcessInterrupts();
+        }
+    }
+}
+
+#[allow(improper_ctypes)]
+unsafe extern "C-unwind" {
+    fn ProcessInterrupts();
+
+    /// `utils/tuplestore.h`
+    pub fn tuplestore_gettupleslot(
+        store: *mut Tuplestorestate,
+        forward: bool,
+        copy: bool,
+        slot: *mut TupleTableSlot,
+    ) -> bool;
+
+    /// `executor/tuptable.h`
+    pub fn slot_getsomeattrs_int(slot: *mut TupleTableSlot, attnum: c_int);
+
+    /// `access/htup_details.h`
+    pub fn heap_form_tuple(desc: TupleDesc, values: *const Datum, nulls: *const bool) -> HeapTuple;
+
+    /// `executor/tuptable.h`
+    pub fn ExecStoreHeapTuple(
+        tuple: HeapTuple,
+        slot: *mut TupleTableSlot,
+        should_free: bool,
+    ) -> *mut TupleTableSlot;
+
+    /// `access/heapam.h`
+    pub fn heap_multi_insert(
+        relation: Relation,
+        slots: *mut *mut TupleTableSlot,
+        count: c_int,
+        command: CommandId,
+        options: c_int,
+        state: BulkInsertState,
+    );
+
+    /// `access/genam.h`
+    pub fn index_insert(
+        index: Relation,
+        values: *mut Datum,
+        nulls: *mut bool,
+        tid: ItemPointer,
+        table: Relation,
+        check_unique: IndexUniqueCheck::Type,
+        unchanged: bool,
+        info: *mut IndexInfo,
+    ) -> bool;
+
+    /// `utils/datum.h`
+    pub fn datum_image_eq(a: Datum, b: Datum, by_value: bool, len: c_int) -> bool;
+}
