@@ -13,7 +13,7 @@
 use super::buffer;
 use crate::error::Result;
 use crate::frontier::Frontier;
-use crate::pg::change_scan::ChangeScan;
+use crate::pg::change_scan::{ChangeScan, INDEXED_PAGES};
 use crate::pg::relation::Relation;
 use crate::pg::removal;
 use crate::pg::snapshot::LatestSnapshot;
@@ -70,8 +70,8 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
         return Ok(());
     }
     if removal::may_lock_briefly()
-        && is_drained(found, is_consumed)?
-        && truncate(found, is_consumed)?
+        && is_drained(found, slowest, is_consumed)?
+        && truncate(found, slowest, is_consumed)?
     {
         NEXT_TRY.with_borrow_mut(|next| next.remove(&found.to_u32()));
         return Ok(());
@@ -89,21 +89,29 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
     Ok(())
 }
 
-/// Whether the latest snapshot shows no row that is still wanted.
-fn is_drained(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Result<bool> {
+/// Whether the latest snapshot shows no row that is still wanted. All below `slowest` are consumed.
+fn is_drained(
+    found: pg_sys::Oid,
+    slowest: u64,
+    is_consumed: impl Fn(u64, i32) -> bool,
+) -> Result<bool> {
     let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     let changes = Relation::open(found, lockmode)?;
     let _latest = LatestSnapshot::push();
-    let mut scan = ChangeScan::begin(&changes, 0)?;
+    let mut scan = ChangeScan::begin(&changes, slowest)?;
     Ok(scan.next(|xid, epoch| !is_consumed(xid, epoch)).is_none())
 }
 
 /// Empties the buffer, if nobody else uses it and a look under the lock finds nothing wanted.
-fn truncate(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Result<bool> {
+fn truncate(
+    found: pg_sys::Oid,
+    slowest: u64,
+    is_consumed: impl Fn(u64, i32) -> bool,
+) -> Result<bool> {
     let Some(lock) = removal::try_exclusive(found) else {
         return Ok(false);
     };
-    if !is_drained(found, is_consumed)? {
+    if !is_drained(found, slowest, is_consumed)? {
         lock.release();
         return Ok(false);
     }
@@ -125,6 +133,10 @@ fn delete_consumed(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -
     let mut deleted = 0;
     while deleted < DELETED_ROWS_MAX && scan.next(&is_consumed).is_some() {
         deleted += usize::from(removal::delete(&changes, scan.tid()));
+    }
+    drop(scan);
+    if changes.blocks() >= INDEXED_PAGES {
+        removal::summarise(&changes)?;
     }
     Ok(deleted == DELETED_ROWS_MAX)
 }

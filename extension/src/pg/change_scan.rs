@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 /// From this many pages on the index is asked first.
-const INDEXED_PAGES: u32 = 256;
+pub const INDEXED_PAGES: u32 = 256;
 
 /// A scan of change rows; their first three columns are xid, epoch and weight.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl<'a> ChangeScan<'a> {
     /// Scans all rows whose xid may be at least `first_xid`.
     pub fn begin(table: &'a Relation, first_xid: u64) -> Result<Self> {
         let ranges = match (table.blocks(), table.indexes().as_slice()) {
-            (blocks, [index]) if blocks >= INDEXED_PAGES => {
+            (blocks, [index]) if blocks >= INDEXED_PAGES && first_xid > 0 => {
                 Some(pages_from(table, *index, first_xid, blocks)?)
             }
             _ => None,

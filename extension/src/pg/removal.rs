@@ -1,7 +1,9 @@
 //! Removing rows of the extension's own tables natively: one by one, or all at once.
 
 use super::relation::Relation;
-use pgrx::pg_sys;
+use super::user::OwnerContext;
+use crate::error::Result;
+use pgrx::{IntoDatum, pg_sys};
 
 const ACCESS_EXCLUSIVE: pg_sys::LOCKMODE = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
 
@@ -30,6 +32,31 @@ impl Exclusive {
         // SAFETY: the lock is held.
         unsafe { pg_sys::UnlockRelationOid(self.relation, ACCESS_EXCLUSIVE) }
     }
+}
+
+/// Completes the BRIN indexes of a table of the extension's, unless somebody maintains it right now.
+/// Only vacuum would do so otherwise, and until then a look-up returns every page that is new.
+pub fn summarise(table: &Relation) -> Result<()> {
+    let lockmode = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
+    // SAFETY: a lock request that does not wait.
+    if !unsafe { pg_sys::ConditionalLockRelationOid(table.oid(), lockmode) } {
+        return Ok(());
+    }
+    {
+        let _owner = OwnerContext::extension_owner()?;
+        for index in table.indexes() {
+            // SAFETY: a function of SQL that takes one OID, of a BRIN index of ours.
+            unsafe {
+                pgrx::direct_function_call::<i32>(
+                    pg_sys::brin_summarize_new_values,
+                    &[index.into_datum()],
+                );
+            }
+        }
+    }
+    // SAFETY: the lock is held.
+    unsafe { pg_sys::UnlockRelationOid(table.oid(), lockmode) };
+    Ok(())
 }
 
 /// Empties a table that is locked in ACCESS EXCLUSIVE mode and used by nobody else in this session.
