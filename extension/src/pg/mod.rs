@@ -37,6 +37,7 @@ pub mod report;
 pub mod slot;
 pub mod snapshot;
 pub mod spi;
+pub mod subtransaction;
 pub mod table;
 pub mod table_scan;
 pub mod table_writer;

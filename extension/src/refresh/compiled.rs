@@ -195,6 +195,17 @@ impl Compiled {
         tables.try_for_each(|oid| cdc::lock_idle(pg_sys::Oid::from(*oid)))
     }
 
+    /// Whether one join can read the deltas of two relations, if these sources change. With one
+    /// changed table that is read once, every pair that a term forms is or was there.
+    pub fn changes_may_meet(&self, changed: &[Source]) -> bool {
+        let branches = || self.plan.blocks().flat_map(|b| &b.branches);
+        let reads = branches()
+            .flat_map(|b| &b.scans)
+            .filter(|scan| changed.contains(&scan.source()))
+            .count();
+        reads > 1 && branches().any(|b| b.scans.len() > 1)
+    }
+
     /// Which statements a delta consists of.
     pub fn delta_shape(
         &self,
@@ -269,14 +280,7 @@ fn lookup_of(table: pg_sys::Oid, columns: &[usize], by_image: bool) -> Result<Lo
 }
 
 fn tables_of(plan: &Plan) -> Result<Vec<TableSource>> {
-    let blocks = plan
-        .nodes
-        .iter()
-        .map(|n| &n.block)
-        .chain(match &plan.output {
-            Output::Linear { block, .. } => Some(block),
-            Output::Post { .. } => None,
-        });
+    let blocks = plan.blocks();
     let mut attnums: std::collections::BTreeMap<u32, BTreeSet<i16>> = Default::default();
     for scan in blocks.flat_map(|b| &b.branches).flat_map(|b| &b.scans) {
         if let BlockScan::Table(table) = scan {

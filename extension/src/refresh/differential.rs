@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::spi::Connection;
+use crate::pg::subtransaction::{self, Attempt};
 use crate::pg::tuplestore::TupleStore;
 
 use super::compiled::Compiled;
@@ -24,8 +25,8 @@ use super::sink::Sink;
 pub enum Differential {
     /// No source changed; nothing was written.
     NoData,
-    /// Only a recomputation is exact, because a source was truncated.
-    MustRecompute,
+    /// Only a recomputation is exact, for this reason.
+    MustRecompute(&'static str),
     /// Done.
     Applied {
         /// Rows written to the stream table.
@@ -45,9 +46,9 @@ pub fn execute_differential_refresh(
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
-    let mut inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
+    let inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
     if inputs.must_recompute {
-        return Ok(Differential::MustRecompute);
+        return Ok(Differential::MustRecompute("TRUNCATE"));
     }
     if inputs.is_empty() {
         return Ok(if inputs.raw_rows == 0 {
@@ -60,6 +61,27 @@ pub fn execute_differential_refresh(
         });
     }
     let delta_rows = inputs.raw_rows;
+    let changed: Vec<Source> = inputs.sources().collect();
+    let counts = if compiled.changes_may_meet(&changed) {
+        // A term can pair a row that is gone with one that has just come. The pair was never in the
+        // query's input and cancels out, but an expression over it may have no value.
+        match subtransaction::attempt(|| run_plan(compiled, inputs, snapshot, memory))? {
+            Attempt::Done(counts) => counts,
+            Attempt::DataException => return Ok(Differential::MustRecompute("DATA_EXCEPTION")),
+        }
+    } else {
+        run_plan(compiled, inputs, snapshot, memory)?
+    };
+    Ok(Differential::Applied { counts, delta_rows })
+}
+
+/// Runs the nodes, then the output.
+fn run_plan(
+    compiled: &Compiled,
+    mut inputs: Inputs,
+    snapshot: &mut ActiveSnapshot,
+    memory: &MemoryContext,
+) -> Result<Counts> {
     let mut counts = Counts::default();
     for node in &compiled.plan.nodes {
         let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
@@ -89,7 +111,7 @@ pub fn execute_differential_refresh(
             }
         }
     }
-    Ok(Differential::Applied { counts, delta_rows })
+    Ok(counts)
 }
 
 /// A node whose rows other blocks read: its changed rows become a delta.

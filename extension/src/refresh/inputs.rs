@@ -46,6 +46,11 @@ impl Inputs {
         Ok(inputs)
     }
 
+    /// The sources that changed.
+    pub fn sources(&self) -> impl Iterator<Item = Source> {
+        self.stores.keys().copied()
+    }
+
     /// Whether no source changed.
     pub fn is_empty(&self) -> bool {
         self.stores.is_empty()

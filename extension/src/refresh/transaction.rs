@@ -303,9 +303,9 @@ impl Choice {
                         delta_rows,
                         writes: true,
                     }),
-                    Differential::MustRecompute => {
+                    Differential::MustRecompute(reason) => {
                         let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                        Ok(Work::recomputed("FULL", Some("TRUNCATE".into()), counts))
+                        Ok(Work::recomputed("FULL", Some(reason.into()), counts))
                     }
                 }
             }

@@ -35,6 +35,19 @@ pub struct Plan {
     pub columns: Vec<Column>,
 }
 
+impl Plan {
+    /// Every block: the nodes', then the output's.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.nodes
+            .iter()
+            .map(|n| &n.block)
+            .chain(match &self.output {
+                Output::Linear { block, .. } => Some(block),
+                Output::Post { .. } => None,
+            })
+    }
+}
+
 /// A linear block under an aggregation. DISTINCT is an aggregation without aggregates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {

@@ -1,0 +1,59 @@
+//! A subtransaction of our own around work that may meet an error of the data.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::PgTryBuilder;
+
+use crate::error::Result;
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub enum Attempt<T> {
+    /// The work is done.
+    Done(T),
+    /// An expression met a value that it has no result for (SQLSTATE class 22: division by zero,
+    /// overflow, …). Everything that the work wrote is undone.
+    DataException,
+}
+
+/// SQLSTATE class 22 in the server's encoding: six bits per character, from `0`.
+const DATA_EXCEPTION_CLASS: i32 = 2 | (2 << 6);
+
+/// Does the work in a subtransaction. Errors other than data exceptions pass through.
+pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
+    // SAFETY: begun here and ended below on every path but a passing error, which aborts the
+    // transaction around us; memory context and resource owner are put back as PL/pgSQL does.
+    let (context, owner) = unsafe {
+        let saved = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(saved.0);
+        saved
+    };
+    let caught = PgTryBuilder::new(AssertUnwindSafe(|| work().map(Attempt::Done)))
+        .catch_others(|error| match is_data_exception(&error) {
+            true => Ok(Attempt::DataException),
+            false => error.rethrow(),
+        })
+        .execute();
+    // SAFETY: as above.
+    unsafe {
+        match &caught {
+            Ok(Attempt::Done(_)) => pg_sys::ReleaseCurrentSubTransaction(),
+            _ => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+    }
+    caught
+}
+
+fn is_data_exception(error: &CaughtError) -> bool {
+    match error {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
+            report.sql_error_code() as i32 & 0xfff == DATA_EXCEPTION_CLASS
+        }
+        CaughtError::RustPanic { .. } => false,
+    }
+}
