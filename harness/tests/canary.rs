@@ -2,7 +2,7 @@
 //!
 //! Needs an extension built with its feature `canary`, laid out in `PGT_CANARY_INSTALL_DIR` or
 //! `target/pg_trickle-install-canary`. The setting `pg_trickle.canary` of that build switches one
-//! bug on.
+//! bug on. `PGT_CANARY=name` tries only that one.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,11 @@ async fn every_seeded_bug_is_reported_as_wrong() {
     assert_eq!(caught_by_scenario(&world, &scenarios, &[]).await, None);
 
     let mut missed = Vec::new();
+    let only = env::var("PGT_CANARY").ok();
     for bug in canary::NAMES {
+        if only.as_ref().is_some_and(|only| only != bug) {
+            continue;
+        }
         let settings = [("pg_trickle.canary", bug)];
         let scenario = caught_by_scenario(&world, &scenarios, &settings).await;
         let case = caught_by_generator(&world, &settings).await;

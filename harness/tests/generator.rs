@@ -39,8 +39,8 @@ async fn made_up_stream_tables_are_exact() {
         println!("seed {seed}: {finding}\n{}\n{folder:?}\n", finding.explain);
     }
     println!(
-        "{} of {cases} cases ({} void), {} judgements",
-        report.cases, report.void, report.judged
+        "{} of {cases} cases ({} void), {} judgements, {} refreshes changed rows",
+        report.cases, report.void, report.judged, report.applied
     );
     assert!(report.findings.is_empty(), "see target/fuzz");
     assert!(

@@ -63,10 +63,11 @@ async fn search() -> Result<bool, Box<dyn std::error::Error>> {
         }
     }
     println!(
-        "{} cases ({} void), {} refreshes judged, {} findings",
+        "{} cases ({} void), {} judgements, {} refreshes changed rows, {} findings",
         report.cases,
         report.void,
         report.judged,
+        report.applied,
         report.findings.len()
     );
     Ok(report.findings.is_empty())

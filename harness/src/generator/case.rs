@@ -21,6 +21,8 @@ pub struct Case {
     pub parts: Option<Condition>,
     /// Capture by generated SQL.
     pub sql_capture: bool,
+    /// How many scans of a join have their corrections inlined.
+    pub inlined_scans: u8,
     /// What happens.
     pub batches: Vec<Batch>,
 }
@@ -32,15 +34,19 @@ pub fn case() -> impl Strategy<Value = Case> {
         select(),
         option::weighted(0.15, condition()),
         prop::bool::weighted(0.25),
+        1u8..9,
         vec(batch(), 1..5),
     )
-        .prop_map(|(tables, query, parts, sql_capture, batches)| Case {
-            tables,
-            query,
-            parts,
-            sql_capture,
-            batches,
-        })
+        .prop_map(
+            |(tables, query, parts, sql_capture, inlined_scans, batches)| Case {
+                tables,
+                query,
+                parts,
+                sql_capture,
+                inlined_scans,
+                batches,
+            },
+        )
 }
 
 /// What a script does next.
@@ -84,8 +90,8 @@ pub struct Script {
     pub late: String,
     /// The three parts, if there are any: together they are the table `st`.
     pub parts: Vec<String>,
-    /// Capture by generated SQL.
-    pub sql_capture: bool,
+    /// Settings of the session.
+    pub settings: Vec<String>,
 }
 
 impl Case {
@@ -143,7 +149,18 @@ impl Case {
             tables,
             late: "st_late".into(),
             parts,
-            sql_capture: self.sql_capture,
+            settings: vec![
+                // A product of several tables can be too much; such a case says nothing.
+                "SET statement_timeout = '4s'".into(),
+                format!(
+                    "SET pg_trickle.cdc_trigger_mode = '{}'",
+                    if self.sql_capture { "sql" } else { "native" }
+                ),
+                format!(
+                    "SET pg_trickle.part3_max_scan_count = {}",
+                    self.inlined_scans
+                ),
+            ],
         }
     }
 
@@ -228,7 +245,15 @@ impl Case {
                 acts.push(control("BEGIN"));
                 for (index, table) in self.tables.iter().enumerate() {
                     let values = table.values(row, "1000001");
-                    acts.push(Act::Change(format!("INSERT INTO t{index} VALUES {values}")));
+                    let columns: Vec<String> = table
+                        .column_infos()
+                        .into_iter()
+                        .map(|column| column.name)
+                        .collect();
+                    acts.push(Act::Change(format!(
+                        "INSERT INTO t{index} ({}) VALUES {values}",
+                        columns.join(", ")
+                    )));
                 }
                 for (index, _) in self.tables.iter().enumerate() {
                     acts.push(Act::Change(format!(
@@ -249,8 +274,8 @@ impl Script {
             "-- Replay with: psql -X -f this-file (in an empty database)\n\
              CREATE EXTENSION IF NOT EXISTS pg_trickle;\n",
         );
-        if self.sql_capture {
-            sql.push_str("SET pg_trickle.cdc_trigger_mode = 'sql';\n");
+        for setting in &self.settings {
+            sql.push_str(&format!("{setting};\n"));
         }
         let refresh = |names: &[String]| -> String {
             names

@@ -49,6 +49,10 @@ pub enum Dml {
     Reborn(u8, Vec<u8>),
     /// TRUNCATE.
     Truncate(u8),
+    /// Dozens of rows at once.
+    Bulk(u8, u8),
+    /// DDL that changes nothing that the query reads.
+    Ddl(u8, u8),
 }
 
 fn which() -> impl Strategy<Value = Which> {
@@ -79,6 +83,8 @@ pub fn dml() -> impl Strategy<Value = Dml> {
         2 => (table(), row()).prop_map(|(table, row)| Dml::Upsert(table, row)),
         1 => (table(), row()).prop_map(|(table, row)| Dml::Reborn(table, row)),
         1 => table().prop_map(Dml::Truncate),
+        1 => (table(), any::<u8>()).prop_map(|(table, size)| Dml::Bulk(table, size)),
+        1 => (table(), any::<u8>()).prop_map(|(table, kind)| Dml::Ddl(table, kind)),
     ]
 }
 
@@ -123,6 +129,12 @@ impl Which {
     }
 }
 
+/// The columns that INSERT names.
+fn names(table: &Table) -> String {
+    let names: Vec<String> = bare(table).into_iter().map(|column| column.sql).collect();
+    names.join(", ")
+}
+
 /// The next free id of a table, as SQL.
 fn next_id(name: &str, offset: usize) -> String {
     format!("(SELECT coalesce(max(id), 0) + {} FROM {name})", offset + 1)
@@ -143,7 +155,11 @@ impl Dml {
                 .enumerate()
                 .map(|(number, row)| table.values(row, &next_id(&name, number)))
                 .collect();
-            format!("INSERT INTO {name} VALUES {}", rows.join(", "))
+            format!(
+                "INSERT INTO {name} ({}) VALUES {}",
+                names(table),
+                rows.join(", ")
+            )
         };
         match self {
             Self::Insert(_, rows) => vec![insert(rows)],
@@ -168,7 +184,8 @@ impl Dml {
                     })
                     .collect();
                 vec![format!(
-                    "INSERT INTO {name} SELECT {} FROM {name} WHERE {} LIMIT 20",
+                    "INSERT INTO {name} ({}) SELECT {} FROM {name} WHERE {} LIMIT 20",
+                    names(table),
                     columns.join(", "),
                     filter(which)
                 )]
@@ -241,15 +258,59 @@ impl Dml {
                 let id = row.first().map_or(1, |index| index % 8 + 1);
                 let values = table.values(row, &id.to_string());
                 vec![format!(
-                    "INSERT INTO {name} VALUES {values} ON CONFLICT ({target}) DO UPDATE SET {}",
+                    "INSERT INTO {name} ({}) VALUES {values} ON CONFLICT ({target}) DO UPDATE SET {}",
+                    names(table),
                     set.join(", ")
                 )]
             }
             Self::Reborn(_, row) => vec![
                 format!("DELETE FROM {name}"),
-                format!("INSERT INTO {name} VALUES {}", table.values(row, "1")),
+                format!(
+                    "INSERT INTO {name} ({}) VALUES {}",
+                    names(table),
+                    table.values(row, "1")
+                ),
             ],
             Self::Truncate(_) => vec![format!("TRUNCATE {name}")],
+            Self::Bulk(_, size) => {
+                let values: Vec<String> = table
+                    .column_infos()
+                    .iter()
+                    .enumerate()
+                    .map(|(position, column)| match column.name.as_str() {
+                        "id" => format!("(SELECT coalesce(max(id), 0) FROM {name}) + i"),
+                        _ => column
+                            .ty
+                            .varied(&format!("i + {position}"), column.required),
+                    })
+                    .collect();
+                vec![format!(
+                    "INSERT INTO {name} ({}) SELECT {} FROM generate_series(1, {}) i \
+                     WHERE (SELECT count(*) FROM {name}) < 60",
+                    names(table),
+                    values.join(", "),
+                    size % 40 + 10
+                )]
+            }
+            Self::Ddl(_, kind) => match kind % 6 {
+                0 => vec![format!("ANALYZE {name}")],
+                1 => vec![format!(
+                    "ALTER TABLE {name} ADD COLUMN IF NOT EXISTS late int DEFAULT 5"
+                )],
+                2 => vec![
+                    format!("ALTER TABLE {name} RENAME TO renamed"),
+                    format!("ALTER TABLE renamed RENAME TO {name}"),
+                ],
+                3 => vec![
+                    format!("ALTER TABLE {name} RENAME COLUMN k TO kk"),
+                    format!("UPDATE {name} SET kk = kk + 1 WHERE kk = 1"),
+                    format!("ALTER TABLE {name} RENAME COLUMN kk TO k"),
+                ],
+                4 => vec![format!("CREATE INDEX ON {name} (k)")],
+                _ => vec![format!(
+                    "ALTER TABLE {name} ALTER COLUMN k SET STATISTICS 50"
+                )],
+            },
         }
     }
 
@@ -267,7 +328,9 @@ impl Dml {
             | Self::Rescale(table, _)
             | Self::Upsert(table, _)
             | Self::Reborn(table, _)
-            | Self::Truncate(table) => *table,
+            | Self::Truncate(table)
+            | Self::Bulk(table, _)
+            | Self::Ddl(table, _) => *table,
         }
     }
 }

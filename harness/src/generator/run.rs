@@ -72,7 +72,12 @@ pub struct Arena<'a> {
     pub void: u32,
     /// How many refreshes were judged.
     pub judged: u64,
+    /// How many refreshes changed rows by delta.
+    pub applied: u64,
 }
+
+/// The SQLSTATE of a statement that took too long.
+const TIMEOUT: &str = "57014";
 
 /// Cases per database: dropping one costs more than emptying it, until its catalogs grow.
 const CASES_PER_DATABASE: u32 = 40;
@@ -90,6 +95,7 @@ impl<'a> Arena<'a> {
                 .collect(),
             void: 0,
             judged: 0,
+            applied: 0,
         }
     }
 
@@ -105,9 +111,11 @@ impl<'a> Arena<'a> {
             script: &script,
             queries: BTreeMap::new(),
             judged: 0,
+            applied: 0,
         };
         let outcome = run.all().await;
         self.judged += run.judged;
+        self.applied += run.applied;
         match outcome {
             Ok(()) => Ok(None),
             Err(Stop::Void) => {
@@ -167,18 +175,13 @@ struct Run<'a> {
     script: &'a Script,
     queries: BTreeMap<String, String>,
     judged: u64,
+    applied: u64,
 }
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<(), Stop> {
-        let writer = if self.script.sql_capture {
-            "sql"
-        } else {
-            "native"
-        };
-        let set = format!("SET pg_trickle.cdc_trigger_mode = '{writer}'");
         self.session
-            .execute(&set)
+            .execute(&self.script.settings.join("; "))
             .await
             .map_err(|error| self.found(0, FindingKind::Crash, error.to_string()))?;
         let script = self.script;
@@ -214,6 +217,7 @@ impl Run<'_> {
             }
             Act::Create(name, query) => self.create(number, name, query).await,
             Act::Change(sql) => match self.session.execute(sql).await {
+                Err(error) if error.sqlstate == TIMEOUT => Err(Stop::Void),
                 Err(error) if error.is_connection_loss() => {
                     Err(self.found(number, FindingKind::Crash, error.to_string()))
                 }
@@ -256,6 +260,9 @@ impl Run<'_> {
             quote_literal(query)
         );
         self.session.execute(&create).await.map_err(|error| {
+            if error.sqlstate == TIMEOUT {
+                return Stop::Void;
+            }
             let kind = if error.is_connection_loss() {
                 FindingKind::Crash
             } else {
@@ -340,17 +347,21 @@ impl Run<'_> {
                         .and_then(|value| value.parse().ok())
                         .unwrap_or(0)
                 };
-                Ok(Some(Report {
+                let report = Report {
                     action: table.value(0, "action").unwrap_or_default().to_owned(),
                     reason: table.value(0, "reason").unwrap_or_default().to_owned(),
                     inserted: number("rows_inserted"),
                     updated: number("rows_updated"),
                     deleted: number("rows_deleted"),
-                }))
+                };
+                let changed = report.inserted + report.updated + report.deleted > 0;
+                self.applied += u64::from(changed && report.action == "DIFFERENTIAL");
+                Ok(Some(report))
             }
             Err(error) if error.is_connection_loss() => {
                 Err(self.found(number, FindingKind::Crash, error.to_string()))
             }
+            Err(error) if error.sqlstate == TIMEOUT => Err(Stop::Void),
             Err(error) if ["25P02", SERIALIZATION_FAILURE].contains(&error.sqlstate.as_str()) => {
                 Ok(None)
             }

@@ -33,6 +33,8 @@ pub struct SearchReport {
     pub void: u32,
     /// Refreshes and initial fills that the oracle judged.
     pub judged: u64,
+    /// Refreshes that changed rows by delta.
+    pub applied: u64,
     /// Findings: seed, what, and where it is written down.
     pub findings: Vec<(u64, Finding, Option<PathBuf>)>,
 }
@@ -61,6 +63,7 @@ impl Search {
         arena.leave().await?;
         report.void = arena.void;
         report.judged = arena.judged;
+        report.applied = arena.applied;
         Ok(report)
     }
 

@@ -113,6 +113,23 @@ impl Ty {
         )
     }
 
+    /// One value of the pool or another, as a number says; NULL now and then.
+    pub fn varied(self, number: &str, required: bool) -> String {
+        let mut values: Vec<String> = self
+            .pool()
+            .iter()
+            .map(|value| format!("'{value}'::{}", self.cast()))
+            .collect();
+        if !required {
+            values.push("NULL".into());
+        }
+        format!(
+            "(ARRAY[{}])[1 + ({number}) % {}]",
+            values.join(", "),
+            values.len()
+        )
+    }
+
     /// Whether two values of the types can be compared and combined.
     pub fn fits(self, other: Self) -> bool {
         self == other
