@@ -13,7 +13,7 @@ use harness::scenario::{Cadence, Mode, Replayer, Scenario, Variant, World, Write
 use pgtrickle_dvm::canary;
 
 /// Made-up cases per bug.
-const CASES: u64 = 250;
+const CASES: u64 = 400;
 
 /// Where the build with the bugs is.
 fn install_dir() -> PathBuf {

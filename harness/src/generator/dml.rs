@@ -79,7 +79,7 @@ pub fn dml() -> impl Strategy<Value = Dml> {
             .prop_map(|(table, column, largest)| Dml::DeleteExtremum(table, column, largest)),
         2 => (table(), any::<u8>()).prop_map(|(table, column)| Dml::KillGroup(table, column)),
         1 => (table(), which()).prop_map(|(table, which)| Dml::NoChange(table, which)),
-        2 => (table(), any::<bool>()).prop_map(|(table, larger)| Dml::Rescale(table, larger)),
+        3 => (table(), any::<bool>()).prop_map(|(table, larger)| Dml::Rescale(table, larger)),
         2 => (table(), row()).prop_map(|(table, row)| Dml::Upsert(table, row)),
         1 => (table(), row()).prop_map(|(table, row)| Dml::Reborn(table, row)),
         1 => table().prop_map(Dml::Truncate),

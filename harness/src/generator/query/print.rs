@@ -266,7 +266,14 @@ impl Aggregate {
     fn render(&self, scope: &[Scoped]) -> (String, Option<Ty>) {
         let own = self.argument.ty(scope);
         let argument = |ty: Ty| self.argument.1.render(ty, scope);
-        let number = if own.is_number() { own } else { Ty::Int };
+        // Sums of plain numerics have a scale of their own to get wrong.
+        let number = if own.is_number() && own != Ty::Int {
+            own
+        } else if scope.iter().any(|column| column.ty == Ty::Numeric) {
+            Ty::Numeric
+        } else {
+            Ty::Int
+        };
         let ordered = if own.has_extremes() { own } else { Ty::Text };
         let word = if self.distinct { "DISTINCT " } else { "" };
         // sum(DISTINCT) sees one of the equal values.
