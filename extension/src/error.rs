@@ -109,6 +109,11 @@ pub enum Error {
     /// The transaction's snapshot is older than the content.
     #[error("could not serialize access to stream table \"{0}\" due to a concurrent refresh")]
     SnapshotTooOld(String),
+    /// A partition of a source came or went between the snapshot and the end of the refresh.
+    #[error(
+        "could not serialize access to the sources of stream table \"{0}\" due to a concurrent change of their partitions"
+    )]
+    PartitionsChanged(String),
     /// A row that the delta removes is not stored.
     #[error(
         "stream table \"{relation}\" does not hold {missing} of the rows that its delta removes"
@@ -171,7 +176,9 @@ impl Error {
             }
             Error::Recursion { .. } => Code::ERRCODE_INVALID_OBJECT_DEFINITION,
             Error::NotRestored(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Error::SnapshotTooOld(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
+                Code::ERRCODE_T_R_SERIALIZATION_FAILURE
+            }
             Error::OutOfStep { .. } | Error::KeyNotUnique { .. } => Code::ERRCODE_DATA_CORRUPTED,
             Error::ShapeChanged { .. } => Code::ERRCODE_INVALID_TABLE_DEFINITION,
         }
@@ -249,7 +256,9 @@ impl Error {
                     .into(),
             ),
             Error::TemporaryName(_) => Some("Name a permanent schema.".into()),
-            Error::SnapshotTooOld(_) => Some("The transaction might succeed if retried.".into()),
+            Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
+                Some("The transaction might succeed if retried.".into())
+            }
             Error::OutOfStep { .. } | Error::KeyNotUnique { .. } | Error::ShapeChanged { .. } => {
                 Some(
                     "Recompute it with pgtrickle.refresh_stream_table(name, force_full => true); if \

@@ -71,6 +71,7 @@ fn all() -> Vec<Error> {
         },
         Error::NotRestored(name()),
         Error::SnapshotTooOld(name()),
+        Error::PartitionsChanged(name()),
         Error::OutOfStep {
             relation: name(),
             missing: 3,

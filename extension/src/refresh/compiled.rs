@@ -195,6 +195,18 @@ impl Compiled {
         tables.try_for_each(|oid| cdc::lock_idle(pg_sys::Oid::from(*oid)))
     }
 
+    /// Whether the partitions of the sources are those that the plan was made for. ATTACH PARTITION
+    /// conflicts with none of our locks, and its rows are visible to any snapshot taken after they
+    /// were written: a refresh during which one came must not commit.
+    pub fn partitions_are_current(&self) -> Result<bool> {
+        for table in self.tables.iter().filter(|table| table.tree.len() > 1) {
+            if cdc::partitions_signature(table.oid)? != table.tree {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether one join can read the deltas of two relations, if these sources change. With one
     /// changed table that is read once, every pair that a term forms is or was there.
     pub fn changes_may_meet(&self, changed: &[Source]) -> bool {

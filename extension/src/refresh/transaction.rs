@@ -134,6 +134,12 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     }
     let memory = MemoryContext::new(c"pg_trickle refresh");
     let work = memory.within(|| plan.execute(&table, &mut snapshot, &memory))?;
+    if let Some(compiled) = plan.compiled()
+        && work.writes
+        && !compiled.partitions_are_current()?
+    {
+        return Err(Error::PartitionsChanged(table.plain_name()));
+    }
     let mut outcome = Outcome {
         action: work.action,
         reason: work.reason,
