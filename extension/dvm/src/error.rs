@@ -11,4 +11,10 @@ pub enum Error {
         /// How many are allowed.
         limit: usize,
     },
+    /// A subquery depends on the row around it in a way that cannot be turned into joins.
+    #[error("a correlated subquery cannot be unnested: {reason}")]
+    CannotUnnest {
+        /// What stands in the way.
+        reason: &'static str,
+    },
 }

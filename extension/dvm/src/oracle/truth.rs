@@ -1,6 +1,6 @@
 //! A tree as one plain query: nothing of it passes through plans or rules.
 
-use crate::tree::{Expr, Predicate, Relation};
+use crate::tree::{ApplyKind, Column, Expr, Predicate, Relation};
 
 /// The query. Its columns are `v<identity>`.
 pub fn query(relation: &Relation) -> String {
@@ -49,6 +49,34 @@ pub fn query(relation: &Relation) -> String {
                 all(predicates)
             )
         }
+        Relation::LeftJoin {
+            left,
+            right,
+            predicates,
+            present,
+        } => {
+            let mark = present.as_ref().map_or_else(String::new, |column| {
+                format!(", present IS NOT NULL AS v{}", column.id.0)
+            });
+            let items: Vec<String> = left
+                .columns()
+                .iter()
+                .chain(&right.columns())
+                .map(|c| format!("v{}", c.id.0))
+                .collect();
+            format!(
+                "SELECT {}{mark} FROM ({}) AS l LEFT JOIN (SELECT *, 1 AS present FROM ({}) AS r) AS r ON {}",
+                items.join(", "),
+                query(left),
+                query(right),
+                all(predicates)
+            )
+        }
+        Relation::Apply {
+            input,
+            subquery,
+            kind,
+        } => apply(input, subquery, kind),
         Relation::UnionAll { columns, inputs } => {
             let arms: Vec<String> = inputs
                 .iter()
@@ -94,6 +122,47 @@ pub fn query(relation: &Relation) -> String {
             sql
         }
         Relation::Distinct { input } => format!("SELECT DISTINCT * FROM ({}) AS q", query(input)),
+    }
+}
+
+/// A dependent join, with the subquery where SQL has it. SQLite knows no LATERAL, so that those two kinds
+/// need a PostgreSQL server.
+fn apply(input: &Relation, subquery: &Relation, kind: &ApplyKind) -> String {
+    let items: Vec<String> = input
+        .columns()
+        .iter()
+        .map(|c| format!("v{}", c.id.0))
+        .collect();
+    let (outer, inner) = (query(input), query(subquery));
+    let with = |value: String, column: &Column| {
+        let comma = if items.is_empty() { "" } else { ", " };
+        format!(
+            "SELECT {}{comma}({value}) AS v{} FROM ({outer}) AS q",
+            items.join(", "),
+            column.id.0
+        )
+    };
+    match kind {
+        ApplyKind::Exists { present } => with(format!("EXISTS ({inner})"), present),
+        ApplyKind::Scalar { value } => with(inner, value),
+        ApplyKind::Any { tests, result } => {
+            let test = all(tests);
+            with(
+                format!(
+                    "CASE WHEN EXISTS (SELECT 1 FROM ({inner}) AS s WHERE {test}) THEN true \
+                     WHEN EXISTS (SELECT 1 FROM ({inner}) AS s WHERE ({test}) IS NULL) THEN NULL \
+                     ELSE false END"
+                ),
+                result,
+            )
+        }
+        ApplyKind::Cross => {
+            format!("SELECT * FROM ({outer}) AS q CROSS JOIN LATERAL ({inner}) AS s")
+        }
+        ApplyKind::Left { predicates } => format!(
+            "SELECT * FROM ({outer}) AS q LEFT JOIN LATERAL ({inner}) AS s ON {}",
+            all(predicates)
+        ),
     }
 }
 

@@ -118,6 +118,9 @@ impl Compiler {
                 }
                 Ok(branches)
             }
+            Relation::LeftJoin { .. } | Relation::Apply { .. } => Err(crate::Error::CannotUnnest {
+                reason: "outer joins are computed anew",
+            }),
             Relation::UnionAll { inputs, .. } => {
                 let mut branches = Vec::new();
                 for (input, exprs) in inputs {

@@ -15,4 +15,4 @@ pub(crate) mod testing;
 pub use aggregate::{Aggregate, AggregateKind};
 pub use column::{Column, ColumnId, ColumnType};
 pub use expr::{Expr, Part};
-pub use relation::{Index, Predicate, Relation, Scan, ScanColumn};
+pub use relation::{ApplyKind, Index, Predicate, Relation, Scan, ScanColumn};

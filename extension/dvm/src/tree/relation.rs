@@ -48,6 +48,60 @@ pub struct Predicate {
     pub equality: Option<(Expr, Expr)>,
 }
 
+/// What a dependent subquery adds to each row of its input.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ApplyKind {
+    /// Whether the subquery has rows.
+    Exists {
+        /// A boolean column, never NULL.
+        present: Column,
+    },
+    /// `test` over some row of the subquery (`IN`, `= ANY`), in three-valued logic: true if it is so
+    /// for some row, else NULL if it is NULL for some row, else false. `ALL` is the negation of ANY with a
+    /// negated test.
+    Any {
+        /// The conjuncts of the test, over columns of the input and of the subquery. Each is NULL only if
+        /// one of its operands is, where `equality` names them.
+        tests: Vec<Predicate>,
+        /// The boolean result.
+        result: Column,
+    },
+    /// The value of the subquery's only column: NULL without a row, an error with several.
+    Scalar {
+        /// The value.
+        value: Column,
+    },
+    /// The subquery's rows beside the input's (`CROSS JOIN LATERAL`). Adds the subquery's columns.
+    Cross,
+    /// The same, with NULLs where no row satisfies the conjuncts (`LEFT JOIN LATERAL … ON`). Adds the
+    /// subquery's columns.
+    Left {
+        /// Conjuncts of the ON condition.
+        predicates: Vec<Predicate>,
+    },
+}
+
+impl ApplyKind {
+    /// The columns that it adds, over a subquery with these columns.
+    pub fn columns(&self, subquery: &Relation) -> Vec<Column> {
+        match self {
+            ApplyKind::Exists { present } => vec![present.clone()],
+            ApplyKind::Any { result, .. } => vec![result.clone()],
+            ApplyKind::Scalar { value } => vec![value.clone()],
+            ApplyKind::Cross => subquery.columns(),
+            ApplyKind::Left { .. } => subquery.columns().into_iter().map(nullable).collect(),
+        }
+    }
+}
+
+/// The column as an outer join shows it.
+fn nullable(column: Column) -> Column {
+    Column {
+        nullable: true,
+        ..column
+    }
+}
+
 /// A relational operator over its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Relation {
@@ -79,6 +133,29 @@ pub enum Relation {
         right: Box<Relation>,
         /// Conjuncts of the ON condition.
         predicates: Vec<Predicate>,
+    },
+    /// Left outer join: a left row without a match has NULL in every right column. Output: the left
+    /// columns, the right columns, then `present`.
+    LeftJoin {
+        /// Preserved input.
+        left: Box<Relation>,
+        /// Null-supplying input.
+        right: Box<Relation>,
+        /// Conjuncts of the ON condition.
+        predicates: Vec<Predicate>,
+        /// A boolean column, never NULL: whether the row has a match.
+        present: Option<Column>,
+    },
+    /// A subquery computed for each row of `input`, whose columns it may read anywhere: a dependent
+    /// join. [`crate::rewrite`] unnests it; no rule of [`crate::operators`] meets one. Output: the
+    /// columns of `input`, then those that `kind` adds.
+    Apply {
+        /// Input.
+        input: Box<Relation>,
+        /// The subquery, over its own columns and those of `input`.
+        subquery: Box<Relation>,
+        /// What the subquery adds to a row.
+        kind: ApplyKind,
     },
     /// Bag union.
     UnionAll {
@@ -113,7 +190,12 @@ impl Relation {
             | Relation::Project { input, .. }
             | Relation::Aggregate { input, .. }
             | Relation::Distinct { input } => vec![input],
-            Relation::Join { left, right, .. } => vec![left, right],
+            Relation::Join { left, right, .. } | Relation::LeftJoin { left, right, .. } => {
+                vec![left, right]
+            }
+            Relation::Apply {
+                input, subquery, ..
+            } => vec![input, subquery],
             Relation::UnionAll { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
         }
     }
@@ -139,6 +221,26 @@ impl Relation {
                 left: boxed(left),
                 right: boxed(right),
                 predicates,
+            },
+            Relation::LeftJoin {
+                left,
+                right,
+                predicates,
+                present,
+            } => Relation::LeftJoin {
+                left: boxed(left),
+                right: boxed(right),
+                predicates,
+                present,
+            },
+            Relation::Apply {
+                input,
+                subquery,
+                kind,
+            } => Relation::Apply {
+                input: boxed(input),
+                subquery: boxed(subquery),
+                kind,
             },
             Relation::UnionAll { columns, inputs } => Relation::UnionAll {
                 columns,
@@ -174,6 +276,26 @@ impl Relation {
             Relation::Join { left, right, .. } => {
                 let mut columns = left.columns();
                 columns.extend(right.columns());
+                columns
+            }
+            Relation::LeftJoin {
+                left,
+                right,
+                present,
+                ..
+            } => {
+                let mut columns = left.columns();
+                columns.extend(right.columns().into_iter().map(nullable));
+                columns.extend(present.clone());
+                columns
+            }
+            Relation::Apply {
+                input,
+                subquery,
+                kind,
+            } => {
+                let mut columns = input.columns();
+                columns.extend(kind.columns(subquery));
                 columns
             }
             Relation::UnionAll { columns, .. } => columns.clone(),
