@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod document;
 pub mod generator;
 pub mod oracle;
 pub mod postgres;

@@ -103,7 +103,7 @@ async fn functions(session: &Session) -> Result<String> {
         writeln!(text, "### `{name}`\n")?;
         writeln!(
             text,
-            "```sql\npgtrickle.{name}({arguments})\n    RETURNS {result}\n```\n"
+            "```sql signature\npgtrickle.{name}({arguments})\n    RETURNS {result}\n```\n"
         )?;
         match (described.get(name), comment) {
             (Some(description), "") => writeln!(text, "{description}\n")?,
