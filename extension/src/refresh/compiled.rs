@@ -217,7 +217,10 @@ impl Compiled {
         let branches = || self.plan.blocks().flat_map(|b| &b.branches);
         let reads = branches()
             .flat_map(|b| &b.scans)
-            .filter(|scan| changed.contains(&scan.source()))
+            .filter(|scan| {
+                scan.source()
+                    .is_some_and(|source| changed.contains(&source))
+            })
             .count();
         reads > 1 && branches().any(|b| b.scans.len() > 1)
     }

@@ -7,6 +7,9 @@
 //! one flat join that the server's planner orders freely, and with one changed relation there is
 //! one term. Filters and projections are linear and ride along.
 //!
+//! A relation that is computed from rows of others ([`BlockScan::Expand`]) has no delta of its own; it
+//! rides along as well: `Δ(R ⋈ f(R)) = ΔR ⋈ f(ΔR)`.
+//!
 //! State: none. Cost: each term is driven by a delta; O(|Δ|) look-ups when the join columns have
 //! indexes. Terms: 2^m − 1 for m changed relations; beyond a limit [`super::prefix_join`] takes
 //! over, with the same result.
@@ -88,9 +91,10 @@ pub fn differentiate(
 
 /// Positions of the scans whose source changed.
 fn changed_scans(branch: &Branch, changed: &BTreeSet<Source>) -> Vec<usize> {
-    let sources: Vec<Source> = branch.scans.iter().map(BlockScan::source).collect();
+    let sources: Vec<Option<Source>> = branch.scans.iter().map(BlockScan::source).collect();
+    let is_changed = |source: &Option<Source>| source.is_some_and(|s| changed.contains(&s));
     let mut moved: Vec<usize> = (0..sources.len())
-        .filter(|i| sources.get(*i).is_some_and(|s| changed.contains(s)))
+        .filter(|i| sources.get(*i).is_some_and(is_changed))
         .collect();
     if canary::active(canary::SELF_JOIN_ONCE) {
         moved.retain(|i| sources.iter().position(|s| Some(s) == sources.get(*i)) == Some(*i));
@@ -168,7 +172,7 @@ fn term(
         .zip(roles)
         .enumerate()
         .map(|(position, (scan, role))| {
-            relation::from_item(context.plan, context.state_prefix, scan, *role, position)
+            relation::from_item(context, scan, *role, position, &printed)
         })
         .collect();
     push_from(&mut sql, &items);
@@ -217,7 +221,7 @@ mod tests {
     use crate::operators::output;
     use crate::plan::compile;
     use crate::tree::Relation;
-    use crate::tree::testing::{equal, join, project, scan};
+    use crate::tree::testing::{equal, expand, join, project, scan};
 
     /// The delta of a query when these tables changed.
     fn delta(relation: Relation, tables: &[u32], inline_limit: usize) -> String {
@@ -361,6 +365,46 @@ mod tests {
         SELECT p.p13 AS c0, s2.a3 AS c1, - (p.__pgt_w::bigint * s2.__pgt_w) AS __pgt_w
         FROM __pgt_prefix_0_0 AS p, s AS s1, __pgt_delta_3 AS s2
         WHERE ((p.p11 = s1.a)) AND ((s1.b = s2.a1))
+        ");
+    }
+
+    #[test]
+    fn computed_rows_ride_along() {
+        let computed = expand(two(), "unnest(ARRAY[$31, 7])", &[(51, "u")]);
+        let computed = expand(computed, "generate_series(1, $51)", &[(61, "n")]);
+        let shown = project(computed, &[(71, "x", "($31 + $61)")]);
+        assert_snapshot!(delta(shown, &[2], 5), @r"
+        SELECT (((s0.b + s1.a2)) + s3.c0) AS c0, s1.__pgt_w AS __pgt_w
+        FROM r AS s0, __pgt_delta_2 AS s1, LATERAL unnest(ARRAY[((s0.b + s1.a2)), 7]) AS s2(c0), LATERAL generate_series(1, s2.c0) AS s3(c0)
+        WHERE ((s0.a = s1.a1))
+        ");
+    }
+
+    #[test]
+    fn computed_rows_join_after_those_that_they_read() {
+        let computed = expand(
+            join(scan(1, 10, "r"), scan(2, 20, "s"), vec![]),
+            "unnest(ARRAY[$12, $22])",
+            &[(51, "u")],
+        );
+        let three = join(computed, scan(3, 30, "t"), vec![equal("$51", "$31")]);
+        let shown = project(three, &[(71, "x", "$51"), (72, "y", "$33")]);
+        assert_snapshot!(delta(shown, &[1, 3], 1), @r"
+        __pgt_prefix_0_0:
+        SELECT s0.a2 AS p12, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0
+
+        SELECT s2.c0 AS c0, s3.a3 AS c1, s3.__pgt_w AS __pgt_w
+        FROM r AS s0, s AS s1, LATERAL unnest(ARRAY[s0.b, s1.b]) AS s2(c0), __pgt_delta_3 AS s3
+        WHERE ((s2.c0 = s3.a1))
+        UNION ALL
+        SELECT s2.c0 AS c0, s3.c AS c1, p.__pgt_w AS __pgt_w
+        FROM __pgt_prefix_0_0 AS p, s AS s1, LATERAL unnest(ARRAY[p.p12, s1.b]) AS s2(c0), t AS s3
+        WHERE ((s2.c0 = s3.a))
+        UNION ALL
+        SELECT s2.c0 AS c0, s3.a3 AS c1, - (p.__pgt_w::bigint * s3.__pgt_w) AS __pgt_w
+        FROM __pgt_prefix_0_0 AS p, s AS s1, LATERAL unnest(ARRAY[p.p12, s1.b]) AS s2(c0), __pgt_delta_3 AS s3
+        WHERE ((s2.c0 = s3.a1))
         ");
     }
 

@@ -66,7 +66,8 @@ pub(super) fn differentiate(
     (steps, last_terms)
 }
 
-/// Scans in an order in which each is connected to an earlier one by a predicate, if possible.
+/// Scans in an order in which each is connected to an earlier one by a predicate, if possible, and
+/// none comes before one that it reads.
 fn connected_order(branch: &Branch) -> Vec<usize> {
     let ids: Vec<BTreeSet<ColumnId>> = branch
         .scans
@@ -76,7 +77,11 @@ fn connected_order(branch: &Branch) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::new();
     let mut seen: BTreeSet<ColumnId> = BTreeSet::new();
     while order.len() < branch.scans.len() {
-        let open = || (0..branch.scans.len()).filter(|i| !order.contains(i));
+        let open = || {
+            (0..branch.scans.len())
+                .filter(|i| !order.contains(i))
+                .filter(|i| reads_of(branch, *i).is_subset(&seen))
+        };
         let connected = open().find(|i| {
             ids.get(*i).is_some_and(|own| {
                 branch.predicates.iter().any(|p| {
@@ -96,6 +101,14 @@ fn connected_order(branch: &Branch) -> Vec<usize> {
     order
 }
 
+/// Columns of other scans that a scan reads.
+fn reads_of(branch: &Branch, scan: usize) -> BTreeSet<ColumnId> {
+    branch
+        .scans
+        .get(scan)
+        .map_or_else(BTreeSet::new, BlockScan::reads)
+}
+
 fn columns_of(branch: &Branch, scans: &[usize]) -> BTreeSet<ColumnId> {
     scans
         .iter()
@@ -104,7 +117,7 @@ fn columns_of(branch: &Branch, scans: &[usize]) -> BTreeSet<ColumnId> {
         .collect()
 }
 
-/// Columns of the covered scans that outputs or later predicates read.
+/// Columns of the covered scans that outputs, later predicates or later scans read.
 fn carried(branch: &Branch, covered: &[usize]) -> Vec<ColumnId> {
     let own = columns_of(branch, covered);
     let mut needed: BTreeSet<ColumnId> = BTreeSet::new();
@@ -116,6 +129,9 @@ fn carried(branch: &Branch, covered: &[usize]) -> Vec<ColumnId> {
         if !reads.is_subset(&own) {
             needed.extend(reads);
         }
+    }
+    for scan in (0..branch.scans.len()).filter(|scan| !covered.contains(scan)) {
+        needed.extend(reads_of(branch, scan));
     }
     needed.intersection(&own).copied().collect()
 }
@@ -180,9 +196,9 @@ impl Builder<'_> {
                     printed.insert(id, format!("p.{}", carried_name(id)));
                 }
             }
-            None => items.extend(self.prefix.iter().map(|i| self.item(*i, &roles))),
+            None => items.extend(self.prefix.iter().map(|i| self.item(*i, &roles, &printed))),
         }
-        items.extend(self.added.iter().map(|i| self.item(*i, &roles)));
+        items.extend(self.added.iter().map(|i| self.item(*i, &roles, &printed)));
         if added_is_delta {
             weights.push(format!("s{}.{WEIGHT}", self.delta_scan));
         }
@@ -225,14 +241,12 @@ impl Builder<'_> {
         sql
     }
 
-    fn item(&self, scan: usize, roles: &[Role]) -> String {
+    fn item(&self, scan: usize, roles: &[Role], printed: &HashMap<ColumnId, String>) -> String {
         let role = roles.get(scan).copied().unwrap_or(Role::State);
         self.branch
             .scans
             .get(scan)
-            .map(|s| {
-                relation::from_item(self.context.plan, self.context.state_prefix, s, role, scan)
-            })
+            .map(|s| relation::from_item(self.context, s, role, scan, printed))
             .unwrap_or_default()
     }
 }

@@ -58,10 +58,41 @@ impl Sqlite {
 }
 
 fn spelled(sql: &str) -> String {
-    SPELLINGS
+    let sql = SPELLINGS
         .iter()
-        .fold(sql.to_owned(), |sql, (from, to)| sql.replace(from, to))
+        .fold(sql.to_owned(), |sql, (from, to)| sql.replace(from, to));
+    // Within one SELECT an alias is one relation; those of the truth are unique in the whole text.
+    let terms: Vec<String> = sql
+        .split(UNION)
+        .map(|term| unnested(term, " AS s"))
+        .collect();
+    unnested(&terms.join(UNION), " AS e")
 }
+
+const UNION: &str = "UNION ALL";
+
+/// `LATERAL unnest(ARRAY[…]) AS s1(c0)`, where the alias begins like this, as SQLite says it: it names
+/// no columns of functions in FROM.
+fn unnested(sql: &str, alias: &str) -> String {
+    let names: Vec<&str> = sql
+        .match_indices(LIST)
+        .filter_map(|(at, _)| {
+            let start = sql[..at].rfind(" AS ")?;
+            sql[start..at]
+                .starts_with(alias)
+                .then(|| &sql[start + 4..at])
+        })
+        .collect();
+    let renamed = names.into_iter().fold(sql.to_owned(), |sql, name| {
+        sql.replace(&format!("{name}{LIST}"), name)
+            .replace(&format!("{name}.c0"), &format!("{name}.value"))
+    });
+    renamed
+        .replace("LATERAL unnest(ARRAY[", "json_each(json_array(")
+        .replace("]) AS", ")) AS")
+}
+
+const LIST: &str = "(c0)";
 
 impl Engine for Sqlite {
     fn run(&mut self, sql: &str) {

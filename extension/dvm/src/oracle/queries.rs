@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::tree::testing::{
-    aggregate, condition, distinct, equal, filter, filtered, group, integer, join, keyed_scan,
-    numeric, of_distinct, project, scan, union_all,
+    aggregate, condition, distinct, equal, expand, filter, filtered, group, integer, join,
+    keyed_scan, numeric, of_distinct, project, scan, union_all,
 };
 use crate::tree::{AggregateKind, Predicate, Relation};
 
@@ -121,12 +121,26 @@ impl<'a> Draw<'a> {
             let right = self.scan();
             let predicates = self.link(&relation, &right);
             relation = join(relation, right, predicates);
+            relation = self.expanded(relation);
         }
         if self.one_in(3) {
             let condition_text = self.truth(&relation);
             relation = filter(relation, vec![condition(&condition_text)]);
         }
         relation
+    }
+
+    /// Perhaps with two rows for each row, computed from it.
+    fn expanded(&mut self, relation: Relation) -> Relation {
+        if !self.one_in(4) {
+            return relation;
+        }
+        let item = format!(
+            "unnest(ARRAY[{}, {}])",
+            self.column_of(&relation),
+            self.column_of(&relation)
+        );
+        expand(relation, &item, &[(self.id(), "u")])
     }
 
     /// A SELECT list over the relation.

@@ -31,6 +31,27 @@ pub fn query(relation: &Relation) -> String {
                 .collect();
             format!("SELECT {} FROM ({}) AS q", items.join(", "), query(input))
         }
+        Relation::Expand {
+            input,
+            item,
+            columns,
+            ..
+        } => {
+            let alias = columns.first().map_or(0, |c| c.id.0);
+            let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
+            let items: Vec<String> = columns
+                .iter()
+                .zip(&names)
+                .map(|(column, name)| format!(", e{alias}.{name} AS v{}", column.id.0))
+                .collect();
+            format!(
+                "SELECT q.*{} FROM ({}) AS q, LATERAL {} AS e{alias}({})",
+                items.concat(),
+                query(input),
+                print(item),
+                names.join(", ")
+            )
+        }
         Relation::Join {
             left,
             right,

@@ -3,6 +3,8 @@
 //! Filters, projections, joins and bag unions commute with deltas, so that any nest of them
 //! flattens into this one form: `⊎ᵢ π(σ(Sᵢ₁ × … × Sᵢₙ))`.
 
+use std::collections::BTreeSet;
+
 use crate::tree::{Column, ColumnId, Expr, Predicate, Scan};
 
 /// A bag union of branches with the same columns.
@@ -17,7 +19,7 @@ pub struct Block {
 /// One select-project-join.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Branch {
-    /// The joined relations. Empty for a constant row, which never changes.
+    /// The joined relations, each after those that it reads. Empty for a constant row, which never changes.
     pub scans: Vec<BlockScan>,
     /// Conjuncts over the scans' columns.
     pub predicates: Vec<Predicate>,
@@ -37,6 +39,15 @@ pub enum BlockScan {
         /// Its columns.
         columns: Vec<Column>,
     },
+    /// Rows computed from the rows of earlier scans of the branch. It never changes by itself.
+    Expand {
+        /// What stands in FROM, over columns of earlier scans.
+        item: Expr,
+        /// Its columns.
+        columns: Vec<Column>,
+        /// Positions in `columns` that tell apart the rows of one combination of earlier rows.
+        key: Option<Vec<usize>>,
+    },
 }
 
 /// What a scan reads: a delta is kept per source, not per scan.
@@ -49,11 +60,20 @@ pub enum Source {
 }
 
 impl BlockScan {
-    /// The source.
-    pub fn source(&self) -> Source {
+    /// The source, if it has one of its own.
+    pub fn source(&self) -> Option<Source> {
         match self {
-            BlockScan::Table(scan) => Source::Table(scan.oid),
-            BlockScan::Node { node, .. } => Source::Node(*node),
+            BlockScan::Table(scan) => Some(Source::Table(scan.oid)),
+            BlockScan::Node { node, .. } => Some(Source::Node(*node)),
+            BlockScan::Expand { .. } => None,
+        }
+    }
+
+    /// The columns of earlier scans that it reads.
+    pub fn reads(&self) -> BTreeSet<ColumnId> {
+        match self {
+            BlockScan::Table(_) | BlockScan::Node { .. } => BTreeSet::new(),
+            BlockScan::Expand { item, .. } => item.columns(),
         }
     }
 
@@ -61,17 +81,19 @@ impl BlockScan {
     pub fn column_ids(&self) -> Vec<ColumnId> {
         match self {
             BlockScan::Table(scan) => scan.columns.iter().map(|c| c.column.id).collect(),
-            BlockScan::Node { columns, .. } => columns.iter().map(|c| c.id).collect(),
+            BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
+                columns.iter().map(|c| c.id).collect()
+            }
         }
     }
 }
 
 impl Block {
     /// The sources that the block reads, each once.
-    pub fn sources(&self) -> std::collections::BTreeSet<Source> {
+    pub fn sources(&self) -> BTreeSet<Source> {
         self.branches
             .iter()
-            .flat_map(|branch| branch.scans.iter().map(BlockScan::source))
+            .flat_map(|branch| branch.scans.iter().filter_map(BlockScan::source))
             .collect()
     }
 }

@@ -20,7 +20,10 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     let mut columns = ColumnAllocator::above(&relation);
     let relation = normalise(relation, &mut columns);
     let output_columns = relation.columns();
-    let mut compiler = Compiler { nodes: Vec::new() };
+    let mut compiler = Compiler {
+        nodes: Vec::new(),
+        known: HashMap::new(),
+    };
     let branches = compiler.linearise(relation)?;
     let block = Block {
         columns: output_columns.clone(),
@@ -38,17 +41,35 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
 
 struct Compiler {
     nodes: Vec<Node>,
+    /// The node of each stateful operator, by the operator's shape.
+    known: HashMap<Relation, usize>,
 }
 
 impl Compiler {
+    /// The branches of a relation. Copies of one stateful operator (references to a CTE, copies that a
+    /// rewrite made) share its node.
     fn linearise(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
+        if !matches!(
+            relation,
+            Relation::Aggregate { .. } | Relation::Distinct { .. }
+        ) {
+            return self.branches(relation);
+        }
+        let shape = relation.shape();
+        if let Some(node) = self.known.get(&shape) {
+            return Ok(vec![scan_of(*node, relation.columns())]);
+        }
+        let branches = self.branches(relation)?;
+        if let Some(last) = self.nodes.last() {
+            self.known.insert(shape, last.id);
+        }
+        Ok(branches)
+    }
+
+    fn branches(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
         match relation {
             Relation::Scan(scan) => {
-                let outputs = scan
-                    .columns
-                    .iter()
-                    .map(|c| Expr::column(c.column.id, c.column.ty.clone(), c.column.nullable))
-                    .collect();
+                let outputs = scan.columns.iter().map(|c| expr_of(&c.column)).collect();
                 Ok(vec![Branch {
                     scans: vec![BlockScan::Table(scan)],
                     predicates: Vec::new(),
@@ -82,6 +103,26 @@ impl Compiler {
                         &input_columns,
                         &branch.outputs,
                     );
+                }
+                Ok(branches)
+            }
+            Relation::Expand {
+                input,
+                item,
+                columns,
+                key,
+            } => {
+                let input_columns = input.columns();
+                let mut branches = self.linearise(*input)?;
+                for branch in &mut branches {
+                    let inner = inputs_of(&input_columns, &branch.outputs);
+                    let item = item.substitute(|id| inner.get(&id).copied());
+                    branch.outputs.extend(columns.iter().map(expr_of));
+                    branch.scans.push(BlockScan::Expand {
+                        item,
+                        columns: columns.clone(),
+                        key: key.clone(),
+                    });
                 }
                 Ok(branches)
             }
@@ -137,7 +178,7 @@ impl Compiler {
                 let keys = columns
                     .into_iter()
                     .map(|c| {
-                        let expr = Expr::column(c.id, c.ty.clone(), c.nullable);
+                        let expr = expr_of(&c);
                         (c, expr)
                     })
                     .collect();
@@ -179,11 +220,7 @@ impl Compiler {
         let exprs: Vec<Expr> = keys
             .iter()
             .map(|(_, expr)| expr.clone())
-            .chain(
-                read_columns
-                    .iter()
-                    .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable)),
-            )
+            .chain(read_columns.iter().map(expr_of))
             .collect();
         let mut branches = self.linearise(input)?;
         for branch in &mut branches {
@@ -205,21 +242,23 @@ impl Compiler {
                 indexes: Vec::new(),
             },
         };
-        let columns = node.columns();
-        let branch = Branch {
-            outputs: columns
-                .iter()
-                .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable))
-                .collect(),
-            scans: vec![BlockScan::Node {
-                node: node.id,
-                columns,
-            }],
-            predicates: Vec::new(),
-        };
+        let branch = scan_of(node.id, node.columns());
         self.nodes.push(node);
         Ok(vec![branch])
     }
+}
+
+/// The branch that is a node's output, under these column identities.
+fn scan_of(node: usize, columns: Vec<Column>) -> Branch {
+    Branch {
+        outputs: columns.iter().map(expr_of).collect(),
+        scans: vec![BlockScan::Node { node, columns }],
+        predicates: Vec::new(),
+    }
+}
+
+fn expr_of(column: &Column) -> Expr {
+    Expr::column(column.id, column.ty.clone(), column.nullable)
 }
 
 /// What each input column stands for in a branch.

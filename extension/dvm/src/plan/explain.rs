@@ -64,12 +64,14 @@ impl Display for Plan {
 
 fn write_block(f: &mut Formatter<'_>, block: &Block) -> fmt::Result {
     for branch in &block.branches {
+        let names = block_names(branch);
         let scans: Vec<String> = branch
             .scans
             .iter()
             .map(|scan| match scan {
                 BlockScan::Table(table) => table.relation.clone(),
                 BlockScan::Node { node, .. } => format!("node {node}"),
+                BlockScan::Expand { item, .. } => show(item, &names),
             })
             .collect();
         let join = if scans.is_empty() {
@@ -80,7 +82,7 @@ fn write_block(f: &mut Formatter<'_>, block: &Block) -> fmt::Result {
         let conditions: Vec<String> = branch
             .predicates
             .iter()
-            .map(|p| show(&p.expr, block_names(branch)))
+            .map(|p| show(&p.expr, &names))
             .collect();
         if conditions.is_empty() {
             writeln!(f, "  {join}")?;
@@ -101,14 +103,14 @@ fn block_names(branch: &super::Branch) -> Vec<(crate::tree::ColumnId, String)> {
                 .iter()
                 .map(|c| (c.column.id, c.quoted.clone()))
                 .collect::<Vec<_>>(),
-            BlockScan::Node { columns, .. } => {
+            BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
                 columns.iter().map(|c| (c.id, c.name.clone())).collect()
             }
         })
         .collect()
 }
 
-fn show(expr: &Expr, names: Vec<(crate::tree::ColumnId, String)>) -> String {
+fn show(expr: &Expr, names: &[(crate::tree::ColumnId, String)]) -> String {
     expr.render(|id| {
         names
             .iter()

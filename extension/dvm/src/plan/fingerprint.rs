@@ -62,7 +62,9 @@ fn anonymise_block(block: &mut Block) {
                     anonymise(&mut column.column);
                 }
             }
-            BlockScan::Node { columns, .. } => columns.iter_mut().for_each(anonymise),
+            BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
+                columns.iter_mut().for_each(anonymise);
+            }
         }
     }
 }

@@ -91,7 +91,7 @@ fn group_keys(node: &Node, branch: &Branch, missing: &mut BTreeSet<MissingIndex>
 fn tables(branch: &Branch) -> impl Iterator<Item = &Scan> {
     branch.scans.iter().filter_map(|scan| match scan {
         BlockScan::Table(table) => Some(table),
-        BlockScan::Node { .. } => None,
+        BlockScan::Node { .. } | BlockScan::Expand { .. } => None,
     })
 }
 

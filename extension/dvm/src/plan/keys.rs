@@ -38,7 +38,9 @@ pub(super) fn of_branch(branch: &Branch, nodes: &[Node]) -> Identity {
             .iter()
             .zip(&kept)
             .enumerate()
-            .filter(|(other, (_, kept))| *other != position && **kept)
+            .filter(|(other, (_, kept))| {
+                *other != position && **kept && !is_computed_from(branch, *other, position)
+            })
             .flat_map(|(_, (scan, _))| scan.column_ids())
             .collect();
         let fixed = |id: &ColumnId| is_fixed_by(&branch.predicates, *id, &others);
@@ -79,7 +81,18 @@ pub(super) fn of_branch(branch: &Branch, nodes: &[Node]) -> Identity {
     }
 }
 
-/// Sets of columns that identify a row of a scan.
+/// Whether the rows of one scan are computed from those of another: then they fix nothing of it.
+fn is_computed_from(branch: &Branch, scan: usize, other: usize) -> bool {
+    let reads = branch.scans.get(scan).map(BlockScan::reads);
+    let earlier = branch.scans.iter().enumerate().take(scan);
+    reads.is_some_and(|reads| {
+        earlier
+            .filter(|(_, earlier)| earlier.column_ids().iter().any(|id| reads.contains(id)))
+            .any(|(position, _)| position == other || is_computed_from(branch, position, other))
+    })
+}
+
+/// Sets of columns that identify a row of a scan, given the rows that it is computed from.
 fn unique_sets(scan: &BlockScan, nodes: &[Node]) -> Vec<Vec<ColumnId>> {
     match scan {
         BlockScan::Table(table) => table
@@ -110,6 +123,15 @@ fn unique_sets(scan: &BlockScan, nodes: &[Node]) -> Vec<Vec<ColumnId>> {
             })
             .map(|node| columns.iter().take(node.keys.len()).map(|c| c.id).collect())
             .into_iter()
+            .collect(),
+        BlockScan::Expand { columns, key, .. } => key
+            .iter()
+            .map(|key| {
+                key.iter()
+                    .filter_map(|at| columns.get(*at))
+                    .map(|c| c.id)
+                    .collect()
+            })
             .collect(),
     }
 }
@@ -187,8 +209,8 @@ mod tests {
     use super::*;
     use crate::plan::compile;
     use crate::tree::testing::{
-        aggregate, column, equal, filter, group, integer, join, keyed_scan, numeric, project, scan,
-        scan_of,
+        aggregate, column, equal, expr, filter, group, integer, join, keyed_scan, numeric, project,
+        scan, scan_of,
     };
     use crate::tree::{AggregateKind, ColumnType, Index, Relation};
 
@@ -262,6 +284,34 @@ mod tests {
         for (name, relation, expected) in table {
             assert_eq!(identity(relation), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn computed_rows_are_told_apart_by_the_row_they_come_from_and_their_own_key() {
+        let numbered = |key: Option<Vec<usize>>, conjuncts: Vec<Predicate>| {
+            let columns = vec![column(21, "u", integer()), column(22, "n", integer())];
+            let item = expr("unnest($12) WITH ORDINALITY").parts;
+            let rows = Relation::expand(keyed_scan(1, 10, "r"), item, columns, key);
+            let shown = [(31, "a", "$11"), (32, "u", "$21"), (33, "n", "$22")];
+            identity(project(filter(rows, conjuncts), &shown))
+        };
+        let ordinal = || Some(vec![1]);
+        assert_eq!(numbered(ordinal(), Vec::new()), key(&[0, 2]));
+        assert_eq!(numbered(Some(Vec::new()), Vec::new()), key(&[0]));
+        assert_eq!(numbered(None, Vec::new()), Identity::Image);
+        // What is computed from a row does not fix that row.
+        let same = equal("$11", "$21");
+        assert_eq!(numbered(ordinal(), vec![same]), key(&[0, 2]));
+    }
+
+    #[test]
+    fn a_key_is_fixed_by_computed_rows_that_it_does_not_feed() {
+        let columns = vec![column(21, "u", integer()), column(22, "n", integer())];
+        let item = expr("unnest($12) WITH ORDINALITY").parts;
+        let rows = Relation::expand(keyed_scan(1, 10, "r"), item, columns, Some(vec![1]));
+        let both = join(rows, keyed_scan(2, 30, "s"), vec![equal("$21", "$31")]);
+        let shown = [(41, "a", "$11"), (42, "n", "$22"), (43, "b", "$32")];
+        assert_eq!(identity(project(both, &shown)), key(&[0, 1]));
     }
 
     #[test]

@@ -67,6 +67,25 @@ fn a_filter_above_a_projection_reads_what_the_projection_reads() {
 }
 
 #[test]
+fn copies_of_one_grouping_share_a_node() {
+    let counted = |base: u32| {
+        let (key, value) = (format!("${}", base + 1), format!("${}", base + 2));
+        let sum = aggregate(base + 5, AggregateKind::SumInteger, &value);
+        group(scan(1, base, "r"), &[(base + 4, "g", &key)], vec![sum])
+    };
+    let self_join = join(counted(10), counted(20), vec![equal("$14", "$25")]);
+    assert_snapshot!(plan(project(self_join, &[(41, "x", "$15")])), @r"
+    node 0: aggregate by (g)
+      state: row count and 2 accumulators
+      stored in a state table
+      r
+    output: linear
+      node 0 ⋈ node 0 where (g = sum)
+    rows match by image
+    ");
+}
+
+#[test]
 fn a_grouping_whose_state_is_visible_needs_no_state_table() {
     let counted = group(
         scan(1, 10, "r"),

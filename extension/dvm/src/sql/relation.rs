@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::operators::aggregate;
-use crate::plan::{BlockScan, Branch, Plan};
+use crate::operators::join::Context;
+use crate::plan::{BlockScan, Branch};
 use crate::tree::{ColumnId, Expr};
 
 use super::names;
@@ -18,21 +19,37 @@ pub enum Role {
 }
 
 /// The FROM item of a scan, under the alias `s<position>`.
+/// `printed` says how the columns print that it reads.
 pub(crate) fn from_item(
-    plan: &Plan,
-    state_prefix: &str,
+    context: Context<'_>,
     scan: &BlockScan,
     role: Role,
     position: usize,
+    printed: &HashMap<ColumnId, String>,
 ) -> String {
-    match (role, scan) {
-        (Role::Delta, _) => format!("{} AS s{position}", names::delta(scan.source())),
-        (Role::State, BlockScan::Table(table)) => format!("{} AS s{position}", table.relation),
-        (Role::State, BlockScan::Node { node, .. }) => {
-            let output = plan.nodes.get(*node).map_or_else(String::new, |node| {
-                aggregate::state_output(node, &state_table(state_prefix, node.id))
+    if let (Role::Delta, Some(source)) = (role, scan.source()) {
+        return format!("{} AS s{position}", names::delta(source));
+    }
+    match scan {
+        BlockScan::Table(table) => format!("{} AS s{position}", table.relation),
+        BlockScan::Node { node, .. } => {
+            let node = context.plan.nodes.get(*node);
+            let output = node.map_or_else(String::new, |node| {
+                aggregate::state_output(node, &state_table(context.state_prefix, node.id))
             });
             format!("({output}) AS s{position}")
+        }
+        BlockScan::Expand { item, columns, .. } => {
+            let names: Vec<String> = (0..columns.len()).map(names::column).collect();
+            let list = if names.is_empty() {
+                String::new()
+            } else {
+                format!("({})", names.join(", "))
+            };
+            format!(
+                "LATERAL {} AS s{position}{list}",
+                render_over(item, printed)
+            )
         }
     }
 }
@@ -56,7 +73,7 @@ pub(crate) fn column_names(branch: &Branch, roles: &[Role]) -> HashMap<ColumnId,
                     printed.insert(column.column.id, format!("s{position}.{name}"));
                 }
             }
-            BlockScan::Node { columns, .. } => {
+            BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
                 for (index, column) in columns.iter().enumerate() {
                     printed.insert(column.id, format!("s{position}.{}", names::column(index)));
                 }

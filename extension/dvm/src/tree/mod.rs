@@ -6,8 +6,10 @@
 
 mod aggregate;
 mod column;
+mod expand;
 mod expr;
 mod printed;
+mod relabel;
 mod relation;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -124,6 +124,19 @@ pub enum Relation {
         /// Output columns and how each is computed.
         columns: Vec<(Column, Expr)>,
     },
+    /// Rows computed from each row of `input` and from nothing else: a set-returning function, a VALUES
+    /// list, any subquery in FROM without tables. Output: the columns of `input`, then `columns`.
+    Expand {
+        /// Input.
+        input: Box<Relation>,
+        /// What stands in FROM: a function call, or a subquery in parentheses.
+        item: Expr,
+        /// The columns of `item`.
+        columns: Vec<Column>,
+        /// Positions in `columns` that tell apart the rows of one input row. Empty: there is at most
+        /// one. `None`: nothing does.
+        key: Option<Vec<usize>>,
+    },
     /// Inner join (a cross join when there are no conjuncts). Output: the left columns, then the
     /// right columns.
     Join {
@@ -188,6 +201,7 @@ impl Relation {
             Relation::Scan(_) | Relation::SingleRow => Vec::new(),
             Relation::Filter { input, .. }
             | Relation::Project { input, .. }
+            | Relation::Expand { input, .. }
             | Relation::Aggregate { input, .. }
             | Relation::Distinct { input } => vec![input],
             Relation::Join { left, right, .. } | Relation::LeftJoin { left, right, .. } => {
@@ -212,6 +226,17 @@ impl Relation {
             Relation::Project { input, columns } => Relation::Project {
                 input: boxed(input),
                 columns,
+            },
+            Relation::Expand {
+                input,
+                item,
+                columns,
+                key,
+            } => Relation::Expand {
+                input: boxed(input),
+                item,
+                columns,
+                key,
             },
             Relation::Join {
                 left,
@@ -272,6 +297,11 @@ impl Relation {
             Relation::Filter { input, .. } | Relation::Distinct { input } => input.columns(),
             Relation::Project { columns, .. } => {
                 columns.iter().map(|(column, _)| column.clone()).collect()
+            }
+            Relation::Expand { input, columns, .. } => {
+                let mut all = input.columns();
+                all.extend(columns.iter().cloned());
+                all
             }
             Relation::Join { left, right, .. } => {
                 let mut columns = left.columns();

@@ -135,6 +135,15 @@ pub fn project(input: Relation, columns: &[(u32, &str, &str)]) -> Relation {
     }
 }
 
+/// Rows computed from each input row: what stands in FROM, identity and name of its integer columns.
+pub fn expand(input: Relation, item: &str, columns: &[(u32, &str)]) -> Relation {
+    let columns = columns
+        .iter()
+        .map(|(id, name)| column(*id, name, integer()))
+        .collect();
+    Relation::expand(input, expr(item).parts, columns, None)
+}
+
 /// UNION ALL of inputs with one integer expression per output column.
 pub fn union_all(columns: &[(u32, &str)], inputs: Vec<(Relation, Vec<&str>)>) -> Relation {
     Relation::UnionAll {

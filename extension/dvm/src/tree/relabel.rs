@@ -1,0 +1,267 @@
+//! Trees under other column identities: a copy that can stand beside its original, and the shape that
+//! all copies share.
+
+use std::collections::HashMap;
+
+use super::aggregate::Aggregate;
+use super::column::{Column, ColumnId};
+use super::expr::{Expr, Part};
+use super::relation::{ApplyKind, Predicate, Relation};
+
+/// Identities of a shape's own columns begin here, beyond those of any query.
+const OWN: u32 = 1 << 31;
+
+impl Relation {
+    /// The identities that the tree makes, in the order of a fixed walk. Each once, except those that a
+    /// projection passes on.
+    pub fn made_columns(&self) -> Vec<ColumnId> {
+        let mut made = Vec::new();
+        self.collect_made(&mut made);
+        made
+    }
+
+    fn collect_made(&self, made: &mut Vec<ColumnId>) {
+        for input in self.inputs() {
+            input.collect_made(made);
+        }
+        let mut add = |column: &Column| made.push(column.id);
+        match self {
+            Relation::Scan(scan) => scan.columns.iter().for_each(|c| add(&c.column)),
+            Relation::SingleRow
+            | Relation::Filter { .. }
+            | Relation::Join { .. }
+            | Relation::Distinct { .. } => {}
+            Relation::Project { columns, .. } => columns.iter().for_each(|(c, _)| add(c)),
+            Relation::Expand { columns, .. } | Relation::UnionAll { columns, .. } => {
+                columns.iter().for_each(add);
+            }
+            Relation::LeftJoin { present, .. } => present.iter().for_each(add),
+            Relation::Apply { kind, .. } => match kind {
+                ApplyKind::Exists { present: column }
+                | ApplyKind::Any { result: column, .. }
+                | ApplyKind::Scalar { value: column } => add(column),
+                ApplyKind::Cross | ApplyKind::Left { .. } => {}
+            },
+            Relation::Aggregate {
+                keys, aggregates, ..
+            } => {
+                keys.iter().for_each(|(c, _)| add(c));
+                aggregates.iter().for_each(|a| add(&a.column));
+            }
+        }
+    }
+
+    /// The tree with the identities that it makes numbered anew. Two copies of one subquery that read
+    /// the same rows around them have the same shape.
+    pub fn shape(&self) -> Relation {
+        let mut names = HashMap::new();
+        for id in self.made_columns() {
+            let next = ColumnId(OWN + names.len() as u32);
+            names.entry(id).or_insert(next);
+        }
+        self.clone().relabelled(&names)
+    }
+
+    /// The tree with identities replaced, wherever they stand. Those that `names` lacks stay.
+    pub fn relabelled(self, names: &HashMap<ColumnId, ColumnId>) -> Relation {
+        let relation = self.map_inputs(&mut |input| input.relabelled(names));
+        let column = |column: Column| Column {
+            id: names.get(&column.id).copied().unwrap_or(column.id),
+            ..column
+        };
+        let expr = |expr: Expr| expr.relabelled(names);
+        let predicates = |predicates: Vec<Predicate>| -> Vec<Predicate> {
+            predicates
+                .into_iter()
+                .map(|p| p.relabelled(names))
+                .collect()
+        };
+        let computed = |columns: Vec<(Column, Expr)>| -> Vec<(Column, Expr)> {
+            columns
+                .into_iter()
+                .map(|(c, e)| (column(c), expr(e)))
+                .collect()
+        };
+        match relation {
+            Relation::Scan(mut scan) => {
+                for scanned in &mut scan.columns {
+                    scanned.column = column(scanned.column.clone());
+                }
+                Relation::Scan(scan)
+            }
+            plain @ (Relation::SingleRow | Relation::Distinct { .. }) => plain,
+            Relation::Filter {
+                input,
+                predicates: conjuncts,
+            } => Relation::Filter {
+                input,
+                predicates: predicates(conjuncts),
+            },
+            Relation::Project { input, columns } => Relation::Project {
+                input,
+                columns: computed(columns),
+            },
+            Relation::Expand {
+                input,
+                item,
+                columns,
+                key,
+            } => Relation::Expand {
+                input,
+                item: expr(item),
+                columns: columns.into_iter().map(column).collect(),
+                key,
+            },
+            Relation::Join {
+                left,
+                right,
+                predicates: conjuncts,
+            } => Relation::Join {
+                left,
+                right,
+                predicates: predicates(conjuncts),
+            },
+            Relation::LeftJoin {
+                left,
+                right,
+                predicates: conjuncts,
+                present,
+            } => Relation::LeftJoin {
+                left,
+                right,
+                predicates: predicates(conjuncts),
+                present: present.map(column),
+            },
+            Relation::Apply {
+                input,
+                subquery,
+                kind,
+            } => Relation::Apply {
+                input,
+                subquery,
+                kind: match kind {
+                    ApplyKind::Exists { present } => ApplyKind::Exists {
+                        present: column(present),
+                    },
+                    ApplyKind::Any { tests, result } => ApplyKind::Any {
+                        tests: predicates(tests),
+                        result: column(result),
+                    },
+                    ApplyKind::Scalar { value } => ApplyKind::Scalar {
+                        value: column(value),
+                    },
+                    ApplyKind::Cross => ApplyKind::Cross,
+                    ApplyKind::Left {
+                        predicates: conjuncts,
+                    } => ApplyKind::Left {
+                        predicates: predicates(conjuncts),
+                    },
+                },
+            },
+            Relation::UnionAll { columns, inputs } => Relation::UnionAll {
+                columns: columns.into_iter().map(column).collect(),
+                inputs: inputs
+                    .into_iter()
+                    .map(|(input, exprs)| (input, exprs.into_iter().map(expr).collect()))
+                    .collect(),
+            },
+            Relation::Aggregate {
+                input,
+                keys,
+                aggregates,
+            } => Relation::Aggregate {
+                input,
+                keys: computed(keys),
+                aggregates: aggregates
+                    .into_iter()
+                    .map(|a| Aggregate {
+                        column: column(a.column),
+                        call: expr(a.call),
+                        argument: a.argument.map(expr),
+                        filter: a.filter.map(expr),
+                        ..a
+                    })
+                    .collect(),
+            },
+        }
+    }
+}
+
+impl Expr {
+    /// The expression with identities replaced. Those that `names` lacks stay.
+    pub fn relabelled(mut self, names: &HashMap<ColumnId, ColumnId>) -> Self {
+        for part in &mut self.parts {
+            if let Part::Column(id) = part
+                && let Some(new) = names.get(id)
+            {
+                *id = *new;
+            }
+        }
+        self
+    }
+}
+
+impl Predicate {
+    /// The conjunct with identities replaced. Those that `names` lacks stay.
+    pub fn relabelled(self, names: &HashMap<ColumnId, ColumnId>) -> Self {
+        Predicate {
+            expr: self.expr.relabelled(names),
+            equality: self
+                .equality
+                .map(|(l, r)| (l.relabelled(names), r.relabelled(names))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tree::testing::{
+        aggregate, condition, distinct, equal, filter, group, join, project, scan, union_all,
+    };
+    use crate::tree::{AggregateKind, Relation};
+
+    /// One of each operator, with identities from `base` on and a reference to the outer column 7.
+    fn query(base: u32) -> Relation {
+        let of = |n: u32| format!("${}", base + n);
+        let both = join(
+            scan(1, base, "r"),
+            scan(2, base + 3, "s"),
+            vec![equal(&of(1), &of(4))],
+        );
+        let some = filter(both, vec![condition(&format!("({} > $7)", of(2)))]);
+        let (value, key) = (format!("({} + 1)", of(2)), of(3));
+        let input = project(some, &[(base + 7, "x", &value), (base + 3, "y", &key)]);
+        let grouped = group(
+            input,
+            &[(base + 8, "g", &of(7))],
+            vec![aggregate(base + 9, AggregateKind::SumInteger, &of(3))],
+        );
+        let (first, second) = (of(8), of(9));
+        distinct(union_all(
+            &[(base + 10, "z")],
+            vec![(grouped.clone(), vec![&first]), (grouped, vec![&second])],
+        ))
+    }
+
+    #[test]
+    fn copies_have_one_shape() {
+        assert_ne!(query(10), query(50));
+        assert_eq!(query(10).shape(), query(50).shape());
+    }
+
+    #[test]
+    fn what_reads_other_rows_around_it_has_another_shape() {
+        let outer = |n: u32| filter(scan(1, 10, "r"), vec![condition(&format!("($11 > ${n})"))]);
+        assert_eq!(outer(7).shape(), outer(7).shape());
+        assert_ne!(outer(7).shape(), outer(8).shape());
+        for other in (0..20).filter(|n| *n != 12) {
+            assert_ne!(outer(other).shape(), outer(12).shape());
+        }
+    }
+
+    #[test]
+    fn columns_that_change_places_make_another_shape() {
+        let pick = |a: &str, b: &str| project(scan(1, 10, "r"), &[(21, "x", a), (22, "x", b)]);
+        assert_ne!(pick("$11", "$12").shape(), pick("$12", "$11").shape());
+    }
+}
