@@ -1,7 +1,7 @@
 //! `cargo xtask docs`: the generated tables of the documentation.
 //!
 //! Signatures and settings are read from a running server, so they are what users get; what a function
-//! does is its `COMMENT`, or its Rust doc comment. A table stands between two marker lines and is
+//! does is its `COMMENT`, or its Rust doc comment. What the metrics are, crate `monitoring` knows. A table stands between two marker lines and is
 //! replaced as a whole; `--check` only compares, which `cargo xtask test` does.
 
 mod capabilities;
@@ -71,6 +71,16 @@ pub fn run(machine: &Machine, options: &Options) -> Result<()> {
         stale.push(table.file);
         if !options.check {
             fs::write(&path, new)?;
+        }
+    }
+    for file in monitoring::files() {
+        let path = paths::repository().join(file.path);
+        if fs::read_to_string(&path).is_ok_and(|old| old == file.text) {
+            continue;
+        }
+        stale.push(file.path);
+        if !options.check {
+            fs::write(&path, file.text)?;
         }
     }
     match (stale.is_empty(), options.check) {
