@@ -110,23 +110,23 @@ capabilities! {
             remedy: "read the partitioned table with a condition on its partition key",
         },
         "SELECT a FROM p_2026";
-    SET_RETURNING_FUNCTION: Source, "set-returning functions",
+    SET_RETURNING_FUNCTION: Source, "functions in FROM, also set-returning, WITH ORDINALITY, ROWS FROM",
+        Maintained { how: "computed for each changed row of what they read" },
+        "SELECT t.a, u.x FROM t, unnest(t.arr) u(x)";
+    SET_RETURNING_OUTPUT: Source, "set-returning functions in the select list",
+        Maintained { how: "computed for each changed row" },
+        "SELECT a, unnest(arr) AS x FROM t";
+    SET_RETURNING_KEY: Aggregate, "set-returning functions in GROUP BY",
         FullOnly {
-            reason: "set-returning functions are not maintained yet",
-            remedy: "keep the rows in a table",
+            reason: "the rows that it makes would have to be made before they are grouped",
+            remedy: "move the function to FROM",
         },
-        "SELECT g FROM generate_series(1, 10) g";
+        "SELECT unnest(arr) AS x, count(*) FROM t GROUP BY 1";
     TABLE_FUNCTION: Source, "XMLTABLE and JSON_TABLE",
-        FullOnly {
-            reason: "table functions are not maintained yet",
-            remedy: "keep the rows in a table",
-        },
-        "SELECT * FROM t, JSON_TABLE(t.j, '$[*]' COLUMNS (a int PATH '$.a'))";
+        Maintained { how: "computed for each changed row of what they read" },
+        "SELECT t.a, x.b FROM t, JSON_TABLE(t.j, '$[*]' COLUMNS (b int PATH '$.b')) x";
     VALUES: Source, "VALUES lists",
-        FullOnly {
-            reason: "VALUES lists are not maintained yet",
-            remedy: "keep the rows in a table, or write UNION ALL",
-        },
+        Maintained { how: "constant rows, or computed for each changed row of what they read" },
         "SELECT x FROM (VALUES (1), (2)) v(x)";
     LATERAL: Source, "lateral subqueries",
         FullOnly {

@@ -80,12 +80,14 @@ impl Analyzer {
 
     /// Whether the server prints the expression so that it means the same when read back. Records
     /// what it does not.
-    fn check_printable(&mut self, bound: Node) -> bool {
+    pub fn check_printable(&mut self, bound: Node) -> bool {
         let mut refused = Vec::new();
         bound.walk(&mut |node| {
             if let Some(select) = node.cast::<pg_sys::FieldSelect>() {
-                let of_record =
-                    Node::new(select.arg).is_some_and(|arg| arg.type_oid() == pg_sys::RECORDOID);
+                // A call names the fields that it returns.
+                let of_record = Node::new(select.arg).is_some_and(|arg| {
+                    arg.type_oid() == pg_sys::RECORDOID && !arg.is::<pg_sys::FuncExpr>()
+                });
                 if of_record {
                     refused.push((&RECORD, "a field of a row without a named type".to_owned()));
                 }

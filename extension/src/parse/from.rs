@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ColumnId, Relation};
 
 use super::analyzer::{Access, Analyzer, Scope};
+use super::computed::Computed;
 use super::range::{Range, entry_name};
 use crate::capability::{INNER_JOIN, OUTER_JOIN, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
@@ -31,7 +32,19 @@ impl Level {
                 let position = usize::try_from(attnum).ok()?.checked_sub(1)?;
                 derived.columns.get(position).copied().flatten()
             }
+            Range::Computed(computed) => computed.ids.get(&attnum).copied(),
             Range::Other => None,
+        }
+    }
+
+    /// The computed item at a range table index, if it is one.
+    pub fn computed(&self, varno: i32) -> Option<&Computed> {
+        let range = self
+            .ranges
+            .get(usize::try_from(varno).ok()?.checked_sub(1)?)?;
+        match range {
+            Range::Computed(computed) => Some(computed),
+            Range::Table { .. } | Range::Derived(_) | Range::Other => None,
         }
     }
 
@@ -101,6 +114,7 @@ impl Analyzer {
             let right = self.join_tree(level, item);
             relation = Some(match relation {
                 None => right,
+                Some(left) if right.is_computed() => right.beside(left),
                 Some(left) => {
                     self.note(&INNER_JOIN, "cross join");
                     Relation::Join {
@@ -114,7 +128,8 @@ impl Analyzer {
         relation.unwrap_or(Relation::SingleRow)
     }
 
-    fn join_tree(&mut self, level: &mut Level, item: Node) -> Relation {
+    /// One item of FROM.
+    pub fn join_tree(&mut self, level: &mut Level, item: Node) -> Relation {
         node::check_stack_depth();
         if let Some(reference) = item.cast::<pg_sys::RangeTblRef>() {
             let range = usize::try_from(reference.rtindex)
@@ -123,6 +138,15 @@ impl Analyzer {
             return match range {
                 Some(Range::Table { scan, .. }) => Relation::Scan(scan.clone()),
                 Some(Range::Derived(derived)) => derived.relation.clone(),
+                Some(Range::Computed(computed)) => {
+                    let item = self.computed_rows(level, computed);
+                    Relation::expand(
+                        Relation::SingleRow,
+                        item,
+                        computed.columns.clone(),
+                        computed.key.clone(),
+                    )
+                }
                 Some(Range::Other) | None => Relation::SingleRow,
             };
         }
@@ -130,6 +154,9 @@ impl Analyzer {
             self.refuse(&UNKNOWN_CONSTRUCT, "item in FROM");
             return Relation::SingleRow;
         };
+        if let Some(relation) = self.join_computed(level, join) {
+            return relation;
+        }
         let kind = join_kind(join.jointype);
         if join.jointype == pg_sys::JoinType::JOIN_INNER {
             self.note(&INNER_JOIN, kind);

@@ -5,7 +5,9 @@ use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
 
 use super::analyzer::Analyzer;
 use super::from::Level;
-use crate::capability::{GROUP_BY, GROUPING_SETS, HAVING, RECORD, UNSORTABLE_KEY};
+use crate::capability::{
+    GROUP_BY, GROUPING_SETS, HAVING, RECORD, SET_RETURNING_KEY, UNSORTABLE_KEY,
+};
 use crate::pg::node::{self, Node, Walk};
 use crate::pg::{query, types};
 
@@ -114,6 +116,9 @@ impl Analyzer {
     ) {
         let bound = self.bind(level, flat, None);
         let expr = self.expression(bound);
+        if types::returns_set(bound) {
+            self.refuse(&SET_RETURNING_KEY, "set-returning function in GROUP BY");
+        }
         let scale = self.scale(bound);
         let ty = (bound.type_oid(), bound.typmod(), bound.collation());
         let name = match expr.as_column().and_then(|id| self.slot(id)) {

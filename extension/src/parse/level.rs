@@ -4,20 +4,22 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::Relation;
 
 use super::analyzer::{Access, Analyzer, Derived, Scope};
+use super::computed::{entry_content, expr_of, with_sets};
 use super::from::Level;
 use super::grouping::{Grouping, is_grouped};
 use super::range::Needed;
 use crate::capability::{
-    DISTINCT, DISTINCT_ON, FILTER, LIMIT, ORDER_BY, PROJECTION, ROW_MARKS, SET_RETURNING_FUNCTION,
-    SINGLE_ROW, UNKNOWN_CONSTRUCT, WINDOW_FUNCTION,
+    DISTINCT, DISTINCT_ON, FILTER, LIMIT, ORDER_BY, PROJECTION, ROW_MARKS, SINGLE_ROW,
+    UNKNOWN_CONSTRUCT, WINDOW_FUNCTION,
 };
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
-use crate::pg::query;
+use crate::pg::{query, types};
 
 /// An output column that somebody needs.
 struct Output {
-    position: usize,
+    /// Position in the result; `None` where it only orders, or only makes rows.
+    position: Option<usize>,
     name: String,
     flat: Node,
 }
@@ -59,14 +61,15 @@ impl Analyzer {
         let width = targets.iter().filter(|t| !t.resjunk).count();
         let outputs: Vec<Output> = targets
             .iter()
-            .filter(|t| !t.resjunk)
-            .enumerate()
-            .filter(|(i, _)| distinct || needed.contains(*i as i16 + 1))
-            .filter_map(|(position, target)| {
-                Some(Output {
+            .filter_map(|target| {
+                let flat = query::flatten(query, Node::new(target.expr)?);
+                let position = (target.resno as usize).checked_sub(1);
+                let is_read = distinct || needed.contains(target.resno);
+                let position = position.filter(|_| !target.resjunk && is_read);
+                (position.is_some() || types::returns_set(flat)).then(|| Output {
                     position,
                     name: node::text(target.resname),
-                    flat: query::flatten(query, Node::new(target.expr)?),
+                    flat,
                 })
             })
             .collect();
@@ -118,9 +121,18 @@ impl Analyzer {
     ) -> Derived {
         let mut ids = vec![None; width];
         let mut columns = Vec::with_capacity(outputs.len());
+        let mut sets = Vec::new();
         for output in outputs {
             let bound = self.bind(level, output.flat, grouping);
-            let expr = self.expression(bound);
+            let mut expr = self.expression(bound);
+            if types::returns_set(bound) {
+                let (column, expanded) = self.set_output(bound, expr);
+                expr = expr_of(&column);
+                sets.push((column, expanded));
+            }
+            let Some(position) = output.position else {
+                continue;
+            };
             if expr.as_column().is_none() {
                 self.note(&PROJECTION, output.name.clone());
             }
@@ -129,14 +141,14 @@ impl Analyzer {
             let column = self.add_column(output.name, ty, expr.nullable, scale);
             let explicit = self.says_collate(bound);
             self.set_explicit_collation(column.id, explicit);
-            if let Some(id) = ids.get_mut(output.position) {
+            if let Some(id) = ids.get_mut(position) {
                 *id = Some(column.id);
             }
             columns.push((column, expr));
         }
         Derived {
             relation: Relation::Project {
-                input: Box::new(input),
+                input: Box::new(with_sets(input, sets)),
                 columns,
             },
             columns: ids,
@@ -148,12 +160,6 @@ impl Analyzer {
     fn check_clauses(&mut self, query: &pg_sys::Query) {
         if query.commandType != pg_sys::CmdType::CMD_SELECT {
             self.refuse(&UNKNOWN_CONSTRUCT, "a statement that is not a SELECT");
-        }
-        if query.hasTargetSRFs {
-            self.refuse(
-                &SET_RETURNING_FUNCTION,
-                "set-returning function in the select list",
-            );
         }
         if query.hasDistinctOn {
             self.refuse(&DISTINCT_ON, "DISTINCT ON");
@@ -208,6 +214,11 @@ fn roots(query: NodeOf<pg_sys::Query>, outputs: &[Output]) -> Vec<Node> {
     );
     roots.extend(Node::new(query.jointree));
     roots.extend(Node::new(query.havingQual));
+    roots.extend(
+        node::list_of::<pg_sys::RangeTblEntry>(query.rtable)
+            .iter()
+            .filter_map(|entry| entry_content(entry)),
+    );
     roots
         .into_iter()
         .map(|root| query::flatten(query, root))

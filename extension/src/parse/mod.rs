@@ -7,7 +7,7 @@
 //! database, and nothing is remembered between calls.
 //!
 //! - [`level`]: one SELECT; [`set_operation`]: UNION ALL; [`range`]: range table; [`from`]: joins;
-//!   [`grouping`] and [`aggregate`]: GROUP BY and aggregates.
+//!   [`computed`]: functions and VALUES in FROM; [`grouping`] and [`aggregate`]: GROUP BY and aggregates.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
@@ -18,6 +18,7 @@ mod analysis;
 mod analyzer;
 mod bind;
 mod collation;
+mod computed;
 mod describe;
 mod expression;
 mod facts;

@@ -7,11 +7,9 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ColumnId, Index, Relation, Scan, ScanColumn};
 
 use super::analyzer::{Access, Analyzer, Derived, Scope};
+use super::computed::Computed;
 use super::scale::Scale;
-use crate::capability::{
-    CTE, RECURSIVE_CTE, SET_RETURNING_FUNCTION, SUBQUERY, TABLE_FUNCTION, TABLESAMPLE,
-    UNKNOWN_CONSTRUCT, VALUES, VIEW,
-};
+use crate::capability::{CTE, RECURSIVE_CTE, SUBQUERY, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::table::TableFacts;
@@ -28,6 +26,8 @@ pub(super) enum Range {
     },
     /// A subquery, view or CTE reference.
     Derived(Derived),
+    /// Rows computed from those of its neighbours.
+    Computed(Computed),
     /// A join or grouping entry, or something refused.
     Other,
 }
@@ -82,14 +82,11 @@ impl Analyzer {
                 columns: Vec::new(),
                 ordered: false,
             })),
-            kind => {
-                let (capability, what) = match kind {
-                    K::RTE_FUNCTION => (&SET_RETURNING_FUNCTION, "function in FROM:"),
-                    K::RTE_TABLEFUNC => (&TABLE_FUNCTION, "table function"),
-                    K::RTE_VALUES => (&VALUES, "VALUES list"),
-                    _ => (&UNKNOWN_CONSTRUCT, "range table entry"),
-                };
-                self.refuse(capability, format!("{what} {name}"));
+            K::RTE_FUNCTION | K::RTE_TABLEFUNC | K::RTE_VALUES => {
+                Ok(Range::Computed(self.computed(entry, used)))
+            }
+            _ => {
+                self.refuse(&UNKNOWN_CONSTRUCT, format!("range table entry {name}"));
                 Ok(Range::Other)
             }
         }

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use super::node::{Node, text};
+use super::node::{Node, NodeOf, copy_query, text};
 
 /// Pins everything that changes how the server prints expressions: the search path, and the
 /// formats of literals. Undone on drop; an aborting transaction undoes it by itself.
@@ -62,6 +62,13 @@ pub fn expression(expr: Node) -> String {
     // SAFETY: a valid expression; parameters are printed as `$n`, and no context is needed because
     // there are no column references.
     text(unsafe { pg_sys::deparse_expression(expr.as_ptr(), std::ptr::null_mut(), false, true) })
+}
+
+/// A query, as text on several lines. The server scribbles on what it prints, so it prints a copy.
+pub fn query(query: NodeOf<pg_sys::Query>) -> String {
+    let copy = copy_query(query);
+    // SAFETY: a valid query of which nobody else knows.
+    text(unsafe { pg_sys::pg_get_querydef(copy.as_ptr(), false) })
 }
 
 /// A type with its modifier, as text.

@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
-use super::node::Node;
+use super::node::{Node, NodeOf};
 
 /// Zeroed memory for a node of type `T` with this tag.
 fn allocate<T>(tag: NodeTag) -> *mut T {
@@ -153,4 +153,31 @@ pub fn make_case(arms: &[(Node, Node)], otherwise: Option<Node>, like: Node) -> 
         (*case).location = -1;
     }
     Node::new(case)
+}
+
+/// `SELECT outputs FROM entry`.
+pub fn make_query(entry: Node, outputs: &[Node]) -> Option<NodeOf<pg_sys::Query>> {
+    let targets: Vec<Node> = outputs
+        .iter()
+        .zip(1_i16..)
+        .filter_map(|(output, resno)| {
+            // SAFETY: a fresh node over a valid expression.
+            Node::new(unsafe {
+                pg_sys::makeTargetEntry(output.as_ptr().cast(), resno, std::ptr::null_mut(), false)
+            })
+        })
+        .collect();
+    let reference = allocate::<pg_sys::RangeTblRef>(NodeTag::T_RangeTblRef);
+    let query = allocate::<pg_sys::Query>(NodeTag::T_Query);
+    // SAFETY: fresh nodes of these types.
+    unsafe {
+        (*reference).rtindex = 1;
+        let from = list_of(&[Node::new(reference)?]);
+        (*query).commandType = pg_sys::CmdType::CMD_SELECT;
+        (*query).canSetTag = true;
+        (*query).rtable = list_of(&[entry]);
+        (*query).jointree = pg_sys::makeFromExpr(from, std::ptr::null_mut());
+        (*query).targetList = list_of(&targets);
+    }
+    Node::new(query)?.cast()
 }

@@ -18,6 +18,7 @@ pub mod deparse;
 pub mod depend;
 pub mod ffi;
 pub mod fmgr;
+pub mod from_item;
 pub mod function;
 pub mod guc;
 pub mod index_lookup;

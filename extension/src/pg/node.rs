@@ -42,6 +42,8 @@ tagged! {
     Query = T_Query,
     RangeTblEntry = T_RangeTblEntry,
     RangeTblRef = T_RangeTblRef,
+    RangeTblFunction = T_RangeTblFunction,
+    TableFunc = T_TableFunc,
     RTEPermissionInfo = T_RTEPermissionInfo,
     FromExpr = T_FromExpr,
     JoinExpr = T_JoinExpr,

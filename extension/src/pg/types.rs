@@ -248,6 +248,21 @@ pub fn output_is_immutable(type_oid: pg_sys::Oid) -> bool {
     function_volatility(function) == b'i'
 }
 
+/// Whether reading a value of the type from text depends on nothing but the text.
+pub fn input_is_immutable(type_oid: pg_sys::Oid) -> bool {
+    let mut function = pg_sys::InvalidOid;
+    let mut argument = pg_sys::InvalidOid;
+    // SAFETY: a catalog look-up that fills both variables.
+    unsafe { pg_sys::getTypeInputInfo(type_oid, &raw mut function, &raw mut argument) };
+    function_volatility(function) == b'i'
+}
+
+/// Whether the expression can have several rows.
+pub fn returns_set(expr: Node) -> bool {
+    // SAFETY: a valid expression, or a list of them.
+    unsafe { pg_sys::expression_returns_set(expr.as_ptr()) }
+}
+
 /// Whether printing a value of the type as JSON depends on nothing but the value.
 pub fn json_is_immutable(type_oid: pg_sys::Oid, binary: bool) -> bool {
     // SAFETY: catalog look-ups.

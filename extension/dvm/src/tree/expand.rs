@@ -24,6 +24,51 @@ impl Relation {
         }
     }
 
+    /// Whether the rows are computed from nothing, or from rows around the tree, by operators that work
+    /// row by row.
+    pub fn is_computed(&self) -> bool {
+        match self {
+            Relation::SingleRow => true,
+            Relation::Expand { input, .. }
+            | Relation::Filter { input, .. }
+            | Relation::Project { input, .. } => input.is_computed(),
+            _ => false,
+        }
+    }
+
+    /// The computed rows beside each row of `left`, whose columns come first and may be read.
+    pub fn beside(self, left: Relation) -> Self {
+        match self {
+            Relation::Expand {
+                input,
+                item,
+                columns,
+                key,
+            } => Relation::Expand {
+                input: Box::new(input.beside(left)),
+                item,
+                columns,
+                key,
+            },
+            Relation::Filter { input, predicates } => Relation::Filter {
+                input: Box::new(input.beside(left)),
+                predicates,
+            },
+            Relation::Project { input, columns } => {
+                let passed = left.columns().into_iter().map(|column| {
+                    let expr = Expr::column(column.id, column.ty.clone(), column.nullable);
+                    (column, expr)
+                });
+                Relation::Project {
+                    columns: passed.chain(columns).collect(),
+                    input: Box::new(input.beside(left)),
+                }
+            }
+            // The only other relation that is computed.
+            _ => left,
+        }
+    }
+
     /// Each row of the input as often as `count` says; not at all where it is zero or NULL.
     pub fn repeat(input: Relation, count: &Expr) -> Self {
         let mut item = vec![Part::Sql(

@@ -1,0 +1,225 @@
+//! Rows that are computed from rows: functions, XMLTABLE, JSON_TABLE and VALUES in FROM, and
+//! set-returning functions in the select list.
+//!
+//! The server prints them as subqueries without tables, in which parameters stand for the columns that
+//! they read: `(SELECT u.x FROM unnest($3) u(x))`, `(SELECT unnest($3), generate_series(1, $4))`. The
+//! second runs its functions in lockstep, as the select list does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Part, Relation};
+
+use super::analyzer::Analyzer;
+use super::from::Level;
+use super::implied::name_operators;
+use super::range::entry_name;
+use super::scale::Scale;
+use crate::capability::{
+    SET_RETURNING_FUNCTION, SET_RETURNING_OUTPUT, STABLE_FUNCTION, TABLE_FUNCTION,
+    UNKNOWN_CONSTRUCT, VALUES,
+};
+use crate::pg::from_item::{self, ItemColumn};
+use crate::pg::node::{self, Node, NodeOf, Walk};
+use crate::pg::{deparse, query, types};
+
+/// A computed item of FROM.
+pub(super) struct Computed {
+    entry: NodeOf<pg_sys::RangeTblEntry>,
+    read: Vec<ItemColumn>,
+    /// The columns that are read.
+    pub columns: Vec<Column>,
+    /// The same by attribute number.
+    pub ids: BTreeMap<i16, ColumnId>,
+    /// Positions in `columns` that tell apart the rows of one row of its neighbours.
+    pub key: Option<Vec<usize>>,
+}
+
+/// The expressions that a computed item of FROM is made of.
+pub(super) fn entry_content(entry: &pg_sys::RangeTblEntry) -> Option<Node> {
+    from_item::content(entry)
+}
+
+impl Analyzer {
+    /// Makes the columns of a computed item that are read.
+    pub fn computed(
+        &mut self,
+        entry: NodeOf<pg_sys::RangeTblEntry>,
+        used: &BTreeSet<i16>,
+    ) -> Computed {
+        let (capability, what) = match entry.rtekind {
+            pg_sys::RTEKind::RTE_FUNCTION => (&SET_RETURNING_FUNCTION, "function in FROM:"),
+            pg_sys::RTEKind::RTE_TABLEFUNC => (&TABLE_FUNCTION, "table function"),
+            _ => (&VALUES, "VALUES list"),
+        };
+        self.note(capability, format!("{what} {}", entry_name(&entry)));
+        let all = from_item::columns(entry);
+        let ordinality = entry
+            .funcordinality
+            .then(|| all.last().map(|column| column.attnum))
+            .flatten();
+        let read: Vec<ItemColumn> = all
+            .into_iter()
+            .filter(|column| used.contains(&column.attnum))
+            .collect();
+        let mut ids = BTreeMap::new();
+        let columns: Vec<Column> = read
+            .iter()
+            .map(|ItemColumn { attnum, name, var }| {
+                let ty = (var.type_oid(), var.typmod(), var.collation());
+                let is_ordinal = ordinality == Some(*attnum);
+                let column = self.add_column(name, ty, !is_ordinal, Scale::Unknown);
+                ids.insert(*attnum, column.id);
+                column
+            })
+            .collect();
+        let ordinal = read.iter().position(|c| Some(c.attnum) == ordinality);
+        Computed {
+            key: match ordinal {
+                Some(position) => Some(vec![position]),
+                None => is_single_row(&entry).then(Vec::new),
+            },
+            entry,
+            read,
+            columns,
+            ids,
+        }
+    }
+
+    /// The item as a subquery over the level's columns.
+    pub fn computed_rows(&mut self, level: &Level, computed: &Computed) -> Vec<Part> {
+        let Some(content) = from_item::content(&computed.entry) else {
+            return Vec::new();
+        };
+        let flat = query::flatten(level.query, content);
+        let bound = name_operators(self.bind(level, flat, None));
+        let mut printable = true;
+        for part in parts_of(bound) {
+            self.check_volatility(part);
+            self.check_conversions(part);
+            printable &= self.check_printable(part);
+        }
+        let text = match printable {
+            true => from_item::select(computed.entry, bound, &computed.read),
+            false => None,
+        };
+        let Some(text) = text else {
+            self.refuse(&UNKNOWN_CONSTRUCT, entry_name(&computed.entry));
+            return Vec::new();
+        };
+        self.parenthesised(&[&text])
+    }
+
+    /// A join with a computed item on its right side: the item reads the row on the left.
+    pub fn join_computed(
+        &mut self,
+        level: &mut Level,
+        join: NodeOf<pg_sys::JoinExpr>,
+    ) -> Option<Relation> {
+        let reference = Node::new(join.rarg)?.cast::<pg_sys::RangeTblRef>()?;
+        let is_left = match join.jointype {
+            pg_sys::JoinType::JOIN_INNER => false,
+            pg_sys::JoinType::JOIN_LEFT => true,
+            _ => return None,
+        };
+        level.computed(reference.rtindex)?;
+        let left = self.join_tree(level, Node::new(join.larg)?);
+        let predicates = self.predicates(level, Node::new(join.quals), None);
+        let computed = level.computed(reference.rtindex)?;
+        let item = self.computed_rows(level, computed);
+        let (columns, key) = (computed.columns.clone(), computed.key.clone());
+        if is_left {
+            return Some(Relation::expand_left(left, item, columns, key, &predicates));
+        }
+        let input = Relation::expand(left, item, columns, key);
+        Some(match predicates.is_empty() {
+            true => input,
+            false => Relation::Filter {
+                input: Box::new(input),
+                predicates,
+            },
+        })
+    }
+
+    /// Makes the column of an output that has several rows, and says how it prints.
+    pub fn set_output(&mut self, bound: Node, expr: Expr) -> (Column, Expr) {
+        self.note(&SET_RETURNING_OUTPUT, deparse::expression(bound));
+        let ty = (bound.type_oid(), bound.typmod(), bound.collation());
+        (self.add_column("", ty, true, Scale::Unknown), expr)
+    }
+
+    /// Values that are read from text without an expression that says so.
+    fn check_conversions(&mut self, part: Node) {
+        let mut columns = Vec::new();
+        part.walk(&mut |node| {
+            if let Some(table) = node.cast::<pg_sys::TableFunc>() {
+                columns.extend(node::oid_list(table.coltypes));
+            }
+            Walk::Descend
+        });
+        for type_oid in columns {
+            if !types::input_is_immutable(type_oid) {
+                let name = deparse::type_name(type_oid, -1);
+                self.refuse(&STABLE_FUNCTION, format!("conversion to {name}"));
+            }
+        }
+    }
+
+    /// A subquery in parentheses.
+    fn parenthesised(&mut self, pieces: &[&str]) -> Vec<Part> {
+        let text = format!("({})", pieces.concat());
+        let ty = self
+            .types
+            .column_type(pg_sys::RECORDOID, -1, pg_sys::InvalidOid, Scale::Unknown);
+        Expr::from_printed(&text, ty, false).parts
+    }
+}
+
+/// The input with the rows of outputs that have several, in lockstep.
+pub(super) fn with_sets(input: Relation, sets: Vec<(Column, Expr)>) -> Relation {
+    if sets.is_empty() {
+        return input;
+    }
+    let mut item = vec![Part::Sql("(SELECT ".into())];
+    let mut columns = Vec::with_capacity(sets.len());
+    for (column, expr) in sets {
+        if !columns.is_empty() {
+            item.push(Part::Sql(", ".into()));
+        }
+        item.extend(expr.parts);
+        columns.push(column);
+    }
+    item.push(Part::Sql(")".into()));
+    Relation::expand(input, item, columns, None)
+}
+
+/// The expression that is just this column.
+pub(super) fn expr_of(column: &Column) -> Expr {
+    Expr::column(column.id, column.ty.clone(), column.nullable)
+}
+
+/// The expressions in an item's content: each can be printed.
+fn parts_of(content: Node) -> Vec<Node> {
+    if content.tag() != pg_sys::NodeTag::T_List {
+        return vec![content];
+    }
+    node::list(content.as_ptr().cast())
+        .into_iter()
+        .flat_map(|part| match part.cast::<pg_sys::RangeTblFunction>() {
+            Some(function) => Node::new(function.funcexpr).into_iter().collect(),
+            None => parts_of(part),
+        })
+        .collect()
+}
+
+/// Whether an item has one row for each row of its neighbours.
+fn is_single_row(entry: &pg_sys::RangeTblEntry) -> bool {
+    match entry.rtekind {
+        pg_sys::RTEKind::RTE_FUNCTION => node::list_of::<pg_sys::RangeTblFunction>(entry.functions)
+            .iter()
+            .filter_map(|function| Node::new(function.funcexpr))
+            .all(|call| !types::returns_set(call)),
+        pg_sys::RTEKind::RTE_VALUES => node::list_length(entry.values_lists) == 1,
+        _ => false,
+    }
+}
