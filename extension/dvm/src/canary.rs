@@ -24,8 +24,12 @@ pub const SELF_JOIN_ONCE: &str = "self_join_once";
 /// The first transaction after a refresh counts as consumed by it.
 pub const FRONTIER_OFF_BY_ONE: &str = "frontier_off_by_one";
 
+/// The row of NULLs of an outer join is not taken back when a match comes, nor added when the last goes.
+pub const PADDING_STAYS: &str = "padding_stays";
+
 /// Every seeded bug.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
+    PADDING_STAYS,
     WRONG_SIGN,
     MISSING_CORRECTION_TERM,
     DROPPED_NULL_GROUP,

@@ -302,7 +302,7 @@ fn tables_of(plan: &Plan) -> Result<Vec<TableSource>> {
     let blocks = plan.blocks();
     let mut attnums: std::collections::BTreeMap<u32, BTreeSet<i16>> = Default::default();
     for scan in blocks.flat_map(|b| &b.branches).flat_map(|b| &b.scans) {
-        if let BlockScan::Table(table) = scan {
+        if let BlockScan::Table(table) = &scan.scan {
             attnums
                 .entry(table.oid)
                 .or_default()

@@ -7,8 +7,10 @@
 //! one flat join that the server's planner orders freely, and with one changed relation there is
 //! one term. Filters and projections are linear and ride along.
 //!
-//! A relation that is computed from rows of others ([`BlockScan::Expand`]) has no delta of its own; it
-//! rides along as well: `Δ(R ⋈ f(R)) = ΔR ⋈ f(ΔR)`.
+//! A relation that is computed from rows of others ([`crate::plan::BlockScan::Expand`]) has no delta of its own;
+//! it rides along as well: `Δ(R ⋈ f(R)) = ΔR ⋈ f(ΔR)`.
+//!
+//! A factor may also be the null-supplying side of an outer join, see [`super::outer_join`].
 //!
 //! State: none. Cost: each term is driven by a delta; O(|Δ|) look-ups when the join columns have
 //! indexes. Terms: 2^m − 1 for m changed relations; beyond a limit [`super::prefix_join`] takes
@@ -18,11 +20,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::canary;
-use crate::plan::{Block, BlockScan, Branch, Plan, Source};
+use crate::plan::{Block, Branch, Factor, Plan, Source};
 use crate::sql::names::{WEIGHT, prefix};
-use crate::sql::{Role, relation, render_over};
+use crate::sql::{From, Role, Stored, reads_present, render_over};
 
-use super::prefix_join;
+use super::{outer_join, prefix_join};
 
 /// A delta whose terms may need intermediate results.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,6 +56,16 @@ pub struct Context<'a> {
     pub inline_limit: usize,
 }
 
+impl<'a> Context<'a> {
+    /// Where nodes keep their state.
+    pub(super) fn stored(&self) -> Stored<'a> {
+        Stored {
+            plan: self.plan,
+            state_prefix: self.state_prefix,
+        }
+    }
+}
+
 /// The delta of a block, for the sources that changed. Output columns are named by `name`, followed
 /// by the weight.
 pub fn differentiate(
@@ -65,7 +77,7 @@ pub fn differentiate(
     let mut delta = BlockDelta::default();
     let mut terms: Vec<String> = Vec::new();
     for (position, branch) in block.branches.iter().enumerate() {
-        let moved = changed_scans(branch, changed);
+        let moved = changed_factors(branch, changed);
         if moved.is_empty() {
             continue;
         }
@@ -89,40 +101,66 @@ pub fn differentiate(
     delta
 }
 
-/// Positions of the scans whose source changed.
-fn changed_scans(branch: &Branch, changed: &BTreeSet<Source>) -> Vec<usize> {
-    let sources: Vec<Option<Source>> = branch.scans.iter().map(BlockScan::source).collect();
-    let is_changed = |source: &Option<Source>| source.is_some_and(|s| changed.contains(&s));
-    let mut moved: Vec<usize> = (0..sources.len())
-        .filter(|i| sources.get(*i).is_some_and(is_changed))
+/// The factors that changed, each with the ways in which it did.
+fn changed_factors(branch: &Branch, changed: &BTreeSet<Source>) -> Vec<Moved> {
+    let mut moved: Vec<Moved> = branch
+        .scans
+        .iter()
+        .enumerate()
+        .map(|(position, factor)| Moved {
+            position,
+            roles: outer_join::changes(factor, changed),
+        })
+        .filter(|moved| !moved.roles.is_empty())
         .collect();
     if canary::active(canary::SELF_JOIN_ONCE) {
-        moved.retain(|i| sources.iter().position(|s| Some(s) == sources.get(*i)) == Some(*i));
+        let sources: Vec<Option<Source>> = branch.scans.iter().map(Factor::source).collect();
+        moved.retain(|m| {
+            sources
+                .iter()
+                .position(|s| Some(s) == sources.get(m.position))
+                == Some(m.position)
+        });
     }
     moved
+}
+
+/// A factor that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Its position in the branch.
+    pub position: usize,
+    /// The ways in which it changed: each is a summand of its delta.
+    pub roles: Vec<Role>,
 }
 
 fn inline_terms(
     context: Context<'_>,
     branch: &Branch,
-    moved: &[usize],
+    moved: &[Moved],
     name: &dyn Fn(usize) -> String,
 ) -> Vec<String> {
-    (1_u32..1 << moved.len())
-        .filter(|subset| {
-            subset.is_power_of_two() || !canary::active(canary::MISSING_CORRECTION_TERM)
-        })
-        .map(|subset| {
-            let mut roles = vec![Role::State; branch.scans.len()];
-            for (bit, position) in moved.iter().enumerate() {
-                if subset & (1 << bit) != 0
-                    && let Some(role) = roles.get_mut(*position)
-                {
-                    *role = Role::Delta;
+    let mut choices = vec![vec![Role::State; branch.scans.len()]];
+    for factor in moved {
+        let unchanged = choices.clone();
+        for role in &factor.roles {
+            choices.extend(unchanged.iter().cloned().map(|mut roles| {
+                if let Some(slot) = roles.get_mut(factor.position) {
+                    *slot = *role;
                 }
+                roles
+            }));
+        }
+    }
+    choices
+        .into_iter()
+        .filter_map(|roles| {
+            let deltas = roles.iter().filter(|role| **role != Role::State).count();
+            if deltas == 0 || (deltas > 1 && canary::active(canary::MISSING_CORRECTION_TERM)) {
+                return None;
             }
-            let negative = subset.count_ones() % 2 == 0 && !canary::active(canary::WRONG_SIGN);
-            term(context, branch, &roles, negative, name)
+            let negative = deltas % 2 == 0 && !canary::active(canary::WRONG_SIGN);
+            Some(term(context, branch, &roles, negative, name))
         })
         .collect()
 }
@@ -148,40 +186,24 @@ fn term(
     negative: bool,
     name: &dyn Fn(usize) -> String,
 ) -> String {
-    let printed = relation::column_names(branch, roles);
+    let mut from = From::new(context.stored());
+    for (position, (factor, role)) in branch.scans.iter().zip(roles).enumerate() {
+        from.add(factor, *role, position, reads_present(branch, factor));
+    }
+    from.add_conditions(&branch.predicates);
     let mut sql = String::with_capacity(256);
     sql.push_str("SELECT ");
     for (position, expr) in branch.outputs.iter().enumerate() {
         let _ = write!(
             sql,
             "{} AS {}, ",
-            render_over(expr, &printed),
+            render_over(expr, &from.printed),
             name(position)
         );
     }
-    let weights: Vec<String> = roles
-        .iter()
-        .enumerate()
-        .filter(|(_, role)| **role == Role::Delta)
-        .map(|(position, _)| format!("s{position}.{WEIGHT}"))
-        .collect();
-    let _ = write!(sql, "{} AS {WEIGHT}", weight(&weights, negative));
-    let items: Vec<String> = branch
-        .scans
-        .iter()
-        .zip(roles)
-        .enumerate()
-        .map(|(position, (scan, role))| {
-            relation::from_item(context, scan, *role, position, &printed)
-        })
-        .collect();
-    push_from(&mut sql, &items);
-    let conditions: Vec<String> = branch
-        .predicates
-        .iter()
-        .map(|p| format!("({})", render_over(&p.expr, &printed)))
-        .collect();
-    push_where(&mut sql, &conditions);
+    let weight = weight(&from.weights, negative != from.negative);
+    let _ = write!(sql, "{weight} AS {WEIGHT}");
+    from.write(&mut sql);
     sql
 }
 
@@ -196,13 +218,6 @@ pub(super) fn weight(weights: &[String], negative: bool) -> String {
         [] => format!("{sign}1"),
         [one] => format!("{sign}{one}"),
         [first, rest @ ..] => format!("{sign}({first}::bigint * {})", rest.join(" * ")),
-    }
-}
-
-pub(super) fn push_from(sql: &mut String, items: &[String]) {
-    if !items.is_empty() {
-        sql.push_str("\nFROM ");
-        sql.push_str(&items.join(", "));
     }
 }
 

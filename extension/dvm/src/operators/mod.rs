@@ -5,5 +5,6 @@
 
 pub mod aggregate;
 pub mod join;
+pub mod outer_join;
 pub mod output;
 pub mod prefix_join;

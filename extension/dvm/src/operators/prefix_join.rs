@@ -7,34 +7,36 @@
 //! changes join along with the next changed one. Same result as [`super::join`], three terms per
 //! changed relation instead of 2^m − 1 in all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::canary;
-use crate::plan::{BlockScan, Branch};
+use crate::plan::{Branch, Factor, Matched};
 use crate::sql::names::WEIGHT;
-use crate::sql::{Role, relation, render_over};
-use crate::tree::ColumnId;
+use crate::sql::{From, Role, render_over};
+use crate::tree::{ColumnId, Predicate};
 
-use super::join::{Context, Step, push_from, push_where, weight};
+use super::join::{Context, Moved, Step, weight};
 
 /// Steps and final terms for the branch, whose scans at `moved` positions changed.
 pub(super) fn differentiate(
     context: Context<'_>,
     branch: &Branch,
-    moved: &[usize],
+    moved: &[Moved],
     prefix_name: &dyn Fn(usize) -> String,
     name: &dyn Fn(usize) -> String,
 ) -> (Vec<Step>, Vec<String>) {
     let order = connected_order(branch);
-    let changed: Vec<usize> = (0..order.len())
-        .filter(|i| order.get(*i).is_some_and(|scan| moved.contains(scan)))
+    let changed: Vec<(usize, &Moved)> = order
+        .iter()
+        .enumerate()
+        .filter_map(|(at, scan)| Some((at, moved.iter().find(|m| m.position == *scan)?)))
         .collect();
     let mut steps: Vec<Step> = Vec::new();
     let mut applied = vec![false; branch.predicates.len()];
     let mut covered = 0;
     let mut last_terms = Vec::new();
-    for (count, at) in changed.iter().enumerate() {
+    for (count, (at, moved)) in changed.iter().enumerate() {
         let is_last = count + 1 == changed.len();
         let end = if is_last { order.len() } else { at + 1 };
         let builder = Builder {
@@ -42,7 +44,7 @@ pub(super) fn differentiate(
             branch,
             prefix: order.get(..covered).unwrap_or_default(),
             added: order.get(covered..end).unwrap_or_default(),
-            delta_scan: order.get(*at).copied().unwrap_or_default(),
+            moved,
             prefix_delta: (count > 0).then(|| prefix_name(count - 1)),
             applied: &applied,
             output: if is_last {
@@ -66,8 +68,8 @@ pub(super) fn differentiate(
     (steps, last_terms)
 }
 
-/// Scans in an order in which each is connected to an earlier one by a predicate, if possible, and
-/// none comes before one that it reads.
+/// Scans in an order in which each is connected to an earlier one by a predicate, if possible, and in
+/// which a factor comes after all that it reads.
 fn connected_order(branch: &Branch) -> Vec<usize> {
     let ids: Vec<BTreeSet<ColumnId>> = branch
         .scans
@@ -78,17 +80,23 @@ fn connected_order(branch: &Branch) -> Vec<usize> {
     let mut seen: BTreeSet<ColumnId> = BTreeSet::new();
     while order.len() < branch.scans.len() {
         let open = || {
-            (0..branch.scans.len())
-                .filter(|i| !order.contains(i))
-                .filter(|i| reads_of(branch, *i).is_subset(&seen))
+            (0..branch.scans.len()).filter(|i| {
+                !order.contains(i)
+                    && branch
+                        .scans
+                        .get(*i)
+                        .is_some_and(|factor| outer_reads(factor).is_subset(&seen))
+            })
         };
         let connected = open().find(|i| {
-            ids.get(*i).is_some_and(|own| {
-                branch.predicates.iter().any(|p| {
+            let (Some(own), Some(factor)) = (ids.get(*i), branch.scans.get(*i)) else {
+                return false;
+            };
+            factor.outer.is_some()
+                || branch.predicates.iter().any(|p| {
                     let reads = p.expr.columns();
                     !reads.is_disjoint(own) && !reads.is_disjoint(&seen)
                 })
-            })
         });
         let Some(next) = connected.or_else(|| open().next()) else {
             break;
@@ -98,26 +106,49 @@ fn connected_order(branch: &Branch) -> Vec<usize> {
         }
         order.push(next);
     }
+    debug_assert_eq!(
+        order.len(),
+        branch.scans.len(),
+        "an ON condition reads ahead"
+    );
     order
 }
 
-/// Columns of other scans that a scan reads.
-fn reads_of(branch: &Branch, scan: usize) -> BTreeSet<ColumnId> {
-    branch
-        .scans
-        .get(scan)
-        .map_or_else(BTreeSet::new, BlockScan::reads)
+/// The columns of other factors that a factor reads: computed rows do, and outer joins' conditions.
+fn outer_reads(factor: &Factor) -> BTreeSet<ColumnId> {
+    let mut reads = factor.scan.reads();
+    reads.extend(conditions_of(factor).flat_map(|p| p.expr.columns()));
+    for id in factor.column_ids() {
+        reads.remove(&id);
+    }
+    if let Some(Matched::Set { columns, .. }) = factor.outer.as_ref().map(|o| &o.matched) {
+        for column in columns {
+            reads.remove(&column.id);
+        }
+    }
+    reads
+}
+
+/// The conditions of an outer join, on its relation and on its set of matches.
+fn conditions_of(factor: &Factor) -> impl Iterator<Item = &Predicate> {
+    factor.outer.iter().flat_map(|outer| {
+        let set = match &outer.matched {
+            Matched::Itself => &[][..],
+            Matched::Set { on, .. } => on,
+        };
+        outer.on.iter().chain(set)
+    })
 }
 
 fn columns_of(branch: &Branch, scans: &[usize]) -> BTreeSet<ColumnId> {
     scans
         .iter()
         .filter_map(|i| branch.scans.get(*i))
-        .flat_map(BlockScan::column_ids)
+        .flat_map(Factor::column_ids)
         .collect()
 }
 
-/// Columns of the covered scans that outputs, later predicates or later scans read.
+/// Columns of the covered scans that outputs or later predicates read.
 fn carried(branch: &Branch, covered: &[usize]) -> Vec<ColumnId> {
     let own = columns_of(branch, covered);
     let mut needed: BTreeSet<ColumnId> = BTreeSet::new();
@@ -130,8 +161,10 @@ fn carried(branch: &Branch, covered: &[usize]) -> Vec<ColumnId> {
             needed.extend(reads);
         }
     }
-    for scan in (0..branch.scans.len()).filter(|scan| !covered.contains(scan)) {
-        needed.extend(reads_of(branch, scan));
+    for (position, factor) in branch.scans.iter().enumerate() {
+        if !covered.contains(&position) {
+            needed.extend(outer_reads(factor));
+        }
     }
     needed.intersection(&own).copied().collect()
 }
@@ -158,7 +191,7 @@ struct Builder<'a> {
     /// Scans that join in this step.
     added: &'a [usize],
     /// The one among `added` that changed.
-    delta_scan: usize,
+    moved: &'a Moved,
     /// Name of the prefix's delta, when there is one.
     prefix_delta: Option<String>,
     /// Predicates that the prefix's delta has applied.
@@ -168,43 +201,42 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn terms(&self) -> Vec<String> {
-        let mut terms = vec![self.term(false, true)];
+        let changes = &self.moved.roles;
+        let mut terms: Vec<String> = changes.iter().map(|role| self.term(false, *role)).collect();
         if self.prefix_delta.is_some() {
-            terms.push(self.term(true, false));
+            terms.push(self.term(true, Role::State));
             if !canary::active(canary::MISSING_CORRECTION_TERM) {
-                terms.push(self.term(true, true));
+                terms.extend(changes.iter().map(|role| self.term(true, *role)));
             }
         }
         terms
     }
 
     /// One term: over the prefix's delta or its state, and the added relation's delta or state.
-    fn term(&self, prefix_is_delta: bool, added_is_delta: bool) -> String {
-        let mut roles = vec![Role::State; self.branch.scans.len()];
-        if added_is_delta && let Some(role) = roles.get_mut(self.delta_scan) {
-            *role = Role::Delta;
-        }
-        let mut printed: HashMap<ColumnId, String> = relation::column_names(self.branch, &roles);
-        let mut items = Vec::new();
-        let mut weights = Vec::new();
+    fn term(&self, prefix_is_delta: bool, added: Role) -> String {
+        let mut from = From::new(self.context.stored());
         let prefix = self.prefix_delta.as_ref().filter(|_| prefix_is_delta);
         match prefix {
             Some(name) => {
-                items.push(format!("{name} AS p"));
-                weights.push(format!("p.{WEIGHT}"));
-                for id in columns_of(self.branch, self.prefix) {
-                    printed.insert(id, format!("p.{}", carried_name(id)));
-                }
+                let columns = columns_of(self.branch, self.prefix)
+                    .into_iter()
+                    .map(|id| (id, format!("p.{}", carried_name(id))))
+                    .collect();
+                from.add_prefix(name, columns);
             }
-            None => items.extend(self.prefix.iter().map(|i| self.item(*i, &roles, &printed))),
+            None => self
+                .prefix
+                .iter()
+                .for_each(|i| self.add(&mut from, *i, Role::State)),
         }
-        items.extend(self.added.iter().map(|i| self.item(*i, &roles, &printed)));
-        if added_is_delta {
-            weights.push(format!("s{}.{WEIGHT}", self.delta_scan));
+        for position in self.added {
+            let is_changed = *position == self.moved.position;
+            let role = if is_changed { added } else { Role::State };
+            self.add(&mut from, *position, role);
         }
         let within: Vec<usize> = self.prefix.iter().chain(self.added).copied().collect();
         let own = columns_of(self.branch, &within);
-        let conditions: Vec<String> = self
+        let conditions = self
             .branch
             .predicates
             .iter()
@@ -212,42 +244,36 @@ impl Builder<'_> {
             .filter(|(p, applied)| {
                 p.expr.columns().is_subset(&own) && !(prefix.is_some() && **applied)
             })
-            .map(|(p, _)| format!("({})", render_over(&p.expr, &printed)))
-            .collect();
+            .map(|(p, _)| p);
+        from.add_conditions(conditions);
 
         let mut sql = String::from("SELECT ");
         match &self.output {
             Columns::Outputs(name) => {
                 for (position, expr) in self.branch.outputs.iter().enumerate() {
-                    let _ = write!(
-                        sql,
-                        "{} AS {}, ",
-                        render_over(expr, &printed),
-                        name(position)
-                    );
+                    let text = render_over(expr, &from.printed);
+                    let _ = write!(sql, "{text} AS {}, ", name(position));
                 }
             }
             Columns::Carried(ids) => {
                 for id in ids {
-                    let text = printed.get(id).cloned().unwrap_or_default();
+                    let text = from.printed.get(id).cloned().unwrap_or_default();
                     let _ = write!(sql, "{text} AS {}, ", carried_name(*id));
                 }
             }
         }
-        let negative = prefix_is_delta && added_is_delta && !canary::active(canary::WRONG_SIGN);
-        let _ = write!(sql, "{} AS {WEIGHT}", weight(&weights, negative));
-        push_from(&mut sql, &items);
-        push_where(&mut sql, &conditions);
+        let corrects =
+            prefix_is_delta && added != Role::State && !canary::active(canary::WRONG_SIGN);
+        let weight = weight(&from.weights, corrects != from.negative);
+        let _ = write!(sql, "{weight} AS {WEIGHT}");
+        from.write(&mut sql);
         sql
     }
 
-    fn item(&self, scan: usize, roles: &[Role], printed: &HashMap<ColumnId, String>) -> String {
-        let role = roles.get(scan).copied().unwrap_or(Role::State);
-        self.branch
-            .scans
-            .get(scan)
-            .map(|s| relation::from_item(self.context, s, role, scan, printed))
-            .unwrap_or_default()
+    fn add(&self, from: &mut From<'_>, position: usize, role: Role) {
+        if let Some(factor) = self.branch.scans.get(position) {
+            from.add(factor, role, position, true);
+        }
     }
 }
 

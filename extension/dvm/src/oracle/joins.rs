@@ -26,21 +26,29 @@ fn linear(draw: &mut Draw<'_>, scans: usize) -> Relation {
 
 /// Refreshes three times; the simulation compares each time.
 pub fn replay(numbers: &[u16], scans: usize, rows_max: usize, inline_limit: usize) {
-    let mut draw = Draw::new(numbers);
-    let mut tables = draw.tables(rows_max);
+    let query = |draw: &mut Draw<'_>| linear(draw, scans);
+    replay_query(numbers, Draw::new, query, rows_max, inline_limit);
+}
+
+/// Draws tables, three changes and a query from the numbers, and refreshes after each change.
+pub fn replay_query<'n>(
+    numbers: &'n [u16],
+    start: impl Fn(&'n [u16]) -> Draw<'n>,
+    query: impl Fn(&mut Draw<'n>) -> Relation,
+    rows_max: usize,
+    inline_limit: usize,
+) {
+    let mut draw = start(numbers);
+    let tables = draw.tables(rows_max);
+    let mut present = tables.clone();
     let steps: Vec<_> = (0..3)
         .map(|_| {
-            let changes = draw.changes(&tables, rows_max);
-            tables.extend(changes.clone());
+            let changes = draw.changes(&present, rows_max);
+            present.extend(changes.clone());
             changes
         })
         .collect();
-    let mut draw = Draw::new(numbers);
-    let tables = draw.tables(rows_max);
-    for _ in 0..3 {
-        draw.changes(&tables, rows_max);
-    }
-    let relation = linear(&mut draw, scans);
+    let relation = query(&mut draw);
     let mut engine = Sqlite::new();
     let mut simulation = Simulation::new(&mut engine, &relation, &tables, inline_limit);
     for changes in &steps {

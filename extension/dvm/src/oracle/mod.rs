@@ -18,3 +18,4 @@ mod aggregates;
 #[cfg(feature = "canary")]
 mod canaries;
 mod joins;
+mod outer_joins;

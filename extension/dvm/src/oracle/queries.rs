@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::tree::testing::{
-    aggregate, condition, distinct, equal, expand, filter, filtered, group, integer, join,
-    keyed_scan, numeric, of_distinct, project, scan, union_all,
+    aggregate, boolean, column, condition, distinct, equal, expand, filter, filtered, group,
+    integer, join, keyed_scan, left_join, numeric, of_distinct, project, scan, union_all,
 };
 use crate::tree::{AggregateKind, Predicate, Relation};
 
@@ -23,6 +23,7 @@ pub struct Draw<'a> {
     numbers: std::slice::Iter<'a, u16>,
     next_id: u32,
     numeric: bool,
+    outer: bool,
 }
 
 impl<'a> Draw<'a> {
@@ -32,6 +33,7 @@ impl<'a> Draw<'a> {
             numbers: numbers.iter(),
             next_id: 1,
             numeric: false,
+            outer: false,
         }
     }
 
@@ -39,6 +41,14 @@ impl<'a> Draw<'a> {
     pub fn with_numeric(self) -> Self {
         Draw {
             numeric: true,
+            ..self
+        }
+    }
+
+    /// With outer joins.
+    pub fn with_outer_joins(self) -> Self {
+        Draw {
+            outer: true,
             ..self
         }
     }
@@ -120,7 +130,11 @@ impl<'a> Draw<'a> {
         for _ in 1..scans {
             let right = self.scan();
             let predicates = self.link(&relation, &right);
-            relation = join(relation, right, predicates);
+            relation = match self.outer && self.one_in(2) {
+                false => join(relation, right, predicates),
+                true if self.one_in(4) => left_join(right, relation, predicates),
+                true => left_join(relation, right, predicates),
+            };
             relation = self.expanded(relation);
         }
         if self.one_in(3) {
@@ -141,6 +155,19 @@ impl<'a> Draw<'a> {
             self.column_of(&relation)
         );
         expand(relation, &item, &[(self.id(), "u")])
+    }
+
+    /// A left outer join, perhaps with a column that says whether there is a match.
+    pub fn left_joined(&mut self, left: Relation, right: Relation) -> Relation {
+        let predicates = self.link(&left, &right);
+        Relation::LeftJoin {
+            left: Box::new(left),
+            right: Box::new(right),
+            predicates,
+            present: self
+                .one_in(2)
+                .then(|| column(self.id(), "present", boolean())),
+        }
     }
 
     /// A SELECT list over the relation.

@@ -1,7 +1,8 @@
 //! Linear blocks: a bag union of select-project-join branches.
 //!
 //! Filters, projections, joins and bag unions commute with deltas, so that any nest of them
-//! flattens into this one form: `⊎ᵢ π(σ(Sᵢ₁ × … × Sᵢₙ))`.
+//! flattens into this one form: `⊎ᵢ π(σ(Sᵢ₁ × … × Sᵢₙ))`. An outer join is a factor of the product, too
+//! (see [`crate::operators::outer_join`]).
 
 use std::collections::BTreeSet;
 
@@ -19,12 +20,51 @@ pub struct Block {
 /// One select-project-join.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Branch {
-    /// The joined relations, each after those that it reads. Empty for a constant row, which never changes.
-    pub scans: Vec<BlockScan>,
+    /// The joined relations, in an order in which each one's ON condition reads itself and earlier ones
+    /// only. Empty for a constant row, which never changes.
+    pub scans: Vec<Factor>,
     /// Conjuncts over the scans' columns.
     pub predicates: Vec<Predicate>,
     /// One expression per column of the block, over the scans' columns.
     pub outputs: Vec<Expr>,
+}
+
+/// A relation in a branch, and how it is joined to those before it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Factor {
+    /// The relation.
+    pub scan: BlockScan,
+    /// For the null-supplying side of an outer join: when it matches. `None`: an inner join, whose
+    /// conditions are among the branch's predicates.
+    pub outer: Option<Outer>,
+}
+
+/// The null-supplying side of a left outer join: a row of the relations before it is joined to its
+/// matches, or, where there are none, to one row of NULLs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Outer {
+    /// Conjuncts of the ON condition, over this relation's columns and those before it.
+    pub on: Vec<Predicate>,
+    /// Identity of a boolean: whether there is a match.
+    pub present: ColumnId,
+    /// Where it is seen whether a row has a match.
+    pub matched: Matched,
+}
+
+/// A relation that has exactly one row for each row before it that has a match, and none for others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Matched {
+    /// The null-supplying relation itself, because `on` fixes a key of it.
+    Itself,
+    /// The output of an earlier node.
+    Set {
+        /// Its position in the plan.
+        node: usize,
+        /// Its columns.
+        columns: Vec<Column>,
+        /// What connects it to the rows before.
+        on: Vec<Predicate>,
+    },
 }
 
 /// A relation in a branch.
@@ -57,6 +97,33 @@ pub enum Source {
     Table(u32),
     /// A node of the plan.
     Node(usize),
+}
+
+impl Factor {
+    /// An inner join.
+    pub fn inner(scan: BlockScan) -> Self {
+        Factor { scan, outer: None }
+    }
+
+    /// The source of its rows, if it has one of its own.
+    pub fn source(&self) -> Option<Source> {
+        self.scan.source()
+    }
+
+    /// The source whose change moves rows between matched and unmatched.
+    pub fn matched_source(&self) -> Option<Source> {
+        self.outer.as_ref().and_then(|outer| match &outer.matched {
+            Matched::Itself => self.scan.source(),
+            Matched::Set { node, .. } => Some(Source::Node(*node)),
+        })
+    }
+
+    /// The identities of its columns, with that of `present`.
+    pub fn column_ids(&self) -> Vec<ColumnId> {
+        let mut ids = self.scan.column_ids();
+        ids.extend(self.outer.as_ref().map(|outer| outer.present));
+        ids
+    }
 }
 
 impl BlockScan {
@@ -93,7 +160,9 @@ impl Block {
     pub fn sources(&self) -> BTreeSet<Source> {
         self.branches
             .iter()
-            .flat_map(|branch| branch.scans.iter().filter_map(BlockScan::source))
+            .flat_map(|branch| &branch.scans)
+            .flat_map(|factor| [factor.source(), factor.matched_source()])
+            .flatten()
             .collect()
     }
 }

@@ -6,7 +6,7 @@ use crate::operators::aggregate::Maintenance;
 use crate::rewrite::{ColumnAllocator, normalise};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
 
-use super::block::{Block, BlockScan, Branch};
+use super::block::{Block, BlockScan, Branch, Factor};
 use super::{Identity, Node, Output, Plan, Store, keys};
 
 /// Joins over bag unions multiply branches; beyond this many a query is refused.
@@ -23,6 +23,7 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     let mut compiler = Compiler {
         nodes: Vec::new(),
         known: HashMap::new(),
+        columns,
     };
     let branches = compiler.linearise(relation)?;
     let block = Block {
@@ -39,16 +40,18 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     })
 }
 
-struct Compiler {
+pub(super) struct Compiler {
     nodes: Vec<Node>,
     /// The node of each stateful operator, by the operator's shape.
     known: HashMap<Relation, usize>,
+    /// Hands out new columns.
+    pub(super) columns: ColumnAllocator,
 }
 
 impl Compiler {
     /// The branches of a relation. Copies of one stateful operator (references to a CTE, copies that a
     /// rewrite made) share its node.
-    fn linearise(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
+    pub(super) fn linearise(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
         if !matches!(
             relation,
             Relation::Aggregate { .. } | Relation::Distinct { .. }
@@ -69,9 +72,9 @@ impl Compiler {
     fn branches(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
         match relation {
             Relation::Scan(scan) => {
-                let outputs = scan.columns.iter().map(|c| expr_of(&c.column)).collect();
+                let outputs = scan.columns.iter().map(|c| Expr::of(&c.column)).collect();
                 Ok(vec![Branch {
-                    scans: vec![BlockScan::Table(scan)],
+                    scans: vec![Factor::inner(BlockScan::Table(scan))],
                     predicates: Vec::new(),
                     outputs,
                 }])
@@ -117,12 +120,12 @@ impl Compiler {
                 for branch in &mut branches {
                     let inner = inputs_of(&input_columns, &branch.outputs);
                     let item = item.substitute(|id| inner.get(&id).copied());
-                    branch.outputs.extend(columns.iter().map(expr_of));
-                    branch.scans.push(BlockScan::Expand {
+                    branch.outputs.extend(columns.iter().map(Expr::of));
+                    branch.scans.push(Factor::inner(BlockScan::Expand {
                         item,
                         columns: columns.clone(),
                         key: key.clone(),
-                    });
+                    }));
                 }
                 Ok(branches)
             }
@@ -135,32 +138,24 @@ impl Compiler {
                 columns.extend(right.columns());
                 let left = self.linearise(*left)?;
                 let right = self.linearise(*right)?;
-                if left.len() * right.len() > MAX_BRANCHES {
-                    return Err(crate::Error::TooManyBranches {
-                        branches: left.len() * right.len(),
-                        limit: MAX_BRANCHES,
-                    });
-                }
+                check_branches(left.len() * right.len())?;
                 let mut branches = Vec::with_capacity(left.len() * right.len());
                 for l in &left {
                     for r in &right {
-                        let mut branch = l.clone();
-                        branch.scans.extend(r.scans.iter().cloned());
-                        branch.predicates.extend(r.predicates.iter().cloned());
-                        branch.outputs.extend(r.outputs.iter().cloned());
-                        let inner = inputs_of(&columns, &branch.outputs);
-                        let added: Vec<Predicate> = predicates
-                            .iter()
-                            .map(|p| substitute_predicate(p, &inner))
-                            .collect();
-                        branch.predicates.extend(added);
-                        branches.push(branch);
+                        branches.push(product(l, r, &columns, &predicates));
                     }
                 }
                 Ok(branches)
             }
-            Relation::LeftJoin { .. } | Relation::Apply { .. } => Err(crate::Error::CannotUnnest {
-                reason: "outer joins are computed anew",
+            Relation::LeftJoin {
+                left,
+                right,
+                predicates,
+                present,
+            } => self.left_join(*left, *right, predicates, present),
+            // The rewrite leaves none, or has failed.
+            Relation::Apply { .. } => Err(crate::Error::CannotUnnest {
+                reason: "it was left where no join can take its place",
             }),
             Relation::UnionAll { inputs, .. } => {
                 let mut branches = Vec::new();
@@ -178,7 +173,7 @@ impl Compiler {
                 let keys = columns
                     .into_iter()
                     .map(|c| {
-                        let expr = expr_of(&c);
+                        let expr = Expr::of(&c);
                         (c, expr)
                     })
                     .collect();
@@ -220,7 +215,7 @@ impl Compiler {
         let exprs: Vec<Expr> = keys
             .iter()
             .map(|(_, expr)| expr.clone())
-            .chain(read_columns.iter().map(expr_of))
+            .chain(read_columns.iter().map(Expr::of))
             .collect();
         let mut branches = self.linearise(input)?;
         for branch in &mut branches {
@@ -251,18 +246,48 @@ impl Compiler {
 /// The branch that is a node's output, under these column identities.
 fn scan_of(node: usize, columns: Vec<Column>) -> Branch {
     Branch {
-        outputs: columns.iter().map(expr_of).collect(),
-        scans: vec![BlockScan::Node { node, columns }],
+        outputs: columns.iter().map(Expr::of).collect(),
+        scans: vec![Factor::inner(BlockScan::Node { node, columns })],
         predicates: Vec::new(),
     }
 }
 
-fn expr_of(column: &Column) -> Expr {
-    Expr::column(column.id, column.ty.clone(), column.nullable)
+/// The inner join of two branches, whose columns together are `columns`.
+pub(super) fn product(
+    left: &Branch,
+    right: &Branch,
+    columns: &[Column],
+    predicates: &[Predicate],
+) -> Branch {
+    let mut branch = left.clone();
+    branch.scans.extend(right.scans.iter().cloned());
+    branch.predicates.extend(right.predicates.iter().cloned());
+    branch.outputs.extend(right.outputs.iter().cloned());
+    let inner = inputs_of(columns, &branch.outputs);
+    let added: Vec<Predicate> = predicates
+        .iter()
+        .map(|p| substitute_predicate(p, &inner))
+        .collect();
+    branch.predicates.extend(added);
+    branch
+}
+
+/// Refuses plans of too many branches.
+pub(super) fn check_branches(branches: usize) -> Result<(), crate::Error> {
+    if branches > MAX_BRANCHES {
+        return Err(crate::Error::TooManyBranches {
+            branches,
+            limit: MAX_BRANCHES,
+        });
+    }
+    Ok(())
 }
 
 /// What each input column stands for in a branch.
-fn inputs_of<'a>(columns: &[Column], outputs: &'a [Expr]) -> HashMap<ColumnId, &'a Expr> {
+pub(super) fn inputs_of<'a>(
+    columns: &[Column],
+    outputs: &'a [Expr],
+) -> HashMap<ColumnId, &'a Expr> {
     columns.iter().map(|c| c.id).zip(outputs).collect()
 }
 
@@ -277,22 +302,23 @@ fn substitute_all<'a>(
         .collect()
 }
 
-fn substitute_predicate(predicate: &Predicate, inner: &HashMap<ColumnId, &Expr>) -> Predicate {
-    let replace = |expr: &Expr| expr.substitute(|id| inner.get(&id).copied());
-    Predicate {
-        expr: replace(&predicate.expr),
-        equality: predicate
-            .equality
-            .as_ref()
-            .map(|(left, right)| (replace(left), replace(right))),
-    }
+pub(super) fn substitute_predicate(
+    predicate: &Predicate,
+    inner: &HashMap<ColumnId, &Expr>,
+) -> Predicate {
+    predicate.map(|expr| expr.substitute(|id| inner.get(&id).copied()))
 }
 
 /// The output part: the last node with a projection where nothing else is joined to it, otherwise
 /// a linear block.
 fn output_of(block: Block, nodes: &[Node]) -> Output {
     if let [branch] = block.branches.as_slice()
-        && let [BlockScan::Node { node, .. }] = branch.scans.as_slice()
+        && let [
+            Factor {
+                scan: BlockScan::Node { node, .. },
+                outer: None,
+            },
+        ] = branch.scans.as_slice()
         && let Some(last) = nodes.last()
         && last.id == *node
     {
@@ -317,10 +343,13 @@ fn place_state(nodes: &mut [Node], output: &Output) {
         Output::Post { .. } => None,
     });
     for branch in blocks.flat_map(|b| &b.branches) {
-        for scan in &branch.scans {
-            if let BlockScan::Node { node, columns } = scan {
+        for factor in &branch.scans {
+            if let BlockScan::Node { node, columns } = &factor.scan {
+                let on = factor.outer.as_ref().map_or(&[][..], |outer| &outer.on);
+                let conditions: Vec<Predicate> =
+                    branch.predicates.iter().chain(on).cloned().collect();
                 joined.extend(
-                    keys::equated_columns(branch, columns)
+                    keys::equated_columns(&conditions, columns)
                         .into_iter()
                         .map(|position| (*node, vec![position])),
                 );

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use crate::operators::aggregate::Maintenance;
 use crate::tree::Expr;
 
-use super::block::{Block, BlockScan};
+use super::block::{Block, BlockScan, Matched};
 use super::{Identity, Output, Plan, Store};
 
 impl Display for Plan {
@@ -65,20 +65,34 @@ impl Display for Plan {
 fn write_block(f: &mut Formatter<'_>, block: &Block) -> fmt::Result {
     for branch in &block.branches {
         let names = block_names(branch);
-        let scans: Vec<String> = branch
-            .scans
-            .iter()
-            .map(|scan| match scan {
+        let mut join = String::new();
+        for (position, factor) in branch.scans.iter().enumerate() {
+            let name = match &factor.scan {
                 BlockScan::Table(table) => table.relation.clone(),
                 BlockScan::Node { node, .. } => format!("node {node}"),
                 BlockScan::Expand { item, .. } => show(item, &names),
-            })
-            .collect();
-        let join = if scans.is_empty() {
-            "constant row".to_owned()
-        } else {
-            scans.join(" ⋈ ")
-        };
+            };
+            match &factor.outer {
+                None if position == 0 => join.push_str(&name),
+                None => join.push_str(&format!(" ⋈ {name}")),
+                Some(outer) => {
+                    let on: Vec<String> = outer.on.iter().map(|p| show(&p.expr, &names)).collect();
+                    let set = match &outer.matched {
+                        Matched::Itself => String::new(),
+                        Matched::Set { node, .. } => format!(" matched by node {node}"),
+                    };
+                    let on = if on.is_empty() {
+                        "true".to_owned()
+                    } else {
+                        on.join(" and ")
+                    };
+                    join.push_str(&format!(" ⟕ {name} on {on}{set}"));
+                }
+            }
+        }
+        if join.is_empty() {
+            join.push_str("constant row");
+        }
         let conditions: Vec<String> = branch
             .predicates
             .iter()
@@ -97,15 +111,24 @@ fn block_names(branch: &super::Branch) -> Vec<(crate::tree::ColumnId, String)> {
     branch
         .scans
         .iter()
-        .flat_map(|scan| match scan {
-            BlockScan::Table(table) => table
-                .columns
-                .iter()
-                .map(|c| (c.column.id, c.quoted.clone()))
-                .collect::<Vec<_>>(),
-            BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
-                columns.iter().map(|c| (c.id, c.name.clone())).collect()
-            }
+        .flat_map(|factor| {
+            let mut names = match &factor.scan {
+                BlockScan::Table(table) => table
+                    .columns
+                    .iter()
+                    .map(|c| (c.column.id, c.quoted.clone()))
+                    .collect::<Vec<_>>(),
+                BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
+                    columns.iter().map(|c| (c.id, c.name.clone())).collect()
+                }
+            };
+            names.extend(
+                factor
+                    .outer
+                    .as_ref()
+                    .map(|outer| (outer.present, "has match".to_owned())),
+            );
+            names
         })
         .collect()
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::{ColumnId, Expr, Scan};
+use crate::tree::{ColumnId, Expr, Predicate, Scan};
 
-use super::block::{BlockScan, Branch};
+use super::block::{BlockScan, Branch, Matched};
 use super::{Node, Output, Plan};
 
 /// An index that would spare a scan of a whole source.
@@ -43,9 +43,7 @@ impl Plan {
 fn joins(branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
     for table in tables(branch) {
         let own: BTreeSet<ColumnId> = table.columns.iter().map(|c| c.column.id).collect();
-        let candidates: Vec<&Expr> = branch
-            .predicates
-            .iter()
+        let candidates: Vec<&Expr> = conditions(branch)
             .filter_map(|p| p.equality.as_ref())
             .flat_map(|(l, r)| [(l, r), (r, l)])
             .filter(|(inner, outer)| {
@@ -59,6 +57,18 @@ fn joins(branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
             .collect();
         suggest(table, &candidates, "join", missing);
     }
+}
+
+/// Every condition that connects relations: inner joins', outer joins' and sets' of matches.
+fn conditions(branch: &Branch) -> impl Iterator<Item = &Predicate> {
+    let outer = branch.scans.iter().filter_map(|f| f.outer.as_ref());
+    branch.predicates.iter().chain(outer.flat_map(|outer| {
+        let set = match &outer.matched {
+            Matched::Itself => &[][..],
+            Matched::Set { on, .. } => on,
+        };
+        outer.on.iter().chain(set)
+    }))
 }
 
 /// Group keys of groups that are computed again.
@@ -89,7 +99,7 @@ fn group_keys(node: &Node, branch: &Branch, missing: &mut BTreeSet<MissingIndex>
 }
 
 fn tables(branch: &Branch) -> impl Iterator<Item = &Scan> {
-    branch.scans.iter().filter_map(|scan| match scan {
+    branch.scans.iter().filter_map(|factor| match &factor.scan {
         BlockScan::Table(table) => Some(table),
         BlockScan::Node { .. } | BlockScan::Expand { .. } => None,
     })

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::operators::aggregate::Maintenance;
 use crate::tree::{Column, ColumnId, Expr, Predicate};
 
-use super::block::{BlockScan, Branch};
+use super::block::{BlockScan, Branch, Matched};
 use super::{Identity, Node};
 
 /// Identity of rows of a node's projected output.
@@ -32,7 +32,16 @@ pub(super) fn of_post(node: &Node, exprs: &[Expr]) -> Identity {
 /// Identity of rows of a select-project-join.
 pub(super) fn of_branch(branch: &Branch, nodes: &[Node]) -> Identity {
     let mut kept: Vec<bool> = vec![true; branch.scans.len()];
-    for (position, scan) in branch.scans.iter().enumerate() {
+    for (position, factor) in branch.scans.iter().enumerate() {
+        // A row has at most one match, or one row of NULLs.
+        if let Some(outer) = &factor.outer
+            && matches!(outer.matched, Matched::Itself)
+        {
+            if let Some(kept) = kept.get_mut(position) {
+                *kept = false;
+            }
+            continue;
+        }
         let others: BTreeSet<ColumnId> = branch
             .scans
             .iter()
@@ -41,24 +50,27 @@ pub(super) fn of_branch(branch: &Branch, nodes: &[Node]) -> Identity {
             .filter(|(other, (_, kept))| {
                 *other != position && **kept && !is_computed_from(branch, *other, position)
             })
-            .flat_map(|(_, (scan, _))| scan.column_ids())
+            .flat_map(|(_, (factor, _))| factor.column_ids())
             .collect();
         let fixed = |id: &ColumnId| is_fixed_by(&branch.predicates, *id, &others);
-        if unique_sets(scan, nodes)
-            .iter()
-            .any(|set| set.iter().all(fixed))
+        if factor.outer.is_none()
+            && unique_sets(&factor.scan, nodes)
+                .iter()
+                .any(|set| set.iter().all(fixed))
             && let Some(kept) = kept.get_mut(position)
         {
             *kept = false;
         }
     }
     let mut columns = Vec::new();
-    for (scan, _) in branch.scans.iter().zip(&kept).filter(|(_, kept)| **kept) {
-        let visible = unique_sets(scan, nodes).into_iter().find_map(|set| {
-            set.into_iter()
-                .map(|id| position_of(branch, id))
-                .collect::<Option<Vec<usize>>>()
-        });
+    for (factor, _) in branch.scans.iter().zip(&kept).filter(|(_, kept)| **kept) {
+        let visible = unique_sets(&factor.scan, nodes)
+            .into_iter()
+            .find_map(|set| {
+                set.into_iter()
+                    .map(|id| position_of(branch, id))
+                    .collect::<Option<Vec<usize>>>()
+            });
         match visible {
             Some(positions) => columns.extend(positions),
             None => return Identity::Image,
@@ -83,7 +95,7 @@ pub(super) fn of_branch(branch: &Branch, nodes: &[Node]) -> Identity {
 
 /// Whether the rows of one scan are computed from those of another: then they fix nothing of it.
 fn is_computed_from(branch: &Branch, scan: usize, other: usize) -> bool {
-    let reads = branch.scans.get(scan).map(BlockScan::reads);
+    let reads = branch.scans.get(scan).map(|factor| factor.scan.reads());
     let earlier = branch.scans.iter().enumerate().take(scan);
     reads.is_some_and(|reads| {
         earlier
@@ -172,14 +184,14 @@ fn position_of(branch: &Branch, id: ColumnId) -> Option<usize> {
     })
 }
 
-/// Positions of a node's columns that equalities of the branch compare with other relations.
-pub(super) fn equated_columns(branch: &Branch, columns: &[Column]) -> Vec<usize> {
+/// Positions of a node's columns that equalities among the conditions compare with other relations.
+pub(super) fn equated_columns(conditions: &[Predicate], columns: &[Column]) -> Vec<usize> {
     let own: BTreeSet<ColumnId> = columns.iter().map(|c| c.id).collect();
     columns
         .iter()
         .enumerate()
         .filter(|(_, c)| {
-            equalities_of(&branch.predicates, c.id).any(|other| {
+            equalities_of(conditions, c.id).any(|other| {
                 let reads = other.columns();
                 !reads.is_empty() && reads.is_disjoint(&own)
             })

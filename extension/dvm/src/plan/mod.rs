@@ -14,10 +14,11 @@ mod explain;
 mod fingerprint;
 mod indexes;
 mod keys;
+mod outer_join;
 #[cfg(test)]
 mod tests;
 
-pub use block::{Block, BlockScan, Branch, Source};
+pub use block::{Block, BlockScan, Branch, Factor, Matched, Outer, Source};
 pub use compile::{MAX_BRANCHES, compile};
 pub use indexes::MissingIndex;
 

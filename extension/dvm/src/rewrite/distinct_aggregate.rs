@@ -37,42 +37,8 @@ fn applies(keys: &[(Column, Expr)], aggregates: &[Aggregate]) -> bool {
             .all(|a| a.argument.as_ref().is_some_and(|x| x.ty.sortable))
 }
 
-fn integer() -> ColumnType {
-    ColumnType {
-        sql: "integer".into(),
-        collation: None,
-        equality: "OPERATOR(pg_catalog.=)".into(),
-        image_equality: true,
-        sortable: true,
-        bounded: true,
-    }
-}
-
-/// NULL of the type. A domain may refuse a NULL that is cast to it, but not an element of no array.
-fn null_of(ty: &ColumnType) -> Expr {
-    let collate = ty
-        .collation
-        .as_ref()
-        .map(|c| format!(" COLLATE {c}"))
-        .unwrap_or_default();
-    let null = if ty.sql.ends_with(']') {
-        format!("NULL::{}", ty.sql)
-    } else {
-        format!("(NULL::{}[])[1]", ty.sql)
-    };
-    Expr::constant(null + &collate, ty.clone(), true)
-}
-
-fn of_column(column: &Column) -> Expr {
-    Expr::column(column.id, column.ty.clone(), column.nullable)
-}
-
 /// `tag = n`, and `filter` where there is one.
 fn tagged(tag: &Column, n: usize, filter: Option<&Expr>) -> Expr {
-    let boolean = ColumnType {
-        sql: "boolean".into(),
-        ..integer()
-    };
     let mut parts = vec![
         Part::Column(tag.id),
         Part::Sql(format!(" OPERATOR(pg_catalog.=) {n}")),
@@ -84,7 +50,7 @@ fn tagged(tag: &Column, n: usize, filter: Option<&Expr>) -> Expr {
     }
     Expr {
         parts,
-        ty: boolean,
+        ty: ColumnType::boolean(),
         nullable: true,
     }
 }
@@ -95,7 +61,7 @@ fn rewrite(
     aggregates: Vec<Aggregate>,
     columns: &mut ColumnAllocator,
 ) -> Relation {
-    let tag = columns.column("tag", integer(), false);
+    let tag = columns.column("tag", ColumnType::integer(), false);
     let group: Vec<Column> = keys
         .iter()
         .map(|(key, _)| columns.column(key.name.clone(), key.ty.clone(), key.nullable))
@@ -139,11 +105,11 @@ fn rewrite(
     union_columns.extend(carried.iter().map(|(_, copy)| copy.clone()));
     union_columns.extend(arguments.iter().map(|(_, _, column)| column.clone()));
 
-    let tag_value = |n: usize| Expr::constant(n.to_string(), integer(), false);
+    let tag_value = |n: usize| Expr::constant(n.to_string(), ColumnType::integer(), false);
     let mut plain: Vec<Expr> = vec![tag_value(0)];
     plain.extend(keys.iter().map(|(_, expr)| expr.clone()));
-    plain.extend(carried.iter().map(|(original, _)| of_column(original)));
-    plain.extend(arguments.iter().map(|(x, _, _)| null_of(&x.ty)));
+    plain.extend(carried.iter().map(|(original, _)| Expr::of(original)));
+    plain.extend(arguments.iter().map(|(x, _, _)| Expr::null(&x.ty)));
     let mut inputs = vec![(input.clone(), plain)];
 
     for (position, (argument, filter, _)) in arguments.iter().enumerate() {
@@ -173,13 +139,13 @@ fn rewrite(
         };
 
         let mut exprs = vec![tag_value(position + 1)];
-        exprs.extend(group_of_distinct.iter().map(of_column));
-        exprs.extend(carried.iter().map(|(original, _)| null_of(&original.ty)));
+        exprs.extend(group_of_distinct.iter().map(Expr::of));
+        exprs.extend(carried.iter().map(|(original, _)| Expr::null(&original.ty)));
         exprs.extend(arguments.iter().enumerate().map(|(other, (x, _, _))| {
             if other == position {
-                of_column(value)
+                Expr::of(value)
             } else {
-                null_of(&x.ty)
+                Expr::null(&x.ty)
             }
         }));
         let distinct = Relation::Distinct {
@@ -193,7 +159,7 @@ fn rewrite(
 
     let carried_exprs: Vec<(ColumnId, Expr)> = carried
         .iter()
-        .map(|(original, copy)| (original.id, of_column(copy)))
+        .map(|(original, copy)| (original.id, Expr::of(copy)))
         .collect();
     let rename = |expr: &Expr| {
         expr.substitute(|id| {
@@ -213,7 +179,7 @@ fn rewrite(
             });
             match input {
                 Some(position) => Aggregate {
-                    argument: arguments.get(position).map(|(_, _, c)| of_column(c)),
+                    argument: arguments.get(position).map(|(_, _, c)| Expr::of(c)),
                     filter: Some(tagged(&tag, position + 1, None)),
                     distinct: false,
                     ..aggregate
@@ -239,7 +205,7 @@ fn rewrite(
         keys: keys
             .into_iter()
             .zip(&group)
-            .map(|((key, _), column)| (key, of_column(column)))
+            .map(|((key, _), column)| (key, Expr::of(column)))
             .collect(),
         aggregates,
     }

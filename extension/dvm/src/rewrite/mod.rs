@@ -3,8 +3,10 @@
 
 mod columns;
 mod distinct_aggregate;
+mod matches;
 
 pub use columns::ColumnAllocator;
+pub use matches::{Matches, matches};
 
 use crate::tree::Relation;
 

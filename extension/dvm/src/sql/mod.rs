@@ -6,4 +6,5 @@
 pub mod names;
 pub(crate) mod relation;
 
+pub(crate) use relation::{From, Stored, reads_present};
 pub use relation::{Role, render_over, state_table};

@@ -5,6 +5,9 @@ use crate::plan::Source;
 /// Column with the weight of a delta row.
 pub const WEIGHT: &str = "__pgt_w";
 
+/// Column that says of a row of an outer join's null-supplying side that it is there.
+pub const PRESENT: &str = "__pgt_present";
+
 /// Ephemeral relation with the touched groups' deltas beside their old state.
 pub const GROUPS: &str = "__pgt_groups";
 

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use crate::operators::aggregate;
-use crate::operators::join::Context;
-use crate::plan::{BlockScan, Branch};
-use crate::tree::{ColumnId, Expr};
+use crate::plan::{BlockScan, Branch, Factor, Matched, Plan};
+use crate::tree::{Column, ColumnId, Expr, Predicate};
 
-use super::names;
+use super::names::{self, PRESENT};
 
 /// What a scan stands for in a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,42 +15,21 @@ pub enum Role {
     State,
     /// The relation's delta.
     Delta,
+    /// A row of NULLs for each row that lost its last match, less one for each that found its first: the
+    /// negated delta of the set of matches. Only for null-supplying sides of outer joins.
+    Unmatched,
 }
 
-/// The FROM item of a scan, under the alias `s<position>`.
-/// `printed` says how the columns print that it reads.
-pub(crate) fn from_item(
-    context: Context<'_>,
-    scan: &BlockScan,
-    role: Role,
-    position: usize,
-    printed: &HashMap<ColumnId, String>,
-) -> String {
-    if let (Role::Delta, Some(source)) = (role, scan.source()) {
-        return format!("{} AS s{position}", names::delta(source));
-    }
-    match scan {
-        BlockScan::Table(table) => format!("{} AS s{position}", table.relation),
-        BlockScan::Node { node, .. } => {
-            let node = context.plan.nodes.get(*node);
-            let output = node.map_or_else(String::new, |node| {
-                aggregate::state_output(node, &state_table(context.state_prefix, node.id))
-            });
-            format!("({output}) AS s{position}")
-        }
-        BlockScan::Expand { item, columns, .. } => {
-            let names: Vec<String> = (0..columns.len()).map(names::column).collect();
-            let list = if names.is_empty() {
-                String::new()
-            } else {
-                format!("({})", names.join(", "))
-            };
-            format!(
-                "LATERAL {} AS s{position}{list}",
-                render_over(item, printed)
-            )
-        }
-    }
+/// How the columns of a term print.
+pub(crate) type Printed = HashMap<ColumnId, String>;
+
+/// What statements must know of where nodes keep their state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Qualified prefix of state table names; the node's number follows.
+    pub state_prefix: &'a str,
 }
 
 /// The state table of a node.
@@ -59,32 +37,275 @@ pub fn state_table(state_prefix: &str, node: usize) -> String {
     format!("{state_prefix}{node}")
 }
 
-/// How each column of a branch prints, given the role of each scan.
-pub(crate) fn column_names(branch: &Branch, roles: &[Role]) -> HashMap<ColumnId, String> {
-    let mut printed = HashMap::new();
-    for (position, (scan, role)) in branch.scans.iter().zip(roles).enumerate() {
+impl Stored<'_> {
+    /// What stands in FROM for a scan's state, before its alias.
+    fn state(&self, scan: &BlockScan, printed: &Printed) -> String {
+        match scan {
+            BlockScan::Expand { item, .. } => format!("LATERAL {}", render_over(item, printed)),
+            BlockScan::Table(table) => table.relation.clone(),
+            BlockScan::Node { node, .. } => {
+                let output = self.plan.nodes.get(*node).map_or_else(String::new, |node| {
+                    aggregate::state_output(node, &state_table(self.state_prefix, node.id))
+                });
+                format!("({output})")
+            }
+        }
+    }
+}
+
+/// The FROM clause of a term, built factor by factor, and the conditions that its factors bring.
+pub(crate) struct From<'a> {
+    stored: Stored<'a>,
+    items: Vec<Item>,
+    /// Conditions for WHERE.
+    pub conditions: Vec<String>,
+    /// The weights to multiply.
+    pub weights: Vec<String>,
+    /// Whether the product is negated by rows of NULLs.
+    pub negative: bool,
+    /// How columns print.
+    pub printed: Printed,
+}
+
+enum Item {
+    Plain(String),
+    LeftJoin { relation: String, on: String },
+}
+
+impl<'a> From<'a> {
+    /// Nothing yet.
+    pub fn new(stored: Stored<'a>) -> Self {
+        From {
+            stored,
+            items: Vec::new(),
+            conditions: Vec::new(),
+            weights: Vec::new(),
+            negative: false,
+            printed: Printed::new(),
+        }
+    }
+
+    /// Adds the delta of a prefix, whose columns print as given.
+    pub fn add_prefix(&mut self, name: &str, columns: Printed) {
+        self.items.push(Item::Plain(format!("{name} AS p")));
+        self.weights.push(format!("p.{}", names::WEIGHT));
+        self.printed.extend(columns);
+    }
+
+    /// Adds the factor at `position` of the branch in its role. `marks` says whether anybody reads whether it
+    /// has a match.
+    pub fn add(&mut self, factor: &Factor, role: Role, position: usize, marks: bool) {
+        let alias = format!("s{position}");
+        match (&factor.outer, role) {
+            (None, Role::State) => {
+                let state = self.stored.state(&factor.scan, &self.printed);
+                let list = column_list(&factor.scan);
+                self.items
+                    .push(Item::Plain(format!("{state} AS {alias}{list}")));
+                self.print_scan(&factor.scan, role, &alias);
+            }
+            (None, _) => self.add_delta(&factor.scan, &alias),
+            (Some(outer), Role::State) => {
+                let state = self.stored.state(&factor.scan, &self.printed);
+                let names = state_names(&factor.scan);
+                let mark = mark_beside(&names);
+                let relation = if marks {
+                    let mut items = names;
+                    items.push(format!("true AS {mark}"));
+                    format!("(SELECT {} FROM {state} AS m) AS {alias}", items.join(", "))
+                } else {
+                    format!("{state} AS {alias}")
+                };
+                self.print_scan(&factor.scan, role, &alias);
+                let on = self.conjunction(&outer.on);
+                self.printed
+                    .insert(outer.present, format!("({alias}.{mark} IS NOT NULL)"));
+                self.items.push(Item::LeftJoin { relation, on });
+            }
+            (Some(outer), Role::Delta) => {
+                self.add_delta(&factor.scan, &alias);
+                self.add_conditions(&outer.on);
+                self.printed.insert(outer.present, "true".into());
+            }
+            (Some(outer), Role::Unmatched) => {
+                match &outer.matched {
+                    Matched::Itself => {
+                        self.add_delta(&factor.scan, &alias);
+                        self.add_conditions(&outer.on);
+                    }
+                    Matched::Set { node, columns, on } => {
+                        let set = BlockScan::Node {
+                            node: *node,
+                            columns: columns.clone(),
+                        };
+                        self.add_delta(&set, &alias);
+                        self.add_conditions(on);
+                    }
+                }
+                self.negative = !self.negative;
+                for column in columns_of(&factor.scan) {
+                    self.printed.insert(column.id, column.ty.null_sql());
+                }
+                self.printed.insert(outer.present, "false".into());
+            }
+        }
+    }
+
+    fn add_delta(&mut self, scan: &BlockScan, alias: &str) {
+        let Some(source) = scan.source() else {
+            return;
+        };
+        self.items
+            .push(Item::Plain(format!("{} AS {alias}", names::delta(source))));
+        self.weights.push(format!("{alias}.{}", names::WEIGHT));
+        self.print_scan(scan, Role::Delta, alias);
+    }
+
+    fn print_scan(&mut self, scan: &BlockScan, role: Role, alias: &str) {
         match scan {
             BlockScan::Table(table) => {
                 for column in &table.columns {
                     let name = match role {
                         Role::State => column.quoted.clone(),
-                        Role::Delta => names::attribute(column.attnum),
+                        _ => names::attribute(column.attnum),
                     };
-                    printed.insert(column.column.id, format!("s{position}.{name}"));
+                    self.printed
+                        .insert(column.column.id, format!("{alias}.{name}"));
                 }
             }
             BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
                 for (index, column) in columns.iter().enumerate() {
-                    printed.insert(column.id, format!("s{position}.{}", names::column(index)));
+                    self.printed
+                        .insert(column.id, format!("{alias}.{}", names::column(index)));
                 }
             }
         }
     }
-    printed
+
+    /// Adds conditions over the columns so far.
+    pub fn add_conditions<'p>(&mut self, predicates: impl IntoIterator<Item = &'p Predicate>) {
+        for predicate in predicates {
+            let text = format!("({})", render_over(&predicate.expr, &self.printed));
+            self.conditions.push(text);
+        }
+    }
+
+    fn conjunction(&self, predicates: &[Predicate]) -> String {
+        if predicates.is_empty() {
+            return "true".into();
+        }
+        let parts: Vec<String> = predicates
+            .iter()
+            .map(|p| format!("({})", render_over(&p.expr, &self.printed)))
+            .collect();
+        parts.join(" AND ")
+    }
+
+    /// Appends FROM and WHERE.
+    pub fn write(&self, sql: &mut String) {
+        let has_outer = self
+            .items
+            .iter()
+            .any(|item| matches!(item, Item::LeftJoin { .. }));
+        // A comma binds weaker than JOIN: what stands before it is not visible in ON.
+        let separator = if has_outer { " CROSS JOIN " } else { ", " };
+        for (i, item) in self.items.iter().enumerate() {
+            if i == 0 {
+                sql.push_str("\nFROM ");
+            }
+            match item {
+                Item::Plain(relation) => {
+                    if i > 0 {
+                        sql.push_str(separator);
+                    }
+                    sql.push_str(relation);
+                }
+                Item::LeftJoin { relation, on } => {
+                    if i == 0 {
+                        sql.push_str("(SELECT 1) AS one");
+                    }
+                    sql.push_str(" LEFT JOIN ");
+                    sql.push_str(relation);
+                    sql.push_str(" ON (");
+                    sql.push_str(on);
+                    sql.push(')');
+                }
+            }
+        }
+        if !self.conditions.is_empty() {
+            sql.push_str("\nWHERE ");
+            sql.push_str(&self.conditions.join(" AND "));
+        }
+    }
+}
+
+/// The names of a scan's columns in its state.
+fn state_names(scan: &BlockScan) -> Vec<String> {
+    match scan {
+        BlockScan::Table(table) => table.columns.iter().map(|c| c.quoted.clone()).collect(),
+        BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
+            (0..columns.len()).map(names::column).collect()
+        }
+    }
+}
+
+/// Names for the columns of computed rows; other scans have names of their own.
+fn column_list(scan: &BlockScan) -> String {
+    match scan {
+        BlockScan::Expand { columns, .. } if !columns.is_empty() => {
+            let names: Vec<String> = (0..columns.len()).map(names::column).collect();
+            format!("({})", names.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// A name for the mark of matched rows that none of these columns has.
+fn mark_beside(names: &[String]) -> String {
+    let mut mark = PRESENT.to_owned();
+    while names.contains(&mark) {
+        mark.push('_');
+    }
+    mark
+}
+
+/// The columns of a scan.
+fn columns_of(scan: &BlockScan) -> Vec<&Column> {
+    match scan {
+        BlockScan::Table(table) => table.columns.iter().map(|c| &c.column).collect(),
+        BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
+            columns.iter().collect()
+        }
+    }
+}
+
+/// Whether the branch reads, above its joins, whether this factor has a match.
+pub(crate) fn reads_present(branch: &Branch, factor: &Factor) -> bool {
+    let Some(outer) = &factor.outer else {
+        return false;
+    };
+    let later = branch
+        .scans
+        .iter()
+        .filter_map(|f| f.outer.as_ref())
+        .flat_map(|outer| {
+            let set = match &outer.matched {
+                Matched::Itself => &[][..],
+                Matched::Set { on, .. } => on,
+            };
+            outer.on.iter().chain(set)
+        });
+    branch
+        .predicates
+        .iter()
+        .chain(later)
+        .map(|p| &p.expr)
+        .chain(&branch.outputs)
+        .any(|expr| expr.columns().contains(&outer.present))
 }
 
 /// An expression over columns that print as given.
-pub fn render_over(expr: &Expr, printed: &HashMap<ColumnId, String>) -> String {
+pub fn render_over(expr: &Expr, printed: &Printed) -> String {
     expr.render(|id| {
         printed
             .get(&id)

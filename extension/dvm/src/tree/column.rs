@@ -25,6 +25,43 @@ pub struct ColumnType {
     pub bounded: bool,
 }
 
+impl ColumnType {
+    /// `integer`.
+    pub fn integer() -> Self {
+        ColumnType {
+            sql: "integer".into(),
+            collation: None,
+            equality: "OPERATOR(pg_catalog.=)".into(),
+            image_equality: true,
+            sortable: true,
+            bounded: true,
+        }
+    }
+
+    /// `boolean`.
+    pub fn boolean() -> Self {
+        ColumnType {
+            sql: "boolean".into(),
+            ..Self::integer()
+        }
+    }
+
+    /// NULL of the type, as SQL. A domain may refuse a NULL that is cast to it, but not an element of no
+    /// array.
+    pub fn null_sql(&self) -> String {
+        let collate = self
+            .collation
+            .as_ref()
+            .map(|c| format!(" COLLATE {c}"))
+            .unwrap_or_default();
+        if self.sql.ends_with(']') {
+            format!("NULL::{}{collate}", self.sql)
+        } else {
+            format!("(NULL::{}[])[1]{collate}", self.sql)
+        }
+    }
+}
+
 /// An output column of a relation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Column {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::column::{ColumnId, ColumnType};
+use super::column::{Column, ColumnId, ColumnType};
 
 /// A piece of an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +25,15 @@ pub struct Expr {
     pub nullable: bool,
 }
 
+/// A piece of a composed expression.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// Text of the engine's own.
+    Sql(&'a str),
+    /// An expression.
+    Expr(&'a Expr),
+}
+
 impl Expr {
     /// The expression that is just this column.
     pub fn column(id: ColumnId, ty: ColumnType, nullable: bool) -> Self {
@@ -39,6 +48,48 @@ impl Expr {
     pub fn constant(sql: impl Into<String>, ty: ColumnType, nullable: bool) -> Self {
         Self {
             parts: vec![Part::Sql(sql.into())],
+            ty,
+            nullable,
+        }
+    }
+
+    /// The value of a column.
+    pub fn of(column: &Column) -> Self {
+        Self::column(column.id, column.ty.clone(), column.nullable)
+    }
+
+    /// NULL of a type.
+    pub fn null(ty: &ColumnType) -> Self {
+        Self::constant(ty.null_sql(), ty.clone(), true)
+    }
+
+    /// A boolean made of text and of other expressions, which stand in parentheses.
+    pub fn truth<'a>(pieces: impl IntoIterator<Item = Piece<'a>>, nullable: bool) -> Self {
+        Self::composed(pieces, ColumnType::boolean(), nullable)
+    }
+
+    /// An expression made of text and of other expressions, which stand in parentheses.
+    pub fn composed<'a>(
+        pieces: impl IntoIterator<Item = Piece<'a>>,
+        ty: ColumnType,
+        nullable: bool,
+    ) -> Self {
+        let mut parts = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Sql(sql) => parts.push(Part::Sql(sql.into())),
+                Piece::Expr(expr) if expr.as_column().is_some() => {
+                    parts.extend(expr.parts.iter().cloned());
+                }
+                Piece::Expr(expr) => {
+                    parts.push(Part::Sql("(".into()));
+                    parts.extend(expr.parts.iter().cloned());
+                    parts.push(Part::Sql(")".into()));
+                }
+            }
+        }
+        Self {
+            parts,
             ty,
             nullable,
         }

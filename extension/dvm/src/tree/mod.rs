@@ -16,5 +16,5 @@ pub(crate) mod testing;
 
 pub use aggregate::{Aggregate, AggregateKind};
 pub use column::{Column, ColumnId, ColumnType};
-pub use expr::{Expr, Part};
+pub use expr::{Expr, Part, Piece};
 pub use relation::{ApplyKind, Index, Predicate, Relation, Scan, ScanColumn};

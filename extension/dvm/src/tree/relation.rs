@@ -48,6 +48,19 @@ pub struct Predicate {
     pub equality: Option<(Expr, Expr)>,
 }
 
+impl Predicate {
+    /// The condition with every expression of it changed by `change`.
+    pub fn map(&self, change: impl Fn(&Expr) -> Expr) -> Self {
+        Self {
+            expr: change(&self.expr),
+            equality: self
+                .equality
+                .as_ref()
+                .map(|(left, right)| (change(left), change(right))),
+        }
+    }
+}
+
 /// What a dependent subquery adds to each row of its input.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ApplyKind {

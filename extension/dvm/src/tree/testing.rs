@@ -116,6 +116,16 @@ pub fn join(left: Relation, right: Relation, predicates: Vec<Predicate>) -> Rela
     }
 }
 
+/// Left outer join.
+pub fn left_join(left: Relation, right: Relation, predicates: Vec<Predicate>) -> Relation {
+    Relation::LeftJoin {
+        left: Box::new(left),
+        right: Box::new(right),
+        predicates,
+        present: None,
+    }
+}
+
 /// WHERE or HAVING.
 pub fn filter(input: Relation, predicates: Vec<Predicate>) -> Relation {
     Relation::Filter {

@@ -1,0 +1,52 @@
+//! Outer joins among inner ones, alone and below groupings.
+
+use proptest::prelude::*;
+
+use super::joins::replay_query;
+use super::queries::Draw;
+
+fn numbers() -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(0_u16..1000, 0..400)
+}
+
+fn start(numbers: &[u16]) -> Draw<'_> {
+    Draw::new(numbers).with_outer_joins()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn oracle_outer_joins(numbers in numbers(), scans in 2_usize..5, limit in 1_usize..9) {
+        let query = |draw: &mut Draw<'_>| {
+            let relation = draw.joined(scans);
+            draw.selected(relation)
+        };
+        replay_query(&numbers, start, query, 4, limit);
+    }
+
+    #[test]
+    fn oracle_outer_joins_of_joins(numbers in numbers(), limit in 1_usize..9) {
+        let query = |draw: &mut Draw<'_>| {
+            let (left, right) = (draw.joined(2), draw.joined(2));
+            let relation = draw.left_joined(left, right);
+            draw.selected(relation)
+        };
+        replay_query(&numbers, start, query, 4, limit);
+    }
+
+    #[test]
+    fn oracle_outer_joins_and_groupings(numbers in numbers(), limit in 1_usize..9) {
+        replay_query(&numbers, start, |draw| {
+            let left = draw.nested();
+            let right = draw.nested();
+            let relation = draw.left_joined(left, right);
+            draw.selected(relation)
+        }, 4, limit);
+    }
+
+    #[test]
+    fn oracle_groupings_over_outer_joins(numbers in numbers(), limit in 1_usize..9) {
+        replay_query(&numbers, start, Draw::nested, 4, limit);
+    }
+}

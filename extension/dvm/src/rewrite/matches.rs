@@ -1,0 +1,395 @@
+//! The set of matches of an outer, semi or anti join: a relation with exactly one row for each left row
+//! that has a match, and none for others.
+//!
+//! With conjuncts of the condition sorted by what they read:
+//! - The right side itself, where equalities fix a key of it.
+//! - `δ π y (σ_right R)` matched by `x = y`, where everything that reads both sides is an equality
+//!   `x = y` with a column y of the right side.
+//! - Otherwise, by the values D = δ π c (L) of the left columns that the condition reads (the "magic set" of
+//!   Neumann and Kemper, Unnesting Arbitrary Queries, 2015): `δ π d (D ⋈ R)` matched by `c IS NOT DISTINCT
+//!   FROM d`. A value whose equality is coarser than its image is told apart by its text, too.
+//!
+//! State: one row per matching value. Cost: O(|Δ|) look-ups.
+
+use std::collections::BTreeSet;
+
+use crate::tree::{Column, ColumnId, ColumnType, Expr, Piece, Predicate, Relation};
+
+use super::ColumnAllocator;
+
+/// Where it is seen whether a left row has a match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matches {
+    /// The right side has at most one match for each left row.
+    Itself,
+    /// A set of matching values.
+    Set {
+        /// DISTINCT values.
+        relation: Relation,
+        /// What connects it to the left side.
+        on: Vec<Predicate>,
+        /// Whether it holds values of the left side only: a value that leaves the left side leaves the
+        /// set, too, whether or not it has a match.
+        of_left: bool,
+    },
+}
+
+/// The set of matches of `left` among `right` under the conjuncts.
+///
+/// # Errors
+/// [`crate::Error::CannotUnnest`] when values that decide on a match cannot be told apart.
+pub fn matches(
+    left: &Relation,
+    right: &Relation,
+    predicates: &[Predicate],
+    columns: &mut ColumnAllocator,
+) -> Result<Matches, crate::Error> {
+    if is_unique(right, &equated(right, predicates)) {
+        return Ok(Matches::Itself);
+    }
+    let (relation, on, of_left) = set(left, right, predicates, columns)?;
+    Ok(Matches::Set {
+        relation,
+        on,
+        of_left,
+    })
+}
+
+/// The set of matches as a relation of its own, whether or not the right side could serve; what connects it
+/// to the left side; and whether it holds values of the left side only.
+pub(super) fn set(
+    left: &Relation,
+    right: &Relation,
+    predicates: &[Predicate],
+    columns: &mut ColumnAllocator,
+) -> Result<(Relation, Vec<Predicate>, bool), crate::Error> {
+    let own = ids(right);
+    let (of_right, rest): (Vec<&Predicate>, Vec<&Predicate>) = predicates
+        .iter()
+        .partition(|p| p.expr.columns().is_subset(&own));
+    let (mixed, of_left): (Vec<&Predicate>, Vec<&Predicate>) = rest
+        .into_iter()
+        .partition(|p| !p.expr.columns().is_disjoint(&own));
+    let equated: Option<Vec<ColumnId>> = mixed.iter().map(|p| equated_column(p, &own)).collect();
+    let by_domain_of_left = equated.is_none();
+    let (relation, mut on) = match equated {
+        Some(values) => by_values(right, &of_right, &mixed, &values, columns),
+        None => by_domain(left, right, &of_right, &mixed, columns)?,
+    };
+    on.extend(of_left.into_iter().cloned());
+    Ok((relation, on, by_domain_of_left))
+}
+
+fn ids(relation: &Relation) -> BTreeSet<ColumnId> {
+    relation.columns().iter().map(|c| c.id).collect()
+}
+
+/// The column of `own` that an equality compares with something that reads none of them.
+pub(super) fn equated_column(predicate: &Predicate, own: &BTreeSet<ColumnId>) -> Option<ColumnId> {
+    let (left, right) = predicate.equality.as_ref()?;
+    [(left, right), (right, left)]
+        .into_iter()
+        .find_map(|(inner, outer)| {
+            let id = inner.as_column()?;
+            (own.contains(&id) && outer.columns().is_disjoint(own)).then_some(id)
+        })
+}
+
+/// The columns of `right` that equalities fix.
+pub(super) fn equated(right: &Relation, predicates: &[Predicate]) -> BTreeSet<ColumnId> {
+    let own = ids(right);
+    predicates
+        .iter()
+        .filter_map(|p| equated_column(p, &own))
+        .collect()
+}
+
+/// Whether no two rows of the relation agree in these columns.
+pub(super) fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool {
+    match relation {
+        Relation::Scan(scan) => scan.indexes.iter().any(|index| {
+            index.identifies_row
+                && index.attnums.iter().all(|attnum| {
+                    scan.columns
+                        .iter()
+                        .any(|c| Some(c.attnum) == *attnum && fixed.contains(&c.column.id))
+                })
+        }),
+        Relation::Filter { input, .. } => is_unique(input, fixed),
+        Relation::Project { input, columns } => {
+            let below = columns
+                .iter()
+                .filter(|(column, _)| fixed.contains(&column.id))
+                .filter_map(|(_, expr)| expr.as_column())
+                .collect();
+            is_unique(input, &below)
+        }
+        Relation::Aggregate { keys, .. } => keys.iter().all(|(key, _)| fixed.contains(&key.id)),
+        Relation::Distinct { input } => input.columns().iter().all(|c| fixed.contains(&c.id)),
+        Relation::LeftJoin {
+            left,
+            right,
+            predicates,
+            ..
+        } => is_unique(left, fixed) && is_unique(right, &equated(right, predicates)),
+        Relation::Expand {
+            input,
+            columns,
+            key: Some(key),
+            ..
+        } => {
+            is_unique(input, fixed)
+                && key
+                    .iter()
+                    .all(|at| columns.get(*at).is_some_and(|c| fixed.contains(&c.id)))
+        }
+        Relation::SingleRow => true,
+        Relation::Join { .. }
+        | Relation::Expand { .. }
+        | Relation::Apply { .. }
+        | Relation::UnionAll { .. } => false,
+    }
+}
+
+fn filtered(input: Relation, predicates: &[&Predicate]) -> Relation {
+    if predicates.is_empty() {
+        return input;
+    }
+    Relation::Filter {
+        input: Box::new(input),
+        predicates: predicates.iter().map(|p| (*p).clone()).collect(),
+    }
+}
+
+fn distinct(input: Relation, columns: Vec<(Column, Expr)>) -> Relation {
+    Relation::Distinct {
+        input: Box::new(Relation::Project {
+            input: Box::new(input),
+            columns,
+        }),
+    }
+}
+
+/// By the equated columns of the right side; without any, by whether there are rows at all.
+fn by_values(
+    right: &Relation,
+    of_right: &[&Predicate],
+    mixed: &[&Predicate],
+    values: &[ColumnId],
+    columns: &mut ColumnAllocator,
+) -> (Relation, Vec<Predicate>) {
+    let (right, names) = columns.relabel(right.clone());
+    let of_right: Vec<Predicate> = of_right
+        .iter()
+        .map(|p| (*p).clone().relabelled(&names))
+        .collect();
+    let input = filtered(right.clone(), &of_right.iter().collect::<Vec<_>>());
+    let mut kept: Vec<ColumnId> = values.to_vec();
+    kept.sort_unstable();
+    kept.dedup();
+    let mut projected = Vec::new();
+    let mut stands_for = Vec::new();
+    for id in kept {
+        let inner = names.get(&id).copied().unwrap_or(id);
+        if let Some(column) = right.columns().into_iter().find(|c| c.id == inner) {
+            let value = columns.column(column.name.clone(), column.ty.clone(), column.nullable);
+            stands_for.push((id, Expr::of(&value)));
+            projected.push((value, Expr::of(&column)));
+        }
+    }
+    if projected.is_empty() {
+        let one = columns.column("one", ColumnType::integer(), false);
+        projected.push((one, Expr::constant("1", ColumnType::integer(), false)));
+    }
+    let on = mixed
+        .iter()
+        .map(|p| {
+            p.map(|expr| {
+                expr.substitute(|id| stands_for.iter().find(|(o, _)| *o == id).map(|(_, e)| e))
+            })
+        })
+        .collect();
+    (distinct(input, projected), on)
+}
+
+/// By the values of the left columns that the condition reads.
+fn by_domain(
+    left: &Relation,
+    right: &Relation,
+    of_right: &[&Predicate],
+    mixed: &[&Predicate],
+    columns: &mut ColumnAllocator,
+) -> Result<(Relation, Vec<Predicate>), crate::Error> {
+    let own = ids(right);
+    let read: BTreeSet<ColumnId> = mixed
+        .iter()
+        .flat_map(|p| p.expr.columns())
+        .filter(|id| !own.contains(id))
+        .collect();
+    let domain = Domain::of(left, &read, columns)?;
+    let (right, names) = columns.relabel(right.clone());
+    let renamed: Vec<Predicate> = of_right
+        .iter()
+        .map(|p| (*p).clone().relabelled(&names))
+        .collect();
+    let right = filtered(right, &renamed.iter().collect::<Vec<_>>());
+    let on = mixed
+        .iter()
+        .map(|p| domain.bound(&(*p).clone().relabelled(&names)))
+        .collect();
+    let joined = Relation::Join {
+        left: Box::new(domain.relation.clone()),
+        right: Box::new(right),
+        predicates: on,
+    };
+    let values = domain.relation.columns();
+    let copies: Vec<Column> = values
+        .iter()
+        .map(|c| columns.column(c.name.clone(), c.ty.clone(), c.nullable))
+        .collect();
+    let projected = copies
+        .iter()
+        .cloned()
+        .zip(values.iter().map(Expr::of))
+        .collect();
+    let links = domain.links(&copies);
+    Ok((distinct(joined, projected), links))
+}
+
+/// The different values of some columns of a relation.
+#[derive(Debug, Clone)]
+pub(super) struct Domain {
+    /// DISTINCT values.
+    pub relation: Relation,
+    /// What each column of `relation` shows of the row that it comes from.
+    values: Vec<Value>,
+}
+
+#[derive(Debug, Clone)]
+struct Value {
+    /// The value, over the columns of the relation it comes from.
+    of: Expr,
+    /// The column with it.
+    column: Column,
+    /// Whether it is only there to tell apart equal values of different images.
+    is_image: bool,
+}
+
+impl Domain {
+    /// The values of the columns `read` of `relation`.
+    pub fn of(
+        relation: &Relation,
+        read: &BTreeSet<ColumnId>,
+        columns: &mut ColumnAllocator,
+    ) -> Result<Self, crate::Error> {
+        let (input, names) = columns.relabel(relation.clone());
+        let mut values = Vec::new();
+        for column in relation.columns().iter().filter(|c| read.contains(&c.id)) {
+            if !column.ty.sortable {
+                return Err(crate::Error::CannotUnnest {
+                    reason: "a column of the outer query that decides has a type without an order",
+                });
+            }
+            let value = |columns: &mut ColumnAllocator, of: Expr, is_image| Value {
+                column: columns.column(column.name.clone(), of.ty.clone(), column.nullable),
+                of,
+                is_image,
+            };
+            values.push(value(columns, Expr::of(column), false));
+            if !column.ty.image_equality {
+                values.push(value(columns, image_text(column)?, true));
+            }
+        }
+        let projected = values
+            .iter()
+            .map(|v| (v.column.clone(), v.of.clone().relabelled(&names)))
+            .collect();
+        Ok(Domain {
+            relation: distinct(input, projected),
+            values,
+        })
+    }
+
+    /// The condition with the domain's columns in place of those that they come from.
+    pub fn bound(&self, predicate: &Predicate) -> Predicate {
+        let stands_for: Vec<(ColumnId, Expr)> = self
+            .values
+            .iter()
+            .filter(|v| !v.is_image)
+            .filter_map(|v| Some((v.of.as_column()?, Expr::of(&v.column))))
+            .collect();
+        predicate.map(|expr| {
+            expr.substitute(|id| stands_for.iter().find(|(o, _)| *o == id).map(|(_, e)| e))
+        })
+    }
+
+    /// What connects a row to its values in `copies`, columns like those of the domain.
+    pub fn links(&self, copies: &[Column]) -> Vec<Predicate> {
+        self.values
+            .iter()
+            .zip(copies)
+            .map(|(value, copy)| same(&value.of, &Expr::of(copy)))
+            .collect()
+    }
+}
+
+/// The text of a value, which differs where its image does.
+fn image_text(column: &Column) -> Result<Expr, crate::Error> {
+    let ty = ColumnType {
+        sql: "text".into(),
+        collation: Some("pg_catalog.\"C\"".into()),
+        bounded: column.ty.bounded,
+        ..ColumnType::integer()
+    };
+    if column.ty.sql.starts_with("character") || column.ty.sql.contains("bpchar") {
+        return Err(crate::Error::CannotUnnest {
+            reason: "a column of the outer query that decides has a type whose equal values cannot be told apart",
+        });
+    }
+    Ok(Expr::composed(
+        [
+            Piece::Sql("("),
+            Piece::Expr(&Expr::of(column)),
+            Piece::Sql("::pg_catalog.text COLLATE pg_catalog.\"C\")"),
+        ],
+        ty,
+        column.nullable,
+    ))
+}
+
+/// `a IS NOT DISTINCT FROM b` in a form that indexes serve.
+pub(super) fn same(a: &Expr, b: &Expr) -> Predicate {
+    let equal = format!(" {} ", b.ty.equality);
+    if !a.nullable || !b.nullable {
+        return Predicate {
+            expr: Expr::truth(
+                [
+                    Piece::Sql("("),
+                    Piece::Expr(a),
+                    Piece::Sql(&equal),
+                    Piece::Expr(b),
+                    Piece::Sql(")"),
+                ],
+                false,
+            ),
+            equality: Some((a.clone(), b.clone())),
+        };
+    }
+    Predicate {
+        expr: Expr::truth(
+            [
+                Piece::Sql("("),
+                Piece::Expr(a),
+                Piece::Sql(&equal),
+                Piece::Expr(b),
+                Piece::Sql(" OR "),
+                Piece::Expr(a),
+                Piece::Sql(" IS NULL AND "),
+                Piece::Expr(b),
+                Piece::Sql(" IS NULL)"),
+            ],
+            false,
+        ),
+        equality: None,
+    }
+}
