@@ -27,9 +27,11 @@ pub const FRONTIER_OFF_BY_ONE: &str = "frontier_off_by_one";
 /// The row of NULLs of an outer join is not taken back when a match comes, nor added when the last goes.
 pub const PADDING_STAYS: &str = "padding_stays";
 
-/// Every seeded bug.
-pub const NAMES: [&str; 11] = [
-    PADDING_STAYS,
+/// The seeded bugs of rules that no query reaches through SQL yet: the engine's own oracle catches them.
+pub const IN_ENGINE: [&str; 1] = [PADDING_STAYS];
+
+/// The seeded bugs that the harness must catch through SQL.
+pub const NAMES: [&str; 10] = [
     WRONG_SIGN,
     MISSING_CORRECTION_TERM,
     DROPPED_NULL_GROUP,
@@ -53,7 +55,10 @@ mod seeded {
 
     /// Whether the bug is active in this thread.
     pub fn active(name: &str) -> bool {
-        debug_assert!(super::NAMES.contains(&name), "no such bug: {name}");
+        debug_assert!(
+            super::NAMES.contains(&name) || super::IN_ENGINE.contains(&name),
+            "no such bug: {name}"
+        );
         ACTIVE.with_borrow(|active| active.as_deref() == Some(name))
     }
 

@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use super::engine::{Engine, Postgres, Sqlite};
 use super::queries::Draw;
 use super::refresh::Simulation;
-use super::{aggregates, joins};
+use super::{aggregates, joins, outer_joins};
 use crate::canary;
 use crate::tree::AggregateKind;
 use crate::tree::testing::{aggregate, group, numeric, scan};
@@ -44,6 +44,16 @@ fn oracle_catches_each_seeded_bug_of_the_joins() {
     ] {
         for limit in [1, 5] {
             let join = |numbers: &[u16]| joins::replay(numbers, 3, 4, limit);
+            assert!(caught(name, 200, &join), "{name} was missed");
+        }
+    }
+}
+
+#[test]
+fn oracle_catches_each_seeded_bug_of_the_outer_joins() {
+    for name in canary::IN_ENGINE {
+        for limit in [1, 5] {
+            let join = |numbers: &[u16]| outer_joins::replay(numbers, 3, limit);
             assert!(caught(name, 200, &join), "{name} was missed");
         }
     }

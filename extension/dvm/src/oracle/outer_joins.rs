@@ -13,16 +13,21 @@ fn start(numbers: &[u16]) -> Draw<'_> {
     Draw::new(numbers).with_outer_joins()
 }
 
+/// Refreshes a join of so many scans, some of them outer; the simulation compares each time.
+pub fn replay(numbers: &[u16], scans: usize, inline_limit: usize) {
+    let query = |draw: &mut Draw<'_>| {
+        let relation = draw.joined(scans);
+        draw.selected(relation)
+    };
+    replay_query(numbers, start, query, 4, inline_limit);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn oracle_outer_joins(numbers in numbers(), scans in 2_usize..5, limit in 1_usize..9) {
-        let query = |draw: &mut Draw<'_>| {
-            let relation = draw.joined(scans);
-            draw.selected(relation)
-        };
-        replay_query(&numbers, start, query, 4, limit);
+        replay(&numbers, scans, limit);
     }
 
     #[test]
