@@ -129,11 +129,8 @@ capabilities! {
         Maintained { how: "constant rows, or computed for each changed row of what they read" },
         "SELECT x FROM (VALUES (1), (2)) v(x)";
     LATERAL: Source, "lateral subqueries",
-        FullOnly {
-            reason: "a subquery that reads columns of its neighbours is not maintained yet",
-            remedy: "write it as a join",
-        },
-        "SELECT * FROM t, LATERAL (SELECT max(b) FROM u WHERE u.a = t.a) s";
+        Maintained { how: "as a join with the set of the values that it reads" },
+        "SELECT t.a, s.m FROM t, LATERAL (SELECT max(b) AS m FROM u WHERE u.a = t.a) s";
     TABLESAMPLE: Source, "TABLESAMPLE",
         FullOnly {
             reason: "a sample is not determined by the rows",
@@ -150,12 +147,22 @@ capabilities! {
     INNER_JOIN: Join, "inner joins of any number, also self, cross and non-equi joins",
         Maintained { how: "one term per non-empty set of changed inputs" },
         "SELECT t.a, u.b FROM t JOIN u ON u.id = t.u_id";
-    OUTER_JOIN: Join, "outer joins",
-        FullOnly {
-            reason: "outer joins are not maintained yet",
-            remedy: "use an inner join where it means the same, or refresh_mode FULL",
-        },
+    OUTER_JOIN: Join, "LEFT, RIGHT and FULL joins",
+        Maintained { how: "a row changes sides when its number of matches crosses zero" },
         "SELECT t.a, u.b FROM t LEFT JOIN u ON u.id = t.u_id";
+    OUTER_JOIN_SUBQUERY: Join, "subqueries over both sides in the ON condition of an outer join",
+        FullOnly {
+            reason: "its value belongs to a pair of rows, not to a row of one side",
+            remedy: "join the subquery's tables instead, or let it read one side only",
+        },
+        "SELECT t.a, u.b FROM t LEFT JOIN u ON EXISTS (SELECT FROM v WHERE v.a = t.a AND v.b = u.b)";
+    VIRTUAL_COLUMN_OF_OUTER_JOIN: Join,
+        "tables with virtual generated columns where an outer join supplies NULLs",
+        FullOnly {
+            reason: "the column is NULL without a match, and its expression may not be",
+            remedy: "make the column STORED",
+        },
+        "SELECT t.a, g.v FROM t LEFT JOIN g ON g.id = t.u_id";
 
     FILTER: Expression, "WHERE",
         Maintained { how: "applied to the changes" },
@@ -177,12 +184,18 @@ capabilities! {
             remedy: "keep the value in a column; declare the function IMMUTABLE if it is",
         },
         "SELECT a, random() FROM t";
-    SUBLINK: Expression, "subqueries in expressions",
-        FullOnly {
-            reason: "subqueries in expressions are not maintained yet",
-            remedy: "write it as a join with a subquery in FROM",
-        },
+    EXISTS: Expression, "EXISTS and NOT EXISTS, anywhere in an expression",
+        Maintained { how: "as a semi or anti join, or as a mark on each row" },
         "SELECT a FROM t WHERE EXISTS (SELECT FROM u WHERE u.a = t.a)";
+    IN_SUBQUERY: Expression, "IN, NOT IN, ANY and ALL over a subquery, of one or several columns",
+        Maintained { how: "as EXISTS, in three-valued logic" },
+        "SELECT a FROM t WHERE a NOT IN (SELECT b FROM u)";
+    SCALAR_SUBQUERY: Expression, "scalar subqueries and comparisons of rows with them",
+        Maintained { how: "as a join with the set of the values that it reads" },
+        "SELECT a, (SELECT max(b) FROM u WHERE u.a = t.a) AS m FROM t";
+    ARRAY_SUBQUERY: Expression, "ARRAY (SELECT …)",
+        Maintained { how: "as array_agg over the subquery" },
+        "SELECT a, ARRAY (SELECT b FROM u WHERE u.a = t.a ORDER BY b) AS bs FROM t";
     SYSTEM_COLUMN: Expression, "system columns",
         FullOnly {
             reason: "system columns are not part of the captured rows",
@@ -258,12 +271,15 @@ capabilities! {
             remedy: "group by another representation of the value, such as a cast to text",
         },
         "SELECT x, count(*) FROM t GROUP BY x  -- x of type xid";
-    GROUPING_SETS: Aggregate, "GROUPING SETS, ROLLUP, CUBE",
+    GROUPING_SETS: Aggregate, "GROUPING SETS, ROLLUP, CUBE, grouping()",
+        Maintained { how: "one grouping for each set" },
+        "SELECT a, b, grouping(a, b) AS g, count(*) FROM t GROUP BY ROLLUP (a, b)";
+    TOO_MANY_GROUPING_SETS: Aggregate, "more than 64 grouping sets",
         FullOnly {
-            reason: "several groupings in one query are not maintained yet",
-            remedy: "write one query per grouping, with UNION ALL",
+            reason: "each set keeps a state of its own",
+            remedy: "ask for fewer sets, or split the query",
         },
-        "SELECT a, b, count(*) FROM t GROUP BY ROLLUP (a, b)";
+        "SELECT count(*) FROM t GROUP BY CUBE (a, b, c, d, e, f, g)";
     WINDOW_FUNCTION: Aggregate, "window functions",
         FullOnly {
             reason: "window functions are not maintained yet",
@@ -280,11 +296,8 @@ capabilities! {
     ORDER_BY: Query, "ORDER BY without LIMIT",
         Maintained { how: "ignored: a table has no order" },
         "SELECT a FROM t ORDER BY a";
-    SET_OPERATION: Query, "UNION, INTERSECT, EXCEPT",
-        FullOnly {
-            reason: "set operations other than UNION ALL are not maintained yet",
-            remedy: "for UNION write SELECT DISTINCT over UNION ALL",
-        },
+    SET_OPERATION: Query, "UNION, INTERSECT, EXCEPT, also ALL, nested in any way",
+        Maintained { how: "the rows of each side are counted" },
         "SELECT a FROM t EXCEPT SELECT a FROM u";
     DISTINCT_ON: Query, "DISTINCT ON",
         FullOnly {

@@ -4,19 +4,24 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Aggregate, AggregateKind};
 
 use super::analyzer::Analyzer;
-use super::from::Level;
 use super::scale::Scale;
+use super::stage::Stage;
 use crate::capability::{
     BOOL_AGGREGATE, COUNT, Capability, DISTINCT_AGGREGATE, FILTERED_AGGREGATE, MIN_MAX,
     ORDERED_INPUT, RECOMPUTED_AGGREGATE, SUM_AVG,
 };
+use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::types;
 
 impl Analyzer {
     /// The call, over the columns below the grouping.
-    pub fn aggregate(&mut self, level: &Level, call: NodeOf<pg_sys::Aggref>) -> Aggregate {
-        let bound = self.bind(level, call.node(), None);
+    pub fn aggregate(
+        &mut self,
+        stage: &mut Stage<'_>,
+        call: NodeOf<pg_sys::Aggref>,
+    ) -> Result<Aggregate> {
+        let bound = self.bind(stage, call.node())?;
         let printed = self.expression(bound);
         let parts = bound.cast::<pg_sys::Aggref>();
         let arguments: Vec<Node> = parts.map_or_else(Vec::new, |call| {
@@ -48,7 +53,7 @@ impl Analyzer {
         let mut column = self.add_column(name.clone(), ty, !counts, scale);
         self.check_storable(&column);
         let keeps_order = node::list_length(call.aggorder) == 0 && call.aggkind as u8 == b'n';
-        if kind == AggregateKind::Recompute && keeps_order && level.has_ordered_input() {
+        if kind == AggregateKind::Recompute && keeps_order && stage.level.has_ordered_input() {
             self.refuse(&ORDERED_INPUT, format!("{name} without ORDER BY"));
         }
         let is_extremum = matches!(
@@ -79,14 +84,14 @@ impl Analyzer {
         {
             column = self.with_image_equality(column);
         }
-        Aggregate {
+        Ok(Aggregate {
             column,
             kind,
             call: printed,
             argument,
             filter: filter.map(|filter| self.expression(filter)),
             distinct,
-        }
+        })
     }
 }
 

@@ -42,15 +42,6 @@ pub(super) struct Access {
     pub roles: Vec<pg_sys::Oid>,
 }
 
-/// A query level as seen from the levels inside it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scope<'a> {
-    /// The query.
-    pub query: NodeOf<pg_sys::Query>,
-    /// The level around it.
-    pub parent: Option<&'a Scope<'a>>,
-}
-
 /// An analysed query level.
 #[derive(Debug)]
 pub(super) struct Derived {
@@ -74,6 +65,8 @@ pub(super) struct Analyzer {
     unsupported: Vec<Unsupported>,
     constructs: Vec<Construct>,
     levels: usize,
+    /// Columns that subqueries read of the levels around them, in the order of analysis.
+    outside: Vec<ColumnId>,
 }
 
 /// Most query levels that an analysis enters: references to views and CTEs are expanded, so a short
@@ -92,6 +85,7 @@ impl Analyzer {
             unsupported: Vec::new(),
             constructs: Vec::new(),
             levels: 0,
+            outside: Vec::new(),
         }
     }
 
@@ -157,6 +151,51 @@ impl Analyzer {
                 capability,
                 construct,
             });
+        }
+    }
+
+    /// Records that a query reads a column of a level around it.
+    pub fn read_outside(&mut self, id: ColumnId) {
+        self.outside.push(id);
+    }
+
+    /// How many such reads there were, for [`Self::reads_outside_since`].
+    pub fn reads_outside(&self) -> usize {
+        self.outside.len()
+    }
+
+    /// The columns read from the outside since then, by whatever is inside of what was analysed.
+    pub fn reads_outside_since(&self, before: usize) -> BTreeSet<ColumnId> {
+        self.outside.iter().skip(before).copied().collect()
+    }
+
+    /// The tree under fresh identities, and the new ones by the old.
+    pub fn copy(&mut self, relation: Relation) -> (Relation, HashMap<ColumnId, ColumnId>) {
+        let mut names = HashMap::new();
+        for id in relation.made_columns() {
+            names.entry(id).or_insert_with(|| self.fresh(id));
+        }
+        (relation.relabelled(&names), names)
+    }
+
+    /// A column like another.
+    pub fn fresh(&mut self, like: ColumnId) -> ColumnId {
+        let new = ColumnId(self.slots.len() as u32 + 1);
+        let Some(mut slot) = self.slot(like).cloned() else {
+            return like;
+        };
+        slot.column.id = new;
+        self.slots.push(slot);
+        new
+    }
+
+    /// Records that an outer join can make a column NULL.
+    pub fn set_nullable(&mut self, id: ColumnId) {
+        let slot = (id.0 as usize)
+            .checked_sub(1)
+            .and_then(|i| self.slots.get_mut(i));
+        if let Some(slot) = slot {
+            slot.column.nullable = true;
         }
     }
 

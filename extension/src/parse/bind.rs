@@ -1,13 +1,13 @@
-//! Columns of an expression become parameters: `$n` stands for the column with identity `n`.
+//! Columns of an expression become parameters: `$n` stands for the column with identity `n`. So do
+//! subqueries, which become dependent joins of the stage ([`super::sublink`]).
 
 use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
 use super::from::Level;
-use super::grouping::Grouping;
-use crate::capability::{
-    LATERAL, SUBLINK, SYSTEM_COLUMN, UNKNOWN_CONSTRUCT, WHOLE_ROW, WINDOW_FUNCTION,
-};
+use super::stage::Stage;
+use crate::capability::{SYSTEM_COLUMN, UNKNOWN_CONSTRUCT, WHOLE_ROW, WINDOW_FUNCTION};
+use crate::error::Result;
 use crate::pg::make_node;
 use crate::pg::node::{Node, NodeOf};
 use crate::pg::types;
@@ -15,41 +15,76 @@ use crate::pg::types;
 impl Analyzer {
     /// A copy of a flattened expression in which parameters stand for columns. Above a grouping,
     /// they stand for its keys and aggregates.
-    pub fn bind(&mut self, level: &Level, expr: Node, grouping: Option<&Grouping>) -> Node {
-        expr.replace(&mut |node| {
-            if let Some(id) = grouping.and_then(|g| g.find(node)) {
-                return self.parameter(id);
+    pub fn bind(&mut self, stage: &mut Stage<'_>, expr: Node) -> Result<Node> {
+        let mut failed = None;
+        let bound = expr.replace(&mut |node| match self.bind_node(stage, node) {
+            Ok(replacement) => replacement,
+            Err(error) => {
+                failed = Some(error);
+                placeholder(node)
             }
-            if let Some(var) = node.cast::<pg_sys::Var>() {
-                return self.bind_var(level, &var);
-            }
-            if let Some(link) = node.cast::<pg_sys::SubLink>() {
-                self.refuse(&SUBLINK, sublink_kind(&link));
-                return placeholder(node);
-            }
-            if let Some(call) = node.cast::<pg_sys::WindowFunc>() {
-                self.refuse(
-                    &WINDOW_FUNCTION,
-                    format!("window function {}", types::function_name(call.winfnoid)),
-                );
-                return placeholder(node);
-            }
-            if node.is::<pg_sys::GroupingFunc>() {
-                // With one grouping, every argument is grouped. Several are refused elsewhere.
-                return make_node::make_zero();
-            }
-            if node.is::<pg_sys::Query>() {
-                return placeholder(node);
-            }
-            None
-        })
+        });
+        failed.map_or(Ok(bound), Err)
     }
 
-    fn bind_var(&mut self, level: &Level, var: &NodeOf<pg_sys::Var>) -> Option<Node> {
+    /// What stands in place of a node; `None` when its parts are to be bound.
+    fn bind_node(&mut self, stage: &mut Stage<'_>, node: Node) -> Result<Option<Node>> {
+        if let Some(id) = stage.grouping.and_then(|g| g.find(node, 0)) {
+            return Ok(self.parameter(id));
+        }
+        if let Some(id) = stage.level.parent.and_then(|scope| scope.grouped(node)) {
+            self.read_outside(id);
+            return Ok(self.parameter(id));
+        }
+        if let Some(var) = node.cast::<pg_sys::Var>() {
+            return Ok(self.bind_var(stage.level, &var));
+        }
+        if let Some(link) = node.cast::<pg_sys::SubLink>() {
+            return self.sublink(stage, link);
+        }
+        if let Some(call) = node.cast::<pg_sys::WindowFunc>() {
+            self.refuse(
+                &WINDOW_FUNCTION,
+                format!("window function {}", types::function_name(call.winfnoid)),
+            );
+            return Ok(placeholder(node));
+        }
+        let is_outer = node
+            .cast::<pg_sys::Aggref>()
+            .is_some_and(|call| call.agglevelsup > 0);
+        if is_outer || node.is::<pg_sys::GroupingFunc>() {
+            self.refuse(
+                &UNKNOWN_CONSTRUCT,
+                "an aggregate or grouping() of a query around a subquery",
+            );
+            return Ok(placeholder(node));
+        }
+        if node.is::<pg_sys::Query>() {
+            return Ok(placeholder(node));
+        }
+        Ok(None)
+    }
+
+    fn bind_var(&mut self, level: &Level<'_>, var: &NodeOf<pg_sys::Var>) -> Option<Node> {
         if var.varlevelsup > 0 {
-            self.refuse(&LATERAL, "a reference to a neighbour in FROM");
+            let offered = level
+                .parent
+                .and_then(|scope| scope.offered_at(var.varlevelsup));
+            // Above a grouping there is nothing but what `grouped` finds.
+            if let Some(outer) = offered.filter(|outer| outer.grouping.is_none()) {
+                let bound = self.bind_column(outer.level, var);
+                if let Some(id) = outer.level.column(var.varno, var.varattno) {
+                    self.read_outside(id);
+                }
+                return bound;
+            }
+            self.refuse(&UNKNOWN_CONSTRUCT, "a column of a query around");
             return placeholder(var.node());
         }
+        self.bind_column(level, var)
+    }
+
+    fn bind_column(&mut self, level: &Level<'_>, var: &NodeOf<pg_sys::Var>) -> Option<Node> {
         if let Some(id) = level.column(var.varno, var.varattno) {
             return self.parameter(id);
         }
@@ -69,21 +104,9 @@ impl Analyzer {
 }
 
 /// Something of the right type in place of what was refused.
-fn placeholder(node: Node) -> Option<Node> {
+pub(super) fn placeholder(node: Node) -> Option<Node> {
     if node.is::<pg_sys::Query>() {
         return Some(node);
     }
     make_node::make_null(node.type_oid(), node.typmod(), node.collation())
-}
-
-fn sublink_kind(link: &pg_sys::SubLink) -> &'static str {
-    use pg_sys::SubLinkType as T;
-    match link.subLinkType {
-        T::EXISTS_SUBLINK => "EXISTS (SELECT …)",
-        T::ALL_SUBLINK => "… ALL (SELECT …)",
-        T::ANY_SUBLINK => "… IN or ANY (SELECT …)",
-        T::ROWCOMPARE_SUBLINK => "row comparison with (SELECT …)",
-        T::ARRAY_SUBLINK => "ARRAY (SELECT …)",
-        _ => "scalar subquery (SELECT …)",
-    }
 }

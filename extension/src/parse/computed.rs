@@ -11,14 +11,15 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Part, Relation};
 
 use super::analyzer::Analyzer;
-use super::from::Level;
 use super::implied::name_operators;
 use super::range::entry_name;
 use super::scale::Scale;
+use super::stage::Stage;
 use crate::capability::{
     SET_RETURNING_FUNCTION, SET_RETURNING_OUTPUT, STABLE_FUNCTION, TABLE_FUNCTION,
     UNKNOWN_CONSTRUCT, VALUES,
 };
+use crate::error::Result;
 use crate::pg::from_item::{self, ItemColumn};
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::{deparse, query, types};
@@ -86,13 +87,17 @@ impl Analyzer {
         }
     }
 
-    /// The item as a subquery over the level's columns.
-    pub fn computed_rows(&mut self, level: &Level, computed: &Computed) -> Vec<Part> {
+    /// The item as a subquery over the stage's columns.
+    pub fn computed_rows(
+        &mut self,
+        stage: &mut Stage<'_>,
+        computed: &Computed,
+    ) -> Result<Vec<Part>> {
         let Some(content) = from_item::content(&computed.entry) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let flat = query::flatten(level.query, content);
-        let bound = name_operators(self.bind(level, flat, None));
+        let flat = query::flatten(stage.level.query, content);
+        let bound = name_operators(self.bind(stage, flat)?);
         let mut printable = true;
         for part in parts_of(bound) {
             self.check_volatility(part);
@@ -105,40 +110,9 @@ impl Analyzer {
         };
         let Some(text) = text else {
             self.refuse(&UNKNOWN_CONSTRUCT, entry_name(&computed.entry));
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        self.parenthesised(&[&text])
-    }
-
-    /// A join with a computed item on its right side: the item reads the row on the left.
-    pub fn join_computed(
-        &mut self,
-        level: &mut Level,
-        join: NodeOf<pg_sys::JoinExpr>,
-    ) -> Option<Relation> {
-        let reference = Node::new(join.rarg)?.cast::<pg_sys::RangeTblRef>()?;
-        let is_left = match join.jointype {
-            pg_sys::JoinType::JOIN_INNER => false,
-            pg_sys::JoinType::JOIN_LEFT => true,
-            _ => return None,
-        };
-        level.computed(reference.rtindex)?;
-        let left = self.join_tree(level, Node::new(join.larg)?);
-        let predicates = self.predicates(level, Node::new(join.quals), None);
-        let computed = level.computed(reference.rtindex)?;
-        let item = self.computed_rows(level, computed);
-        let (columns, key) = (computed.columns.clone(), computed.key.clone());
-        if is_left {
-            return Some(Relation::expand_left(left, item, columns, key, &predicates));
-        }
-        let input = Relation::expand(left, item, columns, key);
-        Some(match predicates.is_empty() {
-            true => input,
-            false => Relation::Filter {
-                input: Box::new(input),
-                predicates,
-            },
-        })
+        Ok(self.parenthesised(&[&text]))
     }
 
     /// Makes the column of an output that has several rows, and says how it prints.

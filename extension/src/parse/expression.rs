@@ -1,13 +1,13 @@
 //! Bound expressions as the tree's [`Expr`], conditions as conjuncts.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Expr, Predicate};
+use pgtrickle_dvm::tree::{Expr, Predicate, Relation};
 
 use super::analyzer::Analyzer;
-use super::from::Level;
-use super::grouping::Grouping;
 use super::implied::name_operators;
+use super::stage::{Conjuncts, Stage, filtered};
 use crate::capability::{RECORD, UNPRINTABLE_OPERATOR};
+use crate::error::Result;
 use crate::pg::node::{self, Node, Walk};
 use crate::pg::{deparse, query, types};
 
@@ -27,28 +27,48 @@ impl Analyzer {
         self.contain_collations(bound, printed)
     }
 
-    /// The conjuncts of a condition over the level's columns (or over a grouping's).
-    pub fn predicates(
+    /// The conjuncts of a condition over the stage.
+    pub fn conjuncts(
         &mut self,
-        level: &Level,
+        stage: &mut Stage<'_>,
         condition: Option<Node>,
-        grouping: Option<&Grouping>,
-    ) -> Vec<Predicate> {
-        let mut conjuncts = Vec::new();
+    ) -> Result<Conjuncts> {
+        let mut parts = Vec::new();
         if let Some(condition) = condition {
-            split(query::flatten(level.query, condition), &mut conjuncts);
+            split(query::flatten(stage.level.query, condition), &mut parts);
         }
-        conjuncts
-            .into_iter()
-            .map(|conjunct| {
-                let bound = self.bind(level, conjunct, grouping);
-                let equality = self.equality(bound);
-                Predicate {
-                    expr: self.expression(bound),
-                    equality,
-                }
-            })
-            .collect()
+        let mut conjuncts = Conjuncts::default();
+        for part in parts {
+            let bound = self.bind(stage, part)?;
+            let predicate = self.predicate(bound);
+            if has_subquery(part) {
+                conjuncts.dependent.push(predicate);
+            } else {
+                conjuncts.plain.push(predicate);
+            }
+        }
+        Ok(conjuncts)
+    }
+
+    /// The rows of `input` that satisfy a condition: first what needs no subquery.
+    pub fn filter(
+        &mut self,
+        mut stage: Stage<'_>,
+        input: Relation,
+        condition: Option<Node>,
+    ) -> Result<Relation> {
+        let conjuncts = self.conjuncts(&mut stage, condition)?;
+        let input = filtered(input, conjuncts.plain);
+        Ok(filtered(stage.over(input), conjuncts.dependent))
+    }
+
+    /// A bound condition.
+    pub fn predicate(&mut self, bound: Node) -> Predicate {
+        let equality = self.equality(bound);
+        Predicate {
+            expr: self.expression(bound),
+            equality,
+        }
     }
 
     fn type_of(&mut self, bound: Node) -> pgtrickle_dvm::tree::ColumnType {
@@ -106,7 +126,7 @@ impl Analyzer {
 }
 
 /// The conjuncts of a condition, constant truths left out.
-fn split(condition: Node, conjuncts: &mut Vec<Node>) {
+pub(super) fn split(condition: Node, conjuncts: &mut Vec<Node>) {
     node::check_stack_depth();
     if let Some(logic) = condition.cast::<pg_sys::BoolExpr>()
         && logic.boolop == pg_sys::BoolExprType::AND_EXPR
@@ -122,6 +142,16 @@ fn split(condition: Node, conjuncts: &mut Vec<Node>) {
 fn is_true(condition: Node) -> bool {
     condition.cast::<pg_sys::Const>().is_some_and(|c| {
         c.consttype == pg_sys::BOOLOID && !c.constisnull && c.constvalue.value() != 0
+    })
+}
+
+fn has_subquery(expr: Node) -> bool {
+    expr.walk(&mut |node| {
+        if node.is::<pg_sys::SubLink>() {
+            Walk::Stop
+        } else {
+            Walk::Descend
+        }
     })
 }
 

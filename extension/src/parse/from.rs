@@ -1,66 +1,63 @@
-//! The inputs of one query level, and its FROM clause as a tree of joins.
+//! The inputs of one query level. [`super::join`] joins them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{ColumnId, Relation};
+use pgtrickle_dvm::tree::ColumnId;
 
-use super::analyzer::{Access, Analyzer, Scope};
-use super::computed::Computed;
+use super::analyzer::{Access, Analyzer};
 use super::range::{Range, entry_name};
-use crate::capability::{INNER_JOIN, OUTER_JOIN, UNKNOWN_CONSTRUCT};
+use super::scope::{Offered, Scope};
+use crate::capability::VIRTUAL_COLUMN_OF_OUTER_JOIN;
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf, Walk};
+use crate::pg::query::flatten_lateral;
 
 /// One query level with its inputs analysed.
-pub(super) struct Level {
+pub(super) struct Level<'a> {
     /// The query.
     pub query: NodeOf<pg_sys::Query>,
-    ranges: Vec<Range>,
+    /// The level around it.
+    pub parent: Option<&'a Scope<'a>>,
+    /// Under whose rights it reads.
+    pub access: Access,
+    ranges: Vec<Input>,
     names: Vec<String>,
 }
 
-impl Level {
+/// An entry of the range table, and the columns beside it that it reads, some of its own among them.
+struct Input {
+    range: Range,
+    reads: BTreeSet<ColumnId>,
+}
+
+impl<'a> Level<'a> {
     /// The column that a Var means.
     pub fn column(&self, varno: i32, attnum: i16) -> Option<ColumnId> {
-        let range = self
-            .ranges
-            .get(usize::try_from(varno).ok()?.checked_sub(1)?)?;
-        match range {
-            Range::Table { columns, .. } => columns.get(&attnum).copied(),
-            Range::Derived(derived) => {
-                let position = usize::try_from(attnum).ok()?.checked_sub(1)?;
-                derived.columns.get(position).copied().flatten()
-            }
-            Range::Computed(computed) => computed.ids.get(&attnum).copied(),
-            Range::Other => None,
-        }
+        self.input(varno)?.range.column(attnum)
     }
 
-    /// The computed item at a range table index, if it is one.
-    pub fn computed(&self, varno: i32) -> Option<&Computed> {
-        let range = self
-            .ranges
-            .get(usize::try_from(varno).ok()?.checked_sub(1)?)?;
-        match range {
-            Range::Computed(computed) => Some(computed),
-            Range::Table { .. } | Range::Derived(_) | Range::Other => None,
-        }
+    fn input(&self, varno: i32) -> Option<&Input> {
+        self.ranges
+            .get(usize::try_from(varno).ok()?.checked_sub(1)?)
+    }
+
+    /// A range table entry, and the columns around it that it reads.
+    pub fn range(&self, varno: i32) -> Option<(&Range, &BTreeSet<ColumnId>)> {
+        self.input(varno).map(|input| (&input.range, &input.reads))
     }
 
     /// Whether an input says ORDER BY.
     pub fn has_ordered_input(&self) -> bool {
         self.ranges
             .iter()
-            .any(|range| matches!(range, Range::Derived(derived) if derived.ordered))
+            .any(|input| matches!(&input.range, Range::Derived(derived) if derived.ordered))
     }
 
     /// Whether a range table entry has columns at all.
     pub fn is_readable(&self, varno: i32) -> bool {
-        usize::try_from(varno)
-            .ok()
-            .and_then(|n| self.ranges.get(n.checked_sub(1)?))
-            .is_some_and(|range| !matches!(range, Range::Other))
+        self.input(varno)
+            .is_some_and(|input| !matches!(input.range, Range::Other))
     }
 
     /// The name of a range table entry, for messages.
@@ -77,103 +74,78 @@ pub(super) type Usage = BTreeMap<i32, BTreeSet<i16>>;
 
 impl Analyzer {
     /// Analyses the inputs of a level; `roots` are its flattened expressions.
-    pub fn level(
+    pub fn level<'a>(
         &mut self,
         query: NodeOf<pg_sys::Query>,
-        scope: &Scope<'_>,
+        parent: Option<&'a Scope<'a>>,
         access: &Access,
         roots: &[Node],
-    ) -> Result<Level> {
-        let (usage, members) = usage(roots);
+    ) -> Result<Level<'a>> {
         let entries = node::list_of::<pg_sys::RangeTblEntry>(query.rtable);
+        let mut roots = roots.to_vec();
+        roots.extend(entries.iter().filter_map(|entry| lateral(query, *entry)));
+        let (usage, members) = usage(&roots);
+        let nulled = null_supplied(query);
         let mut level = Level {
             query,
+            parent,
+            access: access.clone(),
             ranges: Vec::with_capacity(entries.len()),
             names: Vec::with_capacity(entries.len()),
         };
         let nothing = BTreeSet::new();
-        for (i, entry) in entries.into_iter().enumerate() {
-            let index = i as i32 + 1;
+        for (index, entry) in (1..).zip(entries) {
             let used = usage.get(&index).unwrap_or(&nothing);
             level.names.push(entry_name(&entry));
-            level.ranges.push(if members.contains(&index) {
-                self.range(query, entry, used, scope, access)?
+            let before = self.reads_outside();
+            let range = if members.contains(&index) {
+                // A LATERAL entry reads what stands before it.
+                let scope = Scope {
+                    query,
+                    parent,
+                    offered: Some(Offered {
+                        level: &level,
+                        grouping: None,
+                    }),
+                };
+                self.range(query, entry, used, &scope, access)?
             } else {
                 Range::Other
-            });
+            };
+            if nulled.contains(&index) {
+                self.check_null_supplied(entry);
+                range
+                    .columns()
+                    .into_iter()
+                    .for_each(|id| self.set_nullable(id));
+            }
+            let reads = self.reads_outside_since(before);
+            level.ranges.push(Input { range, reads });
         }
         Ok(level)
     }
 
-    /// The FROM clause as a tree: explicit joins, and cross joins between its items.
-    pub fn inputs_joined(&mut self, level: &mut Level) -> Relation {
-        let from = Node::new(level.query.jointree).and_then(Node::cast::<pg_sys::FromExpr>);
-        let items = from.map_or_else(Vec::new, |from| node::list(from.fromlist));
-        let mut relation: Option<Relation> = None;
-        for item in items {
-            let right = self.join_tree(level, item);
-            relation = Some(match relation {
-                None => right,
-                Some(left) if right.is_computed() => right.beside(left),
-                Some(left) => {
-                    self.note(&INNER_JOIN, "cross join");
-                    Relation::Join {
-                        left: Box::new(left),
-                        right: Box::new(right),
-                        predicates: Vec::new(),
-                    }
-                }
-            });
+    /// A virtual generated column is NULL where an outer join has no row for it, but its expression
+    /// need not be.
+    fn check_null_supplied(&mut self, entry: NodeOf<pg_sys::RangeTblEntry>) {
+        if entry.rtekind != pg_sys::RTEKind::RTE_RELATION {
+            return;
         }
-        relation.unwrap_or(Relation::SingleRow)
+        let is_virtual = self
+            .table(entry.relid)
+            .is_some_and(|facts| facts.attributes.iter().any(|a| a.is_virtual));
+        if is_virtual {
+            self.refuse(&VIRTUAL_COLUMN_OF_OUTER_JOIN, entry_name(&entry));
+        }
     }
+}
 
-    /// One item of FROM.
-    pub fn join_tree(&mut self, level: &mut Level, item: Node) -> Relation {
-        node::check_stack_depth();
-        if let Some(reference) = item.cast::<pg_sys::RangeTblRef>() {
-            let range = usize::try_from(reference.rtindex)
-                .ok()
-                .and_then(|n| level.ranges.get(n.checked_sub(1)?));
-            return match range {
-                Some(Range::Table { scan, .. }) => Relation::Scan(scan.clone()),
-                Some(Range::Derived(derived)) => derived.relation.clone(),
-                Some(Range::Computed(computed)) => {
-                    let item = self.computed_rows(level, computed);
-                    Relation::expand(
-                        Relation::SingleRow,
-                        item,
-                        computed.columns.clone(),
-                        computed.key.clone(),
-                    )
-                }
-                Some(Range::Other) | None => Relation::SingleRow,
-            };
-        }
-        let Some(join) = item.cast::<pg_sys::JoinExpr>() else {
-            self.refuse(&UNKNOWN_CONSTRUCT, "item in FROM");
-            return Relation::SingleRow;
-        };
-        if let Some(relation) = self.join_computed(level, join) {
-            return relation;
-        }
-        let kind = join_kind(join.jointype);
-        if join.jointype == pg_sys::JoinType::JOIN_INNER {
-            self.note(&INNER_JOIN, kind);
-        } else {
-            self.refuse(&OUTER_JOIN, kind);
-        }
-        let mut side = |pointer| {
-            Node::new(pointer).map_or(Relation::SingleRow, |node| self.join_tree(level, node))
-        };
-        let left = Box::new(side(join.larg));
-        let right = Box::new(side(join.rarg));
-        Relation::Join {
-            left,
-            right,
-            predicates: self.predicates(level, Node::new(join.quals), None),
-        }
-    }
+/// A subquery in FROM that may read the columns before it, flattened.
+fn lateral(query: NodeOf<pg_sys::Query>, entry: NodeOf<pg_sys::RangeTblEntry>) -> Option<Node> {
+    let subquery = Node::new(entry.subquery)?.cast()?;
+    entry
+        .lateral
+        .then(|| flatten_lateral(query, subquery).node())
 }
 
 /// Columns read by flattened expressions, and the range table entries that FROM names.
@@ -181,12 +153,14 @@ fn usage(roots: &[Node]) -> (Usage, BTreeSet<i32>) {
     let mut usage = Usage::new();
     let mut members = BTreeSet::new();
     for root in roots {
-        root.walk(&mut |node| {
+        node::walk_levels(*root, &mut |node, level| {
             if let Some(var) = node.cast::<pg_sys::Var>() {
-                if var.varlevelsup == 0 {
+                if var.varlevelsup == level {
                     usage.entry(var.varno).or_default().insert(var.varattno);
                 }
-            } else if let Some(reference) = node.cast::<pg_sys::RangeTblRef>() {
+            } else if let Some(reference) = node.cast::<pg_sys::RangeTblRef>()
+                && level == 0
+            {
                 members.insert(reference.rtindex);
             }
             Walk::Descend
@@ -195,12 +169,33 @@ fn usage(roots: &[Node]) -> (Usage, BTreeSet<i32>) {
     (usage, members)
 }
 
-fn join_kind(kind: pg_sys::JoinType::Type) -> &'static str {
-    match kind {
-        pg_sys::JoinType::JOIN_INNER => "JOIN",
-        pg_sys::JoinType::JOIN_LEFT => "LEFT JOIN",
-        pg_sys::JoinType::JOIN_RIGHT => "RIGHT JOIN",
-        pg_sys::JoinType::JOIN_FULL => "FULL JOIN",
-        _ => "join",
-    }
+/// The range table entries to which an outer join can supply NULLs.
+fn null_supplied(query: NodeOf<pg_sys::Query>) -> BTreeSet<i32> {
+    use pg_sys::JoinType::{JOIN_FULL, JOIN_LEFT, JOIN_RIGHT};
+    let mut nulled = BTreeSet::new();
+    let Some(from) = Node::new(query.jointree) else {
+        return nulled;
+    };
+    from.walk(&mut |node| {
+        if let Some(join) = node.cast::<pg_sys::JoinExpr>() {
+            let left = matches!(join.jointype, JOIN_RIGHT | JOIN_FULL);
+            let right = matches!(join.jointype, JOIN_LEFT | JOIN_FULL);
+            for side in [left.then_some(join.larg), right.then_some(join.rarg)] {
+                side.and_then(Node::new)
+                    .into_iter()
+                    .for_each(|side| add_members(side, &mut nulled));
+            }
+        }
+        Walk::Descend
+    });
+    nulled
+}
+
+fn add_members(tree: Node, members: &mut BTreeSet<i32>) {
+    tree.walk(&mut |node| {
+        if let Some(reference) = node.cast::<pg_sys::RangeTblRef>() {
+            members.insert(reference.rtindex);
+        }
+        Walk::Descend
+    });
 }

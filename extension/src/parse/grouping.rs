@@ -1,14 +1,16 @@
-//! GROUP BY, aggregates and HAVING of one query level.
+//! GROUP BY, aggregates and HAVING of one query level. [`super::grouping_sets`] has several groupings.
+
+use std::collections::HashMap;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
 
 use super::analyzer::Analyzer;
 use super::from::Level;
-use crate::capability::{
-    GROUP_BY, GROUPING_SETS, HAVING, RECORD, SET_RETURNING_KEY, UNSORTABLE_KEY,
-};
-use crate::pg::node::{self, Node, Walk};
+use super::stage::Stage;
+use crate::capability::{GROUP_BY, HAVING, RECORD, SET_RETURNING_KEY, UNSORTABLE_KEY};
+use crate::error::Result;
+use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::{query, types};
 
 /// What a grouping offers to the expressions above it.
@@ -19,13 +21,54 @@ pub(super) struct Grouping {
 }
 
 impl Grouping {
-    /// The column that carries the value of a flattened expression.
-    pub fn find(&self, expr: Node) -> Option<ColumnId> {
+    /// The column that carries the value of a flattened expression, which stands inside of that many
+    /// subqueries.
+    pub fn find(&self, expr: Node, level: u32) -> Option<ColumnId> {
         self.known
             .iter()
-            .find(|(known, _)| known.same_as(expr))
+            .find(|(known, _)| match level {
+                0 => known.same_as(expr),
+                _ => {
+                    known.tag() == expr.tag()
+                        && query::shift_levels(*known, level as i32).same_as(expr)
+                }
+            })
             .map(|(_, id)| *id)
     }
+
+    /// Says which column carries the value of a flattened expression.
+    pub fn add(&mut self, expr: Node, id: ColumnId) {
+        self.known.push((expr, id));
+    }
+
+    /// The same values in other columns.
+    pub fn renamed(&mut self, names: &HashMap<ColumnId, ColumnId>) {
+        for (_, id) in &mut self.known {
+            if let Some(new) = names.get(id) {
+                *id = *new;
+            }
+        }
+    }
+}
+
+/// A grouping key.
+pub(super) struct Key {
+    /// The column that carries it.
+    pub column: Column,
+    /// Its value over the input.
+    pub expr: Expr,
+    /// What GROUP BY calls it; none for a column that depends on grouped primary keys.
+    pub reference: Option<u32>,
+}
+
+/// A grouping before it is known which keys group.
+pub(super) struct Grouped {
+    /// The rows.
+    pub input: Relation,
+    /// All keys.
+    pub keys: Vec<Key>,
+    /// The aggregates.
+    pub aggregates: Vec<Aggregate>,
 }
 
 /// Whether the level groups.
@@ -40,52 +83,50 @@ impl Analyzer {
     /// Groups `input`; `outputs` are the flattened expressions that stand above the grouping.
     pub fn group(
         &mut self,
-        level: &Level,
+        level: &Level<'_>,
         input: Relation,
         outputs: &[Node],
-    ) -> (Relation, Grouping) {
-        self.check_grouping_sets(&level.query);
+    ) -> Result<(Relation, Grouping)> {
         let mut grouping = Grouping::default();
-        let keys = self.keys(level, &mut grouping, outputs);
+        let mut stage = Stage::new(level, None);
+        let keys = self.keys(&mut stage, &mut grouping, outputs)?;
         let mut aggregates: Vec<Aggregate> = Vec::new();
         for output in outputs {
-            for call in self.calls_in(*output, &grouping) {
-                if grouping.find(call.node()).is_none() {
-                    let aggregate = self.aggregate(level, call);
-                    grouping.known.push((call.node(), aggregate.column.id));
+            for call in calls_in(*output, &grouping) {
+                if grouping.find(call.node(), 0).is_none() {
+                    let aggregate = self.aggregate(&mut stage, call)?;
+                    grouping.add(call.node(), aggregate.column.id);
                     aggregates.push(aggregate);
                 }
             }
         }
         self.note(&GROUP_BY, format!("{} keys", keys.len()));
-        let mut relation = Relation::Aggregate {
-            input: Box::new(input),
+        let grouped = Grouped {
+            input: stage.over(input),
             keys,
             aggregates,
         };
+        let relation = self.grouped(level, grouped, &mut grouping, outputs);
         let having = Node::new(level.query.havingQual);
-        let predicates = self.predicates(level, having, Some(&grouping));
-        if !predicates.is_empty() {
+        if having.is_some() {
             self.note(&HAVING, "HAVING");
-            relation = Relation::Filter {
-                input: Box::new(relation),
-                predicates,
-            };
         }
-        (relation, grouping)
+        let relation = self.filter(Stage::new(level, Some(&grouping)), relation, having)?;
+        Ok((relation, grouping))
     }
 
     /// The grouping keys, then the columns that the server lets through because they depend on
     /// grouped primary keys: they are the same in all rows of a group, so they may be keys too.
     fn keys(
         &mut self,
-        level: &Level,
+        stage: &mut Stage<'_>,
         grouping: &mut Grouping,
         outputs: &[Node],
-    ) -> Vec<(Column, Expr)> {
-        let targets = node::list_of::<pg_sys::TargetEntry>(level.query.targetList);
+    ) -> Result<Vec<Key>> {
+        let query = stage.level.query;
+        let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
         let mut keys = Vec::new();
-        for clause in node::list_of::<pg_sys::SortGroupClause>(level.query.groupClause) {
+        for clause in node::list_of::<pg_sys::SortGroupClause>(query.groupClause) {
             let target = targets
                 .iter()
                 .find(|t| t.ressortgroupref == clause.tleSortGroupRef);
@@ -93,28 +134,32 @@ impl Analyzer {
             let Some(expr) = Node::new(target.expr) else {
                 continue;
             };
-            let flat = query::flatten(level.query, expr);
-            self.add_key(level, grouping, &mut keys, flat, node::text(target.resname));
+            let flat = query::flatten(query, expr);
+            let name = node::text(target.resname);
+            let key = self.key(stage, flat, name, Some(clause.tleSortGroupRef))?;
+            grouping.add(flat, key.column.id);
+            keys.push(key);
         }
         for output in outputs {
             for var in vars_outside(*output, grouping) {
-                if grouping.find(var).is_none() {
-                    self.add_key(level, grouping, &mut keys, var, String::new());
+                if grouping.find(var, 0).is_none() {
+                    let key = self.key(stage, var, String::new(), None)?;
+                    grouping.add(var, key.column.id);
+                    keys.push(key);
                 }
             }
         }
-        keys
+        Ok(keys)
     }
 
-    fn add_key(
+    fn key(
         &mut self,
-        level: &Level,
-        grouping: &mut Grouping,
-        keys: &mut Vec<(Column, Expr)>,
+        stage: &mut Stage<'_>,
         flat: Node,
         name: String,
-    ) {
-        let bound = self.bind(level, flat, None);
+        reference: Option<u32>,
+    ) -> Result<Key> {
+        let bound = self.bind(stage, flat)?;
         let expr = self.expression(bound);
         if types::returns_set(bound) {
             self.refuse(&SET_RETURNING_KEY, "set-returning function in GROUP BY");
@@ -129,8 +174,11 @@ impl Analyzer {
         let explicit = self.says_collate(bound);
         self.set_explicit_collation(column.id, explicit);
         self.check_key(&column);
-        grouping.known.push((flat, column.id));
-        keys.push((column, expr));
+        Ok(Key {
+            column,
+            expr,
+            reference,
+        })
     }
 
     /// Refuses keys that no state table or no btree index can hold.
@@ -156,49 +204,43 @@ impl Analyzer {
             );
         }
     }
-
-    fn calls_in(&self, output: Node, grouping: &Grouping) -> Vec<node::NodeOf<pg_sys::Aggref>> {
-        let mut calls = Vec::new();
-        output.walk(&mut |node| {
-            if grouping.find(node).is_some() {
-                return Walk::Skip;
-            }
-            match node.cast::<pg_sys::Aggref>() {
-                Some(call) => {
-                    calls.push(call);
-                    Walk::Skip
-                }
-                None => Walk::Descend,
-            }
-        });
-        calls
-    }
-
-    fn check_grouping_sets(&mut self, query: &pg_sys::Query) {
-        use pg_sys::GroupingSetKind::GROUPING_SET_EMPTY;
-        let sets = node::list_of::<pg_sys::GroupingSet>(query.groupingSets);
-        let is_plain = match sets.as_slice() {
-            [] => true,
-            [set] => set.kind == GROUPING_SET_EMPTY,
-            _ => false,
-        };
-        if !is_plain {
-            self.refuse(&GROUPING_SETS, "GROUPING SETS, ROLLUP or CUBE");
-        }
-    }
 }
 
-/// Vars above the grouping that are neither inside a key nor inside an aggregate.
-fn vars_outside(output: Node, grouping: &Grouping) -> Vec<Node> {
-    let mut vars = Vec::new();
-    output.walk(&mut |node| {
-        if grouping.find(node).is_some() || node.is::<pg_sys::Aggref>() {
+/// The aggregate calls of this level in an expression above the grouping, as they read at this level.
+fn calls_in(output: Node, grouping: &Grouping) -> Vec<NodeOf<pg_sys::Aggref>> {
+    let mut calls = Vec::new();
+    node::walk_levels(output, &mut |node, level| {
+        if grouping.find(node, level).is_some() {
             return Walk::Skip;
         }
-        if let Some(var) = node.cast::<pg_sys::Var>()
-            && var.varlevelsup == 0
+        match node.cast::<pg_sys::Aggref>() {
+            Some(call) if call.agglevelsup == level => {
+                let here = query::shift_levels(node, -(level as i32));
+                calls.extend(here.cast());
+                Walk::Skip
+            }
+            _ => Walk::Descend,
+        }
+    });
+    calls
+}
+
+/// Vars of this level above the grouping that are neither inside a key nor inside an aggregate, as they
+/// read at this level.
+fn vars_outside(output: Node, grouping: &Grouping) -> Vec<Node> {
+    let mut vars = Vec::new();
+    node::walk_levels(output, &mut |node, level| {
+        let is_call = node
+            .cast::<pg_sys::Aggref>()
+            .is_some_and(|call| call.agglevelsup == level);
+        if is_call || node.is::<pg_sys::GroupingFunc>() || grouping.find(node, level).is_some() {
+            return Walk::Skip;
+        }
+        if node
+            .cast::<pg_sys::Var>()
+            .is_some_and(|var| var.varlevelsup == level)
         {
-            vars.push(node);
+            vars.push(query::shift_levels(node, -(level as i32)));
         }
         Walk::Descend
     });

@@ -3,11 +3,12 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::Relation;
 
-use super::analyzer::{Access, Analyzer, Derived, Scope};
+use super::analyzer::{Access, Analyzer, Derived};
 use super::computed::{entry_content, expr_of, with_sets};
-use super::from::Level;
-use super::grouping::{Grouping, is_grouped};
+use super::grouping::is_grouped;
 use super::range::Needed;
+use super::scope::Scope;
+use super::stage::Stage;
 use crate::capability::{
     DISTINCT, DISTINCT_ON, FILTER, LIMIT, ORDER_BY, PROJECTION, ROW_MARKS, SINGLE_ROW,
     UNKNOWN_CONSTRUCT, WINDOW_FUNCTION,
@@ -42,17 +43,23 @@ impl Analyzer {
             });
         }
         self.check_clauses(&query);
-        let scope = Scope { query, parent };
         match Node::new(query.setOperations).and_then(Node::cast) {
-            Some(operation) => self.union_all(query, operation, &scope, access, needed),
-            None => self.select(query, &scope, access, needed),
+            Some(operation) => {
+                let scope = Scope {
+                    query,
+                    parent,
+                    offered: None,
+                };
+                self.set_operation(query, operation, &scope, access, needed)
+            }
+            None => self.select(query, parent, access, needed),
         }
     }
 
     fn select(
         &mut self,
         query: NodeOf<pg_sys::Query>,
-        scope: &Scope<'_>,
+        parent: Option<&Scope<'_>>,
         access: &Access,
         needed: &Needed,
     ) -> Result<Derived> {
@@ -73,57 +80,48 @@ impl Analyzer {
                 })
             })
             .collect();
-        let mut level = self.level(query, scope, access, &roots(query, &outputs))?;
+        let level = self.level(query, parent, access, &roots(query, &outputs))?;
 
-        let mut relation = self.inputs_joined(&mut level);
         let from = Node::new(query.jointree).and_then(Node::cast::<pg_sys::FromExpr>);
         if from.is_none_or(|from| node::list_length(from.fromlist) == 0) {
             self.note(&SINGLE_ROW, "no FROM clause");
         }
         let condition = from.and_then(|from| Node::new(from.quals));
-        let predicates = self.predicates(&level, condition, None);
-        if !predicates.is_empty() {
+        if condition.is_some() {
             self.note(&FILTER, "WHERE");
-            relation = Relation::Filter {
-                input: Box::new(relation),
-                predicates,
-            };
         }
+        let joined = self.inputs_joined(&level)?;
+        let mut relation = self.filter(Stage::new(&level, None), joined, condition)?;
         let grouping = if is_grouped(&query) {
             let mut above: Vec<Node> = outputs.iter().map(|output| output.flat).collect();
             above.extend(Node::new(query.havingQual).map(|having| query::flatten(query, having)));
-            let (grouped, grouping) = self.group(&level, relation, &above);
+            let (grouped, grouping) = self.group(&level, relation, &above)?;
             relation = grouped;
             Some(grouping)
         } else {
             None
         };
-        let mut derived = self.project(&level, relation, outputs, width, grouping.as_ref());
+        let stage = Stage::new(&level, grouping.as_ref());
+        let mut derived = self.project(stage, relation, outputs, width)?;
         if distinct {
             self.note(&DISTINCT, "SELECT DISTINCT");
-            for column in derived.relation.columns() {
-                self.check_key(&column);
-            }
-            derived.relation = Relation::Distinct {
-                input: Box::new(derived.relation),
-            };
+            derived.relation = self.distinct(derived.relation);
         }
         Ok(derived)
     }
 
     fn project(
         &mut self,
-        level: &Level,
+        mut stage: Stage<'_>,
         input: Relation,
         outputs: Vec<Output>,
         width: usize,
-        grouping: Option<&Grouping>,
-    ) -> Derived {
+    ) -> Result<Derived> {
         let mut ids = vec![None; width];
         let mut columns = Vec::with_capacity(outputs.len());
         let mut sets = Vec::new();
         for output in outputs {
-            let bound = self.bind(level, output.flat, grouping);
+            let bound = self.bind(&mut stage, output.flat)?;
             let mut expr = self.expression(bound);
             if types::returns_set(bound) {
                 let (column, expanded) = self.set_output(bound, expr);
@@ -146,14 +144,15 @@ impl Analyzer {
             }
             columns.push((column, expr));
         }
-        Derived {
+        let ordered = node::list_length(stage.level.query.sortClause) > 0;
+        Ok(Derived {
             relation: Relation::Project {
-                input: Box::new(with_sets(input, sets)),
+                input: Box::new(with_sets(stage.over(input), sets)),
                 columns,
             },
             columns: ids,
-            ordered: node::list_length(level.query.sortClause) > 0,
-        }
+            ordered,
+        })
     }
 
     /// Clauses that are refused, or ignored, as a whole.

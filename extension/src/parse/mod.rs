@@ -6,8 +6,11 @@
 //! collected with its row of the [capability table](crate::capability). Nothing is changed in the
 //! database, and nothing is remembered between calls.
 //!
-//! - [`level`]: one SELECT; [`set_operation`]: UNION ALL; [`range`]: range table; [`from`]: joins;
-//!   [`computed`]: functions and VALUES in FROM; [`grouping`] and [`aggregate`]: GROUP BY and aggregates.
+//! - [`level`]: one SELECT; [`set_operation`]: UNION, INTERSECT, EXCEPT; [`range`]: range table;
+//!   [`from`] and [`join`]: FROM; [`computed`]: functions and VALUES in it; [`grouping`], [`grouping_sets`] and [`aggregate`]: GROUP BY and
+//!   aggregates.
+//! - [`stage`]: where expressions stand; [`scope`]: what they see around their level;
+//!   [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
@@ -24,13 +27,18 @@ mod expression;
 mod facts;
 mod from;
 mod grouping;
+mod grouping_sets;
 mod implied;
+mod join;
 mod level;
 mod nullable;
 mod range;
 mod scale;
+mod scope;
 mod set_operation;
 mod sources;
+mod stage;
+mod sublink;
 mod volatility;
 
 pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};

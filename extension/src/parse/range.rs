@@ -6,10 +6,13 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ColumnId, Index, Relation, Scan, ScanColumn};
 
-use super::analyzer::{Access, Analyzer, Derived, Scope};
+use super::analyzer::{Access, Analyzer, Derived};
 use super::computed::Computed;
 use super::scale::Scale;
-use crate::capability::{CTE, RECURSIVE_CTE, SUBQUERY, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW};
+use super::scope::Scope;
+use crate::capability::{
+    CTE, LATERAL, RECURSIVE_CTE, SUBQUERY, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW,
+};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::table::TableFacts;
@@ -30,6 +33,31 @@ pub(super) enum Range {
     Computed(Computed),
     /// A join or grouping entry, or something refused.
     Other,
+}
+
+impl Range {
+    /// The column with this attribute number.
+    pub fn column(&self, attnum: i16) -> Option<ColumnId> {
+        match self {
+            Range::Table { columns, .. } => columns.get(&attnum).copied(),
+            Range::Derived(derived) => {
+                let position = usize::try_from(attnum).ok()?.checked_sub(1)?;
+                derived.columns.get(position).copied().flatten()
+            }
+            Range::Computed(computed) => computed.ids.get(&attnum).copied(),
+            Range::Other => None,
+        }
+    }
+
+    /// All columns.
+    pub fn columns(&self) -> Vec<ColumnId> {
+        match self {
+            Range::Table { columns, .. } => columns.values().copied().collect(),
+            Range::Derived(derived) => derived.columns.iter().copied().flatten().collect(),
+            Range::Computed(computed) => computed.ids.values().copied().collect(),
+            Range::Other => Vec::new(),
+        }
+    }
 }
 
 /// The output columns of a query that somebody reads.
@@ -70,7 +98,12 @@ impl Analyzer {
             K::RTE_RELATION => self.relation(query, entry, used, access),
             K::RTE_SUBQUERY => match Node::new(entry.subquery).and_then(Node::cast) {
                 Some(subquery) => {
-                    self.note(&SUBQUERY, name);
+                    let (capability, subquery) = if entry.lateral {
+                        (&LATERAL, query::flatten_lateral(query, subquery))
+                    } else {
+                        (&SUBQUERY, subquery)
+                    };
+                    self.note(capability, name);
                     let derived = self.query(subquery, Some(scope), access, &needed(used))?;
                     Ok(Range::Derived(derived))
                 }

@@ -1,13 +1,28 @@
-//! UNION ALL, nested as deep as it is written, as one bag union.
+//! UNION, INTERSECT and EXCEPT, nested as they are written.
+//!
+//! ```text
+//! A UNION ALL B     = A ⊎ B
+//! A UNION B         = δ (A ⊎ B)
+//! A INTERSECT B     = π σ nₐ > 0 ∧ nᵦ > 0 (C)      C = γ all columns; nₐ, nᵦ: rows of A, of B (A ⊎ B)
+//! A EXCEPT B        = π σ nₐ > 0 ∧ nᵦ = 0 (C)
+//! A INTERSECT ALL B = π (C × 1 … min(nₐ, nᵦ))
+//! A EXCEPT ALL B    = π (C × 1 … nₐ − nᵦ)
+//! ```
+//! Rows are the same as GROUP BY says. Each operation has types of its own, to which its sides are
+//! coerced.
 
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Expr, Relation};
+use pgtrickle_dvm::tree::{
+    Aggregate, AggregateKind, Column, ColumnId, Expr, Part, Predicate, Relation,
+};
 
-use super::analyzer::{Access, Analyzer, Derived, Scope};
+use super::analyzer::{Access, Analyzer, Derived};
 use super::range::Needed;
 use super::scale::Scale;
+use super::scope::Scope;
+use super::stage::filtered;
 use crate::capability::{SET_OPERATION, UNION_ALL, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
@@ -19,9 +34,23 @@ type Shape = (pg_sys::Oid, i32, pg_sys::Oid);
 /// What the server says where it coerces the arms.
 const CONTEXT: &CStr = c"UNION/INTERSECT/EXCEPT";
 
+const BIGINT: Shape = (pg_sys::INT8OID, -1, pg_sys::InvalidOid);
+const BOOLEAN: Shape = (pg_sys::BOOLOID, -1, pg_sys::InvalidOid);
+
+/// The query that a set operation belongs to.
+struct Around<'a> {
+    entries: Vec<NodeOf<pg_sys::RangeTblEntry>>,
+    names: Vec<String>,
+    scope: &'a Scope<'a>,
+    access: &'a Access,
+}
+
+/// Inputs of a bag union, each with one expression per column.
+type Inputs = Vec<(Relation, Vec<Expr>)>;
+
 impl Analyzer {
-    /// Analyses a tree of UNION ALL.
-    pub fn union_all(
+    /// Analyses a tree of set operations.
+    pub fn set_operation(
         &mut self,
         query: NodeOf<pg_sys::Query>,
         operation: NodeOf<pg_sys::SetOperationStmt>,
@@ -29,128 +58,322 @@ impl Analyzer {
         access: &Access,
         needed: &Needed,
     ) -> Result<Derived> {
-        let mut arms = Vec::new();
-        self.arms(operation.node(), &mut arms);
-        let names: Vec<String> = node::list_of::<pg_sys::TargetEntry>(query.targetList)
+        let around = Around {
+            entries: node::list_of(query.rtable),
+            names: node::list_of::<pg_sys::TargetEntry>(query.targetList)
+                .into_iter()
+                .filter(|target| !target.resjunk)
+                .map(|target| node::text(target.resname))
+                .collect(),
+            scope,
+            access,
+        };
+        let mut derived = self.operation(&around, operation, needed)?;
+        derived.ordered = node::list_length(query.sortClause) > 0;
+        Ok(derived)
+    }
+
+    fn operation(
+        &mut self,
+        around: &Around<'_>,
+        operation: NodeOf<pg_sys::SetOperationStmt>,
+        needed: &Needed,
+    ) -> Result<Derived> {
+        use pg_sys::SetOperation as S;
+        let all = Needed::All;
+        if operation.op == S::SETOP_UNION {
+            let needed = if operation.all { needed } else { &all };
+            let mut sides = Vec::new();
+            self.sides(operation.node(), operation.all, &mut sides);
+            let mut derived = Vec::with_capacity(sides.len());
+            for side in sides {
+                derived.push(self.operand(around, side, needed)?);
+            }
+            let mut union = self.union_all(around, operation, derived, needed);
+            if operation.all {
+                self.note(&UNION_ALL, "UNION ALL");
+            } else {
+                self.note(&SET_OPERATION, "UNION");
+                union.relation = self.distinct(union.relation);
+            }
+            return Ok(union);
+        }
+        let mut sides = Vec::with_capacity(2);
+        for side in [operation.larg, operation.rarg]
             .into_iter()
-            .filter(|target| !target.resjunk)
-            .map(|target| node::text(target.resname))
-            .collect();
+            .filter_map(Node::new)
+        {
+            sides.push(self.operand(around, side, &all)?);
+        }
+        let union = self.union_all(around, operation, sides, &all);
+        self.note(&SET_OPERATION, name_of(&operation));
+        self.counted(&operation, union)
+    }
+
+    /// What a union has on its sides, its own kind taken apart: UNION ALL inside of UNION ALL, both inside
+    /// of UNION.
+    fn sides(&mut self, item: Node, all: bool, sides: &mut Vec<Node>) {
+        node::check_stack_depth();
+        match item.cast::<pg_sys::SetOperationStmt>() {
+            Some(operation)
+                if operation.op == pg_sys::SetOperation::SETOP_UNION && (operation.all || !all) =>
+            {
+                for side in [operation.larg, operation.rarg]
+                    .into_iter()
+                    .filter_map(Node::new)
+                {
+                    self.sides(side, all, sides);
+                }
+            }
+            _ => sides.push(item),
+        }
+    }
+
+    fn operand(&mut self, around: &Around<'_>, item: Node, needed: &Needed) -> Result<Derived> {
+        if let Some(operation) = item.cast::<pg_sys::SetOperationStmt>() {
+            return self.operation(around, operation, needed);
+        }
+        let subquery = item
+            .cast::<pg_sys::RangeTblRef>()
+            .and_then(|reference| usize::try_from(reference.rtindex).ok()?.checked_sub(1))
+            .and_then(|i| around.entries.get(i))
+            .and_then(|entry| Node::new(entry.subquery)?.cast::<pg_sys::Query>());
+        match subquery {
+            Some(subquery) => self.query(subquery, Some(around.scope), around.access, needed),
+            None => {
+                self.refuse(&UNKNOWN_CONSTRUCT, "arm of a set operation");
+                Ok(Derived {
+                    relation: Relation::SingleRow,
+                    columns: Vec::new(),
+                    ordered: false,
+                })
+            }
+        }
+    }
+
+    /// The rows of all sides, in the types of the operation.
+    fn union_all(
+        &mut self,
+        around: &Around<'_>,
+        operation: NodeOf<pg_sys::SetOperationStmt>,
+        sides: Vec<Derived>,
+        needed: &Needed,
+    ) -> Derived {
         let shapes: Vec<Shape> = node::oid_list(operation.colTypes)
             .into_iter()
             .zip(node::int_list(operation.colTypmods))
             .zip(node::oid_list(operation.colCollations))
             .map(|((type_oid, typmod), collation)| (type_oid, typmod, collation))
             .collect();
-        let outputs: Vec<usize> = (0..shapes.len())
-            .filter(|i| needed.contains(*i as i16 + 1))
+        let mut ids = Vec::with_capacity(shapes.len());
+        let mut columns = Vec::with_capacity(shapes.len());
+        let mut inputs: Inputs = sides
+            .iter()
+            .map(|side| (side.relation.clone(), Vec::with_capacity(shapes.len())))
             .collect();
-        let entries = node::list_of::<pg_sys::RangeTblEntry>(query.rtable);
-
-        let mut inputs = Vec::new();
-        let mut nullable = vec![false; outputs.len()];
-        let mut explicit = vec![false; outputs.len()];
-        let mut scales = vec![Scale::Any; outputs.len()];
-        for arm in arms {
-            let subquery = (arm as usize)
-                .checked_sub(1)
-                .and_then(|i| entries.get(i))
-                .and_then(|entry| Node::new(entry.subquery)?.cast::<pg_sys::Query>());
-            let Some(subquery) = subquery else {
-                self.refuse(&UNKNOWN_CONSTRUCT, "arm of a set operation");
+        for (position, shape) in shapes.into_iter().enumerate() {
+            if !needed.contains(position as i16 + 1) {
+                ids.push(None);
                 continue;
-            };
-            let derived = self.query(subquery, Some(scope), access, needed)?;
-            let mut exprs = Vec::with_capacity(outputs.len());
-            for (i, position) in outputs.iter().enumerate() {
-                let (expr, scale, collates) = self.coerced(&derived, *position, &shapes);
-                if let Some(flag) = explicit.get_mut(i) {
-                    *flag |= collates;
-                }
-                if let Some(flag) = nullable.get_mut(i) {
-                    *flag |= expr.nullable;
-                }
-                if let Some(common) = scales.get_mut(i) {
-                    *common = common.either(scale);
-                }
+            }
+            let (mut nullable, mut explicit, mut scale) = (false, false, Scale::Any);
+            for (side, (_, exprs)) in sides.iter().zip(&mut inputs) {
+                let (expr, of_side, collates) = self.coerced(side, position, shape);
+                nullable |= expr.nullable;
+                explicit |= collates;
+                scale = scale.either(of_side);
                 exprs.push(expr);
             }
-            inputs.push((derived.relation, exprs));
-        }
-        self.note(&UNION_ALL, format!("{} arms", inputs.len()));
-
-        let mut ids = vec![None; shapes.len()];
-        let mut columns = Vec::with_capacity(outputs.len());
-        for (i, position) in outputs.iter().enumerate() {
-            let (Some(shape), Some(id)) = (shapes.get(*position), ids.get_mut(*position)) else {
-                continue;
-            };
-            let name = names.get(*position).cloned().unwrap_or_default();
-            let can_be_null = nullable.get(i).copied().unwrap_or(true);
-            let scale = scales.get(i).copied().unwrap_or(Scale::Unknown);
-            let column = self.add_column(name, *shape, can_be_null, scale);
-            self.set_explicit_collation(column.id, explicit.get(i).copied().unwrap_or(true));
-            *id = Some(column.id);
+            let name = around.names.get(position).cloned().unwrap_or_default();
+            let column = self.add_column(name, shape, nullable, scale);
+            self.set_explicit_collation(column.id, explicit);
+            ids.push(Some(column.id));
             columns.push(column);
         }
-        Ok(Derived {
+        Derived {
             relation: Relation::UnionAll { columns, inputs },
             columns: ids,
-            ordered: node::list_length(query.sortClause) > 0,
-        })
-    }
-
-    /// Range table indexes of the arms, left to right.
-    fn arms(&mut self, operation: Node, arms: &mut Vec<i32>) {
-        node::check_stack_depth();
-        if let Some(reference) = operation.cast::<pg_sys::RangeTblRef>() {
-            arms.push(reference.rtindex);
-            return;
-        }
-        let Some(operation) = operation.cast::<pg_sys::SetOperationStmt>() else {
-            self.refuse(&UNKNOWN_CONSTRUCT, "set operation");
-            return;
-        };
-        if operation.op != pg_sys::SetOperation::SETOP_UNION || !operation.all {
-            self.refuse(&SET_OPERATION, operation_name(&operation));
-        }
-        for side in [operation.larg, operation.rarg] {
-            if let Some(side) = Node::new(side) {
-                self.arms(side, arms);
-            }
+            ordered: false,
         }
     }
 
-    /// A column of an arm, coerced to the type and collation of the union's column; its scale; whether
-    /// it says COLLATE.
-    fn coerced(
-        &mut self,
-        derived: &Derived,
-        position: usize,
-        shapes: &[Shape],
-    ) -> (Expr, Scale, bool) {
-        let column = derived.columns.get(position).copied().flatten();
-        let parameter = column.and_then(|id| self.parameter(id));
-        let (Some(parameter), Some(shape)) = (parameter, shapes.get(position)) else {
+    /// A column of a side, coerced to the type and collation of the operation's column; its scale;
+    /// whether it says COLLATE.
+    fn coerced(&mut self, side: &Derived, position: usize, shape: Shape) -> (Expr, Scale, bool) {
+        let column = side.columns.get(position).copied().flatten();
+        let Some(parameter) = column.and_then(|id| self.parameter(id)) else {
             self.refuse(&UNKNOWN_CONSTRUCT, "column of a set operation");
-            let ty = self.types.column_type(
-                pg_sys::TEXTOID,
-                -1,
-                pg_sys::DEFAULT_COLLATION_OID,
-                Scale::Unknown,
-            );
-            return (Expr::constant("NULL", ty, true), Scale::Unknown, false);
+            let ty = self
+                .types
+                .column_type(shape.0, shape.1, shape.2, Scale::Unknown);
+            return (Expr::null(&ty), Scale::Unknown, false);
         };
         let coerced = query::coerce(parameter, (shape.0, shape.2), CONTEXT);
         let collates = self.says_collate(coerced);
         (self.expression(coerced), self.scale(coerced), collates)
     }
+
+    /// One row of each kind.
+    pub(super) fn distinct(&mut self, input: Relation) -> Relation {
+        let columns = input.columns();
+        for column in &columns {
+            self.check_key(column);
+        }
+        let input = Box::new(input);
+        if columns.is_empty() {
+            // A group without keys is always there.
+            let count = self.add_column("count", BIGINT, false, Scale::Unknown);
+            let some = self.positive(&count);
+            return filtered(
+                Relation::Aggregate {
+                    input,
+                    keys: Vec::new(),
+                    aggregates: vec![count_star(count, None)],
+                },
+                vec![some],
+            );
+        }
+        Relation::Distinct { input }
+    }
+
+    /// INTERSECT or EXCEPT over the rows of both sides.
+    fn counted(&mut self, operation: &pg_sys::SetOperationStmt, union: Derived) -> Result<Derived> {
+        let Relation::UnionAll {
+            mut columns,
+            mut inputs,
+        } = union.relation
+        else {
+            return Ok(union);
+        };
+        let side = self.add_column("side", BOOLEAN, false, Scale::Unknown);
+        for (first, (_, exprs)) in [true, false].into_iter().zip(&mut inputs) {
+            exprs.push(Expr::constant(first.to_string(), side.ty.clone(), false));
+        }
+        let keys: Vec<(Column, Expr)> = columns
+            .iter()
+            .map(|column| {
+                self.check_key(column);
+                let expr = Expr::column(column.id, column.ty.clone(), column.nullable);
+                let key = Column {
+                    id: self.fresh(column.id),
+                    ..column.clone()
+                };
+                (key, expr)
+            })
+            .collect();
+        let first = Expr::column(side.id, side.ty.clone(), false);
+        let second = Expr {
+            parts: vec![Part::Sql("NOT ".into()), Part::Column(side.id)],
+            ..first.clone()
+        };
+        columns.push(side);
+        let left = self.add_column("left", BIGINT, false, Scale::Unknown);
+        let right = self.add_column("right", BIGINT, false, Scale::Unknown);
+        let counts = Relation::Aggregate {
+            input: Box::new(Relation::UnionAll { columns, inputs }),
+            keys: keys.clone(),
+            aggregates: vec![
+                count_star(left.clone(), Some(first)),
+                count_star(right.clone(), Some(second)),
+            ],
+        };
+        let is_except = operation.op == pg_sys::SetOperation::SETOP_EXCEPT;
+        let rows = if operation.all {
+            Relation::repeat(counts, &times(is_except, &left, &right))
+        } else {
+            let mut some = vec![self.positive(&left)];
+            some.push(if is_except {
+                let none = Part::Sql(" OPERATOR(pg_catalog.=) 0".into());
+                self.count_condition(vec![Part::Column(right.id), none])
+            } else {
+                self.positive(&right)
+            });
+            filtered(counts, some)
+        };
+        let shown: Vec<ColumnId> = keys.iter().map(|(key, _)| key.id).collect();
+        Ok(Derived {
+            relation: Relation::Project {
+                input: Box::new(rows),
+                columns: keys
+                    .into_iter()
+                    .map(|(key, _)| {
+                        let expr = Expr::column(key.id, key.ty.clone(), key.nullable);
+                        (key, expr)
+                    })
+                    .collect(),
+            },
+            columns: shown.into_iter().map(Some).collect(),
+            ordered: false,
+        })
+    }
+
+    fn positive(&mut self, count: &Column) -> Predicate {
+        let parts = vec![
+            Part::Column(count.id),
+            Part::Sql(" OPERATOR(pg_catalog.>) 0".into()),
+        ];
+        self.count_condition(parts)
+    }
+
+    fn count_condition(&mut self, parts: Vec<Part>) -> Predicate {
+        Predicate {
+            expr: Expr {
+                parts,
+                ty: self
+                    .types
+                    .column_type(BOOLEAN.0, BOOLEAN.1, BOOLEAN.2, Scale::Unknown),
+                nullable: false,
+            },
+            equality: None,
+        }
+    }
 }
 
-fn operation_name(operation: &pg_sys::SetOperationStmt) -> &'static str {
+/// How often INTERSECT ALL or EXCEPT ALL shows a row.
+fn times(is_except: bool, left: &Column, right: &Column) -> Expr {
+    let sql = |text: &str| Part::Sql(text.to_owned());
+    let (before, between, after) = if is_except {
+        ("", " OPERATOR(pg_catalog.-) ", "")
+    } else {
+        ("LEAST(", ", ", ")")
+    };
+    Expr {
+        parts: vec![
+            sql(before),
+            Part::Column(left.id),
+            sql(between),
+            Part::Column(right.id),
+            sql(after),
+        ],
+        ty: left.ty.clone(),
+        nullable: false,
+    }
+}
+
+fn count_star(column: Column, filter: Option<Expr>) -> Aggregate {
+    let mut parts = vec![Part::Sql("count(*)".into())];
+    if let Some(filter) = &filter {
+        parts.push(Part::Sql(" FILTER (WHERE ".into()));
+        parts.extend(filter.parts.iter().cloned());
+        parts.push(Part::Sql(")".into()));
+    }
+    Aggregate {
+        kind: AggregateKind::CountStar,
+        call: Expr {
+            parts,
+            ty: column.ty.clone(),
+            nullable: false,
+        },
+        argument: None,
+        filter,
+        distinct: false,
+        column,
+    }
+}
+
+fn name_of(operation: &pg_sys::SetOperationStmt) -> &'static str {
     use pg_sys::SetOperation as S;
     match (operation.op, operation.all) {
-        (S::SETOP_UNION, _) => "UNION",
         (S::SETOP_INTERSECT, false) => "INTERSECT",
         (S::SETOP_INTERSECT, true) => "INTERSECT ALL",
         (S::SETOP_EXCEPT, false) => "EXCEPT",

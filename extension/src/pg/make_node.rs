@@ -155,6 +155,18 @@ pub fn make_case(arms: &[(Node, Node)], otherwise: Option<Node>, like: Node) -> 
     Node::new(case)
 }
 
+/// `EXISTS (query)`.
+pub fn make_exists(query: NodeOf<pg_sys::Query>) -> Option<Node> {
+    let link = allocate::<pg_sys::SubLink>(NodeTag::T_SubLink);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*link).subLinkType = pg_sys::SubLinkType::EXISTS_SUBLINK;
+        (*link).subselect = query.as_ptr().cast();
+        (*link).location = -1;
+    }
+    Node::new(link)
+}
+
 /// `SELECT outputs FROM entry`.
 pub fn make_query(entry: Node, outputs: &[Node]) -> Option<NodeOf<pg_sys::Query>> {
     let targets: Vec<Node> = outputs

@@ -251,6 +251,37 @@ pub fn walk_query(query: NodeOf<pg_sys::Query>, visit: &mut dyn FnMut(Node) -> W
     }
 }
 
+/// Visits the tree top-down, subqueries included: the number says how many queries a node is inside
+/// of, which is what `varlevelsup` and `agglevelsup` count. A query itself is not inside of itself;
+/// entries of range tables are not visited, only what is in them.
+pub fn walk_levels(node: Node, visit: &mut dyn FnMut(Node, u32) -> Walk) {
+    walk_from(node, 0, visit);
+}
+
+fn walk_from(node: Node, level: u32, visit: &mut dyn FnMut(Node, u32) -> Walk) -> bool {
+    check_stack_depth();
+    node.walk(&mut |found| {
+        if found.is::<pg_sys::RangeTblEntry>() {
+            return Walk::Skip;
+        }
+        match (visit(found, level), found.cast::<pg_sys::Query>()) {
+            (Walk::Descend, Some(query)) => {
+                let stopped = walk_query(query, &mut |part| {
+                    if part.is::<pg_sys::RangeTblEntry>() {
+                        Walk::Skip
+                    } else if walk_from(part, level + 1, visit) {
+                        Walk::Stop
+                    } else {
+                        Walk::Skip
+                    }
+                });
+                if stopped { Walk::Stop } else { Walk::Skip }
+            }
+            (action, _) => action,
+        }
+    })
+}
+
 /// A deep copy of a query.
 pub fn copy_query(query: NodeOf<pg_sys::Query>) -> NodeOf<pg_sys::Query> {
     // SAFETY: a valid node; the copy is of the same kind.

@@ -4,7 +4,8 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 
-use super::node::{self, Node, NodeOf};
+use super::make_node;
+use super::node::{self, Node, NodeOf, Walk};
 use crate::error::{Error, Result};
 
 /// The raw statements of a text. Syntax errors are reported by the server itself.
@@ -59,11 +60,11 @@ pub fn of_view(view: pg_sys::Oid) -> Result<NodeOf<pg_sys::Query>> {
 }
 
 /// An expression of a query with references to joins, to grouping columns and to virtual generated
-/// columns replaced by what they stand for.
+/// columns replaced by what they stand for, also in the subqueries inside of it. Nothing remains of
+/// which joins make a column NULL, so that the same column is the same node everywhere.
 pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
-    // SAFETY: an expression of this query; both functions work on copies. Without a planner root
-    // they keep no nulling information, which we do not need.
-    unsafe {
+    // SAFETY: an expression of this query; the functions work on copies.
+    let flat = unsafe {
         let mut flat = expr.as_ptr();
         if query.hasGroupRTE {
             flat = pg_sys::flatten_group_exprs(std::ptr::null_mut(), query.as_ptr(), flat);
@@ -76,7 +77,42 @@ pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
             flat = expand_virtual(flat, &entry, i as i32 + 1);
         }
         Node::new(flat).unwrap_or(expr)
+    };
+    node::walk_levels(flat, &mut |node, _| {
+        if let Some(var) = node.cast::<pg_sys::Var>() {
+            // SAFETY: a node of our own copy.
+            unsafe { (*var.as_ptr()).varnullingrels = std::ptr::null_mut() };
+        }
+        Walk::Descend
+    });
+    flat
+}
+
+/// A subquery in the FROM clause of `query` with its references to the columns beside it flattened.
+pub fn flatten_lateral(
+    query: NodeOf<pg_sys::Query>,
+    subquery: NodeOf<pg_sys::Query>,
+) -> NodeOf<pg_sys::Query> {
+    make_node::make_exists(subquery)
+        .and_then(|link| flatten(query, link).cast::<pg_sys::SubLink>())
+        .and_then(|link| Node::new(link.subselect)?.cast())
+        .unwrap_or(subquery)
+}
+
+/// A copy of an expression as it reads `levels` queries further in, or out where negative.
+pub fn shift_levels(expr: Node, levels: i32) -> Node {
+    // SAFETY: a valid expression; its levels are changed in the copy only.
+    unsafe {
+        let copy = pg_sys::copyObjectImpl(expr.as_ptr().cast()).cast::<pg_sys::Node>();
+        pg_sys::IncrementVarSublevelsUp(copy, levels, 0);
+        Node::new(copy).unwrap_or(expr)
     }
+}
+
+/// The negation of a condition, in three-valued logic, by negated operators where there are.
+pub fn negate(condition: Node) -> Node {
+    // SAFETY: a boolean expression, of which the function makes a new one.
+    Node::new(unsafe { pg_sys::negate_clause(condition.as_ptr()) }).unwrap_or(condition)
 }
 
 /// The expression with the virtual generated columns of one table replaced by their expressions.
@@ -149,7 +185,44 @@ pub fn coerce(
         });
     }
     if coerced.collation() != collation && collation != pg_sys::InvalidOid {
-        coerced = super::make_node::make_collate(coerced, collation).unwrap_or(coerced);
+        coerced = make_node::make_collate(coerced, collation).unwrap_or(coerced);
     }
     coerced
+}
+
+/// A copy of a query that shows the columns which it only sorts by, behind the others.
+pub fn with_sort_columns_shown(query: NodeOf<pg_sys::Query>) -> NodeOf<pg_sys::Query> {
+    let copy = node::copy_query(query);
+    for target in node::list_of::<pg_sys::TargetEntry>(copy.targetList) {
+        if sorts_by(copy, &target) {
+            // SAFETY: a node of our own copy.
+            unsafe { (*target.as_ptr()).resjunk = false };
+        }
+    }
+    copy
+}
+
+fn sorts_by(query: NodeOf<pg_sys::Query>, target: &pg_sys::TargetEntry) -> bool {
+    target.ressortgroupref > 0
+        && node::list_of::<pg_sys::SortGroupClause>(query.sortClause)
+            .iter()
+            .any(|clause| clause.tleSortGroupRef == target.ressortgroupref)
+}
+
+/// What a query sorts by: position of the output column (from 0), operator, NULLS FIRST. Columns that it
+/// does not show are left out.
+pub fn sort_columns(query: NodeOf<pg_sys::Query>) -> Vec<(usize, pg_sys::Oid, bool)> {
+    let shown: Vec<_> = node::list_of::<pg_sys::TargetEntry>(query.targetList)
+        .into_iter()
+        .filter(|target| !target.resjunk)
+        .collect();
+    node::list_of::<pg_sys::SortGroupClause>(query.sortClause)
+        .into_iter()
+        .filter_map(|clause| {
+            let position = shown
+                .iter()
+                .position(|target| target.ressortgroupref == clause.tleSortGroupRef)?;
+            Some((position, clause.sortop, clause.nulls_first))
+        })
+        .collect()
 }

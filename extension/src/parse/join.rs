@@ -1,0 +1,278 @@
+//! The FROM clause of one query level as a tree of joins.
+//!
+//! - `L RIGHT JOIN R` = `R LEFT JOIN L`: columns go by identity, not by place.
+//! - `L FULL JOIN R ON p` = `L LEFT JOIN R ON p ⊎ NULLs × σ ¬m (R LEFT JOIN L ON p, m: has a match)`,
+//!   each arm over a copy of its own.
+//! - A right side that reads columns of the left one (LATERAL) makes the join a dependent one.
+//! - A subquery in the ON condition of an outer join reads one side only: there its value is computed,
+//!   before the join. Reading both is refused.
+
+use std::collections::{BTreeSet, HashMap};
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{ApplyKind, Column, ColumnId, Expr, Part, Predicate, Relation};
+
+use super::analyzer::Analyzer;
+use super::from::Level;
+use super::range::Range;
+use super::scale::Scale;
+use super::stage::{Conjuncts, Stage, filtered};
+use crate::capability::{INNER_JOIN, OUTER_JOIN, OUTER_JOIN_SUBQUERY, UNKNOWN_CONSTRUCT};
+use crate::error::Result;
+use crate::pg::node::{self, Node, NodeOf};
+
+/// A part of the FROM clause.
+struct Joined {
+    relation: Relation,
+    /// Columns of others that it reads, some of its own among them.
+    reads: BTreeSet<ColumnId>,
+}
+
+impl Joined {
+    fn nothing() -> Self {
+        Self {
+            relation: Relation::SingleRow,
+            reads: BTreeSet::new(),
+        }
+    }
+
+    fn reads_any(&self, other: &Relation) -> bool {
+        reads_any(&self.reads, other)
+    }
+}
+
+impl Analyzer {
+    /// The FROM clause as a tree: explicit joins, and cross joins between its items.
+    pub fn inputs_joined(&mut self, level: &Level<'_>) -> Result<Relation> {
+        let from = Node::new(level.query.jointree).and_then(Node::cast::<pg_sys::FromExpr>);
+        let items = from.map_or_else(Vec::new, |from| node::list(from.fromlist));
+        let mut joined: Option<Joined> = None;
+        for item in items {
+            let right = self.join_tree(level, item)?;
+            joined = Some(match joined {
+                None => right,
+                Some(left) => {
+                    self.note(&INNER_JOIN, "cross join");
+                    inner(left, right, Conjuncts::default(), Stage::new(level, None))
+                }
+            });
+        }
+        Ok(joined.map_or(Relation::SingleRow, |joined| joined.relation))
+    }
+
+    fn join_tree(&mut self, level: &Level<'_>, item: Node) -> Result<Joined> {
+        node::check_stack_depth();
+        if let Some(reference) = item.cast::<pg_sys::RangeTblRef>() {
+            return self.entry(level, reference.rtindex);
+        }
+        let Some(join) = item.cast::<pg_sys::JoinExpr>() else {
+            self.refuse(&UNKNOWN_CONSTRUCT, "item in FROM");
+            return Ok(Joined::nothing());
+        };
+        let left = self.side(level, join.larg)?;
+        let right = self.side(level, join.rarg)?;
+        self.join(level, join, left, right)
+    }
+
+    fn side(&mut self, level: &Level<'_>, side: *mut pg_sys::Node) -> Result<Joined> {
+        match Node::new(side) {
+            Some(item) => self.join_tree(level, item),
+            None => Ok(Joined::nothing()),
+        }
+    }
+
+    fn entry(&mut self, level: &Level<'_>, index: i32) -> Result<Joined> {
+        let Some((range, reads)) = level.range(index) else {
+            return Ok(Joined::nothing());
+        };
+        let mut reads = reads.clone();
+        let relation = match range {
+            Range::Table { scan, .. } => Relation::Scan(scan.clone()),
+            Range::Derived(derived) => derived.relation.clone(),
+            Range::Computed(computed) => {
+                let mut stage = Stage::new(level, None);
+                let item = self.computed_rows(&mut stage, computed)?;
+                reads.extend(item.iter().filter_map(|part| match part {
+                    Part::Column(id) => Some(*id),
+                    Part::Sql(_) => None,
+                }));
+                reads.extend(stage.reads());
+                let (columns, key) = (computed.columns.clone(), computed.key.clone());
+                Relation::expand(stage.over(Relation::SingleRow), item, columns, key)
+            }
+            Range::Other => Relation::SingleRow,
+        };
+        Ok(Joined { relation, reads })
+    }
+
+    fn join(
+        &mut self,
+        level: &Level<'_>,
+        join: NodeOf<pg_sys::JoinExpr>,
+        left: Joined,
+        right: Joined,
+    ) -> Result<Joined> {
+        use pg_sys::JoinType::{JOIN_FULL, JOIN_INNER, JOIN_LEFT, JOIN_RIGHT};
+        let mut stage = Stage::new(level, None);
+        let on = self.conjuncts(&mut stage, Node::new(join.quals))?;
+        if join.jointype == JOIN_INNER {
+            self.note(&INNER_JOIN, "JOIN");
+            return Ok(inner(left, right, on, stage));
+        }
+        let (left, right) = self.with_subqueries(stage, left, right);
+        let mut reads = left.reads.clone();
+        reads.extend(right.reads.iter().copied());
+        let relation = match join.jointype {
+            JOIN_LEFT => {
+                self.note(&OUTER_JOIN, "LEFT JOIN");
+                left_join(left, right, on.all())
+            }
+            JOIN_RIGHT => {
+                self.note(&OUTER_JOIN, "RIGHT JOIN");
+                left_join(right, left, on.all())
+            }
+            JOIN_FULL => {
+                self.note(&OUTER_JOIN, "FULL JOIN");
+                self.full_join(left.relation, right.relation, on.all())
+            }
+            _ => {
+                self.refuse(&UNKNOWN_CONSTRUCT, "join");
+                Relation::SingleRow
+            }
+        };
+        Ok(Joined { relation, reads })
+    }
+
+    /// The sides of an outer join with the subqueries of its condition, each over the side that it reads.
+    fn with_subqueries(
+        &mut self,
+        stage: Stage<'_>,
+        mut left: Joined,
+        mut right: Joined,
+    ) -> (Joined, Joined) {
+        for pending in stage.pending {
+            let reads_left = reads_any(&pending.reads, &left.relation);
+            let reads_right = reads_any(&pending.reads, &right.relation);
+            if reads_left && reads_right {
+                self.refuse(&OUTER_JOIN_SUBQUERY, "a subquery in ON");
+            }
+            let side = if reads_left { &mut left } else { &mut right };
+            side.reads.extend(pending.reads.iter().copied());
+            let input = std::mem::replace(&mut side.relation, Relation::SingleRow);
+            side.relation = pending.over(input);
+        }
+        (left, right)
+    }
+
+    fn full_join(&mut self, left: Relation, right: Relation, on: Vec<Predicate>) -> Relation {
+        let (left_columns, right_columns) = (left.columns(), right.columns());
+        let boolean = (pg_sys::BOOLOID, -1, pg_sys::InvalidOid);
+        let present = self.add_column("present", boolean, false, Scale::Unknown);
+        let (first, first_names) = self.copy(Relation::LeftJoin {
+            left: Box::new(left.clone()),
+            right: Box::new(right.clone()),
+            predicates: on.clone(),
+            present: None,
+        });
+        let (second, second_names) = self.copy(Relation::LeftJoin {
+            left: Box::new(right),
+            right: Box::new(left),
+            predicates: on,
+            present: Some(present.clone()),
+        });
+        let unmatched = Predicate {
+            expr: Expr {
+                parts: vec![Part::Sql("NOT ".into()), Part::Column(present.id)],
+                ty: present.ty,
+                nullable: false,
+            }
+            .relabelled(&second_names),
+            equality: None,
+        };
+        let columns: Vec<Column> = left_columns
+            .iter()
+            .chain(&right_columns)
+            .map(|column| Column {
+                nullable: true,
+                ..column.clone()
+            })
+            .collect();
+        let first_exprs = columns.iter().map(|c| named(c, &first_names)).collect();
+        let second_exprs = left_columns
+            .iter()
+            .map(|column| Expr::null(&column.ty))
+            .chain(right_columns.iter().map(|c| named(c, &second_names)))
+            .collect();
+        Relation::UnionAll {
+            columns,
+            inputs: vec![
+                (first, first_exprs),
+                (filtered(second, vec![unmatched]), second_exprs),
+            ],
+        }
+    }
+}
+
+fn inner(left: Joined, right: Joined, on: Conjuncts, stage: Stage<'_>) -> Joined {
+    let depends = right.reads_any(&left.relation);
+    let mut reads = left.reads;
+    reads.extend(right.reads);
+    reads.extend(stage.reads());
+    let (left, right) = (left.relation, right.relation);
+    let joined = if right.is_computed() {
+        filtered(right.beside(left), on.plain)
+    } else if depends {
+        let rows = Relation::Apply {
+            input: Box::new(left),
+            subquery: Box::new(right),
+            kind: ApplyKind::Cross,
+        };
+        filtered(rows, on.plain)
+    } else {
+        Relation::Join {
+            left: Box::new(left),
+            right: Box::new(right),
+            predicates: on.plain,
+        }
+    };
+    Joined {
+        relation: filtered(stage.over(joined), on.dependent),
+        reads,
+    }
+}
+
+fn left_join(left: Joined, right: Joined, predicates: Vec<Predicate>) -> Relation {
+    let depends = right.reads_any(&left.relation);
+    let left = left.relation;
+    match right.relation {
+        Relation::Expand {
+            input,
+            item,
+            columns,
+            key,
+        } if *input == Relation::SingleRow => {
+            Relation::expand_left(left, item.parts, columns, key, &predicates)
+        }
+        right if depends => Relation::Apply {
+            input: Box::new(left),
+            subquery: Box::new(right),
+            kind: ApplyKind::Left { predicates },
+        },
+        right => Relation::LeftJoin {
+            left: Box::new(left),
+            right: Box::new(right),
+            predicates,
+            present: None,
+        },
+    }
+}
+
+fn reads_any(reads: &BTreeSet<ColumnId>, relation: &Relation) -> bool {
+    relation.columns().iter().any(|c| reads.contains(&c.id))
+}
+
+/// The column in a copy.
+fn named(column: &Column, names: &HashMap<ColumnId, ColumnId>) -> Expr {
+    let id = names.get(&column.id).copied().unwrap_or(column.id);
+    Expr::column(id, column.ty.clone(), column.nullable)
+}
