@@ -97,6 +97,14 @@ pub fn run() -> Result<ExitCode> {
             Ok(cargo)
         },
     )?);
+    suites.push(suite("monitoring: metrics and alerts", || {
+        let install = build::run(&machine, &build::Options::default())?;
+        let mut cargo = machine.cargo();
+        cargo
+            .args(["test", "--package", "monitoring"])
+            .env("PGT_INSTALL_DIR", install);
+        Ok(cargo)
+    })?);
     suites.push(suite("benches: the rivals are right, too", || {
         let mut cargo = machine.cargo();
         cargo.args(["test", "--package", "benches", "--lib", "--tests"]);
