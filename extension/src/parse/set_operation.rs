@@ -253,7 +253,7 @@ impl Analyzer {
             .iter()
             .map(|column| {
                 self.check_key(column);
-                let expr = Expr::column(column.id, column.ty.clone(), column.nullable);
+                let expr = Expr::of(column);
                 let key = Column {
                     id: self.fresh(column.id),
                     ..column.clone()
@@ -297,7 +297,7 @@ impl Analyzer {
                 columns: keys
                     .into_iter()
                     .map(|(key, _)| {
-                        let expr = Expr::column(key.id, key.ty.clone(), key.nullable);
+                        let expr = Expr::of(&key);
                         (key, expr)
                     })
                     .collect(),

@@ -311,7 +311,7 @@ fn only(relation: Relation, id: ColumnId) -> Relation {
                 .into_iter()
                 .filter(|column| column.id == id)
                 .map(|column| {
-                    let expr = Expr::column(column.id, column.ty.clone(), column.nullable);
+                    let expr = Expr::of(&column);
                     (column, expr)
                 })
                 .collect(),
