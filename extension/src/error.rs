@@ -85,13 +85,35 @@ pub enum Error {
     #[error("a stream table must not use temporary tables or views")]
     TemporarySource,
     /// The query reads the stream table itself.
-    #[error("the query of stream table \"{name}\" reads the stream table itself")]
-    Recursion {
+    #[error("cycle detected: stream table \"{name}\" would read itself")]
+    CycleDetected {
         /// The stream table.
         name: String,
         /// The relations on the way back to it.
         path: Vec<String>,
     },
+    /// A scheduled refresh has more changes before it than the fuse allows.
+    #[error("{rows} change rows for stream table \"{name}\" are more than the fuse allows")]
+    FuseBlown {
+        /// The stream table.
+        name: String,
+        /// How many there are.
+        rows: u64,
+        /// How many may be.
+        ceiling: u64,
+    },
+    /// The caller may not stop and start refreshes.
+    #[error("permission denied to {0}")]
+    SignalDenied(&'static str),
+    /// A time to wait is negative.
+    #[error("invalid timeout: {0}")]
+    BadTimeout(i64),
+    /// The worker has been told to go.
+    #[error("terminating refresh worker due to administrator command")]
+    Stopping,
+    /// What is asked for needs the library preloaded.
+    #[error("cannot {0} without shared memory")]
+    NotPreloaded(&'static str),
     /// Changes of the source may not be captured by the stream table's owner.
     #[error("permission denied to capture changes of table \"{0}\"")]
     CaptureDenied(String),
@@ -162,19 +184,24 @@ impl Error {
             Error::NotOwner(_)
             | Error::CaptureDenied(_)
             | Error::ReadDenied(_)
+            | Error::SignalDenied(_)
             | Error::NotSuperuser(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::BadQuery(_) => Code::ERRCODE_SYNTAX_ERROR,
             Error::UnknownCollation(_) => Code::ERRCODE_INDETERMINATE_COLLATION,
-            Error::BadSchedule { .. } | Error::BadMode(_) | Error::BadStatus(_) => {
-                Code::ERRCODE_INVALID_PARAMETER_VALUE
-            }
+            Error::BadSchedule { .. }
+            | Error::BadMode(_)
+            | Error::BadStatus(_)
+            | Error::BadTimeout(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Unsupported(_) | Error::Refused(_) | Error::TemporarySource => {
                 Code::ERRCODE_FEATURE_NOT_SUPPORTED
             }
             Error::TemporaryName(_) | Error::ColumnsDiffer { .. } => {
                 Code::ERRCODE_INVALID_TABLE_DEFINITION
             }
-            Error::Recursion { .. } => Code::ERRCODE_INVALID_OBJECT_DEFINITION,
+            Error::CycleDetected { .. } => Code::ERRCODE_INVALID_RECURSION,
+            Error::FuseBlown { .. } => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Error::Stopping => Code::ERRCODE_ADMIN_SHUTDOWN,
+            Error::NotPreloaded(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::NotRestored(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Code::ERRCODE_T_R_SERIALIZATION_FAILURE
@@ -202,7 +229,11 @@ impl Error {
             Error::SnapshotTooOld(_) => {
                 Some("Its content is newer than this transaction's snapshot.".into())
             }
-            Error::Recursion { path, .. } => {
+            Error::FuseBlown { ceiling, .. } => {
+                Some(format!("The setting pg_trickle.fuse_ceiling is {ceiling}."))
+            }
+            Error::NotPreloaded(_) => Some("Nothing is scheduled here.".into()),
+            Error::CycleDetected { path, .. } => {
                 Some(format!("It reads {}.", path.join(", which reads ")))
             }
             Error::ColumnsDiffer { difference, .. } => Some(difference.clone()),
@@ -233,7 +264,16 @@ impl Error {
             Error::NotOwner(_) => Some("Act as its owner, or as a member of that role.".into()),
             Error::ReadDenied(name) => Some(format!("Have its owner GRANT SELECT ON {name}.")),
             Error::NullArgument(_) => Some("Only arguments with a default can be left out.".into()),
-            Error::Recursion { .. } => Some("Let it read the tables further down.".into()),
+            Error::CycleDetected { .. } => Some("Let it read the tables further down.".into()),
+            Error::FuseBlown { .. } => Some(
+                "If they are right, let them pass with pgtrickle.resume_stream_table(name).".into(),
+            ),
+            Error::SignalDenied(_) => {
+                Some("Act as a superuser or as a member of pg_signal_backend.".into())
+            }
+            Error::NotPreloaded(_) => Some(
+                "Add pg_trickle to shared_preload_libraries and restart the server.".into(),
+            ),
             Error::TemporarySource => Some("Use a permanent table.".into()),
             Error::UnknownCollation(_) => {
                 Some("Use the COLLATE clause to set the collation explicitly.".into())
@@ -244,6 +284,7 @@ impl Error {
                     .into(),
             ),
             Error::BadMode(_) => Some("Use 'AUTO', 'DIFFERENTIAL' or 'FULL'.".into()),
+            Error::BadTimeout(_) => Some("Give a number of seconds, 0 for not waiting.".into()),
             Error::BadStatus(_) => Some("Use 'ACTIVE' or 'SUSPENDED'.".into()),
             Error::Unsupported(obstacles) => Some(format!(
                 "{}\nOr use refresh_mode => 'AUTO' or 'FULL'.",

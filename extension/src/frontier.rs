@@ -1,6 +1,7 @@
 //! Taking frontiers and counting epochs in the running transaction. The rules themselves are pure:
 //! [`pgtrickle_dvm::frontier`].
 
+use crate::shmem::notes;
 use pgrx::pg_sys;
 pub use pgtrickle_dvm::frontier::Frontier;
 
@@ -58,14 +59,20 @@ pub fn top_xid() -> u64 {
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
-/// The epoch that a change captured now belongs to, for capture by generated SQL.
+/// The epoch that a change captured now belongs to, for capture by generated SQL into `buffer`,
+/// whose readers will be woken.
 #[pgrx::pg_extern(
     volatile,
     parallel_unsafe,
     schema = "pgtrickle",
-    name = "current_epoch"
+    sql = r#"
+CREATE FUNCTION pgtrickle.capture_epoch(buffer regclass) RETURNS integer
+LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION pgtrickle.capture_epoch(regclass) IS 'epoch of a change that generated SQL captures into this buffer';
+"#
 )]
-fn current_epoch() -> i32 {
+fn capture_epoch(buffer: pg_sys::Oid) -> i32 {
+    notes::dirty(buffer);
     epoch::current()
 }
 

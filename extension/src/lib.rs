@@ -7,13 +7,17 @@ pub mod capability;
 pub mod catalog;
 pub mod cdc;
 pub mod config;
+pub mod dag;
 pub mod ddl;
 pub mod error;
 pub mod frontier;
 pub mod image;
+pub mod monitor;
 pub mod parse;
 pub mod pg;
 pub mod refresh;
+pub mod scheduler;
+pub mod shmem;
 
 /// Called by the server when it loads the library.
 #[pgrx::pg_guard]
@@ -21,6 +25,8 @@ pub mod refresh;
 pub extern "C-unwind" fn _PG_init() {
     pg::guc::without_backtraces();
     config::init();
+    shmem::init();
+    scheduler::init();
 }
 
 // `#[pg_guard]` on foreign functions expects the guard's module at the crate root.

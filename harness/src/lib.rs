@@ -12,5 +12,6 @@ pub mod generator;
 pub mod oracle;
 pub mod postgres;
 pub mod random;
+pub mod runtime;
 pub mod scenario;
 pub mod workload;

@@ -15,8 +15,15 @@ pub struct CapturedColumn {
     pub source: String,
 }
 
-const HEAD: &str = "(SELECT pg_catalog.pg_current_xact_id()::text::bigint), \
-                    (SELECT pgtrickle.current_epoch()), ";
+/// The transaction and its epoch. The latter is asked for only if there is a row to write, and so
+/// wakes the scheduler only then.
+fn head(buffer: &str) -> String {
+    format!(
+        "(SELECT pg_catalog.pg_current_xact_id()::text::bigint), \
+         (SELECT pgtrickle.capture_epoch('{}'::pg_catalog.regclass)), ",
+        buffer.replace('\'', "''")
+    )
+}
 
 /// The text of `CREATE OR REPLACE FUNCTION function()`, which writes the changes of a table to
 /// `buffer`. Both names are qualified and quoted.
@@ -29,7 +36,7 @@ pub fn build_stmt_trigger_fn_sql(
         .iter()
         .map(|c| c.buffer.len() + c.source.len() + 16)
         .sum();
-    let mut sql = String::with_capacity(1200 + function.len() + 4 * buffer.len() + 6 * width);
+    let mut sql = String::with_capacity(1400 + function.len() + 8 * buffer.len() + 6 * width);
     let quote = dollar_quote(columns);
     sql.push_str("CREATE OR REPLACE FUNCTION ");
     sql.push_str(function);
@@ -49,7 +56,7 @@ pub fn build_stmt_trigger_fn_sql(
     sql.push_str("  ELSIF TG_OP = 'TRUNCATE' THEN\n    ");
     push_insert(&mut sql, buffer, &[]);
     sql.push_str("    SELECT ");
-    sql.push_str(HEAD);
+    sql.push_str(&head(buffer));
     sql.push_str("0;\n  END IF;\n  RETURN NULL;\nEND\n");
     sql.push_str(&quote);
     sql
@@ -71,7 +78,7 @@ fn push_insert(sql: &mut String, buffer: &str, columns: &[CapturedColumn]) {
 fn push_all(sql: &mut String, buffer: &str, columns: &[CapturedColumn], weight: &str, rows: &str) {
     push_insert(sql, buffer, columns);
     sql.push_str("    SELECT ");
-    sql.push_str(HEAD);
+    sql.push_str(&head(buffer));
     sql.push_str(weight);
     push_list(sql, columns, ", ", "r.");
     sql.push_str(" FROM ");
@@ -83,7 +90,7 @@ fn push_all(sql: &mut String, buffer: &str, columns: &[CapturedColumn], weight: 
 fn push_changed(sql: &mut String, buffer: &str, columns: &[CapturedColumn]) {
     push_insert(sql, buffer, columns);
     sql.push_str("    SELECT ");
-    sql.push_str(HEAD);
+    sql.push_str(&head(buffer));
     sql.push_str("v.*\n      FROM (SELECT pg_catalog.row_number() OVER () AS __pgt_n");
     push_list(sql, columns, ", ", "r.");
     sql.push_str(" FROM pgt_old r) o (__pgt_n");
@@ -167,7 +174,7 @@ mod tests {
         assert!(sql.contains(
             "INSERT INTO s.b (__pgt_xid, __pgt_epoch, __pgt_w, a1, a2)\n    \
              SELECT (SELECT pg_catalog.pg_current_xact_id()::text::bigint), \
-             (SELECT pgtrickle.current_epoch()), 1, r.id, r.\"Odd Name\" FROM pgt_new r;"
+             (SELECT pgtrickle.capture_epoch('s.b'::pg_catalog.regclass)), 1, r.id, r.\"Odd Name\" FROM pgt_new r;"
         ));
         assert!(sql.contains("record_image_ne(ROW(o.a1, o.a2), ROW(n.a1, n.a2))"));
         assert!(sql.starts_with("CREATE OR REPLACE FUNCTION s.f() RETURNS trigger"));
@@ -189,7 +196,7 @@ mod tests {
             .iter()
             .map(|c| c.buffer.len() + c.source.len() + 16)
             .sum();
-        assert!(sql.len() <= 1200 + 19 + 4 * 19 + 6 * estimate);
+        assert!(sql.len() <= 1400 + 19 + 8 * 19 + 6 * estimate);
     }
 
     #[test]

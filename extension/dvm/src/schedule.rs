@@ -1,12 +1,14 @@
 //! Schedules: when a stream table is to be refreshed.
 //!
 //! Forms: an interval (`500ms`, `5s`, `1h30m`, `5 minutes`), a number of seconds, a cron expression
-//! of five or six fields or an alias (`@hourly`), and `calculated`: as often as the tables that
-//! read this one need.
+//! of five or six fields or an alias (`@hourly`), and `calculated`: as soon as something upstream has
+//! changed.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 
@@ -16,7 +18,7 @@ pub const MAX_INTERVAL_S: u64 = 10 * 366 * 24 * 60 * 60;
 /// When a stream table is to be refreshed.
 #[derive(Debug, Clone)]
 pub enum Schedule {
-    /// As often as its readers need.
+    /// When something that it reads has changed.
     Calculated,
     /// This long after the last refresh.
     Every(Duration),
@@ -28,6 +30,28 @@ pub enum Schedule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidSchedule(pub String);
+
+/// When a cron expression matches next after `now`, in the time zone of this name (UTC if there is
+/// none). `None`: never again.
+pub fn next_match(cron: &Cron, now: SystemTime, time_zone: &str) -> Option<SystemTime> {
+    let time_zone: Tz = time_zone.parse().unwrap_or(Tz::UTC);
+    let now_ms = now.duration_since(UNIX_EPOCH).ok()?.as_millis();
+    let now = DateTime::<Utc>::from_timestamp_millis(i64::try_from(now_ms).ok()?)?;
+    let next = cron
+        .find_next_occurrence(&now.with_timezone(&time_zone), false)
+        .ok()?;
+    let seconds = u64::try_from(next.timestamp()).ok()?;
+    Some(UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// How long to wait after so many failures in a row: from half a second, doubled each time, up to
+/// five minutes; `jitter` in 0..1 spreads it by a quarter either way.
+pub fn backoff(consecutive_errors: u32, jitter: f64) -> Duration {
+    let base_ms = 500_u64
+        .saturating_mul(1 << consecutive_errors.saturating_sub(1).min(16))
+        .min(300_000);
+    Duration::from_millis(base_ms).mul_f64(0.75 + jitter.clamp(0.0, 1.0) / 2.0)
+}
 
 impl FromStr for Schedule {
     type Err = InvalidSchedule;
@@ -116,6 +140,37 @@ fn unit_ms(unit: &str) -> Result<u64, InvalidSchedule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cron(text: &str) -> Cron {
+        match text.parse::<Schedule>() {
+            Ok(Schedule::Cron(cron)) => *cron,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn cron_is_read_in_its_time_zone() {
+        // 2026-01-15 12:00:00 UTC.
+        let now = UNIX_EPOCH + Duration::from_secs(1_768_478_400);
+        let after_h = |text: &str, zone: &str| {
+            let next = next_match(&cron(text), now, zone).expect("a match");
+            next.duration_since(now).expect("later").as_secs() / 3600
+        };
+        assert_eq!(after_h("0 15 * * *", "UTC"), 3);
+        assert_eq!(after_h("0 15 * * *", "Europe/Vienna"), 2);
+        assert_eq!(after_h("0 15 * * *", "nowhere"), 3);
+        assert_eq!(after_h("@hourly", "UTC"), 1);
+        let seconds = next_match(&cron("*/10 * * * * *"), now, "UTC").expect("a match");
+        assert_eq!(seconds, now + Duration::from_secs(10));
+    }
+
+    #[test]
+    fn backoff_grows_to_a_limit_and_is_spread() {
+        let ms = |errors, jitter| backoff(errors, jitter).as_millis();
+        assert_eq!([ms(1, 0.5), ms(2, 0.5), ms(4, 0.5)], [500, 1000, 4000]);
+        assert_eq!([ms(1, 0.0), ms(1, 1.0)], [375, 625]);
+        assert_eq!(ms(1000, 0.5), 300_000);
+    }
 
     fn interval_ms(text: &str) -> u64 {
         match text.parse() {

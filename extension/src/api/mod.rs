@@ -5,11 +5,18 @@
 //! for those who may read the table.
 
 mod argument;
+mod control;
 mod inspect;
 mod manage;
+mod monitor;
 mod refresh;
 
-pgrx::extension_sql_file!("reports.sql", name = "reports", finalize);
+pgrx::extension_sql_file!(
+    "reports.sql",
+    name = "reports",
+    requires = [pgt_id_of, refresh_failures, scheduler_state]
+);
+pgrx::extension_sql_file!("metrics.sql", name = "metrics", finalize);
 
 /// Tells pgrx of the schema, which `bootstrap.sql` creates.
 #[pgrx::pg_schema]

@@ -28,6 +28,7 @@ fn refresh_stream_table(
         let table = argument::maintained(name)?;
         let request = Request {
             force_full: force_full.unwrap_or(false),
+            ..Default::default()
         };
         refresh::run(table.pgt_id, request)
     })());

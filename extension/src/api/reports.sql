@@ -4,17 +4,46 @@ CREATE FUNCTION pgtrickle.pgt_status(
     OUT name text, OUT status text, OUT schedule text, OUT requested_mode text, OUT refresh_mode text,
     OUT mode_code text, OUT mode_reason text, OUT is_populated boolean, OUT data_timestamp timestamptz,
     OUT last_action text, OUT last_reason text, OUT last_finished_at timestamptz, OUT last_duration_ms float8,
-    OUT needs_restore boolean
+    OUT needs_restore boolean, OUT scheduling text, OUT waiting_for text[], OUT consecutive_errors integer,
+    OUT last_error text, OUT retry_at timestamptz
 ) RETURNS SETOF record LANGUAGE sql STABLE
 BEGIN ATOMIC
+    WITH RECURSIVE upstream (pgt_id, above) AS (
+        SELECT d.pgt_id, t.pgt_id
+        FROM pgtrickle.pgt_dependencies d
+        JOIN pgtrickle.pgt_stream_tables t ON t.pgt_relid = d.source_relid
+        UNION
+        SELECT u.pgt_id, t.pgt_id
+        FROM upstream u
+        JOIN pgtrickle.pgt_dependencies d ON d.pgt_id = u.above
+        JOIN pgtrickle.pgt_stream_tables t ON t.pgt_relid = d.source_relid
+    ), failures AS MATERIALIZED (SELECT * FROM pgtrickle.refresh_failures()
+    ), waits AS (
+        SELECT u.pgt_id, pg_catalog.array_agg(a.pgt_relid::text ORDER BY a.pgt_relid::text) AS waiting_for
+        FROM upstream u
+        JOIN pgtrickle.pgt_stream_tables a ON a.pgt_id = u.above
+        LEFT JOIN failures f ON f.pgt_id = a.pgt_id
+        WHERE a.status = 'SUSPENDED' OR f.pgt_id IS NOT NULL
+        GROUP BY u.pgt_id
+    ), scheduler AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state)
     SELECT t.pgt_relid::text, t.status, t.schedule, t.requested_mode, t.refresh_mode,
            t.mode_code, t.mode_reason, t.is_populated, t.data_timestamp,
            h.action, h.reason, h.finished_at, h.duration_ms,
-           (t.system_identifier, t.database_oid) IS DISTINCT FROM (s.system_identifier, d.oid)
+           (t.system_identifier, t.database_oid) IS DISTINCT FROM (s.system_identifier, d.oid),
+           CASE WHEN t.status = 'SUSPENDED' THEN 'SUSPENDED'
+                WHEN scheduler.state <> 'RUNNING' THEN scheduler.state
+                WHEN waits.pgt_id IS NOT NULL THEN 'WAITING'
+                WHEN failures.pgt_id IS NOT NULL THEN 'RETRYING'
+                ELSE 'SCHEDULED' END,
+           waits.waiting_for, failures.consecutive_errors,
+           failures.condition || COALESCE(': ' || failures.message, ''), failures.retry_at
     FROM pgtrickle.pgt_stream_tables t
     JOIN pg_catalog.pg_class c ON c.oid = t.pgt_relid
     CROSS JOIN pg_catalog.pg_control_system() s
     JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+    CROSS JOIN scheduler
+    LEFT JOIN waits ON waits.pgt_id = t.pgt_id
+    LEFT JOIN failures ON failures.pgt_id = t.pgt_id
     LEFT JOIN LATERAL (
         SELECT * FROM pgtrickle.pgt_refresh_history h
         WHERE h.pgt_id = t.pgt_id ORDER BY h.history_id DESC LIMIT 1
@@ -61,16 +90,3 @@ BEGIN ATOMIC
     ORDER BY 1;
 END;
 COMMENT ON FUNCTION pgtrickle.list_sources() IS 'tables that stream tables read, by which, with which columns';
-
-COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean) IS 'creates a table that is kept equal to a query';
-COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of the one that is there';
-COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text) IS 'changes a stream table; NULL keeps what is there';
-COMMENT ON FUNCTION pgtrickle.drop_stream_table(text, boolean) IS 'drops a stream table';
-COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'brings a stream table up to date and says what that took';
-COMMENT ON FUNCTION pgtrickle.explain_st(text) IS 'how a stream table is maintained';
-COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'what of a query can be maintained, how, and what to do about the rest';
-COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds the stream tables that a restore has brought from another database';
-COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of the change buffers whose source the caller may read or monitor';
-COMMENT ON FUNCTION pgtrickle.version() IS 'version of the library';
-COMMENT ON FUNCTION pgtrickle.pgt_id_of(text) IS 'id of a stream table that the caller may read';
-REVOKE ALL ON FUNCTION pgtrickle.restore_stream_tables() FROM PUBLIC;

@@ -86,7 +86,35 @@ CREATE INDEX pgt_refresh_history_pgt_id_idx ON pgtrickle.pgt_refresh_history (pg
 COMMENT ON TABLE pgtrickle.pgt_refresh_history IS 'one row per refresh that did something';
 COMMENT ON COLUMN pgtrickle.pgt_refresh_history.error IS 'SQLSTATE and its name; the message, which may show data, is in the server log';
 
+CREATE TABLE pgtrickle.pgt_refresh_totals (
+    pgt_id        bigint NOT NULL,
+    action        text   NOT NULL,
+    reason        text,
+    status        text   NOT NULL,
+    refreshes     bigint NOT NULL,
+    duration_ms   float8 NOT NULL,
+    rows_inserted bigint NOT NULL,
+    rows_updated  bigint NOT NULL,
+    rows_deleted  bigint NOT NULL,
+    delta_rows    bigint NOT NULL,
+    CONSTRAINT pgt_refresh_totals_key UNIQUE NULLS NOT DISTINCT (pgt_id, action, reason, status)
+);
+COMMENT ON TABLE pgtrickle.pgt_refresh_totals IS 'sums of the history rows that have been removed';
+
 GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle TO PUBLIC;
+
+CREATE TABLE pgtrickle.pgt_failures (
+    pgt_id             bigint      NOT NULL,
+    consecutive_errors integer     NOT NULL,
+    condition          text        NOT NULL,
+    message            text        NOT NULL,
+    failed_at          timestamptz NOT NULL,
+    retry_at           timestamptz NOT NULL,
+    is_fuse            boolean     NOT NULL,
+    is_approved        boolean     NOT NULL,
+    CONSTRAINT pgt_failures_pkey PRIMARY KEY (pgt_id)
+);
+COMMENT ON TABLE pgtrickle.pgt_failures IS 'stream tables whose last scheduled refresh failed; messages may show data, so not for everybody';
 
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables', '');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables_pgt_id_seq', '');

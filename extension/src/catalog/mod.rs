@@ -3,6 +3,7 @@
 //! written natively, whoever the caller is. Privileges are the business of the `api` room.
 
 mod dependency;
+mod failure;
 mod history;
 mod stream_table;
 
@@ -10,6 +11,7 @@ pub use dependency::{
     Consumer, Dependency, consumers_of, delete_dependencies, dependencies, insert_dependency,
     sources,
 };
+pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
 pub use history::{HistoryRow, delete_history, insert_history};
 pub use stream_table::{
     RefreshMode, RequestedMode, Status, StreamTable, all, by_name, delete, exists, forget_plan,

@@ -9,6 +9,7 @@ use pgtrickle_dvm::frontier::Frontier;
 use crate::error::{Error, Result};
 use crate::pg::catalog_table::{CatalogTable, Key, Row, TextForm, Value, next_value, relid};
 use crate::pg::{cluster, name};
+use crate::shmem::notes;
 
 const TABLE: &str = "pgt_stream_tables";
 const BY_ID: &str = "pgt_stream_tables_pkey";
@@ -309,7 +310,14 @@ pub fn insert(table: &StreamTable, query: &str) -> Result<()> {
     ];
     debug_assert_eq!(values.len(), column::CREATED_AT);
     CatalogTable::open_for_update(TABLE)?.insert(&values);
+    notes::changed(table.pgt_id);
     Ok(())
+}
+
+/// Changes what the scheduler goes by.
+fn redefine(pgt_id: i64, changes: &[(usize, Value)]) -> Result<()> {
+    notes::changed(pgt_id);
+    update(pgt_id, changes)
 }
 
 fn update(pgt_id: i64, changes: &[(usize, Value)]) -> Result<()> {
@@ -355,17 +363,17 @@ pub fn store_frontier(
 
 /// Stores another schedule.
 pub fn set_schedule(pgt_id: i64, schedule: &str) -> Result<()> {
-    update(pgt_id, &[(column::SCHEDULE, Value::of(schedule))])
+    redefine(pgt_id, &[(column::SCHEDULE, Value::of(schedule))])
 }
 
 /// Stores another status.
 pub fn set_status(pgt_id: i64, status: Status) -> Result<()> {
-    update(pgt_id, &[(column::STATUS, Value::of(status.name()))])
+    redefine(pgt_id, &[(column::STATUS, Value::of(status.name()))])
 }
 
 /// Stores another query and its view.
 pub fn set_definition(pgt_id: i64, view: pg_sys::Oid, query: &str) -> Result<()> {
-    update(
+    redefine(
         pgt_id,
         &[
             (column::VIEW_RELID, Value::of(view)),
@@ -381,7 +389,7 @@ pub fn set_mode(
     used: RefreshMode,
     why: Option<(&str, &str)>,
 ) -> Result<()> {
-    update(
+    redefine(
         pgt_id,
         &[
             (column::REQUESTED_MODE, Value::of(requested.name())),
@@ -400,7 +408,7 @@ pub fn forget_plan(pgt_id: i64) -> Result<()> {
 /// Makes this cluster and database the home of a restored stream table; it counts as empty.
 pub fn set_home(pgt_id: i64) -> Result<()> {
     let (system_identifier, database) = home();
-    update(
+    redefine(
         pgt_id,
         &[
             (column::SYSTEM_IDENTIFIER, Value::of(system_identifier)),
@@ -417,5 +425,6 @@ pub fn set_home(pgt_id: i64) -> Result<()> {
 /// Removes a stream table. `false` when there was none.
 pub fn delete(pgt_id: i64) -> Result<bool> {
     let key = [(column::PGT_ID as i16, Key::Int8(pgt_id))];
+    notes::changed(pgt_id);
     Ok(CatalogTable::open_for_update(TABLE)?.delete(BY_ID, &key)? > 0)
 }

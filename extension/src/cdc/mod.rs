@@ -20,6 +20,7 @@ mod source;
 mod target;
 mod writer;
 
+pub use buffer::find as buffer_of;
 pub use cleanup::{cleanup, wants_cleanup};
 pub use delta::{SourceDelta, read_delta};
 pub use error::CaptureError;

@@ -7,6 +7,7 @@ use crate::frontier::{epoch, top_xid};
 use crate::pg::multi_insert::MultiInsert;
 use crate::pg::relation::Relation;
 use crate::pg::slot::Slot;
+use crate::shmem::notes;
 use pgrx::pg_sys;
 use std::rc::Rc;
 
@@ -22,6 +23,7 @@ pub struct ChangeWriter {
 impl ChangeWriter {
     /// Opens the target's buffer.
     pub fn open(target: Rc<Target>) -> Result<Self> {
+        notes::dirty(target.buffer);
         let buffer = Relation::open(target.buffer, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)?;
         let xid = pg_sys::Datum::from(top_xid().cast_signed());
         let width = FIRST_COLUMN + target.columns.len();

@@ -1,13 +1,16 @@
 //! Changing a stream table: schedule, status, mode, query.
 
+use pgrx::pg_sys;
+
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
+use crate::dag::check_for_cycles;
 use crate::error::{Error, Result};
 use crate::pg::{depend, user, view};
 use crate::{parse, refresh};
 
 use super::create::{STATE_SCHEMA, view_name};
 use super::recreate::recreate;
-use super::{columns, mode, recursion, remove};
+use super::{columns, mode, remove};
 
 /// What to change; `None` keeps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,7 +85,9 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
         depend::drop_relation(new, false);
         return Ok(Replaced::Same);
     }
-    recursion::refuse(table, new)?;
+    let owner = depend::owner_of(table.relid).unwrap_or(pg_sys::InvalidOid);
+    let sources = parse::analyse_view(new, owner)?.sources;
+    check_for_cycles(table, sources.iter().map(|source| source.oid))?;
     depend::detach(table.view);
     depend::drop_relation(table.view, false);
     view::rename(new, &name)?;
@@ -120,7 +125,13 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
     catalog::forget_plan(pgt_id)?;
     refresh::prepare(pgt_id)?;
     if table.is_populated {
-        refresh::run(pgt_id, refresh::Request { force_full: true })?;
+        refresh::run(
+            pgt_id,
+            refresh::Request {
+                force_full: true,
+                ..Default::default()
+            },
+        )?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 
 use super::remove;
 use crate::catalog::{self, Dependency};
+use crate::dag::check_for_cycles;
 use crate::error::Result;
 
 /// Stores the tables whose changes a stream table needs, with the attribute numbers that it reads.
@@ -22,6 +23,9 @@ pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
     present.sort_by_key(|dependency| dependency.source.to_u32());
     if present == wanted {
         return Ok(());
+    }
+    if let Some(table) = catalog::load(pgt_id)? {
+        check_for_cycles(&table, sources.iter().map(|(source, _)| *source))?;
     }
     catalog::delete_dependencies(pgt_id)?;
     for dependency in &wanted {

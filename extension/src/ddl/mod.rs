@@ -14,6 +14,5 @@ pub mod guard;
 pub mod mode;
 pub mod owner;
 pub mod recreate;
-pub mod recursion;
 pub mod remove;
 pub mod restore;

@@ -34,7 +34,13 @@ pub fn restore() -> Result<usize> {
         catalog::set_home(table.pgt_id)?;
         alter::rebuild(table.pgt_id, table.requested_mode)?;
         if table.is_populated {
-            refresh::run(table.pgt_id, refresh::Request { force_full: true })?;
+            refresh::run(
+                table.pgt_id,
+                refresh::Request {
+                    force_full: true,
+                    ..Default::default()
+                },
+            )?;
         }
     }
     Ok(restored.len())

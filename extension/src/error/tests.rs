@@ -60,10 +60,19 @@ fn all() -> Vec<Error> {
         Error::ColumnsFixed(name()),
         Error::TemporaryName(name()),
         Error::TemporarySource,
-        Error::Recursion {
+        Error::CycleDetected {
             name: name(),
             path: vec!["public.totals".to_owned(), "public.sales".to_owned()],
         },
+        Error::FuseBlown {
+            name: name(),
+            rows: 5_000_000,
+            ceiling: 1_000_000,
+        },
+        Error::SignalDenied("drain"),
+        Error::BadTimeout(-1),
+        Error::Stopping,
+        Error::NotPreloaded("drain"),
         Error::CaptureDenied("public.orders".to_owned()),
         Error::ColumnsDiffer {
             name: name(),

@@ -45,3 +45,14 @@ pub fn may_monitor() -> bool {
         )
     }
 }
+
+/// Whether the current user may stop and start what others run.
+pub fn may_signal() -> bool {
+    // SAFETY: a role of the server's, by its fixed OID.
+    unsafe {
+        pg_sys::has_privs_of_role(
+            user::current(),
+            pg_sys::Oid::from(pg_sys::ROLE_PG_SIGNAL_BACKEND),
+        )
+    }
+}

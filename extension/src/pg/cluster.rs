@@ -20,6 +20,16 @@ pub fn now() -> TimestampWithTimeZone {
     pgrx::datum::clock_timestamp()
 }
 
+/// A time in microseconds of the server's clock.
+pub fn microseconds(time: TimestampWithTimeZone) -> i64 {
+    pg_sys::TimestampTz::from(time)
+}
+
+/// The time that is so many microseconds of the server's clock.
+pub fn time_at(microseconds: i64) -> Option<TimestampWithTimeZone> {
+    TimestampWithTimeZone::try_from(microseconds).ok()
+}
+
 /// Locks an abstract object exclusively until the transaction ends.
 pub fn lock_object(class: pg_sys::Oid, object: u32) {
     // SAFETY: takes a heavyweight lock; it may wait, and may raise a deadlock error.

@@ -9,13 +9,16 @@
 #![allow(clippy::not_unsafe_ptr_arg_deref)]
 
 pub mod acl;
+pub mod background;
 pub mod capture_trigger;
 pub mod catalog_scan;
 pub mod catalog_table;
 pub mod change_scan;
 pub mod cluster;
+pub mod database;
 pub mod deparse;
 pub mod depend;
+pub mod failure;
 pub mod ffi;
 pub mod fmgr;
 pub mod from_item;
@@ -31,10 +34,12 @@ pub mod memory;
 pub mod multi_insert;
 pub mod name;
 pub mod node;
+pub mod process;
 pub mod query;
 pub mod relation;
 pub mod removal;
 pub mod report;
+pub mod shared;
 pub mod slot;
 pub mod snapshot;
 pub mod spi;
@@ -42,6 +47,7 @@ pub mod subtransaction;
 pub mod table;
 pub mod table_scan;
 pub mod table_writer;
+pub mod transaction_end;
 pub mod transition;
 pub mod trigger;
 pub mod tupdesc;
@@ -51,6 +57,7 @@ pub mod types;
 pub mod unguarded;
 pub mod user;
 pub mod utility;
+pub mod utility_hook;
 pub mod varlena;
 pub mod view;
 

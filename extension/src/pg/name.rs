@@ -147,3 +147,16 @@ pub fn relations_with_prefix(schema: &str, prefix: &str) -> Result<Vec<String>> 
 
 /// No plan has more nodes with state than this.
 const STATE_TABLES_MAX: u32 = 64;
+
+/// The name of a role; `None` if it is gone.
+pub fn role(oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: a catalog look-up; the name is a copy.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(oid, true);
+        (!name.is_null()).then(|| {
+            std::ffi::CStr::from_ptr(name)
+                .to_string_lossy()
+                .into_owned()
+        })
+    }
+}

@@ -34,6 +34,18 @@ impl ActiveSnapshot {
         ActiveSnapshot { _private: () }
     }
 
+    /// Pushes a copy of the active snapshot, with our own writes so far visible in it: others are
+    /// seen as they were when that was taken.
+    pub fn push_active() -> Self {
+        // SAFETY: as above; the caller has pushed the snapshot that is copied.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushCopiedSnapshot(pg_sys::GetActiveSnapshot());
+            pg_sys::UpdateActiveSnapshotCommandId();
+        }
+        ActiveSnapshot { _private: () }
+    }
+
     /// Makes our own writes so far visible in it; other transactions stay as they are.
     pub fn show_own_writes(&mut self) {
         // SAFETY: the active snapshot is our copy, as guards are dropped in reverse order.

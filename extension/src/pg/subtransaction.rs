@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::PgTryBuilder;
 
+use super::failure::Failure;
 use crate::error::Result;
 
 /// What came of an attempt.
@@ -47,6 +48,32 @@ pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
         pg_sys::CurrentResourceOwner = owner;
     }
     caught
+}
+
+/// Does the work in a subtransaction. Any error undoes it and is returned as what is left of it.
+pub fn contain<T>(work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
+    // SAFETY: as in `attempt`, but no error passes.
+    let (context, owner) = unsafe {
+        let saved = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(saved.0);
+        saved
+    };
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
+        work().map_err(|error| Failure::of(&error))
+    }))
+    .catch_others(|error| Err(Failure::caught(&error)))
+    .execute();
+    // SAFETY: as above.
+    unsafe {
+        match &outcome {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+    }
+    outcome
 }
 
 fn is_data_exception(error: &CaughtError) -> bool {

@@ -1,7 +1,7 @@
 //! Compiled plans, kept per session: the stream table's view is read once and again only after the
 //! server has told of a change to one of the relations involved.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ use crate::parse;
 use crate::pg::index_lookup;
 use crate::pg::invalidation;
 use crate::pg::relation::Relation;
+use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
 use crate::{cdc, config};
 
 use super::keyed_table::{KeyedTable, Lookup};
@@ -85,7 +86,6 @@ struct Cached {
 
 thread_local! {
     static CACHE: RefCell<HashMap<i64, Cached>> = RefCell::new(HashMap::new());
-    static EVICTIONS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The compiled plan of a stream table.
@@ -102,7 +102,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
             Some(cached.compiled.clone())
         } else {
             cache.remove(&table.pgt_id);
-            EVICTIONS.set(EVICTIONS.get() + 1);
+            TEMPLATE_CACHE_STALE_EVICTIONS.count();
             None
         }
     });
@@ -158,11 +158,6 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
 /// Forgets a plan, because its state tables have been made anew.
 pub fn forget(pgt_id: i64) {
     CACHE.with_borrow_mut(|cache| cache.remove(&pgt_id));
-}
-
-/// How many plans of this session were dropped because something that they read had changed.
-pub fn stale_evictions() -> u64 {
-    EVICTIONS.get()
 }
 
 impl Compiled {

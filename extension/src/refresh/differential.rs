@@ -36,17 +36,20 @@ pub enum Differential {
     },
 }
 
-/// Moves the stream table from `frontier` to the active snapshot.
+/// Moves the stream table from `frontier` to the active snapshot, unless `may_apply` refuses so many
+/// change rows.
 ///
 /// Cost: O(|Δ|) look-ups. Statements: one per node with changed inputs and one to combine; one for a
 /// linear output; one more where groups are computed again.
 pub fn execute_differential_refresh(
     compiled: &Compiled,
     frontier: &Frontier,
+    may_apply: &dyn Fn(u64) -> Result<()>,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
     let inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
+    may_apply(inputs.raw_rows)?;
     if inputs.must_recompute {
         return Ok(Differential::MustRecompute("TRUNCATE"));
     }

@@ -18,6 +18,7 @@ use crate::pg::spi::Connection;
 use crate::pg::table_scan::TableScan;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
+use crate::shmem::progress::{Followed, Phase};
 
 use super::compiled::{Compiled, has_table};
 use super::keyed_table::{Counts, KeyedTable, Lookup};
@@ -31,6 +32,7 @@ pub fn recompute(
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Counts> {
+    let progress = Followed::begin(table.pgt_id);
     let mut content = None;
     if let Some(compiled) = compiled {
         let context = compiled.context();
@@ -45,7 +47,9 @@ pub fn recompute(
             let rows = connection.run(&statement, memory.as_ptr())?;
             drop(connection);
             let state = layout::state_table_oid(context.state_prefix, node.id)?;
-            replace(KeyedTable::open(state, &Lookup::Single)?, &rows)?;
+            let state = KeyedTable::open(state, &Lookup::Single)?;
+            replace(state, &rows, &progress)?;
+            progress.enter(Phase::Query, 0);
             snapshot.show_own_writes();
         }
         content = output::initial(context);
@@ -65,18 +69,21 @@ pub fn recompute(
     replace(
         KeyedTable::open_recording(table.relid, &Lookup::Single)?,
         &rows,
+        &progress,
     )
 }
 
 /// Makes the table hold exactly these rows, writing only the difference.
-fn replace(mut table: KeyedTable, rows: &TupleStore) -> Result<Counts> {
+fn replace(mut table: KeyedTable, rows: &TupleStore, progress: &Followed) -> Result<Counts> {
     check_types(&table, rows)?;
+    progress.enter(Phase::Compare, 0);
     let mut stored: HashMap<u128, Vec<pg_sys::ItemPointerData>> = HashMap::new();
     let desc = table.tuple_desc();
     // SAFETY: desc belongs to the open table.
     let columns = unsafe { attributes(desc) };
     let mut scan = TableScan::begin(table.relation());
     while let Some(row) = scan.next() {
+        progress.step();
         let tid = row.tid();
         let (values, nulls) = row.values();
         let hash = image::hash128(values, nulls, columns);
@@ -95,6 +102,7 @@ fn replace(mut table: KeyedTable, rows: &TupleStore) -> Result<Counts> {
         }
         position += 1;
     }
+    progress.enter(Phase::Write, fresh.len() as u64);
     // Rows that go leave first, so that unique keys are free for the rows that come.
     let mut row = TableScan::row_slot(table.relation());
     for tid in stored.values().flatten() {
@@ -110,6 +118,7 @@ fn replace(mut table: KeyedTable, rows: &TupleStore) -> Result<Counts> {
             fresh.next();
             let (values, nulls) = row.values();
             table.insert(values, nulls)?;
+            progress.step();
         }
         position += 1;
     }

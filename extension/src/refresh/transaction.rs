@@ -16,6 +16,8 @@ use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
 use crate::pg::{cluster, report};
+use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
+use crate::shmem::notes;
 use crate::{cdc, ddl};
 
 use super::compiled::{self, Compiled};
@@ -29,6 +31,11 @@ use super::layout;
 pub struct Request {
     /// Recompute, whatever the changes.
     pub force_full: bool,
+    /// Refresh at the active snapshot, which belongs to a group of stream tables that the caller
+    /// has locked with [`lock_before_snapshot`], and leave the buffers for [`clean_up_after`].
+    pub in_group: bool,
+    /// Fail rather than apply more change rows than this.
+    pub fuse_rows: Option<u64>,
 }
 
 /// What a refresh did.
@@ -109,6 +116,7 @@ fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
 pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     let started = Instant::now();
     let started_at = cluster::now();
+    notes::refreshing();
     config::activate_canary();
     catalog::lock(pgt_id)?;
     let table = load(pgt_id)?;
@@ -120,6 +128,8 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
 
     let mut snapshot = if plan.starts_anew() {
         ActiveSnapshot::push_latest()
+    } else if request.in_group {
+        ActiveSnapshot::push_active()
     } else {
         ActiveSnapshot::push()
     };
@@ -133,7 +143,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         return Err(Error::SnapshotTooOld(table.plain_name()));
     }
     let memory = MemoryContext::new(c"pg_trickle refresh");
-    let work = memory.within(|| plan.execute(&table, &mut snapshot, &memory))?;
+    let work = memory.within(|| plan.execute(&table, request, &mut snapshot, &memory))?;
     if let Some(compiled) = plan.compiled()
         && work.writes
         && !compiled.partitions_are_current()?
@@ -172,12 +182,41 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
             error: None,
         })?;
         snapshot.show_own_writes();
-        if let Some(compiled) = plan.compiled() {
+        if let Some(compiled) = plan.compiled()
+            && !request.in_group
+        {
             clean_up(compiled)?;
         }
+    } else {
+        REFRESHES_WITHOUT_DATA.count();
     }
+    catalog::clear_failure(pgt_id)?;
     outcome.duration_ms = elapsed_ms(started);
     Ok(outcome)
+}
+
+/// Takes the locks that a refresh takes before its snapshot, for a stream table that is refreshed at
+/// the same snapshot as others.
+pub fn lock_before_snapshot(pgt_id: i64) -> Result<()> {
+    catalog::lock(pgt_id)?;
+    let table = load(pgt_id)?;
+    if table.refresh_mode != RefreshMode::Full
+        && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
+    {
+        compiled.lock_sources()?;
+    }
+    Ok(())
+}
+
+/// Removes change rows that every consumer has seen, after a refresh in a group.
+pub fn clean_up_after(pgt_id: i64) -> Result<()> {
+    let table = load(pgt_id)?;
+    if table.refresh_mode != RefreshMode::Full
+        && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
+    {
+        clean_up(&compiled)?;
+    }
+    Ok(())
 }
 
 /// What was done, before it is recorded.
@@ -269,6 +308,7 @@ impl Choice {
     fn execute(
         &self,
         table: &StreamTable,
+        request: Request,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Work> {
@@ -294,7 +334,17 @@ impl Choice {
                 Ok(Work::recomputed(action, reason.clone(), counts))
             }
             Choice::Delta { compiled, frontier } => {
-                match execute_differential_refresh(compiled, frontier, snapshot, memory)? {
+                let may_apply = |rows: u64| match request.fuse_rows {
+                    Some(ceiling) if rows > ceiling => Err(Error::FuseBlown {
+                        name: table.plain_name(),
+                        rows,
+                        ceiling,
+                    }),
+                    _ => Ok(()),
+                };
+                match execute_differential_refresh(
+                    compiled, frontier, &may_apply, snapshot, memory,
+                )? {
                     Differential::NoData => Ok(Work {
                         action: "NO_DATA",
                         reason: None,

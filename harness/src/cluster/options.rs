@@ -58,6 +58,12 @@ impl ClusterOptions {
         self
     }
 
+    /// Preloads the extension, so that it refreshes by schedule.
+    pub fn scheduled(self) -> Self {
+        self.setting("shared_preload_libraries", "pg_trickle")
+            .setting("max_worker_processes", "32")
+    }
+
     /// One server setting.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));

@@ -32,7 +32,11 @@ struct Table {
 
 /// Regenerates or compares every table.
 pub fn run(machine: &Machine, options: &Options) -> Result<()> {
-    let cluster = cluster::start(machine, &build::Options::default(), &[])?;
+    let cluster = cluster::start(
+        machine,
+        &build::Options::default(),
+        &[("shared_preload_libraries", "pg_trickle")],
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -6,10 +6,12 @@ use super::{Complaint, File};
 /// an entry are independent of each other.
 const ROOMS: &[&[&str]] = &[
     &["pg"],
+    &["shmem"],
     &["catalog", "cdc", "frontier", "parse"],
     &["refresh"],
     &["dag"],
     &["scheduler"],
+    &["monitor"],
     &["api"],
 ];
 

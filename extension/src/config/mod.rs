@@ -1,8 +1,16 @@
 //! Settings. None of them decides whether a result is right.
 
+mod runtime;
+
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
 use crate::pg::guc;
+
+pub use runtime::{
+    cron_timezone, drain_timeout_s, full_refresh_interval, fuse_ceiling, history_rows,
+    invalidation_ring_capacity, is_enabled, max_consecutive_errors, max_refresh_workers,
+    max_workers_per_database, min_refresh_interval,
+};
 
 /// How changes of a source are captured when it gets its first reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
@@ -67,5 +75,6 @@ pub fn init() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    runtime::init();
     guc::reserve_prefix(c"pg_trickle");
 }

@@ -7,21 +7,24 @@ use pgrx::pg_sys;
 
 use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Result};
-use crate::parse;
-use crate::pg::{depend, name};
+use crate::pg::name;
+use crate::shmem::counters::CYCLES_DETECTED;
 
-/// Refuses `view` as the query of `table` if it leads back to it.
-pub fn refuse(table: &StreamTable, view: pg_sys::Oid) -> Result<()> {
-    let owner = depend::owner_of(table.relid).unwrap_or(pg_sys::InvalidOid);
+/// Refuses `sources` as what `table` reads if they lead back to it.
+pub fn check_for_cycles(
+    table: &StreamTable,
+    sources: impl IntoIterator<Item = pg_sys::Oid>,
+) -> Result<()> {
     let mut readers: HashMap<pg_sys::Oid, pg_sys::Oid> = HashMap::new();
     let mut pending: Vec<pg_sys::Oid> = Vec::new();
-    for source in parse::analyse_view(view, owner)?.sources {
-        readers.insert(source.oid, table.relid);
-        pending.push(source.oid);
+    for source in sources {
+        readers.insert(source, table.relid);
+        pending.push(source);
     }
     while let Some(relid) = pending.pop() {
         if relid == table.relid {
-            return Err(Error::Recursion {
+            CYCLES_DETECTED.count();
+            return Err(Error::CycleDetected {
                 name: table.plain_name(),
                 path: path_to(relid, &readers),
             });

@@ -1,0 +1,139 @@
+-- The runtime in figures and in judgements. Bodies are bound when they are created.
+
+CREATE FUNCTION pgtrickle.metrics(OUT name text, OUT labels jsonb, OUT value float8)
+RETURNS SETOF record LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    WITH tables AS (
+        SELECT t.pgt_id, t.pgt_relid::text AS stream_table, t.status, t.data_timestamp
+        FROM pgtrickle.pgt_stream_tables t JOIN pg_catalog.pg_class c ON c.oid = t.pgt_relid
+        WHERE pg_catalog.has_table_privilege(c.oid, 'SELECT')
+           OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+           OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+    ), refreshes AS (
+        SELECT t.stream_table, r.action, r.reason, r.status, pg_catalog.sum(r.refreshes) AS refreshes,
+               pg_catalog.sum(r.duration_ms) AS duration_ms, pg_catalog.sum(r.rows_inserted) AS rows_inserted,
+               pg_catalog.sum(r.rows_updated) AS rows_updated, pg_catalog.sum(r.rows_deleted) AS rows_deleted,
+               pg_catalog.sum(r.delta_rows) AS delta_rows
+        FROM (
+            SELECT pgt_id, action, reason, status, refreshes, duration_ms,
+                   rows_inserted, rows_updated, rows_deleted, delta_rows
+            FROM pgtrickle.pgt_refresh_totals
+            UNION ALL
+            SELECT pgt_id, action, reason, status, 1, duration_ms,
+                   rows_inserted, rows_updated, rows_deleted, delta_rows
+            FROM pgtrickle.pgt_refresh_history
+        ) r JOIN tables t ON t.pgt_id = r.pgt_id
+        GROUP BY t.stream_table, r.action, r.reason, r.status
+    ), buffers AS MATERIALIZED (SELECT * FROM pgtrickle.change_buffer_sizes()
+    ), mark AS MATERIALIZED (SELECT * FROM pgtrickle.watermark())
+    SELECT c.name, '{}'::jsonb, c.value::float8 FROM pgtrickle.runtime_counters() c
+    UNION ALL
+    SELECT m.name, pg_catalog.jsonb_build_object('stream_table', r.stream_table, 'action', r.action,
+               'reason', COALESCE(r.reason, ''), 'status', r.status), m.value
+    FROM refreshes r CROSS JOIN LATERAL (VALUES
+        ('refreshes_total', r.refreshes::float8), ('refresh_duration_ms_total', r.duration_ms),
+        ('rows_inserted_total', r.rows_inserted::float8), ('rows_updated_total', r.rows_updated::float8),
+        ('rows_deleted_total', r.rows_deleted::float8), ('delta_rows_total', r.delta_rows::float8)
+    ) m (name, value)
+    UNION ALL
+    SELECT m.name, pg_catalog.jsonb_build_object('stream_table', t.stream_table), m.value
+    FROM tables t LEFT JOIN pgtrickle.refresh_failures() f ON f.pgt_id = t.pgt_id
+    CROSS JOIN LATERAL (VALUES
+        ('data_age_seconds', EXTRACT(epoch FROM pg_catalog.clock_timestamp() - t.data_timestamp)::float8),
+        ('suspended', (t.status = 'SUSPENDED')::integer::float8),
+        ('consecutive_errors', COALESCE(f.consecutive_errors, 0)::float8)
+    ) m (name, value)
+    WHERE m.value IS NOT NULL
+    UNION ALL
+    SELECT m.name, pg_catalog.jsonb_build_object('source', b.source), m.value
+    FROM buffers b CROSS JOIN LATERAL (VALUES
+        ('buffer_bytes', b.bytes::float8), ('buffer_rows', b.rows::float8),
+        ('buffer_pending_rows', b.pending_rows::float8)
+    ) m (name, value)
+    UNION ALL
+    SELECT v.name, v.labels, v.value FROM mark m CROSS JOIN LATERAL (VALUES
+        ('wal_bytes', '{}'::jsonb, m.wal_bytes::float8),
+        ('prepared_transactions', '{}'::jsonb, m.prepared_transactions::float8),
+        ('oldest_transaction_age_seconds',
+         pg_catalog.jsonb_build_object('holder', COALESCE(m.oldest_holder, '')),
+         COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - m.oldest_since), 0)::float8)
+    ) v (name, labels, value);
+END;
+COMMENT ON FUNCTION pgtrickle.metrics() IS 'all figures of the runtime, of stream tables that the caller may read, own or monitor';
+
+CREATE VIEW pgtrickle.refresh_progress AS
+    SELECT r.pid, r.database,
+           CASE WHEN r.database = pg_catalog.current_database() THEN t.pgt_relid::text END AS stream_table,
+           r.phase, r.since, r.rows_done, r.rows_total
+    FROM pgtrickle.running_recomputations() r
+    LEFT JOIN pgtrickle.pgt_stream_tables t
+           ON t.pgt_id = r.pgt_id AND r.database = pg_catalog.current_database();
+GRANT SELECT ON pgtrickle.refresh_progress TO PUBLIC;
+COMMENT ON VIEW pgtrickle.refresh_progress IS 'first fills and recomputations that run now';
+
+CREATE FUNCTION pgtrickle.health_check(OUT check_name text, OUT severity text, OUT detail text)
+RETURNS SETOF record LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    WITH state AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state),
+    status AS MATERIALIZED (SELECT * FROM pgtrickle.pgt_status()),
+    mark AS MATERIALIZED (SELECT * FROM pgtrickle.watermark())
+    SELECT 'scheduler', CASE s.state WHEN 'RUNNING' THEN 'OK' WHEN 'STARTING' THEN 'WARNING'
+                                     WHEN 'STANDBY' THEN 'OK' ELSE 'WARNING' END,
+           CASE s.state
+               WHEN 'RUNNING' THEN 'stream tables are refreshed by their schedules'
+               WHEN 'STARTING' THEN 'the scheduler is starting; if it stays so, raise max_worker_processes'
+               WHEN 'STANDBY' THEN 'a standby refreshes nothing; after a promotion it will'
+               WHEN 'DISABLED' THEN 'nothing is refreshed by schedule: pg_trickle.enabled is off'
+               WHEN 'DRAINED' THEN 'nothing is refreshed by schedule until pgtrickle.resume(): a drain is on'
+               WHEN 'NOT_PRELOADED' THEN 'nothing is refreshed by schedule: add pg_trickle to shared_preload_libraries and restart'
+               ELSE 'no scheduler runs in this database' END
+    FROM state s
+    UNION ALL
+    SELECT 'suspended', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'ERROR' END,
+           COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name), 'no stream table is suspended')
+    FROM status s WHERE s.status = 'SUSPENDED'
+    UNION ALL
+    SELECT 'failing', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
+           COALESCE(pg_catalog.string_agg(s.name || ': ' || s.last_error, ', ' ORDER BY s.name),
+                    'no refresh fails')
+    FROM status s WHERE s.last_error IS NOT NULL
+    UNION ALL
+    SELECT 'restore', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'ERROR' END,
+           COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name) || ': run pgtrickle.restore_stream_tables()',
+                    'no stream table has to be restored')
+    FROM status s WHERE s.needs_restore
+    UNION ALL
+    SELECT 'buffers', CASE WHEN m.oldest_since < pg_catalog.clock_timestamp() - interval '1 hour'
+                           THEN 'WARNING' ELSE 'OK' END,
+           CASE WHEN m.oldest_holder IS NULL THEN 'nobody holds change rows back'
+                ELSE 'change rows are held back by ' || m.oldest_holder
+                     || COALESCE(' since ' || m.oldest_since::text, '') END
+    FROM mark m;
+END;
+COMMENT ON FUNCTION pgtrickle.health_check() IS 'what is well and what is not, and what to do about it';
+
+COMMENT ON FUNCTION pgtrickle.drain(integer) IS 'begins no refresh any more, in no database, and waits for those that run; whether none runs then';
+COMMENT ON FUNCTION pgtrickle.resume() IS 'ends a drain; whether one was on';
+COMMENT ON FUNCTION pgtrickle.is_drained() IS 'whether a drain is on and no refresh runs';
+COMMENT ON FUNCTION pgtrickle.drain_status() IS 'whether a drain is on, since when, by whom, and how many refreshes run';
+COMMENT ON FUNCTION pgtrickle.suspend_stream_table(text) IS 'stops the scheduled refreshes of a stream table';
+COMMENT ON FUNCTION pgtrickle.resume_stream_table(text) IS 'starts the scheduled refreshes of a stream table again';
+COMMENT ON FUNCTION pgtrickle.scheduler_state() IS 'why stream tables of this database are refreshed by their schedules, or are not';
+COMMENT ON FUNCTION pgtrickle.refresh_failures() IS 'stream tables whose last scheduled refresh failed';
+COMMENT ON FUNCTION pgtrickle.refresh_workers() IS 'refresh workers of the cluster';
+COMMENT ON FUNCTION pgtrickle.running_recomputations() IS 'first fills and recomputations that run now, by id';
+COMMENT ON FUNCTION pgtrickle.watermark() IS 'how far the cluster is, and what keeps change rows from being removed';
+COMMENT ON FUNCTION pgtrickle.runtime_counters() IS 'counters and gauges that are kept in shared memory';
+
+COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean) IS 'creates a table that is kept equal to a query';
+COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of the one that is there';
+COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text) IS 'changes a stream table; NULL keeps what is there';
+COMMENT ON FUNCTION pgtrickle.drop_stream_table(text, boolean) IS 'drops a stream table';
+COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'brings a stream table up to date and says what that took';
+COMMENT ON FUNCTION pgtrickle.explain_st(text) IS 'how a stream table is maintained';
+COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'what of a query can be maintained, how, and what to do about the rest';
+COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds the stream tables that a restore has brought from another database';
+COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of the change buffers whose source the caller may read or monitor';
+COMMENT ON FUNCTION pgtrickle.version() IS 'version of the library';
+COMMENT ON FUNCTION pgtrickle.pgt_id_of(text) IS 'id of a stream table that the caller may read';
+REVOKE ALL ON FUNCTION pgtrickle.restore_stream_tables() FROM PUBLIC;

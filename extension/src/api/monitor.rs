@@ -1,0 +1,134 @@
+//! What the runtime is doing.
+
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+
+use crate::error::or_report;
+use crate::monitor;
+use crate::pg::{acl, cluster, database};
+use crate::scheduler;
+use crate::{catalog, shmem};
+
+/// Why stream tables of this database are refreshed by their schedules, or are not.
+#[pg_extern(schema = "pgtrickle")]
+fn scheduler_state() -> String {
+    monitor::scheduler_state().to_owned()
+}
+
+/// The stream tables whose last scheduled refresh failed. The message is for those who own them or
+/// may monitor.
+#[pg_extern(schema = "pgtrickle")]
+#[allow(clippy::type_complexity, reason = "the columns of the result")]
+fn refresh_failures() -> TableIterator<
+    'static,
+    (
+        name!(pgt_id, i64),
+        name!(consecutive_errors, i32),
+        name!(condition, String),
+        name!(message, Option<String>),
+        name!(failed_at, TimestampWithTimeZone),
+        name!(retry_at, TimestampWithTimeZone),
+        name!(is_fuse, bool),
+    ),
+> {
+    let failures = or_report(catalog::failures());
+    TableIterator::new(failures.into_iter().map(|failure| {
+        let owns = catalog::load(failure.pgt_id)
+            .ok()
+            .flatten()
+            .is_some_and(|table| acl::owns_relation(table.relid));
+        (
+            failure.pgt_id,
+            failure.consecutive_errors,
+            failure.condition,
+            (owns || acl::may_monitor()).then_some(failure.message),
+            failure.failed_at,
+            failure.retry_at,
+            failure.is_fuse,
+        )
+    }))
+}
+
+/// The refresh workers of the cluster.
+#[pg_extern(schema = "pgtrickle")]
+#[allow(clippy::type_complexity, reason = "the columns of the result")]
+fn refresh_workers() -> TableIterator<
+    'static,
+    (
+        name!(pid, Option<i32>),
+        name!(database, Option<String>),
+        name!(state, String),
+        name!(pgt_id, Option<i64>),
+        name!(tables, i32),
+        name!(since, Option<TimestampWithTimeZone>),
+    ),
+> {
+    let workers = monitor::workers();
+    TableIterator::new(workers.into_iter().map(|worker| {
+        (
+            worker.pid,
+            database::name(pg_sys::Oid::from(worker.database)),
+            worker.state.to_owned(),
+            worker.pgt_id,
+            worker.tables,
+            worker.since_us.and_then(cluster::time_at),
+        )
+    }))
+}
+
+/// The recomputations that run in the cluster, also those of manual refreshes and of creation.
+#[pg_extern(schema = "pgtrickle")]
+#[allow(clippy::type_complexity, reason = "the columns of the result")]
+fn running_recomputations() -> TableIterator<
+    'static,
+    (
+        name!(pid, i32),
+        name!(database, Option<String>),
+        name!(pgt_id, i64),
+        name!(phase, String),
+        name!(since, Option<TimestampWithTimeZone>),
+        name!(rows_done, i64),
+        name!(rows_total, Option<i64>),
+    ),
+> {
+    TableIterator::new(shmem::progress::all().into_iter().map(|seen| {
+        (
+            seen.pid,
+            database::name(pg_sys::Oid::from(seen.database)),
+            seen.pgt_id,
+            seen.phase.to_owned(),
+            cluster::time_at(seen.since_us),
+            seen.done.cast_signed(),
+            (seen.total > 0).then_some(seen.total.cast_signed()),
+        )
+    }))
+}
+
+/// How far the cluster is, and what keeps change rows from being removed.
+#[pg_extern(schema = "pgtrickle")]
+#[allow(clippy::type_complexity, reason = "the columns of the result")]
+fn watermark() -> TableIterator<
+    'static,
+    (
+        name!(wal_bytes, i64),
+        name!(oldest_xid, Option<i64>),
+        name!(oldest_holder, Option<String>),
+        name!(oldest_since, Option<TimestampWithTimeZone>),
+        name!(prepared_transactions, i64),
+    ),
+> {
+    let found = or_report(scheduler::watermark());
+    TableIterator::once((
+        found.wal_bytes,
+        found.oldest_xid,
+        found.oldest_holder,
+        found.oldest_since,
+        found.prepared,
+    ))
+}
+
+/// Counters and gauges of the cluster that are kept in shared memory.
+#[pg_extern(schema = "pgtrickle")]
+fn runtime_counters() -> TableIterator<'static, (name!(name, String), name!(value, i64))> {
+    TableIterator::new(monitor::counters())
+}

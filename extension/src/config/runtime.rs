@@ -1,0 +1,206 @@
+//! Settings of the scheduler. All but the ring's capacity follow a reload of the configuration.
+
+use std::ffi::CString;
+use std::time::Duration;
+
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+use crate::pg::shared;
+use crate::shmem::ring::INVALIDATION_RING_MAX_CAPACITY;
+use crate::shmem::worker::WORKERS;
+
+static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
+static MAX_REFRESH_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
+static MAX_WORKERS_PER_DATABASE: GucSetting<i32> = GucSetting::<i32>::new(0);
+static MIN_REFRESH_INTERVAL_MS: GucSetting<i32> = GucSetting::<i32>::new(5);
+static FULL_REFRESH_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(60);
+static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(5);
+static FUSE_CEILING: GucSetting<i32> = GucSetting::<i32>::new(0);
+static DRAIN_TIMEOUT_S: GucSetting<i32> = GucSetting::<i32>::new(10);
+static HISTORY_ROWS: GucSetting<i32> = GucSetting::<i32>::new(1000);
+static INVALIDATION_RING_CAPACITY: GucSetting<i32> = GucSetting::<i32>::new(256);
+static CRON_TIMEZONE: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"UTC"));
+
+/// Whether schedulers hand out refreshes.
+pub fn is_enabled() -> bool {
+    ENABLED.get()
+}
+
+/// How many workers the cluster may have.
+pub fn max_refresh_workers() -> usize {
+    usize::try_from(MAX_REFRESH_WORKERS.get()).unwrap_or(1)
+}
+
+/// How many of them one database may have.
+pub fn max_workers_per_database() -> usize {
+    match usize::try_from(MAX_WORKERS_PER_DATABASE.get()) {
+        Ok(quota) if quota > 0 => quota,
+        _ => usize::MAX,
+    }
+}
+
+/// How long a `calculated` stream table rests between two refreshes.
+pub fn min_refresh_interval() -> Duration {
+    Duration::from_millis(u64::try_from(MIN_REFRESH_INTERVAL_MS.get()).unwrap_or(0))
+}
+
+/// How often a `calculated` stream table is recomputed whose sources tell nothing.
+pub fn full_refresh_interval() -> Duration {
+    Duration::from_secs(u64::try_from(FULL_REFRESH_INTERVAL_S.get()).unwrap_or(60))
+}
+
+/// After how many failures in a row a stream table is suspended.
+pub fn max_consecutive_errors() -> i32 {
+    MAX_CONSECUTIVE_ERRORS.get()
+}
+
+/// From how many change rows on a scheduled refresh stops; `None`: never.
+pub fn fuse_ceiling() -> Option<u64> {
+    u64::try_from(FUSE_CEILING.get())
+        .ok()
+        .filter(|rows| *rows > 0)
+}
+
+/// How long a refresh may go on that SIGTERM meets.
+pub fn drain_timeout_s() -> i32 {
+    DRAIN_TIMEOUT_S.get()
+}
+
+/// How many rows of history each stream table keeps.
+pub fn history_rows() -> i64 {
+    i64::from(HISTORY_ROWS.get())
+}
+
+/// Entries of the invalidation ring.
+pub fn invalidation_ring_capacity() -> usize {
+    usize::try_from(INVALIDATION_RING_CAPACITY.get()).unwrap_or(1)
+}
+
+/// The time zone of cron schedules.
+pub fn cron_timezone() -> String {
+    CRON_TIMEZONE.get().map_or_else(
+        || "UTC".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// Processes must agree on the ring's capacity, so that it is fixed at the start; where there is no
+/// ring, the server does not allow such a setting to be defined.
+fn context_of_the_ring() -> GucContext {
+    if shared::is_preloading() {
+        GucContext::Postmaster
+    } else {
+        GucContext::Sighup
+    }
+}
+
+/// Defines them.
+pub fn init() {
+    GucRegistry::define_bool_guc(
+        c"pg_trickle.enabled",
+        c"Whether stream tables are refreshed by their schedules.",
+        c"Off: schedulers hand out nothing; capture and manual refreshes go on.",
+        &ENABLED,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.max_refresh_workers",
+        c"How many refreshes run at once in the cluster.",
+        c"Each takes one of max_worker_processes, as do the launcher and each database's scheduler.",
+        &MAX_REFRESH_WORKERS,
+        1,
+        WORKERS as i32,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.max_refresh_workers_per_database",
+        c"How many refreshes run at once in one database.",
+        c"0: as many as pg_trickle.max_refresh_workers.",
+        &MAX_WORKERS_PER_DATABASE,
+        0,
+        WORKERS as i32,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.min_refresh_interval_ms",
+        c"How long a calculated stream table rests between two refreshes, in milliseconds.",
+        c"The first change after a rest is refreshed at once; later ones are gathered.",
+        &MIN_REFRESH_INTERVAL_MS,
+        0,
+        3_600_000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.full_refresh_interval",
+        c"How often a calculated stream table in FULL mode is recomputed.",
+        c"Changes of its sources are not captured, so that nothing tells when to.",
+        &FULL_REFRESH_INTERVAL_S,
+        1,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.max_consecutive_errors",
+        c"After how many failed refreshes in a row a stream table is suspended.",
+        c"pgtrickle.resume_stream_table() resumes it.",
+        &MAX_CONSECUTIVE_ERRORS,
+        1,
+        1000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.fuse_ceiling",
+        c"A scheduled refresh of more change rows than this suspends the stream table.",
+        c"0: never. resume_stream_table() lets the changes pass; a manual refresh always does.",
+        &FUSE_CEILING,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.drain_timeout",
+        c"How long a running refresh may go on when the server stops.",
+        c"After that it is cancelled, and done again after the next start.",
+        &DRAIN_TIMEOUT_S,
+        0,
+        3600,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.history_rows",
+        c"How many rows of refresh history each stream table keeps.",
+        c"Older ones are added up in pgtrickle.pgt_refresh_totals.",
+        &HISTORY_ROWS,
+        1,
+        1_000_000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.invalidation_ring_capacity",
+        c"How many changed definitions the schedulers are told of before they read all.",
+        c"A scheduler that is late by more reads its whole catalog, which is counted.",
+        &INVALIDATION_RING_CAPACITY,
+        1,
+        INVALIDATION_RING_MAX_CAPACITY as i32,
+        context_of_the_ring(),
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_trickle.cron_timezone",
+        c"The time zone in which cron schedules are read.",
+        c"A name of the IANA database; an unknown one counts as UTC.",
+        &CRON_TIMEZONE,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+}

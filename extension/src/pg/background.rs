@@ -1,0 +1,190 @@
+//! Background workers: starting them, what signals mean to them, and their transactions.
+//!
+//! A worker is never torn from a transaction by SIGTERM: the handler takes a note, and arms a timer
+//! that cancels the running statement, as `pg_cancel_backend()` would, when it has not come to its
+//! end in time. So a stop is either a commit or an ordinary abort.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::time::Duration;
+
+use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime};
+use pgrx::prelude::PgTryBuilder;
+use pgrx::{IntoDatum, pg_sys};
+
+use super::failure::Failure;
+
+/// A kind of worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// Shown in `pg_stat_activity.backend_type`.
+    pub name: &'static str,
+    /// The exported function that it runs.
+    pub function: &'static str,
+}
+
+static IS_TERMINATING: AtomicBool = AtomicBool::new(false);
+static IS_BUSY: AtomicBool = AtomicBool::new(false);
+static GRACE_S: AtomicI32 = AtomicI32::new(0);
+static TIMER: AtomicPtr<std::ffi::c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+fn builder(kind: Kind, argument: i32) -> BackgroundWorkerBuilder {
+    BackgroundWorkerBuilder::new(kind.name)
+        .set_type(kind.name)
+        .set_library("pg_trickle")
+        .set_function(kind.function)
+        .set_argument(argument.into_datum())
+        .enable_spi_access()
+        .set_start_time(BgWorkerStartTime::RecoveryFinished)
+}
+
+/// Has the postmaster keep one running: not on a standby, and again after a promotion or a crash.
+pub fn register(kind: Kind) {
+    builder(kind, 0)
+        .set_restart_time(Some(Duration::from_secs(1)))
+        .load();
+}
+
+/// Starts one; false if the server has no room for it (`max_worker_processes`).
+pub fn start(kind: Kind, argument: i32) -> bool {
+    builder(kind, argument)
+        .set_restart_time(None)
+        .load_dynamic()
+        .is_ok()
+}
+
+/// First thing in a worker: signals, and a connection to a database, or to none for the catalogs
+/// that all databases share. `on_exit` is called when the process goes, whatever makes it go.
+pub fn begin(
+    database: Option<pg_sys::Oid>,
+    on_exit: unsafe extern "C-unwind" fn(i32, pg_sys::Datum),
+) {
+    // SAFETY: the start of a worker's main function; the handlers only touch atomics, this process's
+    // latch and its timer.
+    unsafe {
+        pg_sys::before_shmem_exit(Some(on_exit), pg_sys::Datum::from(0));
+        pg_sys::pqsignal_be(libc::SIGTERM, Some(on_terminate));
+        pg_sys::pqsignal_be(libc::SIGHUP, Some(on_reload));
+        let mut event: libc::sigevent = std::mem::zeroed();
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = libc::SIGINT;
+        let mut timer: libc::timer_t = std::ptr::null_mut();
+        if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) == 0 {
+            TIMER.store(timer, Ordering::SeqCst);
+        }
+        pg_sys::BackgroundWorkerUnblockSignals();
+        match database {
+            Some(database) => {
+                pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
+            }
+            None => {
+                pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0)
+            }
+        }
+    }
+}
+
+/// SIGTERM: nothing new is begun; what is running has so many seconds.
+unsafe extern "C-unwind" fn on_terminate(_signal: i32) {
+    let again = IS_TERMINATING.swap(true, Ordering::SeqCst);
+    if !again && IS_BUSY.load(Ordering::SeqCst) {
+        arm_timer();
+    }
+    // SAFETY: safe in a signal handler by design.
+    unsafe { pg_sys::SetLatch(pg_sys::MyLatch) }
+}
+
+/// SIGHUP: the configuration is read again at the next opportunity.
+unsafe extern "C-unwind" fn on_reload(signal: i32) {
+    // SAFETY: the server's own handler.
+    unsafe { pg_sys::SignalHandlerForConfigReload(signal) }
+}
+
+/// Safe in a signal handler: atomics and one call that POSIX allows there.
+fn arm_timer() {
+    let timer = TIMER.load(Ordering::SeqCst);
+    let grace_s = i64::from(GRACE_S.load(Ordering::SeqCst));
+    // SAFETY: a timer of this process; a zero value would disarm it, so at least a nanosecond.
+    unsafe {
+        let mut value: libc::itimerspec = std::mem::zeroed();
+        value.it_value.tv_sec = grace_s;
+        value.it_value.tv_nsec = 1;
+        libc::timer_settime(timer, 0, &value, std::ptr::null_mut());
+    }
+}
+
+/// Whether this worker has been told to go.
+pub fn is_terminating() -> bool {
+    IS_TERMINATING.load(Ordering::SeqCst)
+}
+
+/// Work that SIGTERM lets come to its end within `grace_s` seconds; `None` if it has come already.
+pub fn finishing<T>(grace_s: i32, work: impl FnOnce() -> T) -> Option<T> {
+    GRACE_S.store(grace_s, Ordering::SeqCst);
+    IS_BUSY.store(true, Ordering::SeqCst);
+    if is_terminating() {
+        IS_BUSY.store(false, Ordering::SeqCst);
+        return None;
+    }
+    let result = work();
+    IS_BUSY.store(false, Ordering::SeqCst);
+    Some(result)
+}
+
+/// Between two pieces of work: reads the configuration again if asked to, and answers the server's
+/// requests to all processes. A cancel that came too late for what it was meant for is forgotten.
+pub fn attend() {
+    // SAFETY: no transaction is open.
+    unsafe {
+        pg_sys::QueryCancelPending = 0;
+        pgrx::check_for_interrupts!();
+        if pg_sys::ConfigReloadPending != 0 {
+            pg_sys::ConfigReloadPending = 0;
+            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+        }
+    }
+}
+
+/// A transaction of READ COMMITTED. An error aborts it and is returned.
+pub fn transaction<T>(
+    work: impl FnOnce() -> std::result::Result<T, Failure>,
+) -> std::result::Result<T, Failure> {
+    // SAFETY: no transaction is open; the end below closes it on both ways.
+    unsafe {
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::StartTransactionCommand();
+        pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED as i32;
+    }
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
+        let value = work()?;
+        // SAFETY: commits what was begun above; may fail, in deferred triggers for instance.
+        unsafe { pg_sys::CommitTransactionCommand() };
+        Ok(value)
+    }))
+    .catch_others(|error| Err(Failure::caught(&error)))
+    .execute();
+    // SAFETY: the error has been taken off the server's stack; this aborts what was begun.
+    unsafe {
+        if outcome.is_err() {
+            pg_sys::AbortCurrentTransaction();
+        }
+        pg_sys::pgstat_report_stat(false);
+    }
+    outcome
+}
+
+/// Shows in `pg_stat_activity` what this process does; `None`: nothing.
+pub fn show(activity: Option<&str>) {
+    let state = match activity {
+        Some(_) => pg_sys::BackendState::STATE_RUNNING,
+        None => pg_sys::BackendState::STATE_IDLE,
+    };
+    let text = activity.and_then(|text| std::ffi::CString::new(text).ok());
+    // SAFETY: the text is copied.
+    unsafe {
+        pg_sys::pgstat_report_activity(
+            state,
+            text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr()),
+        );
+    }
+}

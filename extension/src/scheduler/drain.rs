@@ -1,0 +1,69 @@
+//! Draining: no refresh begins, those that run come to their end, and it stays so until somebody
+//! resumes or the server restarts. Covers every database; capture goes on.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::pg::{cluster, process, user};
+use crate::shmem::drain::{Requested, in_flight};
+use crate::shmem::{self, Block, notes};
+
+/// How often the end of what runs is looked for. Nobody waits for a drain in the usual way of things,
+/// so nobody has to be told by those that end.
+const PACE: Duration = Duration::from_millis(10);
+
+fn block(what: &'static str) -> Result<&'static Block> {
+    shmem::block().ok_or(Error::NotPreloaded(what))
+}
+
+/// Begins a drain and waits for at most `timeout`; whether nothing is in flight then. A drain goes on
+/// when the wait is cancelled or too short.
+pub fn drain(timeout: Duration) -> Result<bool> {
+    let block = block("drain")?;
+    block.drain.begin(Requested {
+        since_us: cluster::microseconds(cluster::now()),
+        role: user::current().to_u32(),
+        pid: process::own_pid(),
+    });
+    let start = Instant::now();
+    loop {
+        if others_in_flight(block) == 0 {
+            return Ok(true);
+        }
+        let Some(left) = timeout
+            .checked_sub(start.elapsed())
+            .filter(|left| !left.is_zero())
+        else {
+            return Ok(false);
+        };
+        process::sleep(Some(left.min(PACE)));
+        pgrx::check_for_interrupts!();
+        if !block.drain.is_on() {
+            return Ok(false);
+        }
+    }
+}
+
+/// Refreshes in flight, but for one of this very transaction, whose end would be waited for in vain.
+pub fn others_in_flight(block: &Block) -> usize {
+    in_flight(block).saturating_sub(usize::from(notes::is_refreshing()))
+}
+
+/// Whether a drain is on and nothing is in flight.
+pub fn is_drained() -> bool {
+    shmem::block().is_some_and(|block| block.drain.is_on() && others_in_flight(block) == 0)
+}
+
+/// Ends a drain; whether one was on. Every scheduler looks at what has become due meanwhile.
+pub fn resume() -> Result<bool> {
+    let block = block("resume")?;
+    let was_on = block.drain.end();
+    for database in block
+        .databases
+        .iter()
+        .filter(|database| database.oid() != 0)
+    {
+        database.scheduler.wake();
+    }
+    Ok(was_on)
+}

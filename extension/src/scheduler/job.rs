@@ -1,0 +1,313 @@
+//! A job: stream tables that belong together, refreshed in one transaction at one snapshot, each in a
+//! subtransaction, so that a failure stops only what depends on it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use pgrx::datum::TimestampWithTimeZone;
+use pgtrickle_dvm::schedule::backoff;
+
+use crate::catalog::{self, FailureRow, HistoryRow, Status, StreamTable};
+use crate::cdc;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::pg::background::{self, is_terminating};
+use crate::pg::cluster;
+use crate::pg::failure::Failure;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::subtransaction::contain;
+use crate::refresh::{self, Request};
+use crate::shmem::counters::{FUSES_BLOWN, RETRIES};
+use crate::shmem::notes;
+use crate::shmem::worker::{Outcome, Worker};
+
+/// How often a job is begun anew after a serialization failure or a deadlock.
+const TRIES: usize = 5;
+
+type Contained<T> = std::result::Result<T, Failure>;
+
+/// Refreshes the tables of the worker's job, and leaves the outcomes with the worker.
+pub fn run(worker: &Worker) {
+    let job = worker.job();
+    let outcomes = match refresh_together(worker, &job) {
+        Ok(outcomes) => outcomes,
+        Err(_) if is_terminating() => vec![Outcome::None; job.len()],
+        // The transaction as a whole failed: at its commit, for instance. One by one, the culprit
+        // is found and the others get done.
+        Err(failure) => refresh_one_by_one(worker, &job, &failure),
+    };
+    worker.current.store(0, Ordering::SeqCst);
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        worker.set_outcome(index, outcome);
+    }
+}
+
+fn refresh_together(worker: &Worker, job: &[i64]) -> Contained<Vec<Outcome>> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let outcome = background::transaction(|| in_one_transaction(worker, job, tries < TRIES));
+        match outcome {
+            Err(failure) if failure.is_transient() && tries < TRIES && !is_terminating() => {
+                RETRIES.count();
+            }
+            other => return other,
+        }
+    }
+}
+
+fn refresh_one_by_one(worker: &Worker, job: &[i64], failure: &Failure) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(job.len());
+    for id in job {
+        if is_terminating() {
+            outcomes.push(Outcome::None);
+            continue;
+        }
+        let result = if job.len() == 1 {
+            Err(failure.clone())
+        } else {
+            let failed: BTreeSet<i64> = job
+                .iter()
+                .zip(&outcomes)
+                .filter(|(_, outcome)| matches!(outcome, Outcome::Failed | Outcome::Waits))
+                .map(|(id, _)| *id)
+                .collect();
+            background::transaction(|| reads_one_of(*id, &failed).map_err(Failure::from)).and_then(
+                |waits| match waits {
+                    true => Ok(vec![Outcome::Waits]),
+                    false => refresh_together(worker, &[*id]),
+                },
+            )
+        };
+        outcomes.push(match result {
+            Ok(single) => single.first().copied().unwrap_or(Outcome::None),
+            Err(_) if is_terminating() => Outcome::None,
+            Err(failure) => {
+                let noted =
+                    background::transaction(|| note_failure(*id, &failure, cluster::now(), 0.0));
+                if let Err(second) = noted {
+                    pgrx::warning!(
+                        "pg_trickle: a failed refresh could not be recorded: {}",
+                        second.message
+                    );
+                }
+                Outcome::Failed
+            }
+        });
+    }
+    outcomes
+}
+
+/// Locks first, then one snapshot, then table by table. With `may_retry`, a transient failure fails
+/// the whole: only a new snapshot helps.
+fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Contained<Vec<Outcome>> {
+    let mut members = Vec::with_capacity(job.len());
+    for id in job {
+        members.push(Member::new(*id)?);
+    }
+    let mut by_id: Vec<&mut Member> = members.iter_mut().collect();
+    by_id.sort_by_key(|member| member.id);
+    for member in by_id {
+        member.lock(may_retry)?;
+    }
+    let snapshot = ActiveSnapshot::push_latest();
+    let mut failed: BTreeSet<i64> = BTreeSet::new();
+    for member in &mut members {
+        if member.outcome != Outcome::None {
+            continue;
+        }
+        if is_terminating() {
+            return Err(cancelled());
+        }
+        if reads_one_of(member.id, &failed)? {
+            member.outcome = Outcome::Waits;
+        } else {
+            worker.current.store(member.id, Ordering::SeqCst);
+            member.refresh(may_retry)?;
+        }
+        if matches!(member.outcome, Outcome::Failed | Outcome::Waits) {
+            failed.insert(member.id);
+        }
+    }
+    drop(snapshot);
+    for member in &members {
+        if member.outcome == Outcome::Refreshed {
+            refresh::clean_up_after(member.id)?;
+        }
+        // Readers that follow are in this job: it is for them that the buffer was filled.
+        if let Some(table) = &member.table
+            && let Some(buffer) = cdc::buffer_of(table.relid)?
+        {
+            notes::clean(buffer);
+        }
+    }
+    Ok(members.iter().map(|member| member.outcome).collect())
+}
+
+fn cancelled() -> Failure {
+    Failure::of(&Error::Stopping)
+}
+
+/// Whether a stream table reads one of these, directly.
+fn reads_one_of(id: i64, others: &BTreeSet<i64>) -> Result<bool> {
+    if others.is_empty() {
+        return Ok(false);
+    }
+    for dependency in catalog::dependencies(id)? {
+        if let Some(table) = catalog::load_by_relid(dependency.source)?
+            && others.contains(&table.pgt_id)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A stream table of the job.
+struct Member {
+    id: i64,
+    table: Option<StreamTable>,
+    outcome: Outcome,
+}
+
+impl Member {
+    /// What the catalog says now; it may have been dropped or suspended since the job was made.
+    fn new(id: i64) -> Result<Self> {
+        let table = catalog::load(id)?
+            .filter(|table| table.status == Status::Active && table.require_home().is_ok());
+        let outcome = if table.is_some() {
+            Outcome::None
+        } else {
+            Outcome::Gone
+        };
+        Ok(Member { id, table, outcome })
+    }
+
+    fn lock(&mut self, may_retry: bool) -> Contained<()> {
+        if self.table.is_some() {
+            let started_at = cluster::now();
+            let locked = contain(|| refresh::lock_before_snapshot(self.id));
+            self.settle(locked.map(|()| Outcome::None), may_retry, started_at, 0.0)?;
+        }
+        Ok(())
+    }
+
+    fn refresh(&mut self, may_retry: bool) -> Contained<()> {
+        let (started_at, started) = (cluster::now(), Instant::now());
+        let failure = catalog::failure(self.id)?;
+        let request = Request {
+            in_group: true,
+            fuse_rows: match failure.is_some_and(|failure| failure.is_approved) {
+                true => None,
+                false => config::fuse_ceiling(),
+            },
+            ..Default::default()
+        };
+        let done = contain(|| refresh::run(self.id, request));
+        let outcome = done.map(|outcome| match outcome.action {
+            "NO_DATA" => Outcome::NoData,
+            _ => Outcome::Refreshed,
+        });
+        self.settle(
+            outcome,
+            may_retry,
+            started_at,
+            started.elapsed().as_secs_f64() * 1e3,
+        )
+    }
+
+    /// Takes down what came of it. What was cancelled because the server stops, and what only a new
+    /// snapshot can mend, ends the transaction.
+    fn settle(
+        &mut self,
+        result: Contained<Outcome>,
+        may_retry: bool,
+        started_at: TimestampWithTimeZone,
+        duration_ms: f64,
+    ) -> Contained<()> {
+        self.outcome = match result {
+            Ok(outcome) => outcome,
+            Err(failure) if is_terminating() || (failure.is_transient() && may_retry) => {
+                return Err(failure);
+            }
+            Err(failure) => match catalog::load(self.id)? {
+                None => Outcome::Gone,
+                Some(_) => {
+                    note_failure(self.id, &failure, started_at, duration_ms)?;
+                    Outcome::Failed
+                }
+            },
+        };
+        Ok(())
+    }
+}
+
+/// Records a failed refresh: history, when it is tried again, and whether it is suspended now.
+fn note_failure(
+    id: i64,
+    failure: &Failure,
+    started_at: TimestampWithTimeZone,
+    duration_ms: f64,
+) -> Contained<()> {
+    let Some(table) = catalog::load(id)? else {
+        return Ok(());
+    };
+    let is_fuse = failure.is_fuse;
+    let before = catalog::failure(id)?;
+    let errors = before
+        .map_or(0, |row| row.consecutive_errors)
+        .saturating_add(1);
+    let wait = backoff(errors.cast_unsigned(), jitter(id, errors));
+    let now = cluster::now();
+    let wait_us = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+    let retry_at = cluster::time_at(cluster::microseconds(now).saturating_add(wait_us));
+    catalog::set_failure(&FailureRow {
+        pgt_id: id,
+        consecutive_errors: errors,
+        condition: failure.label(),
+        message: failure.message.clone(),
+        failed_at: now,
+        retry_at: retry_at.unwrap_or(now),
+        is_fuse,
+        is_approved: false,
+    })?;
+    catalog::insert_history(&HistoryRow {
+        pgt_id: id,
+        action: "NONE",
+        reason: None,
+        started_at,
+        finished_at: now,
+        duration_ms,
+        rows_inserted: 0,
+        rows_updated: 0,
+        rows_deleted: 0,
+        delta_rows: 0,
+        error: Some(failure.label()),
+    })?;
+    let is_suspended = is_fuse || errors >= config::max_consecutive_errors();
+    if is_suspended {
+        catalog::set_status(id, Status::Suspended)?;
+    }
+    if is_fuse {
+        FUSES_BLOWN.count();
+    }
+    pgrx::warning!(
+        "pg_trickle: refresh of stream table \"{}\" failed{}: {}",
+        table.plain_name(),
+        if is_suspended {
+            " and is suspended"
+        } else {
+            ""
+        },
+        failure.message
+    );
+    Ok(())
+}
+
+/// Between 0 and 1; spreads retries of tables that failed together.
+fn jitter(id: i64, errors: i32) -> f64 {
+    let mixed = (id.cast_unsigned() ^ (u64::from(errors.cast_unsigned()) << 32))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 40) as f64 / (1_u64 << 24) as f64
+}

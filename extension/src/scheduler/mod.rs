@@ -1,0 +1,54 @@
+//! The life of stream tables in the background: one launcher per cluster, one scheduler per database
+//! that has the extension, and refresh workers.
+//!
+//! ```text
+//! commit ──latch──▶ scheduler ──job──▶ worker: lock, one snapshot, each table in a subtransaction
+//!                      ▲───outcomes────┘
+//! ```
+//!
+//! Nothing polls: a scheduler sleeps until a commit, a changed definition, a finished job or the next
+//! due time wakes it. Every wake-up may be in vain and any may be lost to a crash: at the latest the
+//! backstop timer looks at everything.
+
+pub mod drain;
+mod due;
+mod hold;
+mod job;
+mod launcher;
+mod pool;
+mod scheduler_main;
+mod tables;
+mod upkeep;
+mod watermark;
+mod worker_main;
+
+use std::time::Duration;
+
+use crate::pg::background::{self, Kind};
+use crate::pg::{shared, utility_hook};
+
+pub use watermark::{Watermark, watermark};
+
+/// Looks at everything at least so often.
+const BACKSTOP: Duration = Duration::from_secs(60);
+
+const LAUNCHER: Kind = Kind {
+    name: "pg_trickle launcher",
+    function: "pgtrickle_launcher_main",
+};
+const SCHEDULER: Kind = Kind {
+    name: "pg_trickle scheduler",
+    function: "pgtrickle_scheduler_main",
+};
+const WORKER: Kind = Kind {
+    name: "pg_trickle worker",
+    function: "pgtrickle_worker_main",
+};
+
+/// Has the launcher started, if the library is being preloaded.
+pub fn init() {
+    if shared::is_preloading() {
+        background::register(LAUNCHER);
+        utility_hook::install(hold::around);
+    }
+}

@@ -1,0 +1,203 @@
+//! The scheduler of a database: notices what has become due, hands it out, takes note of what came of
+//! it, and sleeps.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use pgrx::{FromDatum, pg_sys};
+
+use super::pool::Pool;
+use super::tables::{Tables, clock};
+use super::{BACKSTOP, upkeep};
+use crate::catalog;
+use crate::config;
+use crate::pg::background::{self, is_terminating};
+use crate::pg::failure::Failure;
+use crate::pg::{cluster, process};
+use crate::shmem::database::{self, Database, Presence};
+use crate::shmem::dirty::Taken;
+use crate::shmem::ring::News;
+use crate::shmem::{self, Block};
+
+/// The entry of this scheduler's database.
+static ENTRY: OnceLock<&'static Database> = OnceLock::new();
+
+/// The main function of a scheduler.
+///
+/// # Safety
+/// Called by the server only.
+#[pgrx::pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn pgtrickle_scheduler_main(argument: pg_sys::Datum) {
+    // SAFETY: the argument that the launcher has given.
+    let oid = unsafe { i32::from_datum(argument, false) }
+        .unwrap_or(0)
+        .cast_unsigned();
+    let Some(block) = shmem::block() else { return };
+    let Some(entry) = database::find(&block.databases, oid) else {
+        return;
+    };
+    if entry.presence() != Presence::Starting || ENTRY.set(entry).is_err() {
+        return;
+    }
+    background::begin(Some(pg_sys::Oid::from(oid)), on_exit);
+    // Entered before the first look: who commits a change from now on wakes us.
+    entry.scheduler.enter();
+    entry.set_presence(Presence::Running);
+    if has_extension() == Ok(true) {
+        Scheduler::new(block, entry).run();
+    } else {
+        entry.set_presence(Presence::Absent);
+    }
+}
+
+unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
+    if let (Some(entry), Some(block)) = (ENTRY.get(), shmem::block()) {
+        entry.scheduler.leave();
+        if matches!(entry.presence(), Presence::Running | Presence::Starting) {
+            entry.set_presence(Presence::Stopped);
+        }
+        block.launcher.wake();
+    }
+}
+
+fn has_extension() -> std::result::Result<bool, Failure> {
+    background::transaction(|| Ok(catalog::exists()))
+}
+
+struct Scheduler<'a> {
+    block: &'a Block,
+    entry: &'a Database,
+    tables: Tables,
+    pool: Pool<'a>,
+    /// How far the invalidation ring has been read.
+    position: u64,
+    /// Whether the whole catalog is to be read.
+    is_stale: bool,
+    looked_at_all: Instant,
+    upkeep: upkeep::Upkeep,
+}
+
+impl<'a> Scheduler<'a> {
+    fn new(block: &'a Block, entry: &'a Database) -> Self {
+        Scheduler {
+            block,
+            entry,
+            tables: Tables::default(),
+            pool: Pool::new(block, entry),
+            position: block.ring.head(),
+            is_stale: true,
+            looked_at_all: Instant::now(),
+            upkeep: upkeep::Upkeep::default(),
+        }
+    }
+
+    fn run(mut self) {
+        background::show(None);
+        while !is_terminating() {
+            background::attend();
+            if self.entry.is_held() {
+                self.make_way();
+                return;
+            }
+            for outcomes in self.pool.collect() {
+                self.tables.end(&outcomes, &clock());
+                self.upkeep.count(&outcomes);
+            }
+            match self.catch_up() {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.entry.set_presence(Presence::Absent);
+                    self.pool.retire_all();
+                    return;
+                }
+                Err(failure) => {
+                    pgrx::warning!("pg_trickle: scheduler: {}", failure.message);
+                    self.is_stale = true;
+                    process::sleep(Some(Duration::from_secs(1)));
+                    continue;
+                }
+            }
+            let wait = self.hand_out();
+            let wait = self.upkeep.run(wait);
+            process::sleep(Some(wait.min(BACKSTOP)));
+        }
+        self.pool.retire_all();
+    }
+
+    /// Brings what we know in step with the catalog, and marks what has become dirty. False when the
+    /// extension has gone.
+    fn catch_up(&mut self) -> std::result::Result<bool, Failure> {
+        let capacity = config::invalidation_ring_capacity();
+        let taken = self.entry.dirty.take();
+        let news = self
+            .block
+            .ring
+            .read(&mut self.position, self.entry.oid(), capacity);
+        let is_backstop = self.looked_at_all.elapsed() >= BACKSTOP;
+        let is_unknown = matches!(&taken, Taken::Some(buffers) if self.tables.is_news(buffers));
+        let clock = clock();
+        self.is_stale |= news == News::All || is_backstop || is_unknown;
+        if self.is_stale {
+            // The scheduler is woken for the ring, so what is pushed while we read comes again.
+            let tables = &mut self.tables;
+            let is_there = background::transaction(|| {
+                let is_there = catalog::exists();
+                if is_there {
+                    tables.reload(&clock)?;
+                }
+                Ok(is_there)
+            })?;
+            self.is_stale = false;
+            self.looked_at_all = Instant::now();
+            if !is_there {
+                return Ok(false);
+            }
+        } else if let News::Tables(ids) = &news
+            && !ids.is_empty()
+        {
+            self.is_stale = true;
+            let tables = &mut self.tables;
+            background::transaction(|| Ok(tables.reload_some(ids, &clock)?))?;
+            self.is_stale = false;
+        }
+        match taken {
+            Taken::Some(buffers) => self.tables.mark(&buffers),
+            Taken::All => self.tables.mark_all(),
+        }
+        Ok(true)
+    }
+
+    /// Hands out what is due, and returns how long nothing will be.
+    fn hand_out(&mut self) -> Duration {
+        if self.block.drain.is_on() || !config::is_enabled() {
+            return BACKSTOP;
+        }
+        let clock = clock();
+        loop {
+            let (job, soonest) = self.tables.next_job(&clock);
+            let Some(job) = job else {
+                return soonest.unwrap_or(BACKSTOP);
+            };
+            let now_us = cluster::microseconds(cluster::now());
+            if self.pool.hand_out(&job, now_us) {
+                self.tables.begin(&job, &clock);
+            } else {
+                return match self.pool.ask_for_worker() {
+                    Some(pause) => pause.max(Duration::from_millis(1)),
+                    None => BACKSTOP,
+                };
+            }
+        }
+    }
+
+    /// The database is to be free of sessions: ours end what they are at, and go.
+    fn make_way(&mut self) {
+        self.pool.retire_all();
+        while !self.pool.is_empty() && !is_terminating() {
+            process::sleep(Some(Duration::from_millis(20)));
+            background::attend();
+            self.pool.collect();
+        }
+    }
+}

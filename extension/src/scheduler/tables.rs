@@ -1,0 +1,276 @@
+//! What a scheduler knows of the stream tables of its database, kept in step with the catalog by the
+//! invalidation ring.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant, SystemTime};
+
+use pgtrickle_dvm::schedule::Schedule;
+
+use super::due::{Clock, Due};
+use crate::catalog::{self, FailureRow, RefreshMode, Status, StreamTable};
+use crate::cdc;
+use crate::config;
+use crate::dag::Graph;
+use crate::error::Result;
+use crate::pg::cluster;
+use crate::shmem::worker::{Outcome, TASKS};
+
+/// A stream table that is refreshed by its schedule.
+#[derive(Debug)]
+struct Table {
+    due: Due,
+    /// Not refreshed, nor what reads it, until somebody or something changes that.
+    is_stopped: bool,
+    is_failing: bool,
+}
+
+/// The stream tables of a database.
+#[derive(Debug, Default)]
+pub struct Tables {
+    tables: BTreeMap<i64, Table>,
+    graph: Graph,
+    /// The source of each change buffer.
+    sources: HashMap<u32, u32>,
+    in_flight: BTreeSet<i64>,
+}
+
+/// The present time and the settings that go with it.
+pub fn clock() -> Clock {
+    Clock {
+        now: Instant::now(),
+        wall: SystemTime::now(),
+        rest: config::min_refresh_interval(),
+        full: config::full_refresh_interval(),
+        time_zone: config::cron_timezone(),
+    }
+}
+
+impl Tables {
+    /// Reads the catalog anew. What was due stays due.
+    pub fn reload(&mut self, clock: &Clock) -> Result<()> {
+        let present = catalog::all()?;
+        let ids: BTreeSet<i64> = present.iter().map(|table| table.pgt_id).collect();
+        let gone: Vec<i64> = self
+            .tables
+            .keys()
+            .filter(|id| !ids.contains(id))
+            .copied()
+            .collect();
+        for id in gone {
+            self.forget(id);
+        }
+        for table in &present {
+            self.learn(table, clock)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of these stream tables anew.
+    pub fn reload_some(&mut self, ids: &[i64], clock: &Clock) -> Result<()> {
+        for id in ids {
+            match catalog::load(*id)? {
+                Some(table) => self.learn(&table, clock)?,
+                None => self.forget(*id),
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, id: i64) {
+        self.tables.remove(&id);
+        self.graph.remove(id);
+    }
+
+    fn learn(&mut self, table: &StreamTable, clock: &Clock) -> Result<()> {
+        let (Ok(schedule), true) = (
+            table.schedule.parse::<Schedule>(),
+            table.require_home().is_ok(),
+        ) else {
+            self.forget(table.pgt_id);
+            return Ok(());
+        };
+        let dependencies = catalog::dependencies(table.pgt_id)?;
+        for dependency in &dependencies {
+            if let Some(buffer) = cdc::buffer_of(dependency.source)? {
+                self.sources
+                    .insert(buffer.to_u32(), dependency.source.to_u32());
+            }
+        }
+        let is_told = table.refresh_mode != RefreshMode::Full;
+        let failure = catalog::failure(table.pgt_id)?;
+        // A table that fails has something to make up for.
+        let is_done = table.is_populated && failure.is_none();
+        let mut due = Due::new(schedule, is_told, is_done, clock);
+        if let Some(former) = self.tables.get(&table.pgt_id) {
+            due.inherit(&former.due);
+        }
+        due.retry_at = failure.as_ref().map(|failure| retry_at(failure, clock));
+        let sources = dependencies.iter().map(|d| d.source.to_u32()).collect();
+        self.graph
+            .insert(table.pgt_id, table.relid.to_u32(), sources);
+        self.tables.insert(
+            table.pgt_id,
+            Table {
+                due,
+                is_stopped: table.status == Status::Suspended,
+                is_failing: failure.is_some(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Whether one of these buffers is not known.
+    pub fn is_news(&self, buffers: &[u32]) -> bool {
+        buffers
+            .iter()
+            .any(|buffer| !self.sources.contains_key(buffer))
+    }
+
+    /// Rows have come into these buffers. One that no source is known for has no readers.
+    pub fn mark(&mut self, buffers: &[u32]) {
+        for buffer in buffers {
+            match self.sources.get(buffer) {
+                None => {
+                    self.sources.insert(*buffer, 0);
+                }
+                Some(source) => {
+                    for reader in self.graph.readers_of(*source) {
+                        if let Some(table) = self.tables.get_mut(reader) {
+                            table.due.is_dirty = true;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rows may have come into any buffer.
+    pub fn mark_all(&mut self) {
+        for table in self.tables.values_mut() {
+            if table.due.follows() {
+                table.due.is_dirty = true;
+            }
+        }
+    }
+
+    /// The next job: the due tables of one island that has none in flight, with those that follow
+    /// them, each after what it reads. And how long until there may be another.
+    pub fn next_job(&self, clock: &Clock) -> (Option<Vec<i64>>, Option<Duration>) {
+        let mut soonest: Option<Duration> = None;
+        for (id, table) in &self.tables {
+            if self.in_flight.contains(id) || !self.may_run(*id, table) {
+                continue;
+            }
+            match table.due.wait(clock) {
+                None => {}
+                Some(Duration::ZERO) => {
+                    let island = self.graph.island(*id);
+                    if self.in_flight.is_disjoint(&island) {
+                        return (Some(self.job_of(&island, clock)), soonest);
+                    }
+                }
+                Some(wait) => soonest = Some(soonest.map_or(wait, |least| least.min(wait))),
+            }
+        }
+        (None, soonest)
+    }
+
+    /// Not while it, or anything that it reads, is suspended; nor while something that it reads
+    /// fails.
+    fn may_run(&self, id: i64, table: &Table) -> bool {
+        !table.is_stopped
+            && self.graph.ancestors(id).iter().all(|above| {
+                self.tables
+                    .get(above)
+                    .is_none_or(|above| !above.is_stopped && !above.is_failing)
+            })
+    }
+
+    fn job_of(&self, island: &BTreeSet<i64>, clock: &Clock) -> Vec<i64> {
+        let may_run = |id: &i64| {
+            self.tables
+                .get(id)
+                .is_some_and(|table| self.may_run(*id, table))
+        };
+        let mut job: BTreeSet<i64> = island
+            .iter()
+            .filter(|id| may_run(id))
+            .filter(|id| {
+                let table = self.tables.get(id);
+                table.is_some_and(|table| table.due.wait(clock) == Some(Duration::ZERO))
+            })
+            .copied()
+            .collect();
+        let mut pending: Vec<i64> = job.iter().copied().collect();
+        while let Some(id) = pending.pop() {
+            for reader in self.graph.downstream(id) {
+                let follows = self.tables.get(reader).is_some_and(|table| {
+                    table.due.follows() && table.due.retry_at.is_none_or(|at| at <= clock.now)
+                });
+                if follows && may_run(reader) && job.insert(*reader) {
+                    pending.push(*reader);
+                }
+            }
+        }
+        let mut ordered = self.graph.in_order(&job);
+        ordered.truncate(TASKS);
+        ordered
+    }
+
+    /// A job begins.
+    pub fn begin(&mut self, job: &[i64], clock: &Clock) {
+        for id in job {
+            self.in_flight.insert(*id);
+            if let Some(table) = self.tables.get_mut(id) {
+                table.due.begin(clock);
+            }
+        }
+    }
+
+    /// A job has ended, or was lost (no outcome).
+    pub fn end(&mut self, outcomes: &[(i64, Outcome)], clock: &Clock) {
+        for (id, outcome) in outcomes {
+            self.in_flight.remove(id);
+            let Some(table) = self.tables.get_mut(id) else {
+                continue;
+            };
+            match outcome {
+                Outcome::Refreshed | Outcome::NoData => {
+                    table.is_failing = false;
+                    table.due.retry_at = None;
+                }
+                // Should the catalog have failed to take the failure down, this is all the rest there
+                // is; else its row, of which the ring has told, says more.
+                Outcome::Failed => {
+                    table.due.undo(clock);
+                    table
+                        .due
+                        .retry_at
+                        .get_or_insert(clock.now + Duration::from_secs(1));
+                }
+                Outcome::Waits | Outcome::None => table.due.undo(clock),
+                Outcome::Gone => {}
+            }
+            if *outcome == Outcome::Refreshed {
+                self.tell_untold(*id, outcomes);
+            }
+        }
+    }
+
+    /// A FULL reader is not told by a change buffer that a stream table has changed.
+    fn tell_untold(&mut self, id: i64, job: &[(i64, Outcome)]) {
+        for reader in self.graph.downstream(id) {
+            if let Some(table) = self.tables.get_mut(reader)
+                && !table.due.follows()
+                && !job.iter().any(|(of_job, _)| of_job == reader)
+            {
+                table.due.is_dirty = true;
+            }
+        }
+    }
+}
+
+fn retry_at(failure: &FailureRow, clock: &Clock) -> Instant {
+    let wait_us = cluster::microseconds(failure.retry_at) - cluster::microseconds(cluster::now());
+    clock.now + Duration::from_micros(u64::try_from(wait_us).unwrap_or(0))
+}

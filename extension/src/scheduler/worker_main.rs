@@ -1,0 +1,84 @@
+//! A refresh worker: waits for jobs, keeps its plans warm, makes room when asked.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use pgrx::{FromDatum, pg_sys};
+
+use super::{job, pool};
+use crate::config;
+use crate::pg::background::{self, is_terminating};
+use crate::pg::process;
+use crate::shmem::worker::{State, Worker};
+use crate::shmem::{self, notes};
+
+/// How long a worker without jobs stays.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The entry of this process, and its generation.
+static ENTRY: OnceLock<(&'static Worker, u32, u32)> = OnceLock::new();
+
+/// The main function of a refresh worker.
+///
+/// # Safety
+/// Called by the server only.
+#[pgrx::pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn pgtrickle_worker_main(argument: pg_sys::Datum) {
+    // SAFETY: the argument that `pool` has given.
+    let argument = unsafe { i32::from_datum(argument, false) }.unwrap_or(0);
+    let Some(block) = shmem::block() else { return };
+    let Some((worker, generation)) = pool::entry_of(block, argument) else {
+        return;
+    };
+    let database = worker.database();
+    if ENTRY.set((worker, generation, database)).is_err() {
+        return;
+    }
+    background::begin(Some(pg_sys::Oid::from(database)), on_exit);
+    notes::i_am_a_worker();
+    worker.process.enter();
+    worker.advance(State::Starting, State::Idle);
+    pool::wake_scheduler(block, database);
+    serve(worker, database);
+}
+
+fn serve(worker: &Worker, database: u32) {
+    let Some(block) = shmem::block() else { return };
+    let mut idle_since = Instant::now();
+    background::show(None);
+    loop {
+        background::attend();
+        if worker.state() == State::Busy {
+            let done = background::finishing(config::drain_timeout_s(), || job::run(worker));
+            if done.is_none() || !worker.advance(State::Busy, State::Done) {
+                return;
+            }
+            pool::wake_scheduler(block, database);
+            idle_since = Instant::now();
+            background::show(None);
+            continue;
+        }
+        let is_over = is_terminating()
+            || worker.retire.load(Ordering::SeqCst)
+            || idle_since.elapsed() > IDLE_TIMEOUT;
+        // From "starting" no scheduler hands out a job.
+        if is_over && worker.advance(State::Idle, State::Starting) {
+            return;
+        }
+        if is_terminating() && worker.state() == State::Done {
+            return;
+        }
+        let left = IDLE_TIMEOUT.saturating_sub(idle_since.elapsed());
+        process::sleep(Some(left + Duration::from_millis(1)));
+    }
+}
+
+unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
+    if let (Some((worker, generation, database)), Some(block)) = (ENTRY.get(), shmem::block()) {
+        worker.release(*generation);
+        pool::wake_scheduler(block, *database);
+        pool::wake_waiting(block);
+    }
+}

@@ -1,0 +1,95 @@
+//! Events, counted since the start of the server; without shared memory, of the session.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many counters there are.
+const COUNT: usize = 9;
+
+/// All counters.
+#[derive(Debug)]
+pub struct Counters {
+    values: [AtomicU64; COUNT],
+}
+
+static OF_SESSION: Counters = Counters {
+    values: [const { AtomicU64::new(0) }; COUNT],
+};
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Counter {
+    index: usize,
+    /// Its name as a metric.
+    pub name: &'static str,
+}
+
+/// A scheduler had read the invalidation ring too late, and read the whole catalog.
+pub static INVALIDATION_RING_OVERFLOWS: Counter = counter(0, "invalidation_ring_overflows_total");
+/// A stream table that would have read itself was refused.
+pub static CYCLES_DETECTED: Counter = counter(1, "cycles_detected_total");
+/// A kept plan was dropped because something that it reads had changed.
+pub static TEMPLATE_CACHE_STALE_EVICTIONS: Counter =
+    counter(2, "template_cache_stale_evictions_total");
+/// A refresh found nothing to do.
+pub static REFRESHES_WITHOUT_DATA: Counter = counter(3, "refreshes_without_data_total");
+/// A commit woke a scheduler.
+pub static WAKEUPS: Counter = counter(4, "wakeups_total");
+/// A job went to a worker.
+pub static DISPATCHES: Counter = counter(5, "dispatches_total");
+/// The server had no room for a scheduler or a worker.
+pub static WORKER_START_FAILURES: Counter = counter(6, "worker_start_failures_total");
+/// A job was done again after a serialization failure or a deadlock.
+pub static RETRIES: Counter = counter(7, "refresh_retries_total");
+/// A fuse stopped a stream table.
+pub static FUSES_BLOWN: Counter = counter(8, "fuses_blown_total");
+
+/// All of them, for the report.
+pub static ALL: [&Counter; COUNT] = [
+    &INVALIDATION_RING_OVERFLOWS,
+    &CYCLES_DETECTED,
+    &TEMPLATE_CACHE_STALE_EVICTIONS,
+    &REFRESHES_WITHOUT_DATA,
+    &WAKEUPS,
+    &DISPATCHES,
+    &WORKER_START_FAILURES,
+    &RETRIES,
+    &FUSES_BLOWN,
+];
+
+const fn counter(index: usize, name: &'static str) -> Counter {
+    Counter { index, name }
+}
+
+impl Counter {
+    fn value(&self) -> Option<&'static AtomicU64> {
+        let counters = super::block().map_or(&OF_SESSION, |block| &block.counters);
+        counters.values.get(self.index)
+    }
+
+    /// Counts one event.
+    pub fn count(&self) {
+        if let Some(value) = self.value() {
+            value.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many there were.
+    pub fn get(&self) -> u64 {
+        self.value()
+            .map_or(0, |value| value.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counter_counts_by_itself() {
+        for (index, counter) in ALL.iter().enumerate() {
+            assert_eq!(counter.index, index, "{}", counter.name);
+        }
+        WAKEUPS.count();
+        assert_eq!((WAKEUPS.get(), DISPATCHES.get()), (1, 0));
+    }
+}

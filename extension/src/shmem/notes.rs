@@ -1,0 +1,155 @@
+//! What the present transaction will have to tell when it ends.
+//!
+//! Taken down in the process, so that capture costs a look at a short list, and told after the
+//! commit is visible to all. Subtransactions that are rolled back leave their notes: a scheduler that
+//! is woken in vain finds nothing to do.
+
+use std::cell::{Cell, RefCell};
+
+use pgrx::pg_sys;
+
+use super::counters::WAKEUPS;
+use super::database::{self, Presence};
+use super::ring::ALL_TABLES;
+use super::{Block, block};
+use crate::config;
+use crate::pg::cluster;
+use crate::pg::transaction_end::End;
+
+/// Beyond this many buffers, all are noted.
+const BUFFERS_MAX: usize = 64;
+
+#[derive(Debug, Default)]
+struct Notes {
+    dirty: Vec<u32>,
+    all_dirty: bool,
+    changed: Vec<i64>,
+    installed: bool,
+}
+
+thread_local! {
+    static NOTES: RefCell<Notes> = RefCell::default();
+    static ANY: Cell<bool> = const { Cell::new(false) };
+    static IS_REFRESHING: Cell<bool> = const { Cell::new(false) };
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+fn note(take: impl FnOnce(&mut Notes)) {
+    if block().is_some() {
+        ANY.set(true);
+        NOTES.with_borrow_mut(take);
+    }
+}
+
+/// A change buffer gets rows.
+pub fn dirty(buffer: pg_sys::Oid) {
+    note(|notes| {
+        let buffer = buffer.to_u32();
+        if notes.dirty.last() == Some(&buffer) || notes.dirty.contains(&buffer) {
+            return;
+        }
+        if notes.dirty.len() < BUFFERS_MAX {
+            notes.dirty.push(buffer);
+        } else {
+            notes.all_dirty = true;
+        }
+    });
+}
+
+/// Any change buffer may have got rows.
+pub fn all_dirty() {
+    note(|notes| notes.all_dirty = true);
+}
+
+/// The changes to this buffer wake nobody: their readers are being refreshed in this transaction.
+pub fn clean(buffer: pg_sys::Oid) {
+    NOTES.with_borrow_mut(|notes| notes.dirty.retain(|noted| *noted != buffer.to_u32()));
+}
+
+/// A stream table was created, altered or dropped.
+pub fn changed(pgt_id: i64) {
+    note(|notes| {
+        if !notes.changed.contains(&pgt_id) {
+            notes.changed.push(pgt_id);
+        }
+    });
+}
+
+/// The extension may have come or gone.
+pub fn installed() {
+    note(|notes| notes.installed = true);
+}
+
+/// A refresh begins. Until the transaction ends it counts as in flight.
+pub fn refreshing() {
+    if let Some(block) = block()
+        && !IS_WORKER.get()
+        && !IS_REFRESHING.replace(true)
+    {
+        block.drain.enter();
+    }
+}
+
+/// Whether a refresh has begun in this transaction.
+pub fn is_refreshing() -> bool {
+    IS_REFRESHING.get()
+}
+
+/// This process is a worker: its refreshes are counted by its state.
+pub fn i_am_a_worker() {
+    IS_WORKER.set(true);
+}
+
+/// Tells what was noted, if it has come true.
+pub fn on_end(end: End) {
+    let Some(block) = block() else { return };
+    if IS_REFRESHING.replace(false) {
+        block.drain.leave();
+    }
+    if !ANY.replace(false) {
+        return;
+    }
+    // A borrow cannot be open here; should it be, losing a hint is better than to fail.
+    let notes = NOTES.with(|notes| notes.try_borrow_mut().map(|mut n| std::mem::take(&mut *n)));
+    if end == End::Commit
+        && let Ok(notes) = notes
+    {
+        tell(block, &notes);
+    }
+}
+
+fn tell(block: &Block, notes: &Notes) {
+    let own = cluster::database().to_u32();
+    if notes.installed || !notes.changed.is_empty() {
+        let Some(entry) = database::find_or_claim(&block.databases, own) else {
+            return;
+        };
+        let capacity = config::invalidation_ring_capacity();
+        if notes.installed {
+            block.ring.push_invalidation(own, ALL_TABLES, capacity);
+        }
+        for pgt_id in &notes.changed {
+            block.ring.push_invalidation(own, *pgt_id, capacity);
+        }
+        if !entry.scheduler.wake() {
+            if entry.presence() == Presence::Absent {
+                entry.set_presence(Presence::Unknown);
+            }
+            block.launcher.wake();
+        }
+    }
+    if notes.all_dirty || !notes.dirty.is_empty() {
+        let Some(entry) = database::find(&block.databases, own) else {
+            return;
+        };
+        if notes.all_dirty {
+            entry.dirty.insert_all();
+        }
+        for buffer in &notes.dirty {
+            entry.dirty.insert(*buffer);
+        }
+        if entry.scheduler.wake() {
+            WAKEUPS.count();
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! How far recomputations have come.
+
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use super::block;
+use crate::pg::{cluster, process};
+
+/// How many recomputations can be followed at once.
+pub const FOLLOWED: usize = 64;
+
+/// What a recomputation is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Phase {
+    /// It runs the query.
+    Query = 0,
+    /// It compares the stored rows with the result.
+    Compare = 1,
+    /// It writes the difference.
+    Write = 2,
+    /// It makes indexes.
+    Index = 3,
+}
+
+/// An entry. All zero: free.
+#[derive(Debug)]
+pub struct Progress {
+    pid: AtomicI32,
+    database: AtomicU32,
+    pgt_id: AtomicI64,
+    phase: AtomicU32,
+    since_us: AtomicI64,
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The process.
+    pub pid: i32,
+    /// Its database.
+    pub database: u32,
+    /// The stream table.
+    pub pgt_id: i64,
+    /// What it is at.
+    pub phase: &'static str,
+    /// Since when, in microseconds of the server's clock.
+    pub since_us: i64,
+    /// Rows dealt with in this phase.
+    pub done: u64,
+    /// Rows to deal with, 0 if unknown.
+    pub total: u64,
+}
+
+/// An entry that is ours until it is dropped.
+#[derive(Debug)]
+pub struct Followed {
+    entry: Option<&'static Progress>,
+}
+
+impl Followed {
+    /// Begins; without shared memory or room, nobody can follow.
+    pub fn begin(pgt_id: i64) -> Self {
+        let own = process::own_pid();
+        let entry = block().and_then(|block| {
+            block.progress.iter().find(|entry| {
+                let holder = entry.pid.load(Ordering::SeqCst);
+                // One that is still there belongs to somebody else; a process that was killed has
+                // left its entry behind.
+                (holder == 0 || holder == own || !process::is_alive(holder))
+                    && entry
+                        .pid
+                        .compare_exchange(holder, own, Ordering::SeqCst, Ordering::SeqCst)
+                        .is_ok()
+            })
+        });
+        if let Some(entry) = entry {
+            entry
+                .database
+                .store(cluster::database().to_u32(), Ordering::SeqCst);
+            entry.pgt_id.store(pgt_id, Ordering::SeqCst);
+            let now_us = cluster::microseconds(cluster::now());
+            entry.since_us.store(now_us, Ordering::SeqCst);
+        }
+        let followed = Followed { entry };
+        followed.enter(Phase::Query, 0);
+        followed
+    }
+
+    /// Enters a phase with so many rows.
+    pub fn enter(&self, phase: Phase, total: u64) {
+        if let Some(entry) = self.entry {
+            entry.phase.store(phase as u32, Ordering::SeqCst);
+            entry.done.store(0, Ordering::SeqCst);
+            entry.total.store(total, Ordering::SeqCst);
+        }
+    }
+
+    /// One row more is done.
+    #[inline]
+    pub fn step(&self) {
+        if let Some(entry) = self.entry {
+            let done = entry.done.load(Ordering::Relaxed);
+            entry.done.store(done + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry {
+            entry.pid.store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Those that are running.
+pub fn all() -> Vec<Seen> {
+    let Some(block) = block() else {
+        return Vec::new();
+    };
+    let entries = block.progress.iter().filter_map(|entry| {
+        let pid = entry.pid.load(Ordering::SeqCst);
+        process::is_alive(pid).then(|| Seen {
+            pid,
+            database: entry.database.load(Ordering::SeqCst),
+            pgt_id: entry.pgt_id.load(Ordering::SeqCst),
+            phase: match entry.phase.load(Ordering::SeqCst) {
+                0 => "running the query",
+                1 => "comparing",
+                2 => "writing",
+                _ => "making indexes",
+            },
+            since_us: entry.since_us.load(Ordering::SeqCst),
+            done: entry.done.load(Ordering::SeqCst),
+            total: entry.total.load(Ordering::SeqCst),
+        })
+    });
+    entries.collect()
+}
