@@ -27,8 +27,11 @@ pub const FRONTIER_OFF_BY_ONE: &str = "frontier_off_by_one";
 /// The row of NULLs of an outer join is not taken back when a match comes, nor added when the last goes.
 pub const PADDING_STAYS: &str = "padding_stays";
 
+/// A moving bound takes nobody in and puts nobody out.
+pub const BOUND_STANDS_STILL: &str = "bound_stands_still";
+
 /// The seeded bugs of rules that no query reaches through SQL yet: the engine's own oracle catches them.
-pub const IN_ENGINE: [&str; 1] = [PADDING_STAYS];
+pub const IN_ENGINE: [&str; 2] = [PADDING_STAYS, BOUND_STANDS_STILL];
 
 /// The seeded bugs that the harness must catch through SQL.
 pub const NAMES: [&str; 10] = [

@@ -62,17 +62,21 @@ capabilities! {
         },
         "SELECT a FROM the_stream_table_itself";
     FOREIGN_TABLE: Source, "foreign tables",
-        FullOnly {
-            reason: "changes on the foreign server are not seen here",
-            remedy: "use refresh_mode FULL, or copy the data into a table",
+        Maintained {
+            how: "read by each refresh and compared with a stored image of them, in O(n)",
         },
         "SELECT a FROM foreign_table";
     MATERIALIZED_VIEW: Source, "materialized views",
-        FullOnly {
-            reason: "a materialized view has no triggers, so its changes cannot be captured",
-            remedy: "make the materialized view a stream table",
+        Maintained {
+            how: "read by each refresh and compared with a stored image of them, in O(n)",
         },
         "SELECT a FROM mv";
+    FOREIGN_PARTITION: Source, "partitioned tables and parents with foreign tables below them",
+        FullOnly {
+            reason: "changes on the foreign server are not seen here",
+            remedy: "read the foreign table and the local ones separately, with UNION ALL",
+        },
+        "SELECT a, b FROM partitioned_table_with_a_foreign_partition";
     UNLOGGED_TABLE: Source, "unlogged tables",
         FullOnly {
             reason: "an unlogged table is emptied after a crash without a trace",
@@ -138,11 +142,17 @@ capabilities! {
         },
         "SELECT a FROM t TABLESAMPLE SYSTEM (10)";
     RECURSIVE_CTE: Source, "recursive common table expressions",
-        FullOnly {
-            reason: "recursion is not maintained yet",
-            remedy: "use refresh_mode FULL",
+        Maintained {
+            how: "computed as a whole when one of their tables changes, and compared with a stored \
+                  image, in O(n)",
         },
         "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT n FROM r";
+    RECURSIVE_CTE_OUTSIDE: Source, "recursive common table expressions that read what is around them",
+        FullOnly {
+            reason: "it is computed as a whole, which takes one that reads nothing outside",
+            remedy: "move the WITH RECURSIVE to the outermost query",
+        },
+        "SELECT a, (WITH RECURSIVE r AS (SELECT t.a AS n UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT max(n) FROM r) FROM t";
 
     INNER_JOIN: Join, "inner joins of any number, also self, cross and non-equi joins",
         Maintained { how: "one term per non-empty set of changed inputs" },
@@ -170,6 +180,11 @@ capabilities! {
     PROJECTION: Expression, "immutable expressions",
         Maintained { how: "applied to the changes" },
         "SELECT a + b AS c, upper(d) AS e FROM t";
+    TIME_FILTER: Expression, "comparisons with the time, among the conjuncts of WHERE",
+        Maintained {
+            how: "rows enter and leave as the bound passes them: an index on the column makes that cheap",
+        },
+        "SELECT a FROM t WHERE ts > now() - interval '1 hour'";
     STABLE_FUNCTION: Expression, "stable functions",
         FullOnly {
             reason: "its value changes with the time, the user or the session's settings, not \
@@ -177,7 +192,7 @@ capabilities! {
             remedy: "keep the value in a column, or use an immutable form such as \
                      AT TIME ZONE 'UTC'",
         },
-        "SELECT a FROM t WHERE ts > now()";
+        "SELECT a, now() - ts AS age FROM t";
     VOLATILE_FUNCTION: Expression, "volatile functions",
         FullOnly {
             reason: "it returns another value at each call",

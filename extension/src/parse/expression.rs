@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Expr, Predicate, Relation};
 
 use super::analyzer::Analyzer;
+use super::bounds::{TimeFilter, time_filter};
 use super::implied::name_operators;
 use super::stage::{Conjuncts, Stage, filtered};
 use crate::capability::{RECORD, UNPRINTABLE_OPERATOR};
@@ -33,10 +34,11 @@ impl Analyzer {
         stage: &mut Stage<'_>,
         condition: Option<Node>,
     ) -> Result<Conjuncts> {
-        let mut parts = Vec::new();
-        if let Some(condition) = condition {
-            split(query::flatten(stage.level.query, condition), &mut parts);
-        }
+        let parts = parts_of(stage, condition);
+        self.bound_conjuncts(stage, parts)
+    }
+
+    fn bound_conjuncts(&mut self, stage: &mut Stage<'_>, parts: Vec<Node>) -> Result<Conjuncts> {
         let mut conjuncts = Conjuncts::default();
         for part in parts {
             let bound = self.bind(stage, part)?;
@@ -50,16 +52,28 @@ impl Analyzer {
         Ok(conjuncts)
     }
 
-    /// The rows of `input` that satisfy a condition: first what needs no subquery.
+    /// The rows of `input` that satisfy a condition: first what needs no subquery, last what follows the
+    /// clock.
     pub fn filter(
         &mut self,
         mut stage: Stage<'_>,
         input: Relation,
         condition: Option<Node>,
     ) -> Result<Relation> {
-        let conjuncts = self.conjuncts(&mut stage, condition)?;
+        let mut parts = parts_of(&stage, condition);
+        let filters: Vec<TimeFilter> = parts.iter().copied().filter_map(time_filter).collect();
+        parts.retain(|part| time_filter(*part).is_none());
+        let conjuncts = self.bound_conjuncts(&mut stage, parts)?;
+        let mut values = Vec::with_capacity(filters.len());
+        for filter in filters {
+            let bound = self.bind(&mut stage, filter.value)?;
+            values.push((filter, self.expression(bound)));
+        }
         let input = filtered(input, conjuncts.plain);
-        Ok(filtered(stage.over(input), conjuncts.dependent))
+        let input = filtered(stage.over(input), conjuncts.dependent);
+        Ok(values.into_iter().fold(input, |input, (filter, value)| {
+            self.follow_clock(input, &filter, value)
+        }))
     }
 
     /// A bound condition.
@@ -123,6 +137,15 @@ impl Analyzer {
         }
         printable
     }
+}
+
+/// The flattened conjuncts of a condition.
+fn parts_of(stage: &Stage<'_>, condition: Option<Node>) -> Vec<Node> {
+    let mut parts = Vec::new();
+    if let Some(condition) = condition {
+        split(query::flatten(stage.level.query, condition), &mut parts);
+    }
+    parts
 }
 
 /// The conjuncts of a condition, constant truths left out.

@@ -18,12 +18,15 @@ use crate::pg::make_node;
 use crate::pg::node::{self, Node};
 use crate::pg::types;
 
-/// The expression with implied operators outside `pg_catalog` named.
+/// The expression, or the query, with implied operators outside `pg_catalog` named.
 pub(super) fn name_operators(expr: Node) -> Node {
     expr.replace(&mut |node| match node.tag() {
         T_DistinctExpr => distinct(node),
         T_NullIfExpr => null_if(node),
         pg_sys::NodeTag::T_CaseExpr => case(node),
+        pg_sys::NodeTag::T_Query => {
+            Some(node::map_expressions(node.cast()?, &mut name_operators).node())
+        }
         _ => None,
     })
 }

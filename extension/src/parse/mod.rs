@@ -14,12 +14,14 @@
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
+//! - [`opaque`]: subqueries computed as a whole; [`bounds`]: filters that follow the clock.
 //! - [`sources`]: every relation that a query names, supported or not.
 
 mod aggregate;
 mod analysis;
 mod analyzer;
 mod bind;
+mod bounds;
 mod collation;
 mod computed;
 mod describe;
@@ -32,6 +34,7 @@ mod implied;
 mod join;
 mod level;
 mod nullable;
+mod opaque;
 mod range;
 mod scale;
 mod scope;

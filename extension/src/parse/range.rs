@@ -10,9 +10,7 @@ use super::analyzer::{Access, Analyzer, Derived};
 use super::computed::Computed;
 use super::scale::Scale;
 use super::scope::Scope;
-use crate::capability::{
-    CTE, LATERAL, RECURSIVE_CTE, SUBQUERY, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW,
-};
+use crate::capability::{CTE, LATERAL, SUBQUERY, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::table::TableFacts;
@@ -152,6 +150,12 @@ impl Analyzer {
         if !self.check_table(&facts, entry.inh, used, &access)? {
             return Ok(Range::Other);
         }
+        if matches!(
+            facts.kind,
+            pg_sys::RELKIND_FOREIGN_TABLE | pg_sys::RELKIND_MATVIEW
+        ) {
+            return Ok(self.polled_table(&facts, used));
+        }
         Ok(self.scan(&facts, entry.inh, used))
     }
 
@@ -225,8 +229,7 @@ impl Analyzer {
             return Ok(Range::Other);
         };
         if cte.cterecursive || entry.self_reference {
-            self.refuse(&RECURSIVE_CTE, format!("WITH RECURSIVE {name}"));
-            return Ok(Range::Other);
+            return self.recursive(scope, cte, entry, used, access);
         }
         let Some(inner) = Node::new(cte.ctequery).and_then(Node::cast::<pg_sys::Query>) else {
             self.refuse(&UNKNOWN_CONSTRUCT, format!("WITH {name}"));
@@ -249,7 +252,7 @@ fn needed(used: &BTreeSet<i16>) -> Needed {
 }
 
 /// Under whose rights a relation of this level is read.
-fn access_of(
+pub(super) fn access_of(
     query: NodeOf<pg_sys::Query>,
     entry: NodeOf<pg_sys::RangeTblEntry>,
     access: &Access,

@@ -6,8 +6,8 @@ use pgrx::pg_sys;
 
 use super::analyzer::{Access, Analyzer};
 use crate::capability::{
-    CATALOG_TABLE, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD, INHERITANCE_ONLY,
-    INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
+    CATALOG_TABLE, FOREIGN_PARTITION, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD,
+    INHERITANCE_ONLY, INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
     PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE, UNKNOWN_CONSTRUCT,
     UNLOGGED_TABLE,
 };
@@ -103,8 +103,8 @@ impl Analyzer {
             pg_sys::RELKIND_PARTITIONED_TABLE => {
                 self.note(&PARTITIONED_TABLE, name.clone());
             }
-            pg_sys::RELKIND_FOREIGN_TABLE => self.refuse(&FOREIGN_TABLE, name.clone()),
-            pg_sys::RELKIND_MATVIEW => self.refuse(&MATERIALIZED_VIEW, name.clone()),
+            pg_sys::RELKIND_FOREIGN_TABLE => self.note(&FOREIGN_TABLE, name.clone()),
+            pg_sys::RELKIND_MATVIEW => self.note(&MATERIALIZED_VIEW, name.clone()),
             _ => {
                 self.refuse(&UNKNOWN_CONSTRUCT, format!("relation {name}"));
                 return Ok(false);
@@ -147,7 +147,7 @@ impl Analyzer {
             }
             CaptureError::ForeignChild { child, .. } => {
                 self.refuse(
-                    &FOREIGN_TABLE,
+                    &FOREIGN_PARTITION,
                     format!("{child}, partition or child of {name}"),
                 );
             }
@@ -173,7 +173,7 @@ impl Analyzer {
 }
 
 /// The columns that a permission entry says are read.
-fn selected(info: &pg_sys::RTEPermissionInfo, facts: &TableFacts) -> BTreeSet<i16> {
+pub(super) fn selected(info: &pg_sys::RTEPermissionInfo, facts: &TableFacts) -> BTreeSet<i16> {
     let all = || facts.attributes.iter().map(|a| a.attnum).collect();
     let mut columns = BTreeSet::new();
     for member in node::bitmap_members(info.selectedCols) {

@@ -167,6 +167,30 @@ pub fn make_exists(query: NodeOf<pg_sys::Query>) -> Option<Node> {
     Node::new(link)
 }
 
+/// `WITH RECURSIVE ctes SELECT outputs FROM entry`, of a reference to one of the CTEs.
+pub fn make_with(
+    ctes: &[NodeOf<pg_sys::CommonTableExpr>],
+    entry: NodeOf<pg_sys::RangeTblEntry>,
+    outputs: &[Node],
+) -> Option<NodeOf<pg_sys::Query>> {
+    // SAFETY: a shallow copy of the entry, of which only its own fields are changed.
+    let reference = unsafe {
+        let copy = pg_sys::palloc(size_of::<pg_sys::RangeTblEntry>()).cast();
+        std::ptr::copy_nonoverlapping(entry.as_ptr(), copy, 1);
+        (*copy).ctelevelsup = 0;
+        (*copy).lateral = false;
+        Node::new(copy)?
+    };
+    let query = make_query(reference, outputs)?;
+    let ctes: Vec<Node> = ctes.iter().map(|cte| cte.node()).collect();
+    // SAFETY: a fresh node.
+    unsafe {
+        (*query.as_ptr()).cteList = list_of(&ctes);
+        (*query.as_ptr()).hasRecursive = true;
+    }
+    Some(query)
+}
+
 /// `SELECT outputs FROM entry`.
 pub fn make_query(entry: Node, outputs: &[Node]) -> Option<NodeOf<pg_sys::Query>> {
     let targets: Vec<Node> = outputs

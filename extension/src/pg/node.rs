@@ -282,6 +282,26 @@ fn walk_from(node: Node, level: u32, visit: &mut dyn FnMut(Node, u32) -> Walk) -
     })
 }
 
+/// A copy of one query level with its expressions, and the queries in it, replaced. In expressions,
+/// `replace` finds the queries that stand inside of them.
+pub fn map_expressions(
+    query: NodeOf<pg_sys::Query>,
+    replace: &mut dyn FnMut(Node) -> Node,
+) -> NodeOf<pg_sys::Query> {
+    let mut whole = |node: Node| Some(replace(node));
+    let mut visit: Replace<'_> = &mut whole;
+    // SAFETY: as in `Node::replace`; the copy is of the same kind.
+    let copy = unsafe {
+        pg_sys::query_tree_mutator_impl(
+            query.as_ptr(),
+            Some(replace_callback),
+            (&raw mut visit).cast(),
+            0,
+        )
+    };
+    NonNull::new(copy).map_or(query, NodeOf)
+}
+
 /// A deep copy of a query.
 pub fn copy_query(query: NodeOf<pg_sys::Query>) -> NodeOf<pg_sys::Query> {
     // SAFETY: a valid node; the copy is of the same kind.

@@ -142,6 +142,19 @@ pub fn is_operator_in(operator: pg_sys::Oid, family: pg_sys::Oid) -> bool {
     unsafe { pg_sys::op_in_opfamily(operator, family) }
 }
 
+/// The operator with its operands exchanged, if it has one.
+pub fn commutator(operator: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: a catalog look-up.
+    let other = unsafe { pg_sys::get_commutator(operator) };
+    (other != pg_sys::InvalidOid).then_some(other)
+}
+
+/// Name of an operator without its schema.
+pub fn operator_name(operator: pg_sys::Oid) -> String {
+    // SAFETY: a catalog look-up; NULL when there is no such operator.
+    text(unsafe { pg_sys::get_opname(operator) })
+}
+
 /// The function behind an operator.
 pub fn operator_function(operator: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: a catalog look-up.

@@ -9,7 +9,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::canary;
 use pgtrickle_dvm::operators::aggregate::Maintenance;
 use pgtrickle_dvm::operators::join::{BlockDelta, Context};
-use pgtrickle_dvm::plan::{self, BlockScan, Identity, Node, Output, Plan, Source, Store};
+use pgtrickle_dvm::plan::{self, BlockScan, Identity, Image, Node, Output, Plan, Source, Store};
 
 use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Obstacle, Result};
@@ -249,6 +249,12 @@ impl Compiled {
         KeyedTable::open(oid, &lookup)
     }
 
+    /// Opens the table with the rows of an image.
+    pub fn open_image(&self, image: &Image) -> Result<KeyedTable> {
+        let oid = layout::image_table_oid(&self.state_prefix, image.id)?;
+        KeyedTable::open(oid, &Lookup::Single)
+    }
+
     /// Opens the stream table. Its changes go to its own buffer, if it has one.
     pub fn open_output(&self) -> Result<KeyedTable> {
         let lookup = match self.plan.output.identity() {
@@ -303,6 +309,10 @@ fn tables_of(plan: &Plan) -> Result<Vec<TableSource>> {
                 .or_default()
                 .extend(table.columns.iter().map(|c| c.attnum));
         }
+    }
+    for source in plan.images.iter().flat_map(|i| &i.opaque.sources) {
+        let read = attnums.entry(source.oid).or_default();
+        read.extend(source.attnums.iter().copied());
     }
     attnums
         .into_iter()

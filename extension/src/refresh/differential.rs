@@ -15,6 +15,7 @@ use crate::pg::tuplestore::TupleStore;
 
 use super::compiled::Compiled;
 use super::delta_set::DeltaSet;
+use super::images;
 use super::inputs::Inputs;
 use super::keyed_table::Counts;
 use super::node::{NodeRun, run_delta};
@@ -48,11 +49,12 @@ pub fn execute_differential_refresh(
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
-    let inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
+    let mut inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
     may_apply(inputs.raw_rows)?;
     if inputs.must_recompute {
         return Ok(Differential::MustRecompute("TRUNCATE"));
     }
+    let bounds = images::compare(compiled, &mut inputs, snapshot, memory)?;
     if inputs.is_empty() {
         return Ok(if inputs.raw_rows == 0 {
             Differential::NoData
@@ -65,17 +67,37 @@ pub fn execute_differential_refresh(
     }
     let delta_rows = inputs.raw_rows;
     let changed: Vec<Source> = inputs.sources().collect();
-    let counts = if compiled.changes_may_meet(&changed) {
+    let only_bounds_moved = delta_rows == 0
+        && changed.iter().all(|source| match source {
+            Source::Image(id) => compiled.plan.images.get(*id).is_some_and(|i| i.is_bound),
+            Source::Table(_) | Source::Node(_) => false,
+        });
+    let done = if compiled.changes_may_meet(&changed) {
         // A term can pair a row that is gone with one that has just come. The pair was never in the
         // query's input and cancels out, but an expression over it may have no value.
         match subtransaction::attempt(|| run_plan(compiled, inputs, snapshot, memory))? {
-            Attempt::Done(counts) => counts,
+            Attempt::Done(done) => done,
             Attempt::DataException => return Ok(Differential::MustRecompute("DATA_EXCEPTION")),
         }
     } else {
         run_plan(compiled, inputs, snapshot, memory)?
     };
-    Ok(Differential::Applied { counts, delta_rows })
+    if only_bounds_moved && !done.touched {
+        return Ok(Differential::NoData);
+    }
+    bounds.keep(compiled)?;
+    Ok(Differential::Applied {
+        counts: done.counts,
+        delta_rows,
+    })
+}
+
+/// What the statements of a plan did.
+#[derive(Debug, Default)]
+struct Done {
+    counts: Counts,
+    /// Whether any of them found something to change.
+    touched: bool,
 }
 
 /// Runs the nodes, then the output.
@@ -84,15 +106,18 @@ fn run_plan(
     mut inputs: Inputs,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
-) -> Result<Counts> {
-    let mut counts = Counts::default();
+) -> Result<Done> {
+    let mut done = Done::default();
     for node in &compiled.plan.nodes {
         let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
         if is_last {
-            counts = write_last(compiled, node, &inputs, memory)?;
+            let last = write_last(compiled, node, &inputs, memory)?;
+            done.counts = last.counts;
+            done.touched |= last.touched;
         } else {
             let store = run_inner(compiled, node, &inputs, memory)?;
             if let Some(store) = store {
+                done.touched = true;
                 inputs.insert(Source::Node(node.id), store);
                 snapshot.show_own_writes();
             }
@@ -110,11 +135,12 @@ fn run_plan(
             let rows = run_delta(compiled, &connection, memory, None, &changed, &delta)?;
             drop(connection);
             if let Some(rows) = rows {
-                counts = apply(compiled, identity, &rows)?;
+                done.touched |= rows.count() > 0;
+                done.counts = apply(compiled, identity, &rows)?;
             }
         }
     }
-    Ok(counts)
+    Ok(done)
 }
 
 /// A node whose rows other blocks read: its changed rows become a delta.
@@ -155,14 +181,14 @@ fn write_last(
     node: &Node,
     inputs: &Inputs,
     memory: &MemoryContext,
-) -> Result<Counts> {
+) -> Result<Done> {
     let Output::Post {
         predicates,
         exprs,
         identity,
     } = &compiled.plan.output
     else {
-        return Ok(Counts::default());
+        return Ok(Done::default());
     };
     let by_key = matches!(identity, Identity::Key { .. });
     let emit = Emit {
@@ -181,15 +207,17 @@ fn write_last(
         let mut sink = Sink::Table {
             table: Box::new(compiled.open_output()?),
         };
-        run.execute(&mut sink)?;
-        sink.finish()
+        let touched = run.execute(&mut sink)?;
+        let counts = sink.finish()?;
+        Ok(Done { counts, touched })
     } else {
         let mut sink = Sink::delta(memory);
-        run.execute(&mut sink)?;
-        match sink.into_store() {
-            Some(rows) => apply(compiled, identity, &rows),
-            None => Ok(Counts::default()),
-        }
+        let touched = run.execute(&mut sink)?;
+        let counts = match sink.into_store() {
+            Some(rows) => apply(compiled, identity, &rows)?,
+            None => Counts::default(),
+        };
+        Ok(Done { counts, touched })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pgtrickle_dvm::operators::aggregate::{self, Emit};
 use pgtrickle_dvm::operators::output;
 use pgtrickle_dvm::plan::{Output, Source};
-use pgtrickle_dvm::sql::state_table;
+use pgtrickle_dvm::sql::{image_table, state_table};
 use pgtrickle_dvm::tree::Expr;
 
 use crate::catalog::{self, RefreshMode};
@@ -53,6 +53,17 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
     for text in compiled.plan.to_string().lines() {
         lines.push(line("plan", "", text));
     }
+    for image in &compiled.plan.images {
+        lines.push(line(
+            "state table",
+            &format!(
+                "{} {}",
+                if image.is_bound { "bound" } else { "image" },
+                image.id
+            ),
+            &image_table(context.state_prefix, image.id),
+        ));
+    }
     for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
         lines.push(line(
             "state table",
@@ -68,21 +79,41 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
         ));
     }
     for table in &compiled.tables {
-        let source = Source::Table(table.oid.to_u32());
+        let oid = table.oid.to_u32();
         let relation = name::qualified_name(table.oid).unwrap_or_default();
-        statements(compiled, source, &relation, lines);
+        let images = compiled.plan.images.iter();
+        let reading = images.filter(|i| i.opaque.sources.iter().any(|s| s.oid == oid));
+        let mut changed: BTreeSet<Source> = reading.map(|i| Source::Image(i.id)).collect();
+        changed.insert(Source::Table(oid));
+        statements(compiled, changed, &format!("{relation} changed"), lines);
+    }
+    for image in compiled.plan.images.iter().filter(|i| i.opaque.polled) {
+        let what = match image.is_bound {
+            true => format!("bound {} moved", image.id),
+            false => format!("image {} changed", image.id),
+        };
+        statements(
+            compiled,
+            BTreeSet::from([Source::Image(image.id)]),
+            &what,
+            lines,
+        );
     }
 }
 
-/// The statements that run when one table, and what follows from it, changes.
-fn statements(compiled: &Compiled, source: Source, relation: &str, lines: &mut Vec<ExplainLine>) {
+/// The statements that run when something changes, and what follows from it.
+fn statements(
+    compiled: &Compiled,
+    mut changed: BTreeSet<Source>,
+    event: &str,
+    lines: &mut Vec<ExplainLine>,
+) {
     let context = compiled.context();
-    let mut changed = BTreeSet::from([source]);
     for node in &compiled.plan.nodes {
         if node.block.sources().is_disjoint(&changed) {
             continue;
         }
-        let item = |what: &str| format!("{what} of node {}, {relation} changed", node.id);
+        let item = |what: &str| format!("{what} of node {}, {event}", node.id);
         let delta = aggregate::delta(context, node, &changed);
         for step in &delta.steps {
             lines.push(line("statement", &item(&step.name), &step.sql));
@@ -131,7 +162,7 @@ fn statements(compiled: &Compiled, source: Source, relation: &str, lines: &mut V
     if let Some(terms) = &delta.terms {
         lines.push(line(
             "statement",
-            &format!("delta of the output, {relation} changed"),
+            &format!("delta of the output, {event}"),
             terms,
         ));
     }

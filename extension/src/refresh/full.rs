@@ -21,9 +21,12 @@ use crate::pg::tuplestore::TupleStore;
 use crate::shmem::progress::{Followed, Phase};
 
 use super::compiled::{Compiled, has_table};
+use super::images;
 use super::keyed_table::{Counts, KeyedTable, Lookup};
 use super::layout;
 use super::statements::Kind;
+
+type Row<'r> = (&'r [pg_sys::Datum], &'r [bool]);
 
 /// Recomputes the state of every node and the stream table.
 pub fn recompute(
@@ -36,6 +39,17 @@ pub fn recompute(
     let mut content = None;
     if let Some(compiled) = compiled {
         let context = compiled.context();
+        for image in &compiled.plan.images {
+            let rows = images::compute(compiled, image, memory)?;
+            replace(
+                compiled.open_image(image)?,
+                &rows,
+                &progress,
+                &mut |_, _| Ok(()),
+            )?;
+            progress.enter(Phase::Query, 0);
+            snapshot.show_own_writes();
+        }
         for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
             let connection = Connection::open()?;
             let statement =
@@ -48,7 +62,7 @@ pub fn recompute(
             drop(connection);
             let state = layout::state_table_oid(context.state_prefix, node.id)?;
             let state = KeyedTable::open(state, &Lookup::Single)?;
-            replace(state, &rows, &progress)?;
+            replace(state, &rows, &progress, &mut |_, _| Ok(()))?;
             progress.enter(Phase::Query, 0);
             snapshot.show_own_writes();
         }
@@ -70,11 +84,18 @@ pub fn recompute(
         KeyedTable::open_recording(table.relid, &Lookup::Single)?,
         &rows,
         &progress,
+        &mut |_, _| Ok(()),
     )
 }
 
-/// Makes the table hold exactly these rows, writing only the difference.
-fn replace(mut table: KeyedTable, rows: &TupleStore, progress: &Followed) -> Result<Counts> {
+/// Makes the table hold exactly these rows, writing only the difference. `moved` hears of each row that
+/// goes (−1) or comes (+1).
+pub(super) fn replace(
+    mut table: KeyedTable,
+    rows: &TupleStore,
+    progress: &Followed,
+    moved: &mut dyn FnMut(Row<'_>, i32) -> Result<()>,
+) -> Result<Counts> {
     check_types(&table, rows)?;
     progress.enter(Phase::Compare, 0);
     let mut stored: HashMap<u128, Vec<pg_sys::ItemPointerData>> = HashMap::new();
@@ -107,6 +128,7 @@ fn replace(mut table: KeyedTable, rows: &TupleStore, progress: &Followed) -> Res
     let mut row = TableScan::row_slot(table.relation());
     for tid in stored.values().flatten() {
         if TableScan::fetch(table.relation(), *tid, &mut row) {
+            moved(row.values(), -1)?;
             table.delete_stored(&mut row)?;
         }
     }
@@ -117,6 +139,7 @@ fn replace(mut table: KeyedTable, rows: &TupleStore, progress: &Followed) -> Res
         if fresh.peek() == Some(&position) {
             fresh.next();
             let (values, nulls) = row.values();
+            moved((values, nulls), 1)?;
             table.insert(values, nulls)?;
             progress.step();
         }

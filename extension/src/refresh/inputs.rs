@@ -51,6 +51,11 @@ impl Inputs {
         self.stores.keys().copied()
     }
 
+    /// Whether this source changed.
+    pub fn has(&self, source: Source) -> bool {
+        self.stores.contains_key(&source)
+    }
+
     /// Whether no source changed.
     pub fn is_empty(&self) -> bool {
         self.stores.is_empty()

@@ -1,10 +1,10 @@
 //! The objects that a plan needs: state tables, their indexes, and the stream table's key index.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::operators::aggregate;
+use pgtrickle_dvm::operators::{aggregate, image};
 use pgtrickle_dvm::plan::{Identity, Node, Store};
 use pgtrickle_dvm::sql::names::key;
-use pgtrickle_dvm::sql::state_table;
+use pgtrickle_dvm::sql::{image_table, state_table};
 
 use crate::error::{Error, Result};
 use crate::pg::relation::Relation;
@@ -25,24 +25,39 @@ pub fn state_table_oid(state_prefix: &str, node: usize) -> Result<pg_sys::Oid> {
         .ok_or_else(|| Error::Internal(format!("state table {table} does not exist")))
 }
 
+/// The table with the rows of an image.
+pub fn image_table_oid(state_prefix: &str, image: usize) -> Result<pg_sys::Oid> {
+    let table = image_table(state_prefix, image);
+    name::find_relation(&table)?
+        .ok_or_else(|| Error::Internal(format!("image table {table} does not exist")))
+}
+
 /// Creates the state tables, empty. Their columns are those of the statement that fills them.
 pub fn create_state_tables(table: &catalog::StreamTable, compiled: &Compiled) -> Result<()> {
     drop_state_tables(table.pgt_id)?;
     let context = compiled.context();
+    for image in &compiled.plan.images {
+        let relation = image_table(context.state_prefix, image.id);
+        create_state_table(table, &relation, &image::content(image))?;
+    }
     for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
         let relation = state_table(context.state_prefix, node.id);
-        utility::run_as_extension_owner(&format!(
-            "CREATE TABLE {relation} AS {} WITH NO DATA",
-            aggregate::initial(context, node)
-        ))?;
-        let oid = state_table_oid(context.state_prefix, node.id)?;
-        depend::make_part_of(oid, table.relid);
-        if let Some(owner) = depend::owner_of(table.relid) {
-            depend::change_owner(oid, owner);
-        }
-        ddl::guard::attach(oid)?;
+        create_state_table(table, &relation, &aggregate::initial(context, node))?;
     }
     Ok(())
+}
+
+fn create_state_table(table: &catalog::StreamTable, relation: &str, content: &str) -> Result<()> {
+    utility::run_as_extension_owner(&format!(
+        "CREATE TABLE {relation} AS {content} WITH NO DATA"
+    ))?;
+    let oid = name::find_relation(relation)?
+        .ok_or_else(|| Error::Internal(format!("state table {relation} does not exist")))?;
+    depend::make_part_of(oid, table.relid);
+    if let Some(owner) = depend::owner_of(table.relid) {
+        depend::change_owner(oid, owner);
+    }
+    ddl::guard::attach(oid)
 }
 
 /// Drops every state table of a stream table.
@@ -59,6 +74,12 @@ pub fn drop_state_tables(pgt_id: i64) -> Result<()> {
 /// Creates the indexes that are not there yet: after the first fill, because that is faster.
 pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Result<()> {
     let context = compiled.context();
+    for image in &compiled.plan.images {
+        let oid = image_table_oid(context.state_prefix, image.id)?;
+        for position in &image.indexes {
+            ensure_index(oid, None, &[*position], false, false)?;
+        }
+    }
     for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
         create_state_indexes(context.state_prefix, node)?;
     }

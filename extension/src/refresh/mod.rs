@@ -15,6 +15,7 @@ mod delta_set;
 mod differential;
 mod explain;
 mod full;
+mod images;
 mod inputs;
 mod keyed_table;
 mod layout;

@@ -13,6 +13,8 @@ use crate::pg::spi::{Connection, Kept};
 /// Which statement of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// A subquery that is computed as a whole.
+    Image(usize),
     /// A step before the delta of a node, or of the output (`None`).
     Step(Option<usize>, usize),
     /// The delta of a node, or of the output (`None`).

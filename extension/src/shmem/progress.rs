@@ -60,6 +60,11 @@ pub struct Followed {
 }
 
 impl Followed {
+    /// Of something that nobody follows.
+    pub fn by_nobody() -> Self {
+        Followed { entry: None }
+    }
+
     /// Begins; without shared memory or room, nobody can follow.
     pub fn begin(pgt_id: i64) -> Self {
         let own = process::own_pid();

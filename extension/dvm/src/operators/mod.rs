@@ -4,6 +4,8 @@
 //! `R⁻ = R⁺ − ΔR` its state before. The rules read `R⁺` and `ΔR` only.
 
 pub mod aggregate;
+pub(crate) mod bound;
+pub mod image;
 pub mod join;
 pub mod outer_join;
 pub mod output;

@@ -9,12 +9,12 @@ use crate::sql::{render_over, state_table};
 use super::aggregate;
 use super::join::{self, BlockDelta, Context};
 
-/// The whole content over the nodes' state, or `None` when the defining query itself is to be read
+/// The whole content over images and the nodes' state, or `None` when the defining query itself is to be read
 /// because no node keeps state of its own.
 pub fn initial(context: Context<'_>) -> Option<String> {
     let plan = context.plan;
     match &plan.output {
-        Output::Linear { .. } if plan.nodes.is_empty() => None,
+        Output::Linear { .. } if plan.nodes.is_empty() && !plan.has_images() => None,
         Output::Linear { block, .. } => {
             let columns: Vec<String> = (0..plan.columns.len()).map(column).collect();
             let list = if columns.is_empty() {

@@ -62,25 +62,21 @@ fn spelled(sql: &str) -> String {
         .iter()
         .fold(sql.to_owned(), |sql, (from, to)| sql.replace(from, to));
     // Within one SELECT an alias is one relation; those of the truth are unique in the whole text.
-    let terms: Vec<String> = sql
-        .split(UNION)
-        .map(|term| unnested(term, " AS s"))
-        .collect();
-    unnested(&terms.join(UNION), " AS e")
+    let terms: Vec<String> = sql.split(UNION).map(|term| unnested(term, 's')).collect();
+    unnested(&terms.join(UNION), 'e')
 }
 
 const UNION: &str = "UNION ALL";
 
 /// `LATERAL unnest(ARRAY[…]) AS s1(c0)`, where the alias begins like this, as SQLite says it: it names
 /// no columns of functions in FROM.
-fn unnested(sql: &str, alias: &str) -> String {
+fn unnested(sql: &str, alias: char) -> String {
     let names: Vec<&str> = sql
         .match_indices(LIST)
         .filter_map(|(at, _)| {
-            let start = sql[..at].rfind(" AS ")?;
-            sql[start..at]
-                .starts_with(alias)
-                .then(|| &sql[start + 4..at])
+            let name = sql[..at].rsplit(' ').next()?;
+            let number = name.strip_prefix(alias)?;
+            number.parse::<u32>().is_ok().then_some(name)
         })
         .collect();
     let renamed = names.into_iter().fold(sql.to_owned(), |sql, name| {

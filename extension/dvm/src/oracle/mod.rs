@@ -17,5 +17,6 @@ mod truth;
 mod aggregates;
 #[cfg(feature = "canary")]
 mod canaries;
+mod images;
 mod joins;
 mod outer_joins;

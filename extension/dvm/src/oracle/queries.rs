@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use crate::tree::testing::{
-    aggregate, boolean, column, condition, distinct, equal, expand, filter, filtered, group,
-    integer, join, keyed_scan, left_join, numeric, of_distinct, project, scan, union_all,
+    aggregate, boolean, bounded, column, condition, distinct, equal, expand, filter, filtered,
+    group, integer, join, keyed_scan, left_join, numeric, of_distinct, opaque, project, scan,
+    union_all,
 };
 use crate::tree::{AggregateKind, Predicate, Relation};
 
 use super::refresh::Rows;
 
 /// Tables: three without a key, one with the primary key `a`.
-const TABLES: [(u32, &str); 4] = [(1, "r"), (2, "s"), (3, "t"), (KEYED, "k")];
+pub const TABLES: [(u32, &str); 4] = [(1, "r"), (2, "s"), (3, "t"), (KEYED, "k")];
 const KEYED: u32 = 4;
 
 /// Different values with different display scales.
@@ -24,6 +25,7 @@ pub struct Draw<'a> {
     next_id: u32,
     numeric: bool,
     outer: bool,
+    images: bool,
 }
 
 impl<'a> Draw<'a> {
@@ -34,6 +36,7 @@ impl<'a> Draw<'a> {
             next_id: 1,
             numeric: false,
             outer: false,
+            images: false,
         }
     }
 
@@ -49,6 +52,14 @@ impl<'a> Draw<'a> {
     pub fn with_outer_joins(self) -> Self {
         Draw {
             outer: true,
+            ..self
+        }
+    }
+
+    /// With subqueries that are computed as a whole, and filters by moving bounds.
+    pub fn with_images(self) -> Self {
+        Draw {
+            images: true,
             ..self
         }
     }
@@ -99,6 +110,14 @@ impl<'a> Draw<'a> {
 
     fn scan(&mut self) -> Relation {
         let (oid, name) = TABLES[self.below(TABLES.len())];
+        if self.images && self.one_in(3) {
+            let columns = [(self.id(), "x"), (self.id(), "n")];
+            let query = format!(
+                "WITH RECURSIVE w(x, n) AS (SELECT a, b FROM {name} \
+                 UNION SELECT x + 1, n FROM w WHERE x < 2) SELECT x, n FROM w"
+            );
+            return Relation::Opaque(opaque(&query, &columns, &[oid]));
+        }
         let base = self.next_id;
         self.next_id += 3;
         if oid == KEYED {
@@ -140,6 +159,26 @@ impl<'a> Draw<'a> {
         if self.one_in(3) {
             let condition_text = self.truth(&relation);
             relation = filter(relation, vec![condition(&condition_text)]);
+        }
+        if self.images {
+            relation = self.bounded(relation);
+        }
+        relation
+    }
+
+    /// Perhaps filtered by a bound that follows the number of rows of some table.
+    fn bounded(&mut self, relation: Relation) -> Relation {
+        let mut relation = relation;
+        while self.one_in(2) {
+            let (oid, name) = TABLES[self.below(TABLES.len())];
+            let bound = opaque(
+                &format!("SELECT count(*) % 4 FROM {name}"),
+                &[(self.id(), "bound")],
+                &[oid],
+            );
+            let operator = [">", ">=", "<", "<="][self.below(4)];
+            let value = self.value(&relation);
+            relation = bounded(relation, &value, operator, bound);
         }
         relation
     }

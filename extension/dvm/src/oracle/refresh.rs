@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::operators::aggregate;
 use crate::operators::join::{BlockDelta, Context};
 use crate::operators::output;
-use crate::plan::{self, Identity, Output, Plan, Source, Store};
+use crate::plan::{self, Identity, Image, Output, Plan, Source, Store};
+use crate::sql::image_table;
 use crate::sql::names::{WEIGHT, column, delta as delta_name};
+use crate::tree::testing::scan;
 use crate::tree::{Relation, Scan};
 
 use super::engine::Engine;
+use super::queries::TABLES;
 use super::truth;
 
 /// Rows of a table; `None` is NULL.
@@ -43,6 +46,11 @@ impl<'e> Simulation<'e> {
     ) -> Self {
         let mut scans = BTreeMap::new();
         collect_scans(relation, &mut scans);
+        for (oid, name) in TABLES {
+            if let Relation::Scan(table) = scan(oid, 0, name) {
+                scans.entry(oid).or_insert(table);
+            }
+        }
         let mut bases = BTreeMap::new();
         for (oid, scan) in scans {
             let columns: Vec<String> = scan
@@ -89,6 +97,16 @@ impl<'e> Simulation<'e> {
     }
 
     fn create(&mut self) {
+        for image in self.plan.images.clone() {
+            let columns = numbered("c", image.opaque.columns.len()).join(", ");
+            self.table(
+                &image_table(STATE, image.id),
+                &format!(
+                    "WITH q({columns}) AS ({}) SELECT * FROM q",
+                    image.opaque.query
+                ),
+            );
+        }
         for node in self.plan.nodes.clone() {
             if matches!(node.store, Store::Table { .. }) {
                 let sql = aggregate::initial(self.context(), &node);
@@ -122,6 +140,13 @@ impl<'e> Simulation<'e> {
                 changed.insert(Source::Table(*oid));
             }
         }
+        for image in self.plan.images.clone() {
+            let sources = image.opaque.sources.iter();
+            let mut sources = sources.map(|source| Source::Table(source.oid));
+            if sources.any(|source| changed.contains(&source)) && self.compare(&image) {
+                changed.insert(Source::Image(image.id));
+            }
+        }
         for node in self.plan.nodes.clone() {
             self.run_node(&node, &mut changed);
         }
@@ -135,6 +160,34 @@ impl<'e> Simulation<'e> {
             }
         }
         self.check();
+    }
+
+    /// Computes an image anew and writes down how it differs from what was kept.
+    fn compare(&mut self, image: &Image) -> bool {
+        let columns = numbered("c", image.opaque.columns.len()).join(", ");
+        let (kept, delta) = (
+            image_table(STATE, image.id),
+            delta_name(Source::Image(image.id)),
+        );
+        self.table(
+            "fresh_image",
+            &format!(
+                "WITH q({columns}) AS ({}) SELECT * FROM q",
+                image.opaque.query
+            ),
+        );
+        self.table(
+            &delta,
+            &format!(
+                "SELECT {columns}, sum(w) AS {WEIGHT} FROM (SELECT *, 1 AS w FROM fresh_image \
+                 UNION ALL SELECT *, -1 FROM {kept}) AS both GROUP BY {columns} HAVING sum(w) <> 0"
+            ),
+        );
+        self.table(&kept, "SELECT * FROM fresh_image");
+        !self
+            .engine
+            .rows(&format!("SELECT 1 FROM {delta}"))
+            .is_empty()
     }
 
     /// Replaces the rows of a table and writes down its consolidated delta, if there is one.

@@ -31,6 +31,28 @@ pub fn query(relation: &Relation) -> String {
                 .collect();
             format!("SELECT {} FROM ({}) AS q", items.join(", "), query(input))
         }
+        Relation::Opaque(opaque) => {
+            let names: Vec<String> = (opaque.columns.iter())
+                .map(|c| format!("v{}", c.id.0))
+                .collect();
+            format!(
+                "SELECT * FROM (WITH q({}) AS ({}) SELECT * FROM q) AS q",
+                names.join(", "),
+                opaque.query
+            )
+        }
+        Relation::Bounded {
+            input,
+            value,
+            operator,
+            bound,
+            ..
+        } => format!(
+            "SELECT * FROM ({}) AS q WHERE ({}) {operator} ({})",
+            query(input),
+            print(value),
+            bound.query
+        ),
         Relation::Expand {
             input,
             item,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::{Column, ColumnId, Expr, Predicate, Scan};
+use crate::tree::{Column, ColumnId, Expr, Predicate, Scan, Side};
 
 /// A bag union of branches with the same columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -79,6 +79,25 @@ pub enum BlockScan {
         /// Its columns.
         columns: Vec<Column>,
     },
+    /// A subquery that is computed as a whole.
+    Image {
+        /// Its position among the plan's images.
+        image: usize,
+        /// Its columns.
+        columns: Vec<Column>,
+    },
+    /// One row without columns if a value of earlier scans lies on one side of a moving bound, otherwise
+    /// none.
+    Bound {
+        /// Position of the bound among the plan's images.
+        image: usize,
+        /// The value.
+        value: Expr,
+        /// The comparison, ready to stand between value and bound.
+        operator: String,
+        /// Which values it keeps.
+        side: Side,
+    },
     /// Rows computed from the rows of earlier scans of the branch. It never changes by itself.
     Expand {
         /// What stands in FROM, over columns of earlier scans.
@@ -97,6 +116,8 @@ pub enum Source {
     Table(u32),
     /// A node of the plan.
     Node(usize),
+    /// An image of the plan.
+    Image(usize),
 }
 
 impl Factor {
@@ -132,6 +153,9 @@ impl BlockScan {
         match self {
             BlockScan::Table(scan) => Some(Source::Table(scan.oid)),
             BlockScan::Node { node, .. } => Some(Source::Node(*node)),
+            BlockScan::Image { image, .. } | BlockScan::Bound { image, .. } => {
+                Some(Source::Image(*image))
+            }
             BlockScan::Expand { .. } => None,
         }
     }
@@ -139,8 +163,12 @@ impl BlockScan {
     /// The columns of earlier scans that it reads.
     pub fn reads(&self) -> BTreeSet<ColumnId> {
         match self {
-            BlockScan::Table(_) | BlockScan::Node { .. } => BTreeSet::new(),
-            BlockScan::Expand { item, .. } => item.columns(),
+            BlockScan::Table(_) | BlockScan::Node { .. } | BlockScan::Image { .. } => {
+                BTreeSet::new()
+            }
+            BlockScan::Expand { item: expr, .. } | BlockScan::Bound { value: expr, .. } => {
+                expr.columns()
+            }
         }
     }
 
@@ -148,9 +176,10 @@ impl BlockScan {
     pub fn column_ids(&self) -> Vec<ColumnId> {
         match self {
             BlockScan::Table(scan) => scan.columns.iter().map(|c| c.column.id).collect(),
-            BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
-                columns.iter().map(|c| c.id).collect()
-            }
+            BlockScan::Node { columns, .. }
+            | BlockScan::Image { columns, .. }
+            | BlockScan::Expand { columns, .. } => columns.iter().map(|c| c.id).collect(),
+            BlockScan::Bound { .. } => Vec::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::rewrite::{ColumnAllocator, normalise};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
 
 use super::block::{Block, BlockScan, Branch, Factor};
-use super::{Identity, Node, Output, Plan, Store, keys};
+use super::{Identity, Image, Node, Output, Plan, Store, image, keys};
 
 /// Joins over bag unions multiply branches; beyond this many a query is refused.
 pub const MAX_BRANCHES: usize = 64;
@@ -22,6 +22,7 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     let output_columns = relation.columns();
     let mut compiler = Compiler {
         nodes: Vec::new(),
+        images: Vec::new(),
         known: HashMap::new(),
         columns,
     };
@@ -32,8 +33,12 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     };
     let mut nodes = compiler.nodes;
     let output = output_of(block, &nodes);
-    place_state(&mut nodes, &output);
+    let mut images = compiler.images;
+    let has_images = images.iter().any(|image| !image.is_bound);
+    place_state(&mut nodes, &output, has_images);
+    image::place_indexes(&mut images, &nodes, &output);
     Ok(Plan {
+        images,
         nodes,
         output,
         columns: output_columns,
@@ -42,6 +47,7 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
 
 pub(super) struct Compiler {
     nodes: Vec<Node>,
+    images: Vec<Image>,
     /// The node of each stateful operator, by the operator's shape.
     known: HashMap<Relation, usize>,
     /// Hands out new columns.
@@ -78,6 +84,38 @@ impl Compiler {
                     predicates: Vec::new(),
                     outputs,
                 }])
+            }
+            Relation::Opaque(opaque) => {
+                let columns = opaque.columns.clone();
+                let outputs = columns.iter().map(Expr::of).collect();
+                let image = image::intern(&mut self.images, opaque, false);
+                Ok(vec![Branch {
+                    scans: vec![Factor::inner(BlockScan::Image { image, columns })],
+                    predicates: Vec::new(),
+                    outputs,
+                }])
+            }
+            Relation::Bounded {
+                input,
+                value,
+                operator,
+                side,
+                bound,
+            } => {
+                let columns = input.columns();
+                let mut branches = self.linearise(*input)?;
+                let image = image::intern(&mut self.images, *bound, true);
+                for branch in &mut branches {
+                    let inner = inputs_of(&columns, &branch.outputs);
+                    let value = value.substitute(|id| inner.get(&id).copied());
+                    branch.scans.push(Factor::inner(BlockScan::Bound {
+                        image,
+                        value,
+                        operator: operator.clone(),
+                        side,
+                    }));
+                }
+                Ok(branches)
             }
             Relation::SingleRow => Ok(vec![Branch {
                 scans: Vec::new(),
@@ -335,8 +373,9 @@ fn output_of(block: Block, nodes: &[Node]) -> Output {
     Output::Linear { block, identity }
 }
 
-/// Decides where each node keeps its state.
-fn place_state(nodes: &mut [Node], output: &Output) {
+/// Decides where each node keeps its state. Over images it is always a table, from which the first fill
+/// is read, because the query itself would compute their subqueries again.
+fn place_state(nodes: &mut [Node], output: &Output, has_images: bool) {
     let mut joined: Vec<(usize, Vec<usize>)> = Vec::new();
     let blocks = nodes.iter().map(|n| &n.block).chain(match output {
         Output::Linear { block, .. } => Some(block),
@@ -377,6 +416,7 @@ fn place_state(nodes: &mut [Node], output: &Output) {
         exprs,
         identity: Identity::Key { .. },
     } = output
+        && !has_images
         && let Some(last) = nodes.last_mut()
     {
         if let Some(positions) = keys::state_in_output(last, predicates, exprs) {

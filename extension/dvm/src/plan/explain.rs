@@ -10,6 +10,16 @@ use super::{Identity, Output, Plan, Store};
 
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for image in &self.images {
+            let (what, when) = match (image.is_bound, image.opaque.polled) {
+                (true, _) => ("bound", "a value that moves by itself"),
+                (false, true) => ("image", "recomputed as a whole at each refresh"),
+                (false, false) => ("image", "recomputed as a whole when its sources change"),
+            };
+            writeln!(f, "{what} {}: {when}", image.id)?;
+            let query: Vec<&str> = image.opaque.query.split_whitespace().collect();
+            writeln!(f, "  {}", query.join(" "))?;
+        }
         for node in &self.nodes {
             let keys: Vec<&str> = node.keys.iter().map(|k| k.name.as_str()).collect();
             let operator = if node.aggregates.is_empty() {
@@ -70,6 +80,15 @@ fn write_block(f: &mut Formatter<'_>, block: &Block) -> fmt::Result {
             let name = match &factor.scan {
                 BlockScan::Table(table) => table.relation.clone(),
                 BlockScan::Node { node, .. } => format!("node {node}"),
+                BlockScan::Image { image, .. } => format!("image {image}"),
+                BlockScan::Bound {
+                    image,
+                    value,
+                    operator,
+                    ..
+                } => {
+                    format!("{} {operator} bound {image}", show(value, &names))
+                }
                 BlockScan::Expand { item, .. } => show(item, &names),
             };
             match &factor.outer {
@@ -118,9 +137,12 @@ fn block_names(branch: &super::Branch) -> Vec<(crate::tree::ColumnId, String)> {
                     .iter()
                     .map(|c| (c.column.id, c.quoted.clone()))
                     .collect::<Vec<_>>(),
-                BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
+                BlockScan::Node { columns, .. }
+                | BlockScan::Image { columns, .. }
+                | BlockScan::Expand { columns, .. } => {
                     columns.iter().map(|c| (c.id, c.name.clone())).collect()
                 }
+                BlockScan::Bound { .. } => Vec::new(),
             };
             names.extend(
                 factor

@@ -8,7 +8,7 @@ use super::block::{Block, BlockScan, Matched};
 use super::{Output, Plan};
 
 /// Raised when the layout or the meaning of state changes between versions of the engine.
-const STATE_VERSION: u32 = 2;
+const STATE_VERSION: u32 = 3;
 
 /// In front of a relation whose children the query excludes.
 const ONLY: &str = "ONLY ";
@@ -20,6 +20,9 @@ impl Plan {
     /// `also` is anything else that it depends on.
     pub fn fingerprint(&self, also: &impl Hash) -> u64 {
         let mut plan = self.clone();
+        for image in &mut plan.images {
+            image.opaque.columns.iter_mut().for_each(anonymise);
+        }
         let columns = plan.columns.iter_mut();
         columns.for_each(anonymise);
         for node in &mut plan.nodes {
@@ -65,9 +68,10 @@ fn anonymise_block(block: &mut Block) {
                     anonymise(&mut column.column);
                 }
             }
-            BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
-                columns.iter_mut().for_each(anonymise);
-            }
+            BlockScan::Node { columns, .. }
+            | BlockScan::Image { columns, .. }
+            | BlockScan::Expand { columns, .. } => columns.iter_mut().for_each(anonymise),
+            BlockScan::Bound { .. } => {}
         }
     }
 }
@@ -169,7 +173,7 @@ mod tests {
         });
         assert_eq!(
             plan.expect("supported").fingerprint(&()),
-            1_749_268_810_321_557_454
+            16_047_964_673_000_942_247
         );
     }
 }

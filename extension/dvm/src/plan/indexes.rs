@@ -25,6 +25,7 @@ impl Plan {
         for node in &self.nodes {
             for branch in &node.block.branches {
                 joins(branch, &mut missing);
+                bounds(branch, &mut missing);
                 if node.may_recompute() {
                     group_keys(node, branch, &mut missing);
                 }
@@ -33,6 +34,7 @@ impl Plan {
         if let Output::Linear { block, .. } = &self.output {
             for branch in &block.branches {
                 joins(branch, &mut missing);
+                bounds(branch, &mut missing);
             }
         }
         missing.into_iter().collect()
@@ -56,6 +58,21 @@ fn joins(branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
             .map(|(inner, _)| inner)
             .collect();
         suggest(table, &candidates, "join", missing);
+    }
+}
+
+/// Values that are compared with a moving bound.
+fn bounds(branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
+    for factor in &branch.scans {
+        let BlockScan::Bound { value, .. } = &factor.scan else {
+            continue;
+        };
+        for table in tables(branch) {
+            let own: BTreeSet<ColumnId> = table.columns.iter().map(|c| c.column.id).collect();
+            if value.columns().is_subset(&own) {
+                suggest(table, &[value], "moving bound", missing);
+            }
+        }
     }
 }
 
@@ -101,7 +118,10 @@ fn group_keys(node: &Node, branch: &Branch, missing: &mut BTreeSet<MissingIndex>
 fn tables(branch: &Branch) -> impl Iterator<Item = &Scan> {
     branch.scans.iter().filter_map(|factor| match &factor.scan {
         BlockScan::Table(table) => Some(table),
-        BlockScan::Node { .. } | BlockScan::Expand { .. } => None,
+        BlockScan::Node { .. }
+        | BlockScan::Image { .. }
+        | BlockScan::Bound { .. }
+        | BlockScan::Expand { .. } => None,
     })
 }
 

@@ -136,6 +136,8 @@ fn unique_sets(scan: &BlockScan, nodes: &[Node]) -> Vec<Vec<ColumnId>> {
             .map(|node| columns.iter().take(node.keys.len()).map(|c| c.id).collect())
             .into_iter()
             .collect(),
+        BlockScan::Image { .. } => Vec::new(),
+        BlockScan::Bound { .. } => vec![Vec::new()],
         BlockScan::Expand { columns, key, .. } => key
             .iter()
             .map(|key| {

@@ -12,6 +12,7 @@ mod block;
 mod compile;
 mod explain;
 mod fingerprint;
+mod image;
 mod indexes;
 mod keys;
 mod outer_join;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use block::{Block, BlockScan, Branch, Factor, Matched, Outer, Source};
 pub use compile::{MAX_BRANCHES, compile};
+pub use image::Image;
 pub use indexes::MissingIndex;
 
 use crate::operators::aggregate::{Accumulator, Maintenance};
@@ -28,6 +30,8 @@ use crate::tree::{Aggregate, Column, Expr, Predicate};
 /// A compiled query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Plan {
+    /// Subqueries that are computed as a whole, before the nodes.
+    pub images: Vec<Image>,
     /// Stateful nodes, inputs before consumers.
     pub nodes: Vec<Node>,
     /// What the stream table holds.
@@ -37,6 +41,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether it reads subqueries that are computed as a whole. They are read once per refresh and then
+    /// from their image, so that all that follows from them agrees.
+    pub fn has_images(&self) -> bool {
+        self.images.iter().any(|image| !image.is_bound)
+    }
+
+    /// Whether the content can change although no source does.
+    pub fn is_polled(&self) -> bool {
+        self.images.iter().any(|image| image.opaque.polled)
+    }
+
     /// Every block: the nodes', then the output's.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
         self.nodes

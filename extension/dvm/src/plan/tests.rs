@@ -5,8 +5,8 @@ use insta::assert_snapshot;
 use super::{MAX_BRANCHES, compile};
 use crate::Error;
 use crate::tree::testing::{
-    aggregate, condition, distinct, equal, filter, filtered, group, join, keyed_scan, of_distinct,
-    project, scan, union_all,
+    aggregate, bounded, condition, distinct, equal, filter, filtered, group, join, keyed_scan,
+    of_distinct, opaque, project, scan, union_all,
 };
 use crate::tree::{AggregateKind, Relation};
 
@@ -254,4 +254,23 @@ fn joins_over_wide_bag_unions_are_refused() {
         })
     );
     assert_snapshot!(refused.expect_err("refused"), @"joins over UNION ALL expand into 81 branches, at most 64 are supported");
+}
+
+#[test]
+fn subqueries_computed_as_a_whole_have_images_that_copies_share() {
+    let tree = |base: u32| {
+        let columns = [(base + 1, "a"), (base + 2, "b")];
+        Relation::Opaque(opaque("WITH RECURSIVE q …", &columns, &[7]))
+    };
+    let both = join(tree(10), tree(20), vec![equal("$11", "$22")]);
+    let bound = opaque("SELECT now()", &[(31, "bound")], &[]);
+    assert_snapshot!(plan(bounded(both, "$12", ">", bound)), @r"
+    image 0: recomputed as a whole when its sources change
+      WITH RECURSIVE q …
+    bound 1: a value that moves by itself
+      SELECT now()
+    output: linear
+      image 0 ⋈ image 0 ⋈ b > bound 1 where (a = b)
+    rows match by image
+    ");
 }

@@ -2,7 +2,7 @@
 //! that has a match, and none for others.
 //!
 //! With conjuncts of the condition sorted by what they read:
-//! - The right side itself, where equalities fix a key of it.
+//! - The right side itself, where it is one relation and equalities fix a key of it.
 //! - `δ π y (σ_right R)` matched by `x = y`, where everything that reads both sides is an equality
 //!   `x = y` with a column y of the right side.
 //! - Otherwise, by the values D = δ π c (L) of the left columns that the condition reads (the "magic set" of
@@ -44,7 +44,7 @@ pub fn matches(
     predicates: &[Predicate],
     columns: &mut ColumnAllocator,
 ) -> Result<Matches, crate::Error> {
-    if is_unique(right, &equated(right, predicates)) {
+    if is_one_factor(right) && is_unique(right, &equated(right, predicates)) {
         return Ok(Matches::Itself);
     }
     let (relation, on, of_left) = set(left, right, predicates, columns)?;
@@ -104,6 +104,18 @@ pub(super) fn equated(right: &Relation, predicates: &[Predicate]) -> BTreeSet<Co
         .collect()
 }
 
+/// Whether the relation is one table, or the output of one node, filtered and projected.
+fn is_one_factor(relation: &Relation) -> bool {
+    match relation {
+        Relation::Scan(_)
+        | Relation::Opaque(_)
+        | Relation::Aggregate { .. }
+        | Relation::Distinct { .. } => true,
+        Relation::Filter { input, .. } | Relation::Project { input, .. } => is_one_factor(input),
+        _ => false,
+    }
+}
+
 /// Whether no two rows of the relation agree in these columns.
 pub(super) fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool {
     match relation {
@@ -144,7 +156,9 @@ pub(super) fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool
                     .all(|at| columns.get(*at).is_some_and(|c| fixed.contains(&c.id)))
         }
         Relation::SingleRow => true,
-        Relation::Join { .. }
+        Relation::Opaque(_)
+        | Relation::Bounded { .. }
+        | Relation::Join { .. }
         | Relation::Expand { .. }
         | Relation::Apply { .. }
         | Relation::UnionAll { .. } => false,

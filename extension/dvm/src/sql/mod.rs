@@ -7,4 +7,4 @@ pub mod names;
 pub(crate) mod relation;
 
 pub(crate) use relation::{From, Stored, reads_present};
-pub use relation::{Role, render_over, state_table};
+pub use relation::{Role, image_table, render_over, state_table};

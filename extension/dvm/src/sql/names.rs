@@ -19,6 +19,7 @@ pub fn delta(source: Source) -> String {
     match source {
         Source::Table(oid) => format!("__pgt_delta_{oid}"),
         Source::Node(node) => format!("__pgt_delta_node{node}"),
+        Source::Image(image) => format!("__pgt_delta_image{image}"),
     }
 }
 

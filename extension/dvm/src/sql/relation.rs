@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::operators::aggregate;
+use crate::operators::{aggregate, bound};
 use crate::plan::{BlockScan, Branch, Factor, Matched, Plan};
 use crate::tree::{Column, ColumnId, Expr, Predicate};
 
@@ -37,6 +37,11 @@ pub fn state_table(state_prefix: &str, node: usize) -> String {
     format!("{state_prefix}{node}")
 }
 
+/// The table with the rows of an image.
+pub fn image_table(state_prefix: &str, image: usize) -> String {
+    format!("{state_prefix}i{image}")
+}
+
 impl Stored<'_> {
     /// What stands in FROM for a scan's state, before its alias.
     fn state(&self, scan: &BlockScan, printed: &Printed) -> String {
@@ -49,6 +54,9 @@ impl Stored<'_> {
                 });
                 format!("({output})")
             }
+            BlockScan::Image { image, .. } => image_table(self.state_prefix, *image),
+            // What it says is a condition.
+            BlockScan::Bound { .. } => "(SELECT 1 AS one)".into(),
         }
     }
 }
@@ -103,18 +111,28 @@ impl<'a> From<'a> {
                 self.items
                     .push(Item::Plain(format!("{state} AS {alias}{list}")));
                 self.print_scan(&factor.scan, role, &alias);
+                if let BlockScan::Bound { image, .. } = &factor.scan {
+                    let bound = self.stored.plan.images.get(*image);
+                    self.conditions.extend(
+                        bound.and_then(|bound| bound::state(&factor.scan, bound, &self.printed)),
+                    );
+                }
             }
             (None, _) => self.add_delta(&factor.scan, &alias),
             (Some(outer), Role::State) => {
                 let state = self.stored.state(&factor.scan, &self.printed);
                 let names = state_names(&factor.scan);
+                let list = column_list(&factor.scan);
                 let mark = mark_beside(&names);
                 let relation = if marks {
                     let mut items = names;
                     items.push(format!("true AS {mark}"));
-                    format!("(SELECT {} FROM {state} AS m) AS {alias}", items.join(", "))
+                    format!(
+                        "(SELECT {} FROM {state} AS m{list}) AS {alias}",
+                        items.join(", ")
+                    )
                 } else {
-                    format!("{state} AS {alias}")
+                    format!("{state} AS {alias}{list}")
                 };
                 self.print_scan(&factor.scan, role, &alias);
                 let on = self.conjunction(&outer.on);
@@ -155,6 +173,12 @@ impl<'a> From<'a> {
         let Some(source) = scan.source() else {
             return;
         };
+        if let Some((item, condition)) = bound::delta(scan, source, &self.printed) {
+            self.items.push(Item::Plain(format!("{item} AS {alias}")));
+            self.conditions.push(condition);
+            self.weights.push(format!("{alias}.{}", names::WEIGHT));
+            return;
+        }
         self.items
             .push(Item::Plain(format!("{} AS {alias}", names::delta(source))));
         self.weights.push(format!("{alias}.{}", names::WEIGHT));
@@ -173,7 +197,10 @@ impl<'a> From<'a> {
                         .insert(column.column.id, format!("{alias}.{name}"));
                 }
             }
-            BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
+            BlockScan::Bound { .. } => {}
+            BlockScan::Node { columns, .. }
+            | BlockScan::Image { columns, .. }
+            | BlockScan::Expand { columns, .. } => {
                 for (index, column) in columns.iter().enumerate() {
                     self.printed
                         .insert(column.id, format!("{alias}.{}", names::column(index)));
@@ -243,9 +270,10 @@ impl<'a> From<'a> {
 fn state_names(scan: &BlockScan) -> Vec<String> {
     match scan {
         BlockScan::Table(table) => table.columns.iter().map(|c| c.quoted.clone()).collect(),
-        BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
-            (0..columns.len()).map(names::column).collect()
-        }
+        BlockScan::Bound { .. } => Vec::new(),
+        BlockScan::Node { columns, .. }
+        | BlockScan::Image { columns, .. }
+        | BlockScan::Expand { columns, .. } => (0..columns.len()).map(names::column).collect(),
     }
 }
 
@@ -273,9 +301,10 @@ fn mark_beside(names: &[String]) -> String {
 fn columns_of(scan: &BlockScan) -> Vec<&Column> {
     match scan {
         BlockScan::Table(table) => table.columns.iter().map(|c| &c.column).collect(),
-        BlockScan::Node { columns, .. } | BlockScan::Expand { columns, .. } => {
-            columns.iter().collect()
-        }
+        BlockScan::Bound { .. } => Vec::new(),
+        BlockScan::Node { columns, .. }
+        | BlockScan::Image { columns, .. }
+        | BlockScan::Expand { columns, .. } => columns.iter().collect(),
     }
 }
 

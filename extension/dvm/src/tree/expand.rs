@@ -31,6 +31,7 @@ impl Relation {
             Relation::SingleRow => true,
             Relation::Expand { input, .. }
             | Relation::Filter { input, .. }
+            | Relation::Bounded { input, .. }
             | Relation::Project { input, .. } => input.is_computed(),
             _ => false,
         }
@@ -53,6 +54,19 @@ impl Relation {
             Relation::Filter { input, predicates } => Relation::Filter {
                 input: Box::new(input.beside(left)),
                 predicates,
+            },
+            Relation::Bounded {
+                input,
+                value,
+                operator,
+                side,
+                bound,
+            } => Relation::Bounded {
+                input: Box::new(input.beside(left)),
+                value,
+                operator,
+                side,
+                bound,
             },
             Relation::Project { input, columns } => {
                 let passed = left.columns().into_iter().map(|column| {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::aggregate::Aggregate;
 use super::column::{Column, ColumnId};
 use super::expr::{Expr, Part};
+use super::opaque::Opaque;
 use super::relation::{ApplyKind, Predicate, Relation};
 
 /// Identities of a shape's own columns begin here, beyond those of any query.
@@ -27,6 +28,8 @@ impl Relation {
         let mut add = |column: &Column| made.push(column.id);
         match self {
             Relation::Scan(scan) => scan.columns.iter().for_each(|c| add(&c.column)),
+            Relation::Opaque(opaque) => opaque.columns.iter().for_each(add),
+            Relation::Bounded { bound, .. } => bound.columns.iter().for_each(add),
             Relation::SingleRow
             | Relation::Filter { .. }
             | Relation::Join { .. }
@@ -89,6 +92,20 @@ impl Relation {
                 }
                 Relation::Scan(scan)
             }
+            Relation::Opaque(opaque) => Relation::Opaque(opaque.relabelled(names)),
+            Relation::Bounded {
+                input,
+                value,
+                operator,
+                side,
+                bound,
+            } => Relation::Bounded {
+                input,
+                value: expr(value),
+                operator,
+                side,
+                bound: Box::new(bound.relabelled(names)),
+            },
             plain @ (Relation::SingleRow | Relation::Distinct { .. }) => plain,
             Relation::Filter {
                 input,
@@ -184,6 +201,15 @@ impl Relation {
                     .collect(),
             },
         }
+    }
+}
+
+impl Opaque {
+    fn relabelled(mut self, names: &HashMap<ColumnId, ColumnId>) -> Self {
+        for column in &mut self.columns {
+            column.id = names.get(&column.id).copied().unwrap_or(column.id);
+        }
+        self
     }
 }
 

@@ -3,6 +3,7 @@
 use super::aggregate::Aggregate;
 use super::column::Column;
 use super::expr::Expr;
+use super::opaque::{Opaque, Side};
 
 /// One column that a scan reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -120,6 +121,8 @@ fn nullable(column: Column) -> Column {
 pub enum Relation {
     /// Rows of a table.
     Scan(Scan),
+    /// A subquery that is computed as a whole.
+    Opaque(Opaque),
     /// Exactly one row without columns (`SELECT 1`).
     SingleRow,
     /// Rows that satisfy every conjunct.
@@ -128,6 +131,19 @@ pub enum Relation {
         input: Box<Relation>,
         /// Conjuncts.
         predicates: Vec<Predicate>,
+    },
+    /// Rows whose value lies on one side of a bound that moves by itself, as time does.
+    Bounded {
+        /// Input.
+        input: Box<Relation>,
+        /// The value, over the input's columns.
+        value: Expr,
+        /// The comparison, ready to stand between value and bound.
+        operator: String,
+        /// Which values it keeps.
+        side: Side,
+        /// The bound: one row with one column.
+        bound: Box<Opaque>,
     },
     /// Computed columns. Also renames: each output column has an identity of its own, or keeps that
     /// of the input column it copies.
@@ -211,8 +227,9 @@ impl Relation {
     /// The inputs.
     pub fn inputs(&self) -> Vec<&Relation> {
         match self {
-            Relation::Scan(_) | Relation::SingleRow => Vec::new(),
+            Relation::Scan(_) | Relation::Opaque(_) | Relation::SingleRow => Vec::new(),
             Relation::Filter { input, .. }
+            | Relation::Bounded { input, .. }
             | Relation::Project { input, .. }
             | Relation::Expand { input, .. }
             | Relation::Aggregate { input, .. }
@@ -231,7 +248,20 @@ impl Relation {
     pub fn map_inputs(self, map: &mut impl FnMut(Relation) -> Relation) -> Self {
         let mut boxed = |input: Box<Relation>| Box::new(map(*input));
         match self {
-            leaf @ (Relation::Scan(_) | Relation::SingleRow) => leaf,
+            leaf @ (Relation::Scan(_) | Relation::Opaque(_) | Relation::SingleRow) => leaf,
+            Relation::Bounded {
+                input,
+                value,
+                operator,
+                side,
+                bound,
+            } => Relation::Bounded {
+                input: boxed(input),
+                value,
+                operator,
+                side,
+                bound,
+            },
             Relation::Filter { input, predicates } => Relation::Filter {
                 input: boxed(input),
                 predicates,
@@ -306,8 +336,11 @@ impl Relation {
     pub fn columns(&self) -> Vec<Column> {
         match self {
             Relation::Scan(scan) => scan.columns.iter().map(|c| c.column.clone()).collect(),
+            Relation::Opaque(opaque) => opaque.columns.clone(),
             Relation::SingleRow => Vec::new(),
-            Relation::Filter { input, .. } | Relation::Distinct { input } => input.columns(),
+            Relation::Filter { input, .. }
+            | Relation::Bounded { input, .. }
+            | Relation::Distinct { input } => input.columns(),
             Relation::Project { columns, .. } => {
                 columns.iter().map(|(column, _)| column.clone()).collect()
             }

@@ -2,8 +2,8 @@
 //! the server prints them: `$11 + $12`. By convention table `t` has columns 10·t + attnum.
 
 use super::{
-    Aggregate, AggregateKind, Column, ColumnId, ColumnType, Expr, Index, Predicate, Relation, Scan,
-    ScanColumn,
+    Aggregate, AggregateKind, Column, ColumnId, ColumnType, Expr, Index, Opaque, OpaqueSource,
+    Predicate, Relation, Scan, ScanColumn, Side,
 };
 
 /// `integer`.
@@ -152,6 +152,39 @@ pub fn expand(input: Relation, item: &str, columns: &[(u32, &str)]) -> Relation 
         .map(|(id, name)| column(*id, name, integer()))
         .collect();
     Relation::expand(input, expr(item).parts, columns, None)
+}
+
+/// A subquery of integer columns that is computed as a whole: its text, and the tables that it reads.
+pub fn opaque(query: &str, columns: &[(u32, &str)], sources: &[u32]) -> Opaque {
+    Opaque {
+        query: query.into(),
+        columns: columns
+            .iter()
+            .map(|(id, name)| column(*id, name, integer()))
+            .collect(),
+        sources: sources
+            .iter()
+            .map(|oid| OpaqueSource {
+                oid: *oid,
+                attnums: vec![1, 2, 3],
+            })
+            .collect(),
+        polled: false,
+    }
+}
+
+/// Rows whose value lies on one side of a bound.
+pub fn bounded(input: Relation, value: &str, operator: &str, bound: Opaque) -> Relation {
+    Relation::Bounded {
+        input: Box::new(input),
+        value: expr(value),
+        operator: operator.into(),
+        side: match operator.starts_with('>') {
+            true => Side::Above,
+            false => Side::Below,
+        },
+        bound: Box::new(bound),
+    }
 }
 
 /// UNION ALL of inputs with one integer expression per output column.

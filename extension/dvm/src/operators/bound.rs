@@ -1,0 +1,126 @@
+//! Filters by a bound that moves by itself: `ts > now() - interval '1 hour'`.
+//!
+//! The filter is a factor of a product, `F(x) = [x > b]`: one row for a value above the bound, none for
+//! others. When the bound moved from b⁻ to b⁺,
+//! ```text
+//! ΔF(x) = [x > b⁺] − [x > b⁻] = − [b⁻ < x ≤ b⁺] where it rose, + [b⁺ < x ≤ b⁻] where it fell
+//! ```
+//! and for `x < b` the signs are the other way round. With this delta the expansion of [`super::join`]
+//! holds: a change of the rows is filtered by b⁺, and the rows between the bounds leave or come. Rows
+//! whose value is NULL are on neither side.
+//!
+//! State: the bound itself, as it was. Cost: the rows between the bounds, with an index on the value.
+//! Nothing rests on the bound being monotonic: `now() - interval '1 month'` is not.
+
+use crate::canary;
+use crate::plan::{BlockScan, Image, Source};
+use crate::sql::names::{WEIGHT, column, delta as delta_name};
+use crate::sql::relation::{Printed, render_over};
+use crate::tree::Side;
+
+/// The condition that holds for the values that the filter keeps now.
+pub(crate) fn state(scan: &BlockScan, bound: &Image, printed: &Printed) -> Option<String> {
+    let BlockScan::Bound {
+        value, operator, ..
+    } = scan
+    else {
+        return None;
+    };
+    let value = render_over(value, printed);
+    Some(format!("(({value}) {operator} ({}))", bound.opaque.query))
+}
+
+/// What stands in FROM for the filter's delta, a row with a weight, and the condition that holds for the
+/// values which the bound passed over.
+pub(crate) fn delta(
+    scan: &BlockScan,
+    source: Source,
+    printed: &Printed,
+) -> Option<(String, String)> {
+    let BlockScan::Bound {
+        value,
+        operator,
+        side,
+        ..
+    } = scan
+    else {
+        return None;
+    };
+    let (moved, bound) = (delta_name(source), column(0));
+    // The higher of the two bounds is the new one, with weight 1, where it rose.
+    let (sign, inner, outer) = match side {
+        Side::Above => ("- ", "min", "max"),
+        Side::Below => ("", "max", "min"),
+    };
+    let item =
+        format!("(SELECT {sign}{WEIGHT} AS {WEIGHT} FROM {moved} ORDER BY {bound} DESC LIMIT 1)");
+    let value = render_over(value, printed);
+    let passes = |end: &str| format!("(({value}) {operator} (SELECT {end}({bound}) FROM {moved}))");
+    let condition = format!("({} AND NOT {})", passes(inner), passes(outer));
+    if canary::active(canary::BOUND_STANDS_STILL) {
+        return Some((item, format!("({condition} AND false)")));
+    }
+    Some((item, condition))
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::operators::join::Context;
+    use crate::operators::output;
+    use crate::plan::{Source, compile};
+    use crate::tree::Relation;
+    use crate::tree::testing::{bounded, opaque, project, scan};
+
+    fn delta(relation: Relation, changed: &[Source]) -> String {
+        let plan = compile(relation).expect("supported");
+        let context = Context {
+            plan: &plan,
+            state_prefix: "st_",
+            inline_limit: 5,
+        };
+        output::delta(context, &changed.iter().copied().collect())
+            .terms
+            .unwrap_or_default()
+    }
+
+    fn recent(operator: &str) -> Relation {
+        let bound = opaque("SELECT (now() - '1h')", &[(21, "bound")], &[]);
+        let rows = bounded(scan(1, 10, "r"), "$12", operator, bound);
+        project(rows, &[(31, "x", "$11")])
+    }
+
+    #[test]
+    fn changed_rows_are_compared_with_the_new_bound() {
+        assert_snapshot!(delta(recent(">"), &[Source::Table(1)]), @r"
+        SELECT s0.a1 AS c0, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0, (SELECT 1 AS one) AS s1
+        WHERE ((s0.a2) > (SELECT (now() - '1h')))
+        ");
+    }
+
+    #[test]
+    fn rows_leave_when_a_lower_bound_rises_and_come_when_an_upper_bound_does() {
+        assert_snapshot!(delta(recent(">"), &[Source::Image(0)]), @r"
+        SELECT s0.a AS c0, s1.__pgt_w AS __pgt_w
+        FROM r AS s0, (SELECT - __pgt_w AS __pgt_w FROM __pgt_delta_image0 ORDER BY c0 DESC LIMIT 1) AS s1
+        WHERE (((s0.b) > (SELECT min(c0) FROM __pgt_delta_image0)) AND NOT ((s0.b) > (SELECT max(c0) FROM __pgt_delta_image0)))
+        ");
+        assert_snapshot!(delta(recent("<="), &[Source::Image(0)]), @r"
+        SELECT s0.a AS c0, s1.__pgt_w AS __pgt_w
+        FROM r AS s0, (SELECT __pgt_w AS __pgt_w FROM __pgt_delta_image0 ORDER BY c0 DESC LIMIT 1) AS s1
+        WHERE (((s0.b) <= (SELECT max(c0) FROM __pgt_delta_image0)) AND NOT ((s0.b) <= (SELECT min(c0) FROM __pgt_delta_image0)))
+        ");
+    }
+
+    #[test]
+    fn rows_that_change_while_the_bound_moves_are_corrected_once() {
+        let both = delta(recent(">"), &[Source::Table(1), Source::Image(0)]);
+        assert_eq!(both.matches("UNION ALL").count(), 2, "{both}");
+        assert_eq!(
+            both.matches("- (s0.__pgt_w::bigint * s1.__pgt_w)").count(),
+            1
+        );
+    }
+}

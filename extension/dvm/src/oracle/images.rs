@@ -1,0 +1,47 @@
+//! Subqueries that are computed as a whole, and bounds that move, among joins and below groupings.
+
+use proptest::prelude::*;
+
+use super::joins::replay_query;
+use super::queries::Draw;
+
+fn numbers() -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(0_u16..1000, 0..400)
+}
+
+fn start(numbers: &[u16]) -> Draw<'_> {
+    Draw::new(numbers).with_images()
+}
+
+/// A linear query.
+pub fn replay(numbers: &[u16], scans: usize, inline_limit: usize) {
+    let query = |draw: &mut Draw<'_>| {
+        let relation = draw.joined(scans);
+        draw.selected(relation)
+    };
+    replay_query(numbers, start, query, 4, inline_limit);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn oracle_images_and_bounds(numbers in numbers(), scans in 1_usize..4, limit in 1_usize..9) {
+        replay(&numbers, scans, limit);
+    }
+
+    #[test]
+    fn oracle_groupings_over_images_and_bounds(numbers in numbers(), limit in 1_usize..9) {
+        replay_query(&numbers, start, Draw::nested, 4, limit);
+    }
+
+    #[test]
+    fn oracle_outer_joins_of_images(numbers in numbers(), limit in 1_usize..9) {
+        let start = |numbers| Draw::new(numbers).with_images().with_outer_joins();
+        let query = |draw: &mut Draw<'_>| {
+            let relation = draw.joined(3);
+            draw.selected(relation)
+        };
+        replay_query(&numbers, start, query, 4, limit);
+    }
+}

@@ -1,0 +1,291 @@
+//! Subqueries that are computed as a whole: recursion, and tables whose changes cannot be captured.
+//!
+//! The server prints them, so that nothing here looks into them but to find what they read and what
+//! would make them depend on more than that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{Column, Opaque, OpaqueSource, Relation};
+
+use super::analyzer::{Access, Analyzer, Derived};
+use super::implied::name_operators;
+use super::range::{Range, access_of};
+use super::scale::Scale;
+use super::scope::Scope;
+use super::sources::selected;
+use crate::capability::{
+    RECURSIVE_CTE, RECURSIVE_CTE_OUTSIDE, ROW_MARKS, TABLESAMPLE, UNKNOWN_CONSTRUCT,
+};
+use crate::error::Result;
+use crate::pg::from_item::{self, ItemColumn};
+use crate::pg::make_node::make_with;
+use crate::pg::node::{self, Node, NodeOf, Walk};
+use crate::pg::table::TableFacts;
+use crate::pg::{deparse, query};
+
+/// What an opaque subquery reads.
+#[derive(Default)]
+struct Reads {
+    tables: BTreeMap<u32, BTreeSet<i16>>,
+    polled: bool,
+}
+
+impl Analyzer {
+    /// A table whose changes cannot be captured: each refresh reads it.
+    pub fn polled_table(&mut self, facts: &TableFacts, used: &BTreeSet<i16>) -> Range {
+        let mut ids = Vec::new();
+        let mut columns = Vec::new();
+        let mut names = Vec::new();
+        for attribute in &facts.attributes {
+            let position = usize::try_from(attribute.attnum - 1).unwrap_or(0);
+            ids.resize(ids.len().max(position + 1), None);
+            if !used.contains(&attribute.attnum) {
+                continue;
+            }
+            let ty = (attribute.type_oid, attribute.typmod, attribute.collation);
+            // What another server says of its columns need not be true.
+            let column = self.add_column(&attribute.name, ty, true, Scale::Unknown);
+            if let Some(id) = ids.get_mut(position) {
+                *id = Some(column.id);
+            }
+            names.push(deparse::quoted(&attribute.name));
+            columns.push(column);
+        }
+        Range::Derived(Derived {
+            relation: Relation::Opaque(Opaque {
+                query: format!("SELECT {} FROM {}", names.join(", "), facts.qualified),
+                columns,
+                sources: Vec::new(),
+                polled: true,
+            }),
+            columns: ids,
+            ordered: false,
+        })
+    }
+
+    /// A reference to a recursive CTE of the level that `scope` is.
+    pub fn recursive(
+        &mut self,
+        scope: &Scope<'_>,
+        cte: NodeOf<pg_sys::CommonTableExpr>,
+        entry: NodeOf<pg_sys::RangeTblEntry>,
+        used: &BTreeSet<i16>,
+        access: &Access,
+    ) -> Result<Range> {
+        let name = node::text(cte.ctename);
+        let Some(needed) = self.needed_ctes(scope.query, cte) else {
+            return Ok(Range::Other);
+        };
+        self.note(&RECURSIVE_CTE, format!("WITH RECURSIVE {name}"));
+        let mut reads = Reads::default();
+        for cte in &needed {
+            if let Some(query) = Node::new(cte.ctequery).and_then(Node::cast) {
+                self.check_opaque(query)?;
+                self.reads_of(query, access, &mut reads)?;
+            }
+        }
+        let all = from_item::columns(entry);
+        let read: Vec<&ItemColumn> = all.iter().filter(|c| used.contains(&c.attnum)).collect();
+        let mut ids = vec![None; all.len()];
+        let columns: Vec<Column> = read
+            .iter()
+            .map(|ItemColumn { attnum, name, var }| {
+                let ty = (var.type_oid(), var.typmod(), var.collation());
+                let column = self.add_column(name, ty, true, Scale::Unknown);
+                let position = usize::try_from(attnum - 1).unwrap_or(usize::MAX);
+                if let Some(id) = ids.get_mut(position) {
+                    *id = Some(column.id);
+                }
+                column
+            })
+            .collect();
+        let vars: Vec<Node> = read.iter().map(|column| column.var).collect();
+        let Some(whole) = make_with(&needed, entry, &vars) else {
+            self.refuse(&UNKNOWN_CONSTRUCT, format!("WITH RECURSIVE {name}"));
+            return Ok(Range::Other);
+        };
+        let sources = reads.tables.into_iter().map(|(oid, attnums)| {
+            self.use_columns(oid.into(), attnums.iter().copied());
+            OpaqueSource {
+                oid,
+                attnums: attnums.into_iter().collect(),
+            }
+        });
+        let sources = sources.collect();
+        Ok(Range::Derived(Derived {
+            relation: Relation::Opaque(Opaque {
+                query: deparse::query(node::map_expressions(whole, &mut name_operators)),
+                columns,
+                sources,
+                polled: reads.polled,
+            }),
+            columns: ids,
+            ordered: false,
+        }))
+    }
+
+    /// The CTE and those of its level that it names, directly or not, in their order. Refuses one that
+    /// reads anything outside of that level.
+    fn needed_ctes(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        cte: NodeOf<pg_sys::CommonTableExpr>,
+    ) -> Option<Vec<NodeOf<pg_sys::CommonTableExpr>>> {
+        let all = node::list_of::<pg_sys::CommonTableExpr>(query.cteList);
+        let mut needed = BTreeSet::from([node::text(cte.ctename)]);
+        let mut open = vec![cte];
+        while let Some(cte) = open.pop() {
+            let inner = Node::new(cte.ctequery).and_then(Node::cast)?;
+            let mut outside = Outside::default();
+            outside.collect(inner, 1);
+            if outside.reads_further {
+                let name = node::text(cte.ctename);
+                self.refuse(&RECURSIVE_CTE_OUTSIDE, format!("WITH RECURSIVE {name}"));
+                return None;
+            }
+            for name in outside.ctes {
+                let found = all.iter().find(|cte| node::text(cte.ctename) == name);
+                if let Some(found) = found
+                    && needed.insert(name)
+                {
+                    open.push(*found);
+                }
+            }
+        }
+        Some(
+            all.into_iter()
+                .filter(|cte| needed.contains(&node::text(cte.ctename)))
+                .collect(),
+        )
+    }
+
+    /// Refuses what makes the rows depend on more than what is read.
+    fn check_opaque(&mut self, query: NodeOf<pg_sys::Query>) -> Result<()> {
+        node::check_stack_depth();
+        if node::list_length(query.rowMarks) > 0 {
+            self.refuse(&ROW_MARKS, "FOR UPDATE or FOR SHARE");
+        }
+        let mut inner = Vec::new();
+        for part in parts(query, &mut inner) {
+            self.check_volatility(part);
+            self.check_printable(part);
+        }
+        for entry in node::list_of::<pg_sys::RangeTblEntry>(query.rtable) {
+            if !entry.tablesample.is_null() {
+                self.refuse(&TABLESAMPLE, "TABLESAMPLE");
+            }
+        }
+        inner
+            .into_iter()
+            .try_for_each(|query| self.check_opaque(query))
+    }
+
+    /// The tables below a query, checked like those that are read one by one.
+    fn reads_of(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        access: &Access,
+        reads: &mut Reads,
+    ) -> Result<()> {
+        node::check_stack_depth();
+        let mut inner = Vec::new();
+        parts(query, &mut inner);
+        for query in inner {
+            self.reads_of(query, access, reads)?;
+        }
+        let permissions = node::list_of::<pg_sys::RTEPermissionInfo>(query.rteperminfos);
+        for entry in node::list_of::<pg_sys::RangeTblEntry>(query.rtable) {
+            if entry.rtekind != pg_sys::RTEKind::RTE_RELATION {
+                continue;
+            }
+            let Some(facts) = self.table(entry.relid) else {
+                continue;
+            };
+            let access = access_of(query, entry, access);
+            let info = (entry.perminfoindex as usize)
+                .checked_sub(1)
+                .and_then(|i| permissions.get(i));
+            let used = info.map_or_else(BTreeSet::new, |info| selected(info, &facts));
+            match facts.kind {
+                pg_sys::RELKIND_VIEW => {
+                    self.check_privileges(&facts, &used, &access);
+                    let inner = query::of_view(facts.oid)?;
+                    let access = Access {
+                        through_view: true,
+                        roles: access.roles,
+                    };
+                    self.check_opaque(inner)?;
+                    self.reads_of(inner, &access, reads)?;
+                }
+                pg_sys::RELKIND_FOREIGN_TABLE | pg_sys::RELKIND_MATVIEW => {
+                    self.check_table(&facts, entry.inh, &used, &access)?;
+                    reads.polled = true;
+                }
+                _ => {
+                    self.check_table(&facts, entry.inh, &used, &access)?;
+                    let read = reads.tables.entry(facts.oid.to_u32()).or_default();
+                    read.extend(used);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the definition of a CTE reads of the levels around it.
+#[derive(Default)]
+struct Outside {
+    /// CTEs of its own level.
+    ctes: BTreeSet<String>,
+    /// Whether it reads anything further out.
+    reads_further: bool,
+}
+
+impl Outside {
+    /// Looks at a query that stands `depth` levels inside the level of the CTE.
+    fn collect(&mut self, query: NodeOf<pg_sys::Query>, depth: u32) {
+        node::check_stack_depth();
+        for entry in node::list_of::<pg_sys::RangeTblEntry>(query.rtable) {
+            if entry.rtekind == pg_sys::RTEKind::RTE_CTE {
+                if entry.ctelevelsup == depth {
+                    self.ctes.insert(node::text(entry.ctename));
+                }
+                self.reads_further |= entry.ctelevelsup > depth;
+            }
+        }
+        let mut inner = Vec::new();
+        for part in parts(query, &mut inner) {
+            part.walk(&mut |node| {
+                if let Some(var) = node.cast::<pg_sys::Var>() {
+                    self.reads_further |= var.varlevelsup >= depth;
+                } else if let Some(call) = node.cast::<pg_sys::Aggref>() {
+                    self.reads_further |= call.agglevelsup >= depth;
+                }
+                Walk::Descend
+            });
+        }
+        for query in inner {
+            self.collect(query, depth + 1);
+        }
+    }
+}
+
+/// The expressions of one query level; the queries one level further in are added to `inner`.
+fn parts(query: NodeOf<pg_sys::Query>, inner: &mut Vec<NodeOf<pg_sys::Query>>) -> Vec<Node> {
+    let mut parts = Vec::new();
+    node::walk_query(query, &mut |found| {
+        if !found.is::<pg_sys::RangeTblEntry>() {
+            parts.push(found);
+        }
+        Walk::Skip
+    });
+    for part in &parts {
+        part.walk(&mut |node| {
+            inner.extend(node.cast::<pg_sys::Query>());
+            Walk::Descend
+        });
+    }
+    parts.retain(|part| !part.is::<pg_sys::Query>());
+    parts
+}

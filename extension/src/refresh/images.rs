@@ -1,0 +1,129 @@
+//! Subqueries that are computed as a whole: their rows are compared with those that the last refresh
+//! kept, and the difference is a delta like any other.
+//!
+//! Bounds are compared, too, but are kept only when the refresh wrote something: a bound that moved over
+//! no row leaves nothing to remember, since the next comparison begins where this one did.
+
+use pgtrickle_dvm::operators::image;
+use pgtrickle_dvm::plan::{Image, Source};
+
+use crate::error::Result;
+use crate::image::hash128;
+use crate::pg::memory::MemoryContext;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::spi::Connection;
+use crate::pg::tupdesc::attributes;
+use crate::pg::tuplestore::TupleStore;
+use crate::shmem::progress::Followed;
+
+use super::compiled::Compiled;
+use super::full;
+use super::inputs::Inputs;
+use super::keyed_table::Counts;
+use super::row_types;
+use super::sink::Sink;
+use super::statements::Kind;
+
+/// Bounds that have moved, with their new values.
+#[derive(Debug, Default)]
+pub struct MovedBounds(Vec<(usize, TupleStore)>);
+
+/// The rows of the subquery at the snapshot.
+pub fn compute(compiled: &Compiled, image: &Image, memory: &MemoryContext) -> Result<TupleStore> {
+    let connection = Connection::open()?;
+    let kind = Kind::Image(image.id);
+    let statement = compiled
+        .statements
+        .get(&connection, kind, &[], || image::content(image))?;
+    connection.run(&statement, memory.as_ptr())
+}
+
+/// Adds to the inputs how images and bounds have changed: those that are polled, and those with a changed
+/// source.
+pub fn compare(
+    compiled: &Compiled,
+    inputs: &mut Inputs,
+    snapshot: &mut ActiveSnapshot,
+    memory: &MemoryContext,
+) -> Result<MovedBounds> {
+    let mut moved = MovedBounds::default();
+    for image in &compiled.plan.images {
+        let mut sources = image.opaque.sources.iter();
+        let may_differ = image.opaque.polled || sources.any(|s| inputs.has(Source::Table(s.oid)));
+        if !may_differ {
+            continue;
+        }
+        let fresh = compute(compiled, image, memory)?;
+        let mut delta = Sink::delta(memory);
+        delta.expect(fresh.tuple_desc(), 0..row_types::width(fresh.tuple_desc()))?;
+        if image.is_bound {
+            if compare_bound(compiled, image, &fresh, &mut delta)? {
+                moved.0.push((image.id, fresh));
+            }
+        } else {
+            let table = compiled.open_image(image)?;
+            let counts = full::replace(
+                table,
+                &fresh,
+                &Followed::by_nobody(),
+                &mut |row, weight| match weight {
+                    1 => delta.put((&[], &[]), row, true),
+                    _ => delta.remove(row),
+                },
+            )?;
+            if counts != Counts::default() {
+                snapshot.show_own_writes();
+            }
+        }
+        if let Some(store) = delta.into_store() {
+            inputs.insert(Source::Image(image.id), store);
+        }
+    }
+    Ok(moved)
+}
+
+/// Whether the bound has moved; its old and its new value go to the delta.
+fn compare_bound(
+    compiled: &Compiled,
+    image: &Image,
+    fresh: &TupleStore,
+    delta: &mut Sink,
+) -> Result<bool> {
+    let mut table = compiled.open_image(image)?;
+    // SAFETY: the table is open.
+    let columns = unsafe { attributes(table.tuple_desc()) };
+    let mut old_hash = None;
+    let mut rows = fresh.scan();
+    let Some(new) = rows.next() else {
+        return Ok(false);
+    };
+    let (values, nulls) = new.values();
+    let new_hash = hash128(values, nulls, columns);
+    if let Some(old) = table.find(&[], &[]) {
+        let (old, old_nulls) = old.values();
+        let hash = hash128(old, old_nulls, columns);
+        old_hash = Some(hash);
+        if hash != new_hash {
+            delta.remove((old, old_nulls))?;
+        }
+    }
+    if old_hash == Some(new_hash) {
+        return Ok(false);
+    }
+    delta.put((&[], &[]), (values, nulls), true)?;
+    table.finish()?;
+    Ok(true)
+}
+
+impl MovedBounds {
+    /// Keeps the new values.
+    pub fn keep(self, compiled: &Compiled) -> Result<()> {
+        for (id, fresh) in self.0 {
+            if let Some(image) = compiled.plan.images.get(id) {
+                let table = compiled.open_image(image)?;
+                full::replace(table, &fresh, &Followed::by_nobody(), &mut |_, _| Ok(()))?;
+            }
+        }
+        Ok(())
+    }
+}
