@@ -67,3 +67,32 @@ pub async fn follows(session: &Session, name: &str) -> Result<(), String> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// A session with the extension created.
+pub async fn connect(cluster: &Cluster, database: &str) -> Result<Session, SqlError> {
+    let session = Session::connect(cluster, database).await?;
+    session
+        .execute("SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS pg_trickle")
+        .await?;
+    Ok(session)
+}
+
+/// A trigger function `gate()`: whoever writes a row of a table with it waits while somebody else
+/// holds the advisory lock 42. So a refresh stops at a known point, and goes on when told to.
+pub const GATE: &str = "
+CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(42);
+    RETURN NEW;
+END $$";
+
+/// Waits until some worker stands at the gate.
+pub async fn wait_for_gate(session: &Session) -> Result<Duration, SqlError> {
+    wait_for(
+        session,
+        "SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+         WHERE l.locktype = 'advisory' AND l.objid = 42 AND NOT l.granted \
+           AND a.backend_type = 'pg_trickle worker'",
+    )
+    .await
+}

@@ -5,17 +5,10 @@ use std::time::{Duration, Instant};
 
 use harness::client::Session;
 use harness::cluster::Cluster;
-use harness::runtime::{follows, scheduled_cluster, wait_for};
+use harness::runtime::{GATE, connect, follows, scheduled_cluster, wait_for, wait_for_gate};
 
 async fn session(cluster: &Cluster) -> Session {
-    let session = Session::connect(cluster, "postgres")
-        .await
-        .expect("a session");
-    session
-        .execute("CREATE EXTENSION IF NOT EXISTS pg_trickle")
-        .await
-        .expect("the extension");
-    session
+    connect(cluster, "postgres").await.expect("a session")
 }
 
 async fn run(session: &Session, sql: &str) {
@@ -99,4 +92,506 @@ async fn a_commit_is_visible_in_the_stream_table_soon_and_without_polling() {
     let before = value(&session, wakeups).await;
     run(&session, "BEGIN; DELETE FROM t_native; ROLLBACK").await;
     assert_eq!(value(&session, wakeups).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_diamond_is_of_one_moment_while_others_write() {
+    let cluster = scheduled_cluster(&[]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY, g int, v int);
+         SELECT pgtrickle.create_stream_table('sums', 'SELECT g, sum(v) AS s FROM t GROUP BY g');
+         SELECT pgtrickle.create_stream_table('counts', 'SELECT g, count(*) AS n FROM t GROUP BY g');
+         SELECT pgtrickle.create_stream_table('joined',
+             'SELECT s.g, s.s, c.n FROM sums s JOIN counts c ON c.g = s.g');
+         SELECT pgtrickle.create_stream_table('total', 'SELECT sum(s) AS s, sum(n) AS n FROM joined')",
+    )
+    .await;
+    let writer = Session::connect(&cluster, "postgres")
+        .await
+        .expect("a session");
+    let writing = tokio::spawn(async move {
+        for id in 0..400 {
+            // Every row counts one and weighs one, so that sum and count are always equal.
+            run(
+                &writer,
+                &format!("INSERT INTO t VALUES ({id}, {id} % 7, 1)"),
+            )
+            .await;
+        }
+    });
+    let mut looks = 0;
+    while !writing.is_finished() {
+        let torn = value(
+            &session,
+            "SELECT (SELECT count(*) FROM joined WHERE s <> n)
+                  + (SELECT count(*) FROM sums JOIN counts USING (g) WHERE s <> n)
+                  + (SELECT count(*) FROM total WHERE s <> (SELECT sum(s) FROM sums))",
+        )
+        .await;
+        assert_eq!(torn, "0", "after {looks} looks");
+        looks += 1;
+    }
+    writing.await.expect("written");
+    until(&session, "SELECT n = 400 FROM total").await;
+    exact(&session, &["sums", "counts", "joined", "total"]).await;
+    // All four were refreshed together each time that anything was.
+    let failed = "SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE status = 'FAILED'";
+    assert_eq!(value(&session, failed).await, "0");
+    println!("{looks} looks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn intervals_and_cron_keep_their_time() {
+    let cluster =
+        scheduled_cluster(&[("pg_trickle.full_refresh_interval", "1s")]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY, g int);
+         SELECT pgtrickle.create_stream_table('every', 'SELECT g, count(*) AS n FROM t GROUP BY g', '400ms');
+         SELECT pgtrickle.create_stream_table('cron', 'SELECT g, count(*) AS n FROM t GROUP BY g', '* * * * * *');
+         SELECT pgtrickle.create_stream_table('yearly', 'SELECT g, count(*) AS n FROM t GROUP BY g', '@yearly');
+         SELECT pgtrickle.create_stream_table('later', 'SELECT g, count(*) AS n FROM t GROUP BY g', '@yearly', initialize => false);
+         SELECT pgtrickle.create_stream_table('whole', 'SELECT g, count(*) AS n FROM t GROUP BY g', refresh_mode => 'FULL');
+         SELECT pgtrickle.create_stream_table('held', 'SELECT g, count(*) AS n FROM t GROUP BY g');
+         SELECT pgtrickle.suspend_stream_table('held')",
+    )
+    .await;
+    // A table that has not been filled is filled at once, whatever its schedule.
+    until(
+        &session,
+        "SELECT is_populated FROM pgtrickle.pgt_status() WHERE name = 'later'",
+    )
+    .await;
+    for id in 0..20 {
+        run(&session, &format!("INSERT INTO t VALUES ({id}, 1)")).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for name in ["every", "cron", "whole"] {
+        until(&session, &format!("SELECT sum(n) = 20 FROM {name}")).await;
+    }
+    for (name, at_least, at_most) in [("every", 3, 8), ("cron", 1, 5)] {
+        let refreshes: i32 = value(
+            &session,
+            &format!(
+                "SELECT count(*) FROM pgtrickle.get_refresh_history('{name}', 100)
+                 WHERE action = 'DIFFERENTIAL'"
+            ),
+        )
+        .await
+        .parse()
+        .expect("a number");
+        assert!(
+            (at_least..=at_most).contains(&refreshes),
+            "{name}: {refreshes} refreshes"
+        );
+    }
+    for name in ["yearly", "held"] {
+        assert_eq!(
+            value(&session, &format!("SELECT count(*) FROM {name}")).await,
+            "0"
+        );
+    }
+    run(&session, "SELECT pgtrickle.resume_stream_table('held')").await;
+    until(&session, "SELECT sum(n) = 20 FROM held").await;
+    // Another schedule holds from now on.
+    run(
+        &session,
+        "SELECT pgtrickle.alter_stream_table('yearly', schedule => 'calculated')",
+    )
+    .await;
+    until(&session, "SELECT sum(n) = 20 FROM yearly").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_table_is_suspended_and_stops_only_its_readers() {
+    let cluster =
+        scheduled_cluster(&[("pg_trickle.max_consecutive_errors", "2")]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY, d int);
+         INSERT INTO t VALUES (1, 1);
+         SELECT pgtrickle.create_stream_table('broken', 'SELECT id, 10 / d AS q FROM t');
+         SELECT pgtrickle.create_stream_table('reader', 'SELECT sum(q) AS s FROM broken');
+         SELECT pgtrickle.create_stream_table('sound', 'SELECT count(*) AS n FROM t');
+         INSERT INTO t VALUES (2, 0)",
+    )
+    .await;
+    let status = |name: &str, column: &str| {
+        format!("SELECT {column} FROM pgtrickle.pgt_status() WHERE name = '{name}'")
+    };
+    until(&session, "SELECT n = 2 FROM sound").await;
+    until(&session, &status("broken", "status = 'SUSPENDED'")).await;
+    assert_eq!(
+        value(&session, &status("broken", "consecutive_errors")).await,
+        "2"
+    );
+    assert_eq!(
+        value(&session, &status("broken", "last_error")).await,
+        "22012 division_by_zero: division by zero"
+    );
+    assert_eq!(
+        value(&session, &status("reader", "scheduling")).await,
+        "WAITING"
+    );
+    assert_eq!(
+        value(&session, &status("reader", "waiting_for")).await,
+        "{broken}"
+    );
+    assert_eq!(
+        value(
+            &session,
+            "SELECT string_agg(DISTINCT error, '|') FROM pgtrickle.get_refresh_history('broken')
+             WHERE status = 'FAILED'"
+        )
+        .await,
+        "22012 division_by_zero"
+    );
+    assert_eq!(
+        value(
+            &session,
+            "SELECT severity FROM pgtrickle.health_check() WHERE check_name = 'suspended'"
+        )
+        .await,
+        "ERROR"
+    );
+    // Others are shown that it fails, but no message, which may show data.
+    run(
+        &session,
+        "CREATE ROLE other; GRANT USAGE ON SCHEMA pgtrickle TO other; GRANT SELECT ON broken TO other; SET ROLE other",
+    )
+    .await;
+    assert_eq!(
+        value(&session, &status("broken", "last_error")).await,
+        "22012 division_by_zero"
+    );
+    run(&session, "RESET ROLE").await;
+
+    run(
+        &session,
+        "UPDATE t SET d = 5 WHERE id = 2; SELECT pgtrickle.resume_stream_table('broken')",
+    )
+    .await;
+    until(&session, "SELECT s = 12 FROM reader").await;
+    until(&session, &status("broken", "consecutive_errors IS NULL")).await;
+    exact(&session, &["broken", "reader", "sound"]).await;
+    // A failure that goes away by itself is made up for without help.
+    run(&session, "INSERT INTO t VALUES (3, 0)").await;
+    until(&session, &status("broken", "consecutive_errors > 0")).await;
+    run(&session, "DELETE FROM t WHERE id = 3").await;
+    run(&session, "SELECT pgtrickle.resume_stream_table('broken')").await;
+    until(&session, &status("broken", "scheduling = 'SCHEDULED'")).await;
+    exact(&session, &["broken", "reader", "sound"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fuse_stops_too_many_changes_until_somebody_decides() {
+    let cluster = scheduled_cluster(&[("pg_trickle.fuse_ceiling", "100")]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY);
+         SELECT pgtrickle.create_stream_table('s', 'SELECT id FROM t');
+         INSERT INTO t SELECT generate_series(1, 100)",
+    )
+    .await;
+    until(&session, "SELECT count(*) = 100 FROM s").await;
+    run(&session, "INSERT INTO t SELECT generate_series(101, 300)").await;
+    let status =
+        "SELECT status = 'SUSPENDED' AND last_error LIKE '53400%' FROM pgtrickle.pgt_status()";
+    until(&session, status).await;
+    assert_eq!(value(&session, "SELECT count(*) FROM s").await, "100");
+    run(&session, "SELECT pgtrickle.resume_stream_table('s')").await;
+    until(&session, "SELECT count(*) = 300 FROM s").await;
+    // The decision was for these changes, not for the next ones.
+    run(&session, "DELETE FROM t WHERE id > 150").await;
+    until(&session, status).await;
+    run(&session, "SELECT pgtrickle.refresh_stream_table('s')").await;
+    assert_eq!(value(&session, "SELECT count(*) FROM s").await, "150");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_waits_for_what_runs_and_stays() {
+    let cluster = scheduled_cluster(&[]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        &format!(
+            "{GATE};
+             CREATE TABLE t (id int PRIMARY KEY);
+             SELECT pgtrickle.create_stream_table('s', 'SELECT id FROM t');
+             CREATE TRIGGER gate BEFORE INSERT ON s FOR EACH ROW EXECUTE FUNCTION gate();
+             SELECT pg_advisory_lock(42);
+             INSERT INTO t VALUES (1)"
+        ),
+    )
+    .await;
+    wait_for_gate(&session).await.expect("a refresh runs");
+    assert_eq!(value(&session, "SELECT pgtrickle.drain(0)").await, "f");
+    assert_eq!(value(&session, "SELECT pgtrickle.is_drained()").await, "f");
+    assert_eq!(
+        value(
+            &session,
+            "SELECT format('%s %s %s', state, requested_by, in_flight) FROM pgtrickle.drain_status()"
+        )
+        .await,
+        "DRAINING postgres 1"
+    );
+    let other = Session::connect(&cluster, "postgres")
+        .await
+        .expect("a session");
+    // Cancelled, the drain goes on.
+    let waiting = tokio::spawn(async move {
+        let result = other.scalar("SELECT pgtrickle.drain(60)").await;
+        (other, result)
+    });
+    until(
+        &session,
+        "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pgtrickle.drain(60)%' AND state = 'active'",
+    )
+    .await;
+    run(
+        &session,
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pgtrickle.drain(60)%'",
+    )
+    .await;
+    let (other, result) = waiting.await.expect("the task ends");
+    assert_eq!(result.expect_err("cancelled").sqlstate, "57014");
+    assert_eq!(
+        value(&session, "SELECT state FROM pgtrickle.drain_status()").await,
+        "DRAINING"
+    );
+
+    let waiting = tokio::spawn(async move { other.scalar("SELECT pgtrickle.drain(60)").await });
+    run(&session, "SELECT pg_advisory_unlock(42)").await;
+    assert_eq!(waiting.await.expect("the task ends").expect("drained"), "t");
+    assert_eq!(value(&session, "SELECT count(*) FROM s").await, "1");
+
+    // Nothing begins, changes are captured, refreshes by hand are possible and counted.
+    run(&session, "INSERT INTO t VALUES (2)").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(value(&session, "SELECT count(*) FROM s").await, "1");
+    let other = Session::connect(&cluster, "postgres")
+        .await
+        .expect("a session");
+    run(&other, "BEGIN; SELECT pgtrickle.refresh_stream_table('s')").await;
+    assert_eq!(value(&session, "SELECT pgtrickle.is_drained()").await, "f");
+    assert_eq!(
+        value(&other, "SELECT pgtrickle.drain(0)").await,
+        "t",
+        "one's own is not waited for"
+    );
+    run(&other, "ROLLBACK").await;
+    assert_eq!(value(&session, "SELECT pgtrickle.is_drained()").await, "t");
+    assert_eq!(
+        value(&session, "SELECT scheduling FROM pgtrickle.pgt_status()").await,
+        "DRAINED"
+    );
+    assert_eq!(value(&session, "SELECT pgtrickle.resume()").await, "t");
+    until(&session, "SELECT count(*) = 2 FROM s").await;
+    assert_eq!(value(&session, "SELECT pgtrickle.resume()").await, "f");
+    run(
+        &session,
+        "CREATE ROLE other; GRANT USAGE ON SCHEMA pgtrickle TO other; SET ROLE other",
+    )
+    .await;
+    for call in ["drain()", "resume()"] {
+        let refused = session.execute(&format!("SELECT pgtrickle.{call}")).await;
+        assert_eq!(refused.expect_err("refused").sqlstate, "42501", "{call}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_scheduler_counts_an_overflow_and_misses_nothing() {
+    let cluster =
+        scheduled_cluster(&[("pg_trickle.invalidation_ring_capacity", "4")]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(&session, "CREATE TABLE t (id int PRIMARY KEY)").await;
+    until(&session, "SELECT pgtrickle.scheduler_state() = 'RUNNING'").await;
+    let create: String = (0..12)
+        .map(|i| {
+            format!("SELECT pgtrickle.create_stream_table('s{i}', 'SELECT id, {i} AS i FROM t');")
+        })
+        .collect();
+    run(
+        &session,
+        &format!("BEGIN; {create} COMMIT; INSERT INTO t VALUES (1)"),
+    )
+    .await;
+    for i in 0..12 {
+        until(&session, &format!("SELECT count(*) = 1 FROM s{i}")).await;
+    }
+    let overflows = "SELECT value > 0 FROM pgtrickle.metrics() WHERE name = 'invalidation_ring_overflows_total'";
+    assert_eq!(value(&session, overflows).await, "t");
+    // Dropped ones are forgotten, and the rest goes on.
+    let drop: String = (0..6)
+        .map(|i| format!("SELECT pgtrickle.drop_stream_table('s{i}');"))
+        .collect();
+    run(
+        &session,
+        &format!("BEGIN; {drop} COMMIT; INSERT INTO t VALUES (2)"),
+    )
+    .await;
+    until(&session, "SELECT count(*) = 2 FROM s11").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_refreshes_as_the_owner() {
+    let cluster = scheduled_cluster(&[]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE ROLE mallory; CREATE SCHEMA m AUTHORIZATION mallory;
+         GRANT USAGE ON SCHEMA pgtrickle TO mallory;
+         CREATE TABLE secret (x int); INSERT INTO secret VALUES (1);
+         SET ROLE mallory; SET search_path = m;
+         CREATE TABLE who (what text);
+         CREATE TABLE t (id int PRIMARY KEY);
+         SELECT pgtrickle.create_stream_table('m.s', 'SELECT id FROM m.t');
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             INSERT INTO m.who VALUES (current_user || ' ' || current_setting('search_path'));
+             BEGIN
+                 RESET ROLE; RESET SESSION AUTHORIZATION;
+             EXCEPTION WHEN OTHERS THEN INSERT INTO m.who VALUES ('refused');
+             END;
+             BEGIN
+                 DELETE FROM public.secret;
+             EXCEPTION WHEN OTHERS THEN INSERT INTO m.who VALUES (current_user || ' ' || SQLSTATE);
+             END;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER now BEFORE INSERT ON m.s FOR EACH ROW EXECUTE FUNCTION note();
+         INSERT INTO m.t VALUES (1);
+         RESET ROLE",
+    )
+    .await;
+    until(&session, "SELECT count(*) = 1 FROM m.s").await;
+    assert_eq!(
+        value(&session, "SELECT count(*) FROM public.secret").await,
+        "1"
+    );
+    let who = value(
+        &session,
+        "SELECT string_agg(DISTINCT what, ', ' ORDER BY what) FROM m.who",
+    )
+    .await;
+    assert!(
+        who.contains("mallory 42501") && who.contains("refused") && !who.contains("postgres"),
+        "{who}"
+    );
+    // What would run after the owner's rights are given back is refused.
+    run(
+        &session,
+        "CREATE CONSTRAINT TRIGGER at_the_end AFTER INSERT ON m.s DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION m.note();
+         INSERT INTO m.t VALUES (2)",
+    )
+    .await;
+    until(
+        &session,
+        "SELECT last_error LIKE '%cannot fire deferred trigger%' FROM pgtrickle.pgt_status()",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_kept_short_and_its_sums_are_kept() {
+    let cluster = scheduled_cluster(&[
+        ("pg_trickle.history_rows", "5"),
+        ("pg_trickle.min_refresh_interval_ms", "0"),
+    ])
+    .expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY);
+         SELECT pgtrickle.create_stream_table('s', 'SELECT id FROM t')",
+    )
+    .await;
+    for id in 0..30 {
+        run(&session, &format!("INSERT INTO t VALUES ({id})")).await;
+        until(&session, &format!("SELECT count(*) = {} FROM s", id + 1)).await;
+    }
+    until(
+        &session,
+        "SELECT count(*) = 5 FROM pgtrickle.pgt_refresh_history",
+    )
+    .await;
+    assert_eq!(
+        value(
+            &session,
+            "SELECT sum(value) FROM pgtrickle.metrics() WHERE name = 'rows_inserted_total'"
+        )
+        .await,
+        "30"
+    );
+}
+
+/// Processor time and sleeps of a process so far: clock ticks, and voluntary context switches.
+fn usage(pid: &str) -> (u64, u64) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let after_name: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .collect();
+    let ticks = after_name[11..13]
+        .iter()
+        .map(|n| n.parse::<u64>().unwrap_or(0))
+        .sum();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let switches = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .and_then(|n| n.trim().parse().ok())
+        .expect("a count");
+    (ticks, switches)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_server_does_nothing() {
+    let cluster = scheduled_cluster(&[]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)",
+    )
+    .await;
+    for i in 0..200 {
+        run(
+            &session,
+            &format!("SELECT pgtrickle.create_stream_table('s{i}', 'SELECT id + {i} AS i FROM t')"),
+        )
+        .await;
+    }
+    run(&session, "INSERT INTO t VALUES (2)").await;
+    for i in [0, 99, 199] {
+        until(&session, &format!("SELECT count(*) = 2 FROM s{i}")).await;
+    }
+    let busy = "SELECT count(*) = 0 FROM pgtrickle.refresh_workers() WHERE state <> 'IDLE'";
+    until(&session, busy).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let ours = "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'pg_trickle %'";
+    let pids: Vec<String> = session
+        .rows(ours)
+        .await
+        .expect("processes")
+        .into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .collect();
+    assert!(pids.len() >= 3, "{pids:?}");
+    let before: Vec<_> = pids.iter().map(|pid| usage(pid)).collect();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let after: Vec<_> = pids.iter().map(|pid| usage(pid)).collect();
+    for (pid, (before, after)) in pids.iter().zip(before.iter().zip(&after)) {
+        assert!(
+            after.0 - before.0 <= 1 && after.1 - before.1 <= 3,
+            "process {pid} was busy: {before:?} {after:?}"
+        );
+    }
 }

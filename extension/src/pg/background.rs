@@ -113,6 +113,14 @@ fn arm_timer() {
     }
 }
 
+/// Ends a registered worker so that the postmaster starts it again, unless it is stopping itself:
+/// an exit without error would be for good.
+pub fn exit_to_return() -> ! {
+    // SAFETY: no transaction is open; runs what is to be run at the exit.
+    unsafe { pg_sys::proc_exit(1) };
+    unreachable!("proc_exit does not return")
+}
+
 /// Whether this worker has been told to go.
 pub fn is_terminating() -> bool {
     IS_TERMINATING.load(Ordering::SeqCst)

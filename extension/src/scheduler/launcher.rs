@@ -40,6 +40,7 @@ pub unsafe extern "C-unwind" fn pgtrickle_launcher_main(_argument: pg_sys::Datum
         let wait = launcher.look_around();
         process::sleep(Some(wait));
     }
+    background::exit_to_return();
 }
 
 unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {

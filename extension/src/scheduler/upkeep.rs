@@ -8,6 +8,7 @@ use pgrx::Spi;
 use crate::config;
 use crate::error::Error;
 use crate::pg::background;
+use crate::pg::snapshot::ActiveSnapshot;
 use crate::shmem::worker::Outcome;
 
 /// How often, while refreshes write history.
@@ -83,6 +84,7 @@ impl Upkeep {
         self.last = Instant::now();
         let keep = config::history_rows();
         let done = background::transaction(|| {
+            let _snapshot = ActiveSnapshot::push();
             Spi::run_with_args(SHORTEN_HISTORY, &[keep.into()])
                 .map_err(|error| Error::Internal(error.to_string()).into())
         });

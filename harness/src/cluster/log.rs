@@ -5,7 +5,7 @@ use std::fs;
 use super::server::Cluster;
 
 /// A place in the log, to look only at what came later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LogMark(u64);
 
 /// What a server writes when something died that should not have.

@@ -98,6 +98,39 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// A standby of this server, on a copy of its data, that streams from it. Everything but the
+    /// place is as here.
+    pub fn standby(&self) -> Result<Self, ClusterError> {
+        let root = make_root()?;
+        let data = root.join("data");
+        let watchdog = Watchdog::start(&data, Some(root.as_path()))?;
+        self.account.own(&root)?;
+        let mut copy = self.client_command("pg_basebackup");
+        copy.arg("--pgdata").arg(&data).args([
+            "--write-recovery-conf",
+            "--checkpoint",
+            "fast",
+            "--no-sync",
+        ]);
+        run(copy)?;
+        let standby = Self {
+            port: pick_port(),
+            installation: self.installation.clone(),
+            account: self.account.clone(),
+            data,
+            root,
+            postmaster: Mutex::new(None),
+            _watchdog: watchdog,
+        };
+        standby.configure("port", &standby.port.to_string())?;
+        standby.configure(
+            "unix_socket_directories",
+            &standby.root.display().to_string(),
+        )?;
+        standby.launch()?;
+        Ok(standby)
+    }
+
     /// Runs initdb.
     fn init(&self) -> Result<(), ClusterError> {
         let mut command = self.command("initdb");
