@@ -1,23 +1,11 @@
 //! Many databases, databases that come and go, and servers that are promoted.
 
-use std::time::Duration;
+mod insist;
 
 use harness::client::Session;
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir, StopMode};
-use harness::runtime::{connect, follows, scheduled_cluster, wait_for};
-
-async fn run(session: &Session, sql: &str) {
-    session
-        .execute(sql)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
-}
-
-async fn until(session: &Session, condition: &str) -> Duration {
-    wait_for(session, condition)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"))
-}
+use harness::runtime::{connect, follows, scheduled_cluster};
+use insist::{run, until};
 
 async fn set_up(session: &Session) {
     run(

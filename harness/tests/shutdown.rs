@@ -1,28 +1,18 @@
 //! The server stops, is killed, comes back: with and without a drain, during every kind of wait of a
 //! refresh. Afterwards nothing is lost, nothing is left over, and everything goes on by itself.
 
+mod insist;
+
 use std::time::{Duration, Instant};
 
 use harness::client::Session;
 use harness::cluster::{Cluster, StopMode};
-use harness::runtime::{GATE, connect, follows, scheduled_cluster, wait_for, wait_for_gate};
+use harness::runtime::{GATE, connect, follows, scheduled_cluster, wait_for_gate};
 use harness::scenario::orphans;
+use insist::{run, until};
 
 /// How soon after the server is up again a scheduler has to run.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
-
-async fn run(session: &Session, sql: &str) {
-    session
-        .execute(sql)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
-}
-
-async fn until(session: &Session, condition: &str) -> Duration {
-    wait_for(session, condition)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"))
-}
 
 /// What is running when the server is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
