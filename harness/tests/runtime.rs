@@ -311,3 +311,26 @@ async fn an_idle_server_does_nothing() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_source_tells_of_is_looked_at_from_time_to_time() {
+    let cluster =
+        scheduled_cluster(&[("pg_trickle.full_refresh_interval", "1s")]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY, at timestamptz);
+         CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM t;
+         SELECT pgtrickle.create_stream_table('recent',
+             $$SELECT id FROM t WHERE at > now() - interval '2 seconds'$$,
+             refresh_mode => 'DIFFERENTIAL');
+         SELECT pgtrickle.create_stream_table('of_m', 'SELECT n FROM m',
+             refresh_mode => 'DIFFERENTIAL');
+         INSERT INTO t VALUES (1, now()), (2, now() + interval '1 day')",
+    )
+    .await;
+    until(&session, "SELECT count(*) = 2 FROM recent").await;
+    until(&session, "SELECT count(*) = 1 FROM recent").await;
+    run(&session, "REFRESH MATERIALIZED VIEW m").await;
+    until(&session, "SELECT n = 2 FROM of_m").await;
+}

@@ -31,6 +31,7 @@ CREATE TABLE pgtrickle.pgt_stream_tables (
     database_oid        oid         NOT NULL,
     data_timestamp      timestamptz,
     created_at          timestamptz NOT NULL,
+    is_polled           boolean     NOT NULL,
     CONSTRAINT pgt_stream_tables_pkey PRIMARY KEY (pgt_id),
     CONSTRAINT pgt_stream_tables_relid_key UNIQUE (pgt_relid),
     CHECK ((frontier IS NULL) = (frontier_xid IS NULL) AND (frontier IS NULL) = (frontier_epoch IS NULL))
@@ -45,6 +46,7 @@ COMMENT ON COLUMN pgtrickle.pgt_stream_tables.refresh_mode IS 'refresh mode in u
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.mode_code IS 'why the mode in use is FULL: the construct';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.mode_reason IS 'why the mode in use is FULL: in words';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.defining_query_hash IS 'hash of the plan that the state belongs to';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.is_polled IS 'whether its content can change although no source tells of a change';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier IS 'the snapshot of the last refresh that changed anything';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_xid IS 'transaction of that refresh, 0 if it had none';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_epoch IS 'changes of frontier_xid below this epoch are contained';

@@ -35,7 +35,7 @@ mod column {
     pub const SYSTEM_IDENTIFIER: usize = 16;
     pub const DATABASE_OID: usize = 17;
     pub const DATA_TIMESTAMP: usize = 18;
-    pub const CREATED_AT: usize = 19;
+    pub const IS_POLLED: usize = 20;
 }
 
 /// The refresh mode that the user asked for.
@@ -137,6 +137,8 @@ pub struct StreamTable {
     pub home: (i64, pg_sys::Oid),
     /// When its content was current.
     pub data_timestamp: Option<TimestampWithTimeZone>,
+    /// Whether its content can change although no source tells of a change.
+    pub is_polled: bool,
 }
 
 impl StreamTable {
@@ -194,6 +196,7 @@ fn from_row(row: &Row) -> Result<StreamTable> {
             row.require(column::DATABASE_OID)?,
         ),
         data_timestamp: row.get(column::DATA_TIMESTAMP),
+        is_polled: row.require(column::IS_POLLED)?,
     })
 }
 
@@ -307,8 +310,9 @@ pub fn insert(table: &StreamTable, query: &str) -> Result<()> {
         Value::of(table.home.1),
         Value::null(),
         Value::of(cluster::now()),
+        Value::of(table.is_polled),
     ];
-    debug_assert_eq!(values.len(), column::CREATED_AT);
+    debug_assert_eq!(values.len(), column::IS_POLLED);
     CatalogTable::open_for_update(TABLE)?.insert(&values);
     notes::changed(table.pgt_id);
     Ok(())
@@ -364,6 +368,11 @@ pub fn store_frontier(
 /// Stores another schedule.
 pub fn set_schedule(pgt_id: i64, schedule: &str) -> Result<()> {
     redefine(pgt_id, &[(column::SCHEDULE, Value::of(schedule))])
+}
+
+/// Stores whether the content can change although no source tells of a change.
+pub fn set_polled(pgt_id: i64, is_polled: bool) -> Result<()> {
+    redefine(pgt_id, &[(column::IS_POLLED, Value::of(is_polled))])
 }
 
 /// Stores another status.

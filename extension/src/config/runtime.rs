@@ -137,8 +137,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.full_refresh_interval",
-        c"How often a calculated stream table in FULL mode is recomputed.",
-        c"Changes of its sources are not captured, so that nothing tells when to.",
+        c"How often a calculated stream table is refreshed that nothing tells when to.",
+        c"In FULL mode changes of its sources are not captured; nothing tells of the time that a filter compares with, nor of foreign tables and materialized views.",
         &FULL_REFRESH_INTERVAL_S,
         1,
         86_400,

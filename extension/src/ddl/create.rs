@@ -58,6 +58,7 @@ pub fn create(definition: &Definition) -> Result<()> {
             frontier: None,
             home: catalog::home(),
             data_timestamp: None,
+            is_polled: false,
         },
         definition.query,
     )?;

@@ -105,6 +105,9 @@ fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
         .map(|source| (source.oid, source.attnums.as_slice()))
         .collect();
     ddl::dependencies::sync(table.pgt_id, &sources)?;
+    if table.is_polled != compiled.plan.is_polled() {
+        catalog::set_polled(table.pgt_id, compiled.plan.is_polled())?;
+    }
     layout::drop_key_index(table)?;
     layout::create_state_tables(table, compiled)
 }

@@ -23,7 +23,7 @@ pub struct Clock {
 #[derive(Debug, Clone)]
 pub struct Due {
     schedule: Schedule,
-    /// Whether its sources tell of their changes.
+    /// Whether its sources tell of every change of its content.
     is_told: bool,
     /// Something that it reads has changed, or it is not known whether.
     pub is_dirty: bool,

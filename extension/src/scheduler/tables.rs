@@ -96,7 +96,7 @@ impl Tables {
                     .insert(buffer.to_u32(), dependency.source.to_u32());
             }
         }
-        let is_told = table.refresh_mode != RefreshMode::Full;
+        let is_told = table.refresh_mode != RefreshMode::Full && !table.is_polled;
         let failure = catalog::failure(table.pgt_id)?;
         // A table that fails has something to make up for.
         let is_done = table.is_populated && failure.is_none();
