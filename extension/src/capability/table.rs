@@ -133,7 +133,10 @@ capabilities! {
         Maintained { how: "constant rows, or computed for each changed row of what they read" },
         "SELECT x FROM (VALUES (1), (2)) v(x)";
     LATERAL: Source, "lateral subqueries",
-        Maintained { how: "as a join with the set of the values that it reads" },
+        FullOnly {
+            reason: "a subquery that reads columns of its neighbours is not turned into joins yet",
+            remedy: "write it as a join, with GROUP BY where it aggregates",
+        },
         "SELECT t.a, s.m FROM t, LATERAL (SELECT max(b) AS m FROM u WHERE u.a = t.a) s";
     TABLESAMPLE: Source, "TABLESAMPLE",
         FullOnly {
@@ -200,16 +203,28 @@ capabilities! {
         },
         "SELECT a, random() FROM t";
     EXISTS: Expression, "EXISTS and NOT EXISTS, anywhere in an expression",
-        Maintained { how: "as a semi or anti join, or as a mark on each row" },
+        FullOnly {
+            reason: "it is not turned into joins yet",
+            remedy: "write it as a join with SELECT DISTINCT over the subquery; for NOT EXISTS as a LEFT JOIN with it, WHERE its column IS NULL",
+        },
         "SELECT a FROM t WHERE EXISTS (SELECT FROM u WHERE u.a = t.a)";
     IN_SUBQUERY: Expression, "IN, NOT IN, ANY and ALL over a subquery, of one or several columns",
-        Maintained { how: "as EXISTS, in three-valued logic" },
+        FullOnly {
+            reason: "it is not turned into joins yet",
+            remedy: "write it as a join with SELECT DISTINCT over the subquery; for NOT IN as a LEFT JOIN with it, WHERE its column IS NULL, if neither side has NULLs",
+        },
         "SELECT a FROM t WHERE a NOT IN (SELECT b FROM u)";
     SCALAR_SUBQUERY: Expression, "scalar subqueries and comparisons of rows with them",
-        Maintained { how: "as a join with the set of the values that it reads" },
+        FullOnly {
+            reason: "it is not turned into joins yet",
+            remedy: "write it as a LEFT JOIN with a subquery in FROM that groups by what connects them",
+        },
         "SELECT a, (SELECT max(b) FROM u WHERE u.a = t.a) AS m FROM t";
     ARRAY_SUBQUERY: Expression, "ARRAY (SELECT …)",
-        Maintained { how: "as array_agg over the subquery" },
+        FullOnly {
+            reason: "it is not turned into joins yet",
+            remedy: "write it as a LEFT JOIN with array_agg over a grouped subquery in FROM",
+        },
         "SELECT a, ARRAY (SELECT b FROM u WHERE u.a = t.a ORDER BY b) AS bs FROM t";
     SYSTEM_COLUMN: Expression, "system columns",
         FullOnly {
