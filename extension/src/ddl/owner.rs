@@ -2,7 +2,8 @@
 
 use crate::catalog::StreamTable;
 use crate::error::Result;
-use crate::pg::{depend, name};
+use crate::pg::depend;
+use crate::refresh;
 
 /// Gives the internal view and the state tables to the owner of the stream table.
 pub fn sync(table: &StreamTable) -> Result<()> {
@@ -10,9 +11,7 @@ pub fn sync(table: &StreamTable) -> Result<()> {
         return Ok(());
     };
     let mut parts = vec![table.view];
-    for part in name::relations_with_prefix("pgtrickle_state", &format!("st_{}_", table.pgt_id))? {
-        parts.extend(name::find_relation(&part)?);
-    }
+    parts.extend(refresh::state_tables(table.pgt_id)?);
     for part in parts {
         if depend::owner_of(part).is_some_and(|present| present != owner) {
             depend::change_owner(part, owner);

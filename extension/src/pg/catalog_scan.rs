@@ -18,6 +18,38 @@ pub fn oid_key(attnum: u32, value: pg_sys::Oid) -> pg_sys::ScanKeyData {
     key
 }
 
+/// Keys for the names from `low` up to, but without, `high`. The names must outlive the scan.
+pub fn name_range(
+    attnum: u32,
+    low: &pg_sys::NameData,
+    high: &pg_sys::NameData,
+) -> [pg_sys::ScanKeyData; 2] {
+    let mut keys = [pg_sys::ScanKeyData::default(); 2];
+    let [from, to] = &mut keys;
+    let bounds = [
+        (
+            from,
+            low,
+            pg_sys::BTGreaterEqualStrategyNumber,
+            pg_sys::F_NAMEGE,
+        ),
+        (to, high, pg_sys::BTLessStrategyNumber, pg_sys::F_NAMELT),
+    ];
+    for (key, name, strategy, comparison) in bounds {
+        // SAFETY: both compare names, as the column is one, by the C collation that is set here.
+        unsafe {
+            pg_sys::ScanKeyInit(
+                key,
+                attnum as pg_sys::AttrNumber,
+                strategy as pg_sys::StrategyNumber,
+                pg_sys::Oid::from(comparison),
+                pg_sys::Datum::from(std::ptr::from_ref(name)),
+            );
+        }
+    }
+    keys
+}
+
 /// Hands each matching row's fixed-length part to `visit`, until that says false.
 pub fn each(
     catalog: pg_sys::Oid,

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 
+use super::catalog_scan;
 use crate::error::{Error, Result};
 
 /// A relation that is to be created: its schema, chosen as `CREATE TABLE` would, and its name.
@@ -127,36 +128,45 @@ unsafe fn text_of(text: *const std::ffi::c_char) -> Option<String> {
     )
 }
 
-/// The qualified and quoted names of the tables in `schema` whose names begin with `prefix`, which
-/// is of the extension's own making.
-pub fn relations_with_prefix(schema: &str, prefix: &str) -> Result<Vec<String>> {
-    let namespace = c_string(schema)?;
-    let Some(namespace) = find_namespace(&namespace) else {
+/// `pg_class` and its index over names, as `catalog/pg_class.h` has them.
+const CLASS: pg_sys::Oid = pg_sys::Oid::from_u32(1259);
+const CLASS_BY_NAME: pg_sys::Oid = pg_sys::Oid::from_u32(2663);
+
+/// The tables in `schema` whose names begin with `stem` and an underscore.
+pub fn tables_with_stem(schema: &str, stem: &str) -> Result<Vec<pg_sys::Oid>> {
+    let Some(namespace) = find_namespace(&c_string(schema)?) else {
         return Ok(Vec::new());
     };
+    let low = name_data(&c_string(&format!("{stem}_"))?);
+    // The character after the underscore.
+    let high = name_data(&c_string(&format!("{stem}`"))?);
     let mut found = Vec::new();
-    for number in 0_u32.. {
-        match relation_in(namespace, &format!("{prefix}{number}"))? {
-            Some(oid) => found.extend(qualified_name(oid)),
-            None if number >= STATE_TABLES_MAX => break,
-            None => {}
-        }
-    }
+    catalog_scan::each(
+        CLASS,
+        CLASS_BY_NAME,
+        &catalog_scan::name_range(2, &low, &high),
+        |row| {
+            // SAFETY: a row of pg_class, of which the columns with a fixed length are read.
+            let row = unsafe { &*row.cast::<pg_sys::FormData_pg_class>() };
+            if row.relnamespace == namespace && row.relkind as u8 == pg_sys::RELKIND_RELATION {
+                found.push(row.oid);
+            }
+            true
+        },
+    );
     Ok(found)
 }
 
-/// No plan has more nodes with state than this.
-const STATE_TABLES_MAX: u32 = 64;
+/// A name as catalogs store it.
+fn name_data(name: &CStr) -> pg_sys::NameData {
+    let mut data = pg_sys::NameData::default();
+    // SAFETY: a C string, cut to what fits.
+    unsafe { pg_sys::namestrcpy(&mut data, name.as_ptr()) };
+    data
+}
 
 /// The name of a role; `None` if it is gone.
 pub fn role(oid: pg_sys::Oid) -> Option<String> {
-    // SAFETY: a catalog look-up; the name is a copy.
-    unsafe {
-        let name = pg_sys::GetUserNameFromId(oid, true);
-        (!name.is_null()).then(|| {
-            std::ffi::CStr::from_ptr(name)
-                .to_string_lossy()
-                .into_owned()
-        })
-    }
+    // SAFETY: a catalog look-up that gives a palloc'd C string, or null.
+    unsafe { text_of(pg_sys::GetUserNameFromId(oid, true)) }
 }

@@ -20,16 +20,22 @@ pub fn state_prefix(pgt_id: i64) -> String {
 
 /// The state table of a node.
 pub fn state_table_oid(state_prefix: &str, node: usize) -> Result<pg_sys::Oid> {
-    let table = state_table(state_prefix, node);
-    name::find_relation(&table)?
-        .ok_or_else(|| Error::Internal(format!("state table {table} does not exist")))
+    table_oid(&state_table(state_prefix, node))
 }
 
 /// The table with the rows of an image.
 pub fn image_table_oid(state_prefix: &str, image: usize) -> Result<pg_sys::Oid> {
-    let table = image_table(state_prefix, image);
-    name::find_relation(&table)?
-        .ok_or_else(|| Error::Internal(format!("image table {table} does not exist")))
+    table_oid(&image_table(state_prefix, image))
+}
+
+fn table_oid(relation: &str) -> Result<pg_sys::Oid> {
+    name::find_relation(relation)?
+        .ok_or_else(|| Error::Internal(format!("state table {relation} does not exist")))
+}
+
+/// The state tables that there are, with those of images.
+pub fn state_tables(pgt_id: i64) -> Result<Vec<pg_sys::Oid>> {
+    name::tables_with_stem("pgtrickle_state", &format!("st_{pgt_id}"))
 }
 
 /// Creates the state tables, empty. Their columns are those of the statement that fills them.
@@ -51,8 +57,7 @@ fn create_state_table(table: &catalog::StreamTable, relation: &str, content: &st
     utility::run_as_extension_owner(&format!(
         "CREATE TABLE {relation} AS {content} WITH NO DATA"
     ))?;
-    let oid = name::find_relation(relation)?
-        .ok_or_else(|| Error::Internal(format!("state table {relation} does not exist")))?;
+    let oid = table_oid(relation)?;
     depend::make_part_of(oid, table.relid);
     if let Some(owner) = depend::owner_of(table.relid) {
         depend::change_owner(oid, owner);
@@ -62,11 +67,9 @@ fn create_state_table(table: &catalog::StreamTable, relation: &str, content: &st
 
 /// Drops every state table of a stream table.
 pub fn drop_state_tables(pgt_id: i64) -> Result<()> {
-    for relation in name::relations_with_prefix("pgtrickle_state", &format!("st_{pgt_id}_"))? {
-        if let Some(oid) = name::find_relation(&relation)? {
-            depend::detach(oid);
-            depend::drop_relation(oid, false);
-        }
+    for oid in state_tables(pgt_id)? {
+        depend::detach(oid);
+        depend::drop_relation(oid, false);
     }
     Ok(())
 }

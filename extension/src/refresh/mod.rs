@@ -28,5 +28,5 @@ mod transaction;
 pub use compiled::{engine_obstacle, forget};
 pub use differential::execute_differential_refresh;
 pub use explain::{ExplainLine, explain};
-pub use layout::{drop_key_index, drop_state_tables};
+pub use layout::{drop_key_index, drop_state_tables, state_tables};
 pub use transaction::{Outcome, Request, clean_up_after, lock_before_snapshot, prepare, run};
