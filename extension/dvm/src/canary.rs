@@ -30,7 +30,8 @@ pub const PADDING_STAYS: &str = "padding_stays";
 /// A moving bound takes nobody in and puts nobody out.
 pub const BOUND_STANDS_STILL: &str = "bound_stands_still";
 
-/// The seeded bugs of rules that no query reaches through SQL yet: the engine's own oracle catches them.
+/// The seeded bugs of rules for which the harness's generator makes up no queries yet: the engine's own oracle
+/// must catch them.
 pub const IN_ENGINE: [&str; 2] = [PADDING_STAYS, BOUND_STANDS_STILL];
 
 /// The seeded bugs that the harness must catch through SQL.

@@ -50,12 +50,7 @@ fn from_row(row: &Row) -> Result<Dependency> {
 }
 
 fn find(index: Option<&str>, keys: &[(i16, Key)]) -> Result<Vec<Dependency>> {
-    let mut found = Vec::new();
-    CatalogTable::open(TABLE)?.visit(index, keys, |row| {
-        found.push(from_row(row)?);
-        Ok(())
-    })?;
-    Ok(found)
+    CatalogTable::open(TABLE)?.rows(index, keys, from_row)
 }
 
 /// The tables that a stream table reads.

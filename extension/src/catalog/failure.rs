@@ -53,12 +53,7 @@ fn from_row(row: &Row) -> Result<FailureRow> {
 }
 
 fn find(index: Option<&str>, keys: &[(i16, Key)]) -> Result<Vec<FailureRow>> {
-    let mut found = Vec::new();
-    CatalogTable::open(TABLE)?.visit(index, keys, |row| {
-        found.push(from_row(row)?);
-        Ok(())
-    })?;
-    Ok(found)
+    CatalogTable::open(TABLE)?.rows(index, keys, from_row)
 }
 
 fn key(pgt_id: i64) -> [(i16, Key); 1] {

@@ -251,11 +251,7 @@ pub fn ids_by_view(views: &[pg_sys::Oid]) -> Result<Vec<i64>> {
 
 /// Every stream table, by rising id.
 pub fn all() -> Result<Vec<StreamTable>> {
-    let mut tables = Vec::new();
-    CatalogTable::open(TABLE)?.visit(None, &[], |row| {
-        tables.push(from_row(row)?);
-        Ok(())
-    })?;
+    let mut tables = CatalogTable::open(TABLE)?.rows(None, &[], from_row)?;
     tables.sort_by_key(|table| table.pgt_id);
     Ok(tables)
 }

@@ -167,11 +167,6 @@ pub(super) fn with_sets(input: Relation, sets: Vec<(Column, Expr)>) -> Relation 
     Relation::expand(input, item, columns, None)
 }
 
-/// The expression that is just this column.
-pub(super) fn expr_of(column: &Column) -> Expr {
-    Expr::column(column.id, column.ty.clone(), column.nullable)
-}
-
 /// The expressions in an item's content: each can be printed.
 fn parts_of(content: Node) -> Vec<Node> {
     if content.tag() != pg_sys::NodeTag::T_List {

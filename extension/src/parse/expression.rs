@@ -9,7 +9,7 @@ use super::implied::name_operators;
 use super::stage::{Conjuncts, Stage, filtered};
 use crate::capability::{RECORD, UNPRINTABLE_OPERATOR};
 use crate::error::Result;
-use crate::pg::node::{self, Node, Walk};
+use crate::pg::node::{self, Node, Tagged, Walk};
 use crate::pg::{deparse, query, types};
 
 impl Analyzer {
@@ -43,7 +43,7 @@ impl Analyzer {
         for part in parts {
             let bound = self.bind(stage, part)?;
             let predicate = self.predicate(bound);
-            if has_subquery(part) {
+            if contains::<pg_sys::SubLink>(part) {
                 conjuncts.dependent.push(predicate);
             } else {
                 conjuncts.plain.push(predicate);
@@ -100,8 +100,8 @@ impl Analyzer {
         };
         let family = types::ordering(left.type_oid())?.family;
         if !types::is_equality_in(operator.opno, family)
-            || !has_parameter(left)
-            || !has_parameter(right)
+            || !contains::<pg_sys::Param>(left)
+            || !contains::<pg_sys::Param>(right)
             || self.collations_clash(bound)
         {
             return None;
@@ -168,19 +168,10 @@ fn is_true(condition: Node) -> bool {
     })
 }
 
-fn has_subquery(expr: Node) -> bool {
+/// Whether a `T` stands in the expression.
+fn contains<T: Tagged>(expr: Node) -> bool {
     expr.walk(&mut |node| {
-        if node.is::<pg_sys::SubLink>() {
-            Walk::Stop
-        } else {
-            Walk::Descend
-        }
-    })
-}
-
-fn has_parameter(expr: Node) -> bool {
-    expr.walk(&mut |node| {
-        if node.is::<pg_sys::Param>() {
+        if node.is::<T>() {
             Walk::Stop
         } else {
             Walk::Descend

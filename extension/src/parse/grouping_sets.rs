@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
+use pgtrickle_dvm::tree::{Aggregate, Column, Expr, Relation};
 
 use super::analyzer::Analyzer;
 use super::from::Level;
@@ -104,12 +104,17 @@ impl Analyzer {
             let mut exprs: Vec<Expr> = Vec::with_capacity(columns.len());
             exprs.extend(grouped.keys.iter().map(|key| {
                 if is_in(key, set) {
-                    of(&key.column, &names)
+                    Expr::of(&key.column).relabelled(&names)
                 } else {
                     Expr::null(&key.column.ty)
                 }
             }));
-            exprs.extend(grouped.aggregates.iter().map(|a| of(&a.column, &names)));
+            exprs.extend(
+                grouped
+                    .aggregates
+                    .iter()
+                    .map(|a| Expr::of(&a.column).relabelled(&names)),
+            );
             exprs.extend(
                 calls.iter().map(|call| {
                     Expr::constant(mask(call, set).to_string(), integer.clone(), false)
@@ -130,12 +135,6 @@ fn aggregate(input: Relation, keys: Vec<&Key>, aggregates: Vec<Aggregate>) -> Re
             .collect(),
         aggregates,
     }
-}
-
-/// The column in a copy.
-fn of(column: &Column, names: &HashMap<ColumnId, ColumnId>) -> Expr {
-    let id = names.get(&column.id).copied().unwrap_or(column.id);
-    Expr::column(id, column.ty.clone(), column.nullable)
 }
 
 /// `grouping(…)` in a set: a bit for each argument, the last one lowest, set where it does not group.

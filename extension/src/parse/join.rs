@@ -7,7 +7,7 @@
 //! - A subquery in the ON condition of an outer join reads one side only: there its value is computed,
 //!   before the join. Reading both is refused.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ApplyKind, Column, ColumnId, Expr, Part, Predicate, Relation};
@@ -197,11 +197,18 @@ impl Analyzer {
                 ..column.clone()
             })
             .collect();
-        let first_exprs = columns.iter().map(|c| named(c, &first_names)).collect();
+        let first_exprs = columns
+            .iter()
+            .map(|c| Expr::of(c).relabelled(&first_names))
+            .collect();
         let second_exprs = left_columns
             .iter()
             .map(|column| Expr::null(&column.ty))
-            .chain(right_columns.iter().map(|c| named(c, &second_names)))
+            .chain(
+                right_columns
+                    .iter()
+                    .map(|c| Expr::of(c).relabelled(&second_names)),
+            )
             .collect();
         Relation::UnionAll {
             columns,
@@ -269,10 +276,4 @@ fn left_join(left: Joined, right: Joined, predicates: Vec<Predicate>) -> Relatio
 
 fn reads_any(reads: &BTreeSet<ColumnId>, relation: &Relation) -> bool {
     relation.columns().iter().any(|c| reads.contains(&c.id))
-}
-
-/// The column in a copy.
-fn named(column: &Column, names: &HashMap<ColumnId, ColumnId>) -> Expr {
-    let id = names.get(&column.id).copied().unwrap_or(column.id);
-    Expr::column(id, column.ty.clone(), column.nullable)
 }

@@ -1,10 +1,10 @@
 //! One SELECT: FROM, WHERE, grouping, output columns, DISTINCT.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::Relation;
+use pgtrickle_dvm::tree::{Expr, Relation};
 
 use super::analyzer::{Access, Analyzer, Derived};
-use super::computed::{entry_content, expr_of, with_sets};
+use super::computed::{entry_content, with_sets};
 use super::grouping::is_grouped;
 use super::range::Needed;
 use super::scope::Scope;
@@ -125,7 +125,7 @@ impl Analyzer {
             let mut expr = self.expression(bound);
             if types::returns_set(bound) {
                 let (column, expanded) = self.set_output(bound, expr);
-                expr = expr_of(&column);
+                expr = Expr::of(&column);
                 sets.push((column, expanded));
             }
             let Some(position) = output.position else {

@@ -148,6 +148,22 @@ impl CatalogTable {
         Ok(CatalogTable { relation })
     }
 
+    /// What `read` makes of each row whose leading index columns equal `keys`. Without an index, of each
+    /// row of the table.
+    pub fn rows<T>(
+        &self,
+        index: Option<&str>,
+        keys: &[(i16, Key)],
+        read: impl Fn(&Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        self.visit(index, keys, |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Calls `visit` for each row whose leading index columns equal `keys`. Without an index, for
     /// each row of the table.
     pub fn visit(

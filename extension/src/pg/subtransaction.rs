@@ -24,6 +24,31 @@ const DATA_EXCEPTION_CLASS: i32 = 2 | (2 << 6);
 
 /// Does the work in a subtransaction. Errors other than data exceptions pass through.
 pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
+    let is_done = |outcome: &Result<Attempt<T>>| matches!(outcome, Ok(Attempt::Done(_)));
+    within(is_done, || {
+        PgTryBuilder::new(AssertUnwindSafe(|| work().map(Attempt::Done)))
+            .catch_others(|error| match is_data_exception(&error) {
+                true => Ok(Attempt::DataException),
+                false => error.rethrow(),
+            })
+            .execute()
+    })
+}
+
+/// Does the work in a subtransaction. Any error undoes it and is returned as what is left of it.
+pub fn contain<T>(work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
+    within(std::result::Result::is_ok, || {
+        PgTryBuilder::new(AssertUnwindSafe(|| {
+            work().map_err(|error| Failure::of(&error))
+        }))
+        .catch_others(|error| Err(Failure::caught(&error)))
+        .execute()
+    })
+}
+
+/// Calls `guarded`, which catches what it does not let pass, in a subtransaction that stays if the outcome
+/// is done.
+fn within<T>(is_done: impl FnOnce(&T) -> bool, guarded: impl FnOnce() -> T) -> T {
     // SAFETY: begun here and ended below on every path but a passing error, which aborts the
     // transaction around us; memory context and resource owner are put back as PL/pgSQL does.
     let (context, owner) = unsafe {
@@ -32,43 +57,13 @@ pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
         pg_sys::MemoryContextSwitchTo(saved.0);
         saved
     };
-    let caught = PgTryBuilder::new(AssertUnwindSafe(|| work().map(Attempt::Done)))
-        .catch_others(|error| match is_data_exception(&error) {
-            true => Ok(Attempt::DataException),
-            false => error.rethrow(),
-        })
-        .execute();
+    let outcome = guarded();
     // SAFETY: as above.
     unsafe {
-        match &caught {
-            Ok(Attempt::Done(_)) => pg_sys::ReleaseCurrentSubTransaction(),
-            _ => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
-        }
-        pg_sys::MemoryContextSwitchTo(context);
-        pg_sys::CurrentResourceOwner = owner;
-    }
-    caught
-}
-
-/// Does the work in a subtransaction. Any error undoes it and is returned as what is left of it.
-pub fn contain<T>(work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
-    // SAFETY: as in `attempt`, but no error passes.
-    let (context, owner) = unsafe {
-        let saved = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
-        pg_sys::BeginInternalSubTransaction(std::ptr::null());
-        pg_sys::MemoryContextSwitchTo(saved.0);
-        saved
-    };
-    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
-        work().map_err(|error| Failure::of(&error))
-    }))
-    .catch_others(|error| Err(Failure::caught(&error)))
-    .execute();
-    // SAFETY: as above.
-    unsafe {
-        match &outcome {
-            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
-            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        if is_done(&outcome) {
+            pg_sys::ReleaseCurrentSubTransaction();
+        } else {
+            pg_sys::RollbackAndReleaseCurrentSubTransaction();
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = owner;

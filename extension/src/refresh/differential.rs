@@ -151,10 +151,7 @@ fn run_inner(
     memory: &MemoryContext,
 ) -> Result<Option<TupleStore>> {
     let columns = node.columns();
-    let exprs: Vec<Expr> = columns
-        .iter()
-        .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable))
-        .collect();
+    let exprs: Vec<Expr> = columns.iter().map(Expr::of).collect();
     let emit = Emit {
         predicates: &[],
         exprs: &exprs,

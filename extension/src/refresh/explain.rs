@@ -122,11 +122,7 @@ fn statements(
             lines.push(line("statement", &item("delta"), terms));
         }
         let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
-        let identity: Vec<Expr> = node
-            .columns()
-            .iter()
-            .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable))
-            .collect();
+        let identity: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
         let emit = match &compiled.plan.output {
             Output::Post {
                 predicates, exprs, ..

@@ -92,7 +92,6 @@ fn compare_bound(
     let mut table = compiled.open_image(image)?;
     // SAFETY: the table is open.
     let columns = unsafe { attributes(table.tuple_desc()) };
-    let mut old_hash = None;
     let mut rows = fresh.scan();
     let Some(new) = rows.next() else {
         return Ok(false);
@@ -101,14 +100,10 @@ fn compare_bound(
     let new_hash = hash128(values, nulls, columns);
     if let Some(old) = table.find(&[], &[]) {
         let (old, old_nulls) = old.values();
-        let hash = hash128(old, old_nulls, columns);
-        old_hash = Some(hash);
-        if hash != new_hash {
-            delta.remove((old, old_nulls))?;
+        if hash128(old, old_nulls, columns) == new_hash {
+            return Ok(false);
         }
-    }
-    if old_hash == Some(new_hash) {
-        return Ok(false);
+        delta.remove((old, old_nulls))?;
     }
     delta.put((&[], &[]), (values, nulls), true)?;
     table.finish()?;

@@ -29,4 +29,6 @@ pub use compiled::{engine_obstacle, forget};
 pub use differential::execute_differential_refresh;
 pub use explain::{ExplainLine, explain};
 pub use layout::{drop_key_index, drop_state_tables, state_tables};
-pub use transaction::{Outcome, Request, clean_up_after, lock_before_snapshot, prepare, run};
+pub use transaction::{
+    Outcome, Request, clean_up_after, elapsed_ms, lock_before_snapshot, prepare, run,
+};

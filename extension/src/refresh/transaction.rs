@@ -415,6 +415,7 @@ fn supported(table: &StreamTable) -> Result<Rc<Compiled>> {
     }
 }
 
-fn elapsed_ms(started: Instant) -> f64 {
+/// Milliseconds since then.
+pub fn elapsed_ms(started: Instant) -> f64 {
     started.elapsed().as_secs_f64() * 1e3
 }

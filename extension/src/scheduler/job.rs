@@ -209,12 +209,7 @@ impl Member {
             "NO_DATA" => Outcome::NoData,
             _ => Outcome::Refreshed,
         });
-        self.settle(
-            outcome,
-            may_retry,
-            started_at,
-            started.elapsed().as_secs_f64() * 1e3,
-        )
+        self.settle(outcome, may_retry, started_at, refresh::elapsed_ms(started))
     }
 
     /// Takes down what came of it. What was cancelled because the server stops, and what only a new

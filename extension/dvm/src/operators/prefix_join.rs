@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::canary;
-use crate::plan::{Branch, Factor, Matched};
+use crate::plan::{Branch, Factor, Matched, Outer};
 use crate::sql::names::WEIGHT;
 use crate::sql::{From, Role, render_over};
-use crate::tree::{ColumnId, Predicate};
+use crate::tree::ColumnId;
 
 use super::join::{Context, Moved, Step, weight};
 
@@ -117,7 +117,8 @@ fn connected_order(branch: &Branch) -> Vec<usize> {
 /// The columns of other factors that a factor reads: computed rows do, and outer joins' conditions.
 fn outer_reads(factor: &Factor) -> BTreeSet<ColumnId> {
     let mut reads = factor.scan.reads();
-    reads.extend(conditions_of(factor).flat_map(|p| p.expr.columns()));
+    let conditions = factor.outer.iter().flat_map(Outer::conditions);
+    reads.extend(conditions.flat_map(|p| p.expr.columns()));
     for id in factor.column_ids() {
         reads.remove(&id);
     }
@@ -127,17 +128,6 @@ fn outer_reads(factor: &Factor) -> BTreeSet<ColumnId> {
         }
     }
     reads
-}
-
-/// The conditions of an outer join, on its relation and on its set of matches.
-fn conditions_of(factor: &Factor) -> impl Iterator<Item = &Predicate> {
-    factor.outer.iter().flat_map(|outer| {
-        let set = match &outer.matched {
-            Matched::Itself => &[][..],
-            Matched::Set { on, .. } => on,
-        };
-        outer.on.iter().chain(set)
-    })
 }
 
 fn columns_of(branch: &Branch, scans: &[usize]) -> BTreeSet<ColumnId> {

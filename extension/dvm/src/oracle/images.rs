@@ -2,12 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::joins::replay_query;
+use super::joins::{numbers, replay_query};
 use super::queries::Draw;
-
-fn numbers() -> impl Strategy<Value = Vec<u16>> {
-    prop::collection::vec(0_u16..1000, 0..400)
-}
 
 fn start(numbers: &[u16]) -> Draw<'_> {
     Draw::new(numbers).with_images()
@@ -15,11 +11,13 @@ fn start(numbers: &[u16]) -> Draw<'_> {
 
 /// A linear query.
 pub fn replay(numbers: &[u16], scans: usize, inline_limit: usize) {
-    let query = |draw: &mut Draw<'_>| {
-        let relation = draw.joined(scans);
-        draw.selected(relation)
-    };
-    replay_query(numbers, start, query, 4, inline_limit);
+    replay_query(
+        numbers,
+        start,
+        |draw| draw.joined_and_selected(scans),
+        4,
+        inline_limit,
+    );
 }
 
 proptest! {
@@ -38,10 +36,6 @@ proptest! {
     #[test]
     fn oracle_outer_joins_of_images(numbers in numbers(), limit in 1_usize..9) {
         let start = |numbers| Draw::new(numbers).with_images().with_outer_joins();
-        let query = |draw: &mut Draw<'_>| {
-            let relation = draw.joined(3);
-            draw.selected(relation)
-        };
-        replay_query(&numbers, start, query, 4, limit);
+        replay_query(&numbers, start, |draw| draw.joined_and_selected(3), 4, limit);
     }
 }

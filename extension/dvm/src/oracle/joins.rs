@@ -9,7 +9,8 @@ use super::queries::Draw;
 use super::refresh::Simulation;
 use crate::tree::Relation;
 
-fn numbers() -> impl Strategy<Value = Vec<u16>> {
+/// What queries, tables and changes are drawn from.
+pub fn numbers() -> impl Strategy<Value = Vec<u16>> {
     prop::collection::vec(0_u16..1000, 0..400)
 }
 

@@ -27,11 +27,7 @@ impl Simulation<'_> {
             return;
         }
         let plan = self.plan.clone();
-        let own: Vec<Expr> = node
-            .columns()
-            .iter()
-            .map(|c| Expr::column(c.id, c.ty.clone(), c.nullable))
-            .collect();
+        let own: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
         let is_last = plan.nodes.len() == node.id + 1;
         let (sink, emit) = match &plan.output {
             Output::Post {

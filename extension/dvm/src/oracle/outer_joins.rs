@@ -2,12 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::joins::replay_query;
+use super::joins::{numbers, replay_query};
 use super::queries::Draw;
-
-fn numbers() -> impl Strategy<Value = Vec<u16>> {
-    prop::collection::vec(0_u16..1000, 0..400)
-}
 
 fn start(numbers: &[u16]) -> Draw<'_> {
     Draw::new(numbers).with_outer_joins()
@@ -15,11 +11,13 @@ fn start(numbers: &[u16]) -> Draw<'_> {
 
 /// Refreshes a join of so many scans, some of them outer; the simulation compares each time.
 pub fn replay(numbers: &[u16], scans: usize, inline_limit: usize) {
-    let query = |draw: &mut Draw<'_>| {
-        let relation = draw.joined(scans);
-        draw.selected(relation)
-    };
-    replay_query(numbers, start, query, 4, inline_limit);
+    replay_query(
+        numbers,
+        start,
+        |draw| draw.joined_and_selected(scans),
+        4,
+        inline_limit,
+    );
 }
 
 proptest! {

@@ -209,6 +209,12 @@ impl<'a> Draw<'a> {
         }
     }
 
+    /// A SELECT list over a join of this many scans.
+    pub fn joined_and_selected(&mut self, scans: usize) -> Relation {
+        let relation = self.joined(scans);
+        self.selected(relation)
+    }
+
     /// A SELECT list over the relation.
     pub fn selected(&mut self, relation: Relation) -> Relation {
         let width = 1 + self.below(4);

@@ -120,6 +120,17 @@ pub enum Source {
     Image(usize),
 }
 
+impl Outer {
+    /// Every condition that decides on a match: on the relation, and on the set of what is matched.
+    pub fn conditions(&self) -> impl Iterator<Item = &Predicate> {
+        let set = match &self.matched {
+            Matched::Itself => &[][..],
+            Matched::Set { on, .. } => on,
+        };
+        self.on.iter().chain(set)
+    }
+}
+
 impl Factor {
     /// An inner join.
     pub fn inner(scan: BlockScan) -> Self {
@@ -172,15 +183,20 @@ impl BlockScan {
         }
     }
 
-    /// The identities of its columns.
-    pub fn column_ids(&self) -> Vec<ColumnId> {
+    /// Its columns.
+    pub fn columns(&self) -> Vec<&Column> {
         match self {
-            BlockScan::Table(scan) => scan.columns.iter().map(|c| c.column.id).collect(),
+            BlockScan::Table(scan) => scan.columns.iter().map(|c| &c.column).collect(),
             BlockScan::Node { columns, .. }
             | BlockScan::Image { columns, .. }
-            | BlockScan::Expand { columns, .. } => columns.iter().map(|c| c.id).collect(),
+            | BlockScan::Expand { columns, .. } => columns.iter().collect(),
             BlockScan::Bound { .. } => Vec::new(),
         }
+    }
+
+    /// The identities of its columns.
+    pub fn column_ids(&self) -> Vec<ColumnId> {
+        self.columns().iter().map(|c| c.id).collect()
     }
 }
 

@@ -6,8 +6,8 @@ use crate::operators::aggregate::Maintenance;
 use crate::rewrite::{ColumnAllocator, normalise};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
 
-use super::block::{Block, BlockScan, Branch, Factor};
-use super::{Identity, Image, Node, Output, Plan, Store, image, keys};
+use super::block::{Block, BlockScan, Branch, Factor, Source};
+use super::{Identity, Image, Node, Output, Plan, Store, blocks_of, image, keys};
 
 /// Joins over bag unions multiply branches; beyond this many a query is refused.
 pub const MAX_BRANCHES: usize = 64;
@@ -376,34 +376,15 @@ fn output_of(block: Block, nodes: &[Node]) -> Output {
 /// Decides where each node keeps its state. Over images it is always a table, from which the first fill
 /// is read, because the query itself would compute their subqueries again.
 fn place_state(nodes: &mut [Node], output: &Output, has_images: bool) {
-    let mut joined: Vec<(usize, Vec<usize>)> = Vec::new();
-    let blocks = nodes.iter().map(|n| &n.block).chain(match output {
-        Output::Linear { block, .. } => Some(block),
-        Output::Post { .. } => None,
-    });
-    for branch in blocks.flat_map(|b| &b.branches) {
-        for factor in &branch.scans {
-            if let BlockScan::Node { node, columns } = &factor.scan {
-                let on = factor.outer.as_ref().map_or(&[][..], |outer| &outer.on);
-                let conditions: Vec<Predicate> =
-                    branch.predicates.iter().chain(on).cloned().collect();
-                joined.extend(
-                    keys::equated_columns(&conditions, columns)
-                        .into_iter()
-                        .map(|position| (*node, vec![position])),
-                );
-            }
-        }
-    }
-    for (node, positions) in joined {
+    for (source, position) in keys::looked_up(blocks_of(nodes, output)) {
+        let Source::Node(node) = source else {
+            continue;
+        };
         let Some(node) = nodes.get_mut(node) else {
             continue;
         };
-        let bounded = positions.iter().all(|p| {
-            node.keys
-                .get(*p)
-                .is_some_and(|k| k.ty.bounded && k.ty.sortable)
-        });
+        let bounded = (node.keys.get(position)).is_some_and(|k| k.ty.bounded && k.ty.sortable);
+        let positions = vec![position];
         if let Store::Table { indexes } = &mut node.store
             && bounded
             && !indexes.contains(&positions)

@@ -1,9 +1,9 @@
 //! Subqueries that are computed as a whole, and where their rows are kept.
 
-use crate::tree::{Column, Opaque, Predicate};
+use crate::tree::{Column, Opaque};
 
-use super::block::{BlockScan, Branch};
-use super::{Node, Output, keys};
+use super::block::Source;
+use super::{Node, Output, blocks_of, keys};
 
 /// A subquery with an image of its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,33 +41,13 @@ pub(super) fn intern(images: &mut Vec<Image>, opaque: Opaque, is_bound: bool) ->
 
 /// Finds the columns of images that joins look up.
 pub(super) fn place_indexes(images: &mut [Image], nodes: &[Node], output: &Output) {
-    let blocks = nodes.iter().map(|n| &n.block).chain(match output {
-        Output::Linear { block, .. } => Some(block),
-        Output::Post { .. } => None,
-    });
-    for branch in blocks.flat_map(|b| &b.branches) {
-        for (image, position) in looked_up(branch) {
-            if let Some(image) = images.get_mut(image)
-                && !image.indexes.contains(&position)
-                && (image.opaque.columns.get(position))
-                    .is_some_and(|c| c.ty.bounded && c.ty.sortable)
-            {
-                image.indexes.push(position);
-            }
+    for (source, position) in keys::looked_up(blocks_of(nodes, output)) {
+        if let Source::Image(image) = source
+            && let Some(image) = images.get_mut(image)
+            && !image.indexes.contains(&position)
+            && (image.opaque.columns.get(position)).is_some_and(|c| c.ty.bounded && c.ty.sortable)
+        {
+            image.indexes.push(position);
         }
     }
-}
-
-fn looked_up(branch: &Branch) -> impl Iterator<Item = (usize, usize)> {
-    branch.scans.iter().flat_map(|factor| match &factor.scan {
-        BlockScan::Image { image, columns } => {
-            let on = factor.outer.as_ref().map_or(&[][..], |outer| &outer.on);
-            let conditions: Vec<Predicate> = branch.predicates.iter().chain(on).cloned().collect();
-            keys::equated_columns(&conditions, columns)
-                .into_iter()
-                .map(|position| (*image, position))
-                .collect()
-        }
-        _ => Vec::new(),
-    })
 }

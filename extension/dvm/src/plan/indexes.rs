@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::tree::{ColumnId, Expr, Predicate, Scan};
 
-use super::block::{BlockScan, Branch, Matched};
+use super::block::{BlockScan, Branch, Outer};
 use super::{Node, Output, Plan};
 
 /// An index that would spare a scan of a whole source.
@@ -79,13 +79,10 @@ fn bounds(branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
 /// Every condition that connects relations: inner joins', outer joins' and sets' of matches.
 fn conditions(branch: &Branch) -> impl Iterator<Item = &Predicate> {
     let outer = branch.scans.iter().filter_map(|f| f.outer.as_ref());
-    branch.predicates.iter().chain(outer.flat_map(|outer| {
-        let set = match &outer.matched {
-            Matched::Itself => &[][..],
-            Matched::Set { on, .. } => on,
-        };
-        outer.on.iter().chain(set)
-    }))
+    branch
+        .predicates
+        .iter()
+        .chain(outer.flat_map(Outer::conditions))
 }
 
 /// Group keys of groups that are computed again.

@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 
 use crate::operators::aggregate::Maintenance;
-use crate::tree::{Column, ColumnId, Expr, Predicate};
+use crate::tree::{ColumnId, Expr, Predicate};
 
-use super::block::{BlockScan, Branch, Matched};
+use super::block::{Block, BlockScan, Branch, Matched, Source};
 use super::{Identity, Node};
 
 /// Identity of rows of a node's projected output.
@@ -155,9 +155,12 @@ fn is_fixed_by(predicates: &[Predicate], id: ColumnId, given: &BTreeSet<ColumnId
     equalities_of(predicates, id).any(|other| other.columns().is_subset(given))
 }
 
-fn equalities_of(predicates: &[Predicate], id: ColumnId) -> impl Iterator<Item = &Expr> {
+fn equalities_of<'a>(
+    predicates: impl IntoIterator<Item = &'a Predicate>,
+    id: ColumnId,
+) -> impl Iterator<Item = &'a Expr> {
     predicates
-        .iter()
+        .into_iter()
         .filter_map(|p| p.equality.as_ref())
         .filter_map(move |(left, right)| {
             if left.as_column() == Some(id) {
@@ -186,20 +189,39 @@ fn position_of(branch: &Branch, id: ColumnId) -> Option<usize> {
     })
 }
 
-/// Positions of a node's columns that equalities among the conditions compare with other relations.
-pub(super) fn equated_columns(conditions: &[Predicate], columns: &[Column]) -> Vec<usize> {
-    let own: BTreeSet<ColumnId> = columns.iter().map(|c| c.id).collect();
-    columns
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| {
-            equalities_of(conditions, c.id).any(|other| {
-                let reads = other.columns();
-                !reads.is_empty() && reads.is_disjoint(&own)
-            })
-        })
-        .map(|(position, _)| position)
-        .collect()
+/// The columns of nodes and images that joins of these blocks look up: what is looked up, and the position
+/// among its columns.
+pub(super) fn looked_up<'a>(blocks: impl Iterator<Item = &'a Block>) -> Vec<(Source, usize)> {
+    let mut found = Vec::new();
+    for branch in blocks.flat_map(|block| &block.branches) {
+        for factor in &branch.scans {
+            let (BlockScan::Node { columns, .. } | BlockScan::Image { columns, .. }) = &factor.scan
+            else {
+                continue;
+            };
+            let own: BTreeSet<ColumnId> = columns.iter().map(|c| c.id).collect();
+            let on = factor.outer.iter().flat_map(|outer| &outer.on);
+            let conditions: Vec<&Predicate> = branch.predicates.iter().chain(on).collect();
+            let is_equated = |id| {
+                equalities_of(conditions.iter().copied(), id).any(|other| {
+                    let reads = other.columns();
+                    !reads.is_empty() && reads.is_disjoint(&own)
+                })
+            };
+            let positions = columns
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| is_equated(c.id))
+                .map(|(position, _)| position);
+            found.extend(
+                factor
+                    .source()
+                    .into_iter()
+                    .flat_map(|source| positions.clone().map(move |position| (source, position))),
+            );
+        }
+    }
+    found
 }
 
 /// Where the state columns of a node stand in the output, if they all do.

@@ -54,14 +54,16 @@ impl Plan {
 
     /// Every block: the nodes', then the output's.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.nodes
-            .iter()
-            .map(|n| &n.block)
-            .chain(match &self.output {
-                Output::Linear { block, .. } => Some(block),
-                Output::Post { .. } => None,
-            })
+        blocks_of(&self.nodes, &self.output)
     }
+}
+
+/// Every block of a plan of these parts.
+fn blocks_of<'a>(nodes: &'a [Node], output: &'a Output) -> impl Iterator<Item = &'a Block> {
+    nodes.iter().map(|n| &n.block).chain(match output {
+        Output::Linear { block, .. } => Some(block),
+        Output::Post { .. } => None,
+    })
 }
 
 /// A linear block under an aggregation. DISTINCT is an aggregation without aggregates.

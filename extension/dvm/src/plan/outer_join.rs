@@ -10,7 +10,7 @@
 //! where M has one row per match (see [`crate::rewrite::matches`]).
 
 use crate::rewrite::{Matches, matches};
-use crate::tree::{Column, Expr, Part, Predicate, Relation};
+use crate::tree::{Column, ColumnType, Expr, Part, Piece, Predicate, Relation};
 
 use super::block::{BlockScan, Branch, Factor, Matched, Outer};
 use super::compile::{Compiler, check_branches, inputs_of, product, substitute_predicate};
@@ -44,14 +44,12 @@ impl Compiler {
         };
         let left = self.linearise(left)?;
         let right = self.linearise(right)?;
-        let marker = present
-            .clone()
-            .unwrap_or_else(|| self.columns.truth("present"));
         let shown = |branch: &mut Branch, expr: Expr| {
             if present.is_some() {
                 branch.outputs.push(expr);
             }
         };
+        let constant = |value: &str| Expr::constant(value, ColumnType::boolean(), false);
 
         if is_true_set
             && let [only] = right.as_slice()
@@ -73,7 +71,11 @@ impl Compiler {
                 on.extend(predicates.iter().map(|p| substitute_predicate(p, &inner)));
                 let matched = match &set {
                     None => Matched::Itself,
-                    Some((scan, columns, set_on)) => matched_set(scan, columns, set_on, &inner),
+                    Some((node, columns, on)) => Matched::Set {
+                        node: *node,
+                        columns: columns.clone(),
+                        on: on.iter().map(|p| substitute_predicate(p, &inner)).collect(),
+                    },
                 };
                 let mut branch = l.clone();
                 branch.scans.push(Factor {
@@ -101,10 +103,7 @@ impl Compiler {
         for l in &left {
             for r in &right {
                 let mut branch = product(l, r, &both, &predicates);
-                shown(
-                    &mut branch,
-                    Expr::constant("true", marker.ty.clone(), false),
-                );
+                shown(&mut branch, constant("true"));
                 branches.push(branch);
             }
             let marker = self.columns.truth("present");
@@ -115,11 +114,7 @@ impl Compiler {
                 .collect();
             let mut branch = l.clone();
             branch.predicates.push(Predicate {
-                expr: Expr {
-                    parts: vec![Part::Sql("NOT ".into()), Part::Column(marker.id)],
-                    ty: marker.ty.clone(),
-                    nullable: false,
-                },
+                expr: Expr::truth([Piece::Sql("NOT "), Piece::Expr(&Expr::of(&marker))], false),
                 equality: None,
             });
             branch.scans.push(Factor {
@@ -136,10 +131,7 @@ impl Compiler {
             branch
                 .outputs
                 .extend(right_columns.iter().map(|c| Expr::null(&c.ty)));
-            shown(
-                &mut branch,
-                Expr::constant("false", marker.ty.clone(), false),
-            );
+            shown(&mut branch, constant("false"));
             branches.push(branch);
         }
         Ok(branches)
@@ -169,19 +161,6 @@ impl Compiler {
 const NOT_A_NODE: crate::Error = crate::Error::CannotUnnest {
     reason: "the set of matches is not the output of one operator",
 };
-
-fn matched_set(
-    node: &usize,
-    columns: &[Column],
-    on: &[Predicate],
-    inner: &std::collections::HashMap<crate::tree::ColumnId, &Expr>,
-) -> Matched {
-    Matched::Set {
-        node: *node,
-        columns: columns.to_vec(),
-        on: on.iter().map(|p| substitute_predicate(p, inner)).collect(),
-    }
-}
 
 /// The value where there is a match, NULL otherwise. A column of the relation is NULL by itself.
 fn when(present: &Expr, expr: &Expr) -> Expr {

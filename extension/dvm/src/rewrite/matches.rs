@@ -47,22 +47,6 @@ pub fn matches(
     if is_one_factor(right) && is_unique(right, &equated(right, predicates)) {
         return Ok(Matches::Itself);
     }
-    let (relation, on, of_left) = set(left, right, predicates, columns)?;
-    Ok(Matches::Set {
-        relation,
-        on,
-        of_left,
-    })
-}
-
-/// The set of matches as a relation of its own, whether or not the right side could serve; what connects it
-/// to the left side; and whether it holds values of the left side only.
-pub(super) fn set(
-    left: &Relation,
-    right: &Relation,
-    predicates: &[Predicate],
-    columns: &mut ColumnAllocator,
-) -> Result<(Relation, Vec<Predicate>, bool), crate::Error> {
     let own = ids(right);
     let (of_right, rest): (Vec<&Predicate>, Vec<&Predicate>) = predicates
         .iter()
@@ -71,13 +55,17 @@ pub(super) fn set(
         .into_iter()
         .partition(|p| !p.expr.columns().is_disjoint(&own));
     let equated: Option<Vec<ColumnId>> = mixed.iter().map(|p| equated_column(p, &own)).collect();
-    let by_domain_of_left = equated.is_none();
+    let is_domain_of_left = equated.is_none();
     let (relation, mut on) = match equated {
         Some(values) => by_values(right, &of_right, &mixed, &values, columns),
         None => by_domain(left, right, &of_right, &mixed, columns)?,
     };
     on.extend(of_left.into_iter().cloned());
-    Ok((relation, on, by_domain_of_left))
+    Ok(Matches::Set {
+        relation,
+        on,
+        of_left: is_domain_of_left,
+    })
 }
 
 fn ids(relation: &Relation) -> BTreeSet<ColumnId> {
@@ -85,7 +73,7 @@ fn ids(relation: &Relation) -> BTreeSet<ColumnId> {
 }
 
 /// The column of `own` that an equality compares with something that reads none of them.
-pub(super) fn equated_column(predicate: &Predicate, own: &BTreeSet<ColumnId>) -> Option<ColumnId> {
+fn equated_column(predicate: &Predicate, own: &BTreeSet<ColumnId>) -> Option<ColumnId> {
     let (left, right) = predicate.equality.as_ref()?;
     [(left, right), (right, left)]
         .into_iter()
@@ -96,7 +84,7 @@ pub(super) fn equated_column(predicate: &Predicate, own: &BTreeSet<ColumnId>) ->
 }
 
 /// The columns of `right` that equalities fix.
-pub(super) fn equated(right: &Relation, predicates: &[Predicate]) -> BTreeSet<ColumnId> {
+fn equated(right: &Relation, predicates: &[Predicate]) -> BTreeSet<ColumnId> {
     let own = ids(right);
     predicates
         .iter()
@@ -117,7 +105,7 @@ fn is_one_factor(relation: &Relation) -> bool {
 }
 
 /// Whether no two rows of the relation agree in these columns.
-pub(super) fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool {
+fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool {
     match relation {
         Relation::Scan(scan) => scan.indexes.iter().any(|index| {
             index.identifies_row
@@ -272,9 +260,9 @@ fn by_domain(
 
 /// The different values of some columns of a relation.
 #[derive(Debug, Clone)]
-pub(super) struct Domain {
+struct Domain {
     /// DISTINCT values.
-    pub relation: Relation,
+    relation: Relation,
     /// What each column of `relation` shows of the row that it comes from.
     values: Vec<Value>,
 }
@@ -291,7 +279,7 @@ struct Value {
 
 impl Domain {
     /// The values of the columns `read` of `relation`.
-    pub fn of(
+    fn of(
         relation: &Relation,
         read: &BTreeSet<ColumnId>,
         columns: &mut ColumnAllocator,
@@ -325,7 +313,7 @@ impl Domain {
     }
 
     /// The condition with the domain's columns in place of those that they come from.
-    pub fn bound(&self, predicate: &Predicate) -> Predicate {
+    fn bound(&self, predicate: &Predicate) -> Predicate {
         let stands_for: Vec<(ColumnId, Expr)> = self
             .values
             .iter()
@@ -338,7 +326,7 @@ impl Domain {
     }
 
     /// What connects a row to its values in `copies`, columns like those of the domain.
-    pub fn links(&self, copies: &[Column]) -> Vec<Predicate> {
+    fn links(&self, copies: &[Column]) -> Vec<Predicate> {
         self.values
             .iter()
             .zip(copies)
@@ -372,7 +360,7 @@ fn image_text(column: &Column) -> Result<Expr, crate::Error> {
 }
 
 /// `a IS NOT DISTINCT FROM b` in a form that indexes serve.
-pub(super) fn same(a: &Expr, b: &Expr) -> Predicate {
+fn same(a: &Expr, b: &Expr) -> Predicate {
     let equal = format!(" {} ", b.ty.equality);
     if !a.nullable || !b.nullable {
         return Predicate {

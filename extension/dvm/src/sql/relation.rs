@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::operators::{aggregate, bound};
-use crate::plan::{BlockScan, Branch, Factor, Matched, Plan};
-use crate::tree::{Column, ColumnId, Expr, Predicate};
+use crate::plan::{BlockScan, Branch, Factor, Matched, Outer, Plan};
+use crate::tree::{ColumnId, Expr, Predicate};
 
 use super::names::{self, PRESENT};
 
@@ -161,7 +161,7 @@ impl<'a> From<'a> {
                     }
                 }
                 self.negative = !self.negative;
-                for column in columns_of(&factor.scan) {
+                for column in factor.scan.columns() {
                     self.printed.insert(column.id, column.ty.null_sql());
                 }
                 self.printed.insert(outer.present, "false".into());
@@ -297,17 +297,6 @@ fn mark_beside(names: &[String]) -> String {
     mark
 }
 
-/// The columns of a scan.
-fn columns_of(scan: &BlockScan) -> Vec<&Column> {
-    match scan {
-        BlockScan::Table(table) => table.columns.iter().map(|c| &c.column).collect(),
-        BlockScan::Bound { .. } => Vec::new(),
-        BlockScan::Node { columns, .. }
-        | BlockScan::Image { columns, .. }
-        | BlockScan::Expand { columns, .. } => columns.iter().collect(),
-    }
-}
-
 /// Whether the branch reads, above its joins, whether this factor has a match.
 pub(crate) fn reads_present(branch: &Branch, factor: &Factor) -> bool {
     let Some(outer) = &factor.outer else {
@@ -317,13 +306,7 @@ pub(crate) fn reads_present(branch: &Branch, factor: &Factor) -> bool {
         .scans
         .iter()
         .filter_map(|f| f.outer.as_ref())
-        .flat_map(|outer| {
-            let set = match &outer.matched {
-                Matched::Itself => &[][..],
-                Matched::Set { on, .. } => on,
-            };
-            outer.on.iter().chain(set)
-        });
+        .flat_map(Outer::conditions);
     branch
         .predicates
         .iter()

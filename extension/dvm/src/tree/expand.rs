@@ -40,43 +40,20 @@ impl Relation {
     /// The computed rows beside each row of `left`, whose columns come first and may be read.
     pub fn beside(self, left: Relation) -> Self {
         match self {
-            Relation::Expand {
-                input,
-                item,
-                columns,
-                key,
-            } => Relation::Expand {
-                input: Box::new(input.beside(left)),
-                item,
-                columns,
-                key,
-            },
-            Relation::Filter { input, predicates } => Relation::Filter {
-                input: Box::new(input.beside(left)),
-                predicates,
-            },
-            Relation::Bounded {
-                input,
-                value,
-                operator,
-                side,
-                bound,
-            } => Relation::Bounded {
-                input: Box::new(input.beside(left)),
-                value,
-                operator,
-                side,
-                bound,
-            },
             Relation::Project { input, columns } => {
                 let passed = left.columns().into_iter().map(|column| {
-                    let expr = Expr::column(column.id, column.ty.clone(), column.nullable);
+                    let expr = Expr::of(&column);
                     (column, expr)
                 });
                 Relation::Project {
                     columns: passed.chain(columns).collect(),
                     input: Box::new(input.beside(left)),
                 }
+            }
+            row_by_row @ (Relation::Expand { .. }
+            | Relation::Filter { .. }
+            | Relation::Bounded { .. }) => {
+                row_by_row.map_inputs(&mut |input| input.beside(left.clone()))
             }
             // The only other relation that is computed.
             _ => left,
