@@ -223,9 +223,13 @@ impl Error {
             Error::Unsupported(obstacles) | Error::Refused(obstacles) => {
                 Some(Obstacle::reasons(obstacles))
             }
-            Error::TemporaryName(_) | Error::TemporarySource => {
+            Error::TemporaryName(_) => {
                 Some("Its refreshes run in other sessions than the one that creates it.".into())
             }
+            Error::TemporarySource => Some(
+                "Its refreshes run in other sessions than the one that creates it (TEMP_TABLE)."
+                    .into(),
+            ),
             Error::SnapshotTooOld(_) => {
                 Some("Its content is newer than this transaction's snapshot.".into())
             }

@@ -73,7 +73,7 @@ pub struct Capability {
     pub title: &'static str,
     /// Whether and how it is maintained.
     pub support: Support,
-    /// A query or clause that shows it.
+    /// A query over the tables of docs/SQL_SUPPORT.md that shows it, where one can.
     pub example: &'static str,
 }
 

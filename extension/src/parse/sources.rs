@@ -9,7 +9,7 @@ use crate::capability::{
     CATALOG_TABLE, FOREIGN_PARTITION, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD,
     INHERITANCE_ONLY, INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
     PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE, UNKNOWN_CONSTRUCT,
-    UNLOGGED_TABLE,
+    UNLOGGED_TABLE, VIRTUAL_GENERATED_COLUMN,
 };
 use crate::cdc::{self, CaptureError};
 use crate::error::Result;
@@ -74,6 +74,13 @@ impl Analyzer {
                 .checked_sub(1)
                 .and_then(|i| permissions.get(i));
             let columns = info.map_or_else(BTreeSet::new, |info| selected(info, &facts));
+            if facts
+                .attributes
+                .iter()
+                .any(|a| a.is_virtual && columns.contains(&a.attnum))
+            {
+                self.note(&VIRTUAL_GENERATED_COLUMN, facts.qualified.clone());
+            }
             named.entry(facts.oid.to_u32()).or_default().extend(columns);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The table of what can be maintained, read from the extension's own table of capabilities.
+//! The tables of what can be maintained, read from the extension's own table of capabilities.
 
 use anyhow::{Result, ensure};
 use std::fmt::Write;
@@ -7,6 +7,7 @@ use std::fmt::Write;
 #[derive(Debug, PartialEq, Eq)]
 struct Capability {
     code: String,
+    area: String,
     kind: Kind,
     /// Title, then how; or reason and remedy; then an example.
     texts: Vec<String>,
@@ -19,13 +20,42 @@ enum Kind {
     Refused,
 }
 
-/// Markdown for the constructs in this source file.
-pub fn table(source: &str) -> Result<String> {
+/// The constructs in this source file.
+fn constructs(source: &str) -> Result<Vec<Capability>> {
     let capabilities = read(source);
     ensure!(
         capabilities.len() > 20,
         "the table of capabilities has another form now"
     );
+    Ok(capabilities)
+}
+
+/// Headings of the areas, in order.
+const AREAS: [(&str, &str); 6] = [
+    ("Source", "What is read"),
+    ("Join", "Joins"),
+    ("Expression", "Expressions"),
+    ("Aggregate", "Groups, aggregates and windows"),
+    ("Query", "Whole queries"),
+    ("Security", "Who may read what"),
+];
+
+/// Each construct with its example. The test `capabilities` of the harness reads this form.
+pub fn examples(source: &str) -> Result<String> {
+    let capabilities = constructs(source)?;
+    let mut text = String::new();
+    for (area, heading) in AREAS {
+        writeln!(text, "## {heading}\n")?;
+        for capability in capabilities.iter().filter(|c| c.area == area) {
+            capability.write_section(&mut text)?;
+        }
+    }
+    Ok(text)
+}
+
+/// Markdown for the constructs in this source file.
+pub fn table(source: &str) -> Result<String> {
+    let capabilities = constructs(source)?;
     let of = |kind| {
         capabilities
             .iter()
@@ -52,6 +82,24 @@ pub fn table(source: &str) -> Result<String> {
 impl Capability {
     fn text(&self, index: usize) -> &str {
         self.texts.get(index).map_or("", String::as_str)
+    }
+
+    fn write_section(&self, text: &mut String) -> std::fmt::Result {
+        let (word, example) = match self.kind {
+            Kind::Maintained => ("maintained", self.text(2)),
+            Kind::FullOnly => ("recomputed", self.text(3)),
+            Kind::Refused => ("refused", self.text(3)),
+        };
+        writeln!(text, "### {}\n", self.text(0))?;
+        write!(text, "`{}` · **{word}**: {}.", self.code, self.text(1))?;
+        if self.kind != Kind::Maintained {
+            write!(text, " Instead: {}.", self.text(2))?;
+        }
+        text.push_str("\n\n");
+        if !example.is_empty() {
+            writeln!(text, "```sql\n{};\n```\n", example.replace("\\|", "|"))?;
+        }
+        Ok(())
     }
 
     fn write_row(&self, text: &mut String) -> std::fmt::Result {
@@ -98,8 +146,10 @@ fn row(code: &str, texts: Vec<String>) -> Option<Capability> {
     .into_iter()
     .find(|(word, _)| code.contains(word))?
     .1;
+    let (code, rest) = code.split_once(':')?;
     Some(Capability {
-        code: code.split(':').next()?.trim().to_owned(),
+        code: code.trim().to_owned(),
+        area: rest.split(',').next()?.trim().to_owned(),
         kind,
         texts,
     })
@@ -145,6 +195,7 @@ capabilities! {
         let found = read(source);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].code, "ONE");
+        assert_eq!(found[0].area, "Source");
         assert_eq!(
             found[0].texts[..2],
             ["tables; all of them", "by \"triggers\""]

@@ -41,6 +41,8 @@ pub fn run(machine: &Machine, options: &Options) -> Result<()> {
         .worker_threads(1)
         .enable_all()
         .build()?;
+    let constructs =
+        fs::read_to_string(paths::repository().join("extension/src/capability/table.rs"))?;
     let tables = runtime.block_on(async {
         let session = Session::connect(&cluster, DATABASE).await?;
         anyhow::Ok([
@@ -57,9 +59,12 @@ pub fn run(machine: &Machine, options: &Options) -> Result<()> {
             Table {
                 file: "docs/limitations.md",
                 marker: "capabilities",
-                text: capabilities::table(&fs::read_to_string(
-                    paths::repository().join("extension/src/capability/table.rs"),
-                )?)?,
+                text: capabilities::table(&constructs)?,
+            },
+            Table {
+                file: "docs/SQL_SUPPORT.md",
+                marker: "examples",
+                text: capabilities::examples(&constructs)?,
             },
         ])
     })?;
