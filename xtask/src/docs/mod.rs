@@ -52,7 +52,7 @@ pub fn run(machine: &Machine, options: &Options) -> Result<()> {
                 text: functions(&session).await?,
             },
             Table {
-                file: "docs/configuration.md",
+                file: "docs/CONFIGURATION.md",
                 marker: "settings",
                 text: settings(&session).await?,
             },

@@ -52,9 +52,12 @@ pub struct Context<'a> {
     pub plan: &'a Plan,
     /// Qualified prefix of state table names; the node's number follows.
     pub state_prefix: &'a str,
-    /// Up to this many changed relations the corrections are inlined.
+    /// Joins of up to this many scans get their corrections inlined.
     pub inline_limit: usize,
 }
+
+/// More changed relations than this are never inlined: there would be 2^m − 1 terms.
+const INLINE_MOVED_MAX: usize = 8;
 
 impl<'a> Context<'a> {
     /// Where nodes keep their state.
@@ -81,7 +84,7 @@ pub fn differentiate(
         if moved.is_empty() {
             continue;
         }
-        if moved.len() <= context.inline_limit.max(1) {
+        if is_inlined(context, branch, &moved) {
             terms.extend(inline_terms(context, branch, &moved, name));
         } else {
             let (steps, last) = prefix_join::differentiate(
@@ -99,6 +102,12 @@ pub fn differentiate(
         delta.terms = Some(terms.join("\nUNION ALL\n"));
     }
     delta
+}
+
+/// Whether the terms are written out. One changed relation is one term in either form.
+fn is_inlined(context: Context<'_>, branch: &Branch, moved: &[Moved]) -> bool {
+    let scans = branch.scans.iter().filter(|f| f.source().is_some()).count();
+    moved.len() <= 1 || (scans <= context.inline_limit && moved.len() <= INLINE_MOVED_MAX)
 }
 
 /// The factors that changed, each with the ways in which it did.
@@ -429,6 +438,26 @@ mod tests {
             let sql = delta(chain(), changed, 8);
             assert_eq!(sql.matches("SELECT").count(), terms, "{sql}");
         }
+    }
+
+    #[test]
+    fn the_number_of_scans_decides_whether_terms_are_written_out() {
+        for (limit, steps) in [(1, 1), (2, 1), (3, 0), (64, 0)] {
+            let sql = delta(chain(), &[1, 3], limit);
+            assert_eq!(sql.matches("__pgt_prefix_0_0:").count(), steps, "{sql}");
+        }
+        assert!(!delta(chain(), &[2], 1).contains("__pgt_prefix"));
+        let many = (2..=10).fold(scan(1, 10, "r"), |joined, number| {
+            let next = scan(number, 10 * number, "s");
+            join(
+                joined,
+                next,
+                vec![equal("$11", &format!("${}", 10 * number + 1))],
+            )
+        });
+        let changed: Vec<u32> = (1..=10).collect();
+        let many = delta(project(many, &[(901, "x", "$12")]), &changed, 64);
+        assert_eq!(many.matches("SELECT").count(), 1 + 3 * 9, "{many}");
     }
 
     #[test]
