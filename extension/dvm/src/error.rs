@@ -11,6 +11,14 @@ pub enum Error {
         /// How many are allowed.
         limit: usize,
     },
+    /// A result depends on the order of rows that ORDER BY does not tell apart.
+    #[error(
+        "the result of {construct} depends on the order of rows that its ORDER BY does not tell apart"
+    )]
+    AmbiguousOrder {
+        /// What computes it.
+        construct: String,
+    },
     /// A subquery depends on the row around it in a way that cannot be turned into joins.
     #[error("a correlated subquery cannot be unnested: {reason}")]
     CannotUnnest {

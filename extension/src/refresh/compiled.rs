@@ -139,6 +139,10 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
 /// Why the engine cannot maintain a tree.
 pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
     let (code, remedy) = match error {
+        pgtrickle_dvm::Error::AmbiguousOrder { .. } => (
+            "AMBIGUOUS_ORDER",
+            "Add columns to ORDER BY until no two rows are equal in it, such as a primary key.",
+        ),
         pgtrickle_dvm::Error::TooManyBranches { .. } => (
             "TOO_MANY_BRANCHES",
             "Make the UNION ALL a stream table of its own and join that.",
@@ -270,6 +274,26 @@ impl Compiled {
         KeyedTable::open_recording(self.stream_table, &lookup)
     }
 
+    /// Where the stream table's columns make the partitions of the last node, when it holds them itself, and
+    /// whether they are looked up by image.
+    pub fn partitions_in_output(&self) -> Option<(&[usize], bool)> {
+        let last = self.last_node()?;
+        last.partition()?;
+        match &last.store {
+            Store::Output(positions) => Some((positions, state_by_image(last))),
+            Store::Table { .. } | Store::None => None,
+        }
+    }
+
+    /// Opens the stream table to look up partitions of the last node.
+    pub fn open_partitions(&self) -> Result<KeyedTable> {
+        let (columns, by_image) = self.partitions_in_output().ok_or_else(|| {
+            Error::Internal("the stream table does not hold the last node's partitions".into())
+        })?;
+        let lookup = lookup_of(self.stream_table, columns, by_image)?;
+        KeyedTable::open_recording(self.stream_table, &lookup)
+    }
+
     /// The node whose projection the stream table holds, if it is one.
     pub fn last_node(&self) -> Option<&Node> {
         match self.plan.output {
@@ -282,7 +306,7 @@ impl Compiled {
 /// Whether a state table is looked up by the image of its key: always, unless equal keys can have
 /// different images.
 pub(super) fn state_by_image(node: &Node) -> bool {
-    !matches!(node.maintenance, Maintenance::Recompute)
+    matches!(node.maintenance, Maintenance::Accumulate { .. })
         || node.keys.iter().all(|key| key.ty.image_equality)
 }
 

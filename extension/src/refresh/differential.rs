@@ -165,6 +165,12 @@ fn run_inner(
         emit,
     };
     let mut sink = Sink::delta(memory);
+    if let Some(rule) = node.partition() {
+        let state = compiled.open_state(node)?;
+        let row_key = node.row_key.as_deref();
+        run.replace_partitions(rule, state, row_key, &mut sink)?;
+        return Ok(sink.into_store());
+    }
     Ok(if run.execute(&mut sink)? {
         sink.into_store()
     } else {
@@ -200,6 +206,14 @@ fn write_last(
         memory,
         emit,
     };
+    if let Some(rule) = node.partition() {
+        let row_key = match identity {
+            Identity::Key { columns, .. } => Some(columns.as_slice()),
+            Identity::Image => None,
+        };
+        let table = compiled.open_partitions()?;
+        return run.replace_partitions(rule, table, row_key, &mut Sink::Nowhere);
+    }
     if by_key {
         let mut sink = Sink::Table {
             table: Box::new(compiled.open_output()?),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pgtrickle_dvm::operators::aggregate::{self, Emit};
-use pgtrickle_dvm::operators::output;
+use pgtrickle_dvm::operators::{output, partition};
 use pgtrickle_dvm::plan::{Output, Source};
 use pgtrickle_dvm::sql::{image_table, state_table};
 use pgtrickle_dvm::tree::Expr;
@@ -137,6 +137,12 @@ fn statements(
                 with_old: true,
             },
         };
+        if let Some(rule) = node.partition() {
+            let sql = partition::recompute(context, node, rule, &emit, &[]);
+            lines.push(line("statement", &item("recomputation"), &sql));
+            changed.insert(Source::Node(node.id));
+            continue;
+        }
         lines.push(line(
             "statement",
             &item("combine"),

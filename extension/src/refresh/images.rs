@@ -64,7 +64,7 @@ pub fn compare(
             let table = compiled.open_image(image)?;
             let counts = full::replace(
                 table,
-                &fresh,
+                fresh,
                 &Followed::by_nobody(),
                 &mut |row, weight| match weight {
                     1 => delta.put((&[], &[]), row, true),
@@ -116,7 +116,7 @@ impl MovedBounds {
         for (id, fresh) in self.0 {
             if let Some(image) = compiled.plan.images.get(id) {
                 let table = compiled.open_image(image)?;
-                full::replace(table, &fresh, &Followed::by_nobody(), &mut |_, _| Ok(()))?;
+                full::replace(table, fresh, &Followed::by_nobody(), &mut |_, _| Ok(()))?;
             }
         }
         Ok(())

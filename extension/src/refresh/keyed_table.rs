@@ -13,6 +13,11 @@ use crate::pg::table_scan::TableScan;
 use crate::pg::table_writer::TableWriter;
 use crate::pg::tupdesc::attributes;
 
+use super::sink::Row;
+
+/// Is shown rows with their row type.
+pub type Visitor<'a> = &'a mut dyn FnMut(&mut Slot, pg_sys::TupleDesc);
+
 /// Rows written, as they are counted in the history.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -206,6 +211,43 @@ impl KeyedTable {
                 missing: left,
             });
         }
+        Ok(())
+    }
+
+    /// Visits every stored row with the key.
+    pub fn visit(&mut self, key: Row<'_>, visitor: Visitor<'_>) {
+        let desc = self.relation.tuple_desc();
+        match &mut self.index {
+            Some(index) => {
+                index.seek(key.0, key.1);
+                while let Some(row) = index.next(key.0, key.1) {
+                    visitor(row, desc);
+                }
+            }
+            None => self.visit_all(visitor),
+        }
+    }
+
+    /// Visits every stored row.
+    pub fn visit_all(&self, visitor: Visitor<'_>) {
+        let mut scan = TableScan::begin(&self.relation);
+        while let Some(row) = scan.next() {
+            visitor(row, self.relation.tuple_desc());
+        }
+    }
+
+    /// Makes the row that the slot was read from be `new`.
+    pub fn update_stored(&mut self, stored: &mut Slot, new: Row<'_>) -> Result<()> {
+        self.open_writer();
+        fill(&mut self.row, new.0, new.1);
+        if let Some(buffer) = &mut self.buffer {
+            buffer.push(stored, -1)?;
+            buffer.push(&mut self.row, 1)?;
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.update(stored, &mut self.row);
+        }
+        self.counts.updated += 1;
         Ok(())
     }
 

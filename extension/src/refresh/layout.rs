@@ -1,9 +1,8 @@
 //! The objects that a plan needs: state tables, their indexes, and the stream table's key index.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::operators::{aggregate, image};
+use pgtrickle_dvm::operators::{image, state};
 use pgtrickle_dvm::plan::{Identity, Node, Store};
-use pgtrickle_dvm::sql::names::key;
 use pgtrickle_dvm::sql::{image_table, state_table};
 
 use crate::error::{Error, Result};
@@ -48,7 +47,7 @@ pub fn create_state_tables(table: &catalog::StreamTable, compiled: &Compiled) ->
     }
     for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
         let relation = state_table(context.state_prefix, node.id);
-        create_state_table(table, &relation, &aggregate::initial(context, node))?;
+        create_state_table(table, &relation, &state::initial(context, node))?;
     }
     Ok(())
 }
@@ -86,6 +85,11 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
     for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
         create_state_indexes(context.state_prefix, node)?;
     }
+    let partitions = compiled.partitions_in_output();
+    if let Some((columns, by_image)) = &partitions {
+        let name = partition_index(table.pgt_id);
+        ensure_index(table.relid, Some(&name), columns, *by_image, false)?;
+    }
     match compiled.plan.output.identity() {
         Identity::Key { columns, .. } if columns.is_empty() => Ok(()),
         Identity::Key {
@@ -98,6 +102,7 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
             !unique_index,
             *unique_index,
         ),
+        Identity::Image if partitions.is_some() => Ok(()),
         Identity::Image => {
             let all: Vec<usize> = (0..compiled.plan.columns.len()).collect();
             ensure_index(
@@ -116,11 +121,17 @@ fn create_state_indexes(state_prefix: &str, node: &Node) -> Result<()> {
     let columns: Vec<usize> = (0..node.keys.len()).collect();
     if !columns.is_empty() {
         let by_image = state_by_image(node);
-        ensure_index(oid, None, &columns, by_image, !by_image)?;
+        let unique = !by_image && node.partition().is_none();
+        ensure_index(oid, None, &columns, by_image, unique)?;
     }
     if let Store::Table { indexes } = &node.store {
         for positions in indexes {
-            let list: Vec<String> = positions.iter().map(|p| key(*p)).collect();
+            let names = state::names(node);
+            let list: Vec<&str> = positions
+                .iter()
+                .filter_map(|p| names.get(*p))
+                .map(String::as_str)
+                .collect();
             utility::run_as_extension_owner(&format!(
                 "CREATE INDEX ON {} ({})",
                 state_table(state_prefix, node.id),
@@ -136,13 +147,18 @@ fn key_index(pgt_id: i64) -> String {
     format!("pgt_key_{pgt_id}")
 }
 
-/// Drops the index of an earlier definition, which may be unique where the present one is not.
+/// Name of the index through which the refresh finds the rows of a partition in the stream table.
+fn partition_index(pgt_id: i64) -> String {
+    format!("pgt_partition_{pgt_id}")
+}
+
+/// Drops the indexes of an earlier definition, which may be unique where the present one is not.
 pub fn drop_key_index(table: &catalog::StreamTable) -> Result<()> {
     let relation = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?;
+    let own = [key_index(table.pgt_id), partition_index(table.pgt_id)];
     for index in relation.indexes() {
-        if name::relation_name(index).is_some_and(|name| name == key_index(table.pgt_id)) {
+        if name::relation_name(index).is_some_and(|name| own.contains(&name)) {
             depend::drop_relation(index, false);
-            break;
         }
     }
     Ok(())

@@ -12,6 +12,7 @@
 
 mod compiled;
 mod delta_set;
+mod difference;
 mod differential;
 mod explain;
 mod full;
@@ -20,6 +21,7 @@ mod inputs;
 mod keyed_table;
 mod layout;
 mod node;
+mod partition;
 mod row_types;
 mod sink;
 mod statements;

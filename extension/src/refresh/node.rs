@@ -17,7 +17,7 @@ use super::compiled::Compiled;
 use super::inputs::Inputs;
 use super::keyed_table::KeyedTable;
 use super::row_types;
-use super::sink::Sink;
+use super::sink::{Row, Sink};
 use super::statements::Kind;
 
 /// Everything a node's execution reads.
@@ -33,8 +33,6 @@ pub struct NodeRun<'a> {
     /// What the consumer wants of a row.
     pub emit: Emit<'a>,
 }
-
-type Row<'r> = (&'r [pg_sys::Datum], &'r [bool]);
 
 impl NodeRun<'_> {
     /// Brings the node's state to the snapshot and hands the changed rows to `sink`. Returns
@@ -70,7 +68,7 @@ impl NodeRun<'_> {
     }
 
     /// Runs the delta statement of the node.
-    fn group_deltas(
+    pub(super) fn group_deltas(
         &self,
         connection: &Connection,
         changed: &[(Source, u64)],
@@ -137,7 +135,7 @@ impl NodeRun<'_> {
     }
 
     /// Every group of the delta, to be computed again.
-    fn all_touched(&self, deltas: &TupleStore) -> Result<TupleStore> {
+    pub(super) fn all_touched(&self, deltas: &TupleStore) -> Result<TupleStore> {
         let mut touched = self.touched_store(deltas)?;
         let mut scan = deltas.scan();
         let mut ordinal = 0_i32;
@@ -275,7 +273,10 @@ impl NodeRun<'_> {
     }
 
     /// Splits the touched groups by which of their keys are NULL.
-    fn by_null_keys(&self, touched: &TupleStore) -> Result<Vec<(Vec<bool>, TupleStore)>> {
+    pub(super) fn by_null_keys(
+        &self,
+        touched: &TupleStore,
+    ) -> Result<Vec<(Vec<bool>, TupleStore)>> {
         let mut parts: Vec<(Vec<bool>, TupleStore)> = Vec::new();
         let mut scan = touched.scan();
         while let Some(slot) = scan.next() {
@@ -360,7 +361,7 @@ fn flag(row: Row<'_>, at: usize) -> Result<bool> {
     }
 }
 
-fn part(row: Row<'_>, at: usize, len: usize) -> Result<Row<'_>> {
+pub(super) fn part(row: Row<'_>, at: usize, len: usize) -> Result<Row<'_>> {
     match (row.0.get(at..at + len), row.1.get(at..at + len)) {
         (Some(values), Some(nulls)) => Ok((values, nulls)),
         _ => Err(short_row()),

@@ -14,7 +14,8 @@ use crate::pg::tuplestore::TupleStore;
 use super::keyed_table::{Counts, KeyedTable};
 use super::row_types;
 
-type Row<'r> = (&'r [pg_sys::Datum], &'r [bool]);
+/// Values and null flags of a row.
+pub(super) type Row<'r> = (&'r [pg_sys::Datum], &'r [bool]);
 
 /// The consumer of a node's changed rows.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum Sink {
         /// The store.
         store: Option<TupleStore>,
     },
+    /// Nobody else wants them.
+    Nowhere,
 }
 
 impl Sink {
@@ -58,7 +61,7 @@ impl Sink {
     /// The delta's rows.
     pub fn into_store(self) -> Option<TupleStore> {
         match self {
-            Sink::Table { .. } => None,
+            Sink::Table { .. } | Sink::Nowhere => None,
             Sink::Delta { store, .. } => store,
         }
     }
@@ -67,7 +70,7 @@ impl Sink {
     pub fn finish(self) -> Result<Counts> {
         match self {
             Sink::Table { table } => table.finish(),
-            Sink::Delta { .. } => Ok(Counts::default()),
+            Sink::Delta { .. } | Sink::Nowhere => Ok(Counts::default()),
         }
     }
 
@@ -81,22 +84,28 @@ impl Sink {
                 }
                 Ok(())
             }
+            Sink::Nowhere => Ok(()),
         }
     }
 
     /// The group's old row. Only deltas hear of it: the table finds it by key.
     pub fn remove(&mut self, old: Row<'_>) -> Result<()> {
-        if let Sink::Delta { store, .. } = self {
-            weigh(store.as_mut(), old, -1)?;
-        }
-        Ok(())
+        self.weigh(old, -1)
     }
 
     /// The group with this key is gone. Deltas have heard of its old row.
     pub fn remove_by_key(&mut self, key: Row<'_>) -> Result<()> {
         match self {
             Sink::Table { table } => table.put(key, None),
-            Sink::Delta { .. } => Ok(()),
+            Sink::Delta { .. } | Sink::Nowhere => Ok(()),
+        }
+    }
+
+    /// A row of a delta with its weight.
+    pub fn weigh(&mut self, row: Row<'_>, weight: i32) -> Result<()> {
+        match self {
+            Sink::Table { .. } | Sink::Nowhere => Ok(()),
+            Sink::Delta { store, .. } => weigh(store.as_mut(), row, weight),
         }
     }
 
@@ -104,7 +113,7 @@ impl Sink {
     pub fn table(&mut self) -> Result<&mut KeyedTable> {
         match self {
             Sink::Table { table } => Ok(table),
-            Sink::Delta { .. } => Err(Error::Internal(
+            Sink::Delta { .. } | Sink::Nowhere => Err(Error::Internal(
                 "a delta was taken for the stream table".into(),
             )),
         }

@@ -9,4 +9,6 @@ pub mod image;
 pub mod join;
 pub mod outer_join;
 pub mod output;
+pub mod partition;
 pub mod prefix_join;
+pub mod state;

@@ -6,8 +6,8 @@ use crate::plan::{Output, Source, Store};
 use crate::sql::names::column;
 use crate::sql::{render_over, state_table};
 
-use super::aggregate;
 use super::join::{self, BlockDelta, Context};
+use super::state;
 
 /// The whole content over images and the nodes' state, or `None` when the defining query itself is to be read
 /// because no node keeps state of its own.
@@ -48,7 +48,7 @@ pub fn initial(context: Context<'_>) -> Option<String> {
             let mut sql = format!(
                 "SELECT {}\nFROM ({}) AS d",
                 items.join(", "),
-                aggregate::state_output(node, &state_table(context.state_prefix, node.id))
+                state::output(node, &state_table(context.state_prefix, node.id))
             );
             let conditions: Vec<String> = predicates
                 .iter()

@@ -10,6 +10,7 @@
 
 mod engine;
 mod node;
+mod partition_node;
 mod queries;
 mod refresh;
 mod truth;
@@ -20,3 +21,4 @@ mod canaries;
 mod images;
 mod joins;
 mod outer_joins;
+mod partitions;

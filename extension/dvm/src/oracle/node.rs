@@ -13,6 +13,9 @@ use super::refresh::{STATE, Simulation, numbered};
 impl Simulation<'_> {
     /// Brings the node's state up to date and hands its changed rows on.
     pub(super) fn run_node(&mut self, node: &Node, changed: &mut BTreeSet<Source>) {
+        if node.partition().is_some() {
+            return self.run_partitions(node, changed);
+        }
         let moved: BTreeSet<Source> = node
             .block
             .sources()
@@ -286,7 +289,7 @@ fn labelled(sql: &str, width: usize) -> String {
     format!("WITH q({columns}) AS ({sql}) SELECT {columns} FROM q")
 }
 
-fn conjunction(parts: &[String]) -> String {
+pub(super) fn conjunction(parts: &[String]) -> String {
     if parts.is_empty() {
         "true".into()
     } else {

@@ -64,21 +64,21 @@ impl<'a> Draw<'a> {
         }
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         usize::from(self.numbers.next().copied().unwrap_or(0)) % limit.max(1)
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    pub(super) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == n - 1
     }
 
-    fn id(&mut self) -> u32 {
+    pub(super) fn id(&mut self) -> u32 {
         self.next_id += 1;
         self.next_id
     }
 
     /// An integer column; averages and booleans are left alone.
-    fn column_of(&mut self, relation: &Relation) -> String {
+    pub(super) fn column_of(&mut self, relation: &Relation) -> String {
         let mut columns = relation.columns();
         columns.retain(|c| c.ty == integer());
         match columns.get(self.below(columns.len())) {
@@ -97,7 +97,7 @@ impl<'a> Draw<'a> {
         }
     }
 
-    fn truth(&mut self, relation: &Relation) -> String {
+    pub(super) fn truth(&mut self, relation: &Relation) -> String {
         let value = self.value(relation);
         match self.below(5) {
             0 => format!("({value} > 0)"),
@@ -108,7 +108,7 @@ impl<'a> Draw<'a> {
         }
     }
 
-    fn scan(&mut self) -> Relation {
+    pub(super) fn scan(&mut self) -> Relation {
         let (oid, name) = TABLES[self.below(TABLES.len())];
         if self.images && self.one_in(3) {
             let columns = [(self.id(), "x"), (self.id(), "n")];
@@ -128,7 +128,7 @@ impl<'a> Draw<'a> {
     }
 
     /// A conjunct between two relations.
-    fn link(&mut self, left: &Relation, right: &Relation) -> Vec<Predicate> {
+    pub(super) fn link(&mut self, left: &Relation, right: &Relation) -> Vec<Predicate> {
         let (l, r) = (self.column_of(left), self.column_of(right));
         match self.below(8) {
             0..=2 => vec![equal(&l, &r)],

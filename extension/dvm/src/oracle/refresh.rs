@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::operators::aggregate;
 use crate::operators::join::{BlockDelta, Context};
-use crate::operators::output;
+use crate::operators::{output, state};
 use crate::plan::{self, Identity, Image, Output, Plan, Source, Store};
 use crate::sql::image_table;
 use crate::sql::names::{WEIGHT, column, delta as delta_name};
@@ -109,7 +108,7 @@ impl<'e> Simulation<'e> {
         }
         for node in self.plan.nodes.clone() {
             if matches!(node.store, Store::Table { .. }) {
-                let sql = aggregate::initial(self.context(), &node);
+                let sql = state::initial(self.context(), &node);
                 self.table(&format!("{STATE}{}", node.id), &sql);
             }
         }
@@ -269,7 +268,7 @@ impl<'e> Simulation<'e> {
 
         for node in self.plan.nodes.clone() {
             if matches!(node.store, Store::Table { .. }) && !self.engine.is_postgres() {
-                let fresh = aggregate::initial(self.context(), &node);
+                let fresh = state::initial(self.context(), &node);
                 let mut fresh = self.engine.rows(&fresh);
                 let mut kept = self
                     .engine

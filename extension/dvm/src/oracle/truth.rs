@@ -165,6 +165,51 @@ pub fn query(relation: &Relation) -> String {
             sql
         }
         Relation::Distinct { input } => format!("SELECT DISTINCT * FROM ({}) AS q", query(input)),
+        Relation::Window {
+            input,
+            partition,
+            calls,
+        } => {
+            let by: Vec<String> = partition.iter().map(|id| format!("v{}", id.0)).collect();
+            let items: Vec<String> = calls
+                .iter()
+                .map(|call| format!(", {} AS v{}", call.render(&by, print), call.column.id.0))
+                .collect();
+            format!("SELECT *{} FROM ({}) AS q", items.concat(), query(input))
+        }
+        Relation::TopN {
+            input,
+            partition,
+            order,
+            offset,
+            limit,
+            with_ties,
+        } => {
+            let by: Vec<String> = partition.iter().map(|id| format!("v{}", id.0)).collect();
+            let columns: Vec<String> = input
+                .columns()
+                .iter()
+                .map(|c| format!("v{}", c.id.0))
+                .collect();
+            let order: Vec<String> = order.iter().map(|key| key.render(print)).collect();
+            let mut over = String::new();
+            if !by.is_empty() {
+                over = format!("PARTITION BY {} ", by.join(", "));
+            }
+            if !order.is_empty() {
+                over.push_str(&format!("ORDER BY {}", order.join(", ")));
+            }
+            let last = if *with_ties { "nth_peer" } else { "nth" };
+            let end = limit.map_or_else(String::new, |limit| {
+                format!(" AND {last} <= {}", offset.saturating_add(limit))
+            });
+            format!(
+                "SELECT {} FROM (SELECT *, row_number() OVER ({over}) AS nth, rank() OVER ({over}) \
+                 AS nth_peer FROM ({}) AS q) AS q WHERE nth > {offset}{end}",
+                columns.join(", "),
+                query(input)
+            )
+        }
     }
 }
 

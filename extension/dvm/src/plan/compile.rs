@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use crate::operators::aggregate::Maintenance;
+use crate::operators::partition::Partition;
 use crate::rewrite::{ColumnAllocator, normalise};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
 
 use super::block::{Block, BlockScan, Branch, Factor, Source};
+use super::partition::{first, holds_partitions};
 use super::{Identity, Image, Node, Output, Plan, Store, blocks_of, image, keys};
 
 /// Joins over bag unions multiply branches; beyond this many a query is refused.
@@ -15,7 +17,8 @@ pub const MAX_BRANCHES: usize = 64;
 /// Compiles a tree.
 ///
 /// # Errors
-/// [`crate::Error::TooManyBranches`] when joins over UNION ALL multiply beyond [`MAX_BRANCHES`].
+/// [`crate::Error::TooManyBranches`] when joins over UNION ALL multiply beyond [`MAX_BRANCHES`];
+/// [`crate::Error::AmbiguousOrder`] when a result depends on an order that the query does not fix.
 pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     let mut columns = ColumnAllocator::above(&relation);
     let relation = normalise(relation, &mut columns);
@@ -32,9 +35,9 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
         branches,
     };
     let mut nodes = compiler.nodes;
-    let output = output_of(block, &nodes);
     let mut images = compiler.images;
     let has_images = images.iter().any(|image| !image.is_bound);
+    let output = output_of(block, &nodes, has_images);
     place_state(&mut nodes, &output, has_images);
     image::place_indexes(&mut images, &nodes, &output);
     Ok(Plan {
@@ -46,7 +49,7 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
 }
 
 pub(super) struct Compiler {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     images: Vec<Image>,
     /// The node of each stateful operator, by the operator's shape.
     known: HashMap<Relation, usize>,
@@ -58,15 +61,16 @@ impl Compiler {
     /// The branches of a relation. Copies of one stateful operator (references to a CTE, copies that a
     /// rewrite made) share its node.
     pub(super) fn linearise(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
-        if !matches!(
-            relation,
-            Relation::Aggregate { .. } | Relation::Distinct { .. }
-        ) {
-            return self.branches(relation);
-        }
+        let columns = match &relation {
+            Relation::Aggregate { .. } | Relation::Distinct { .. } => relation.columns(),
+            Relation::Window { partition, .. } | Relation::TopN { partition, .. } => {
+                first(partition, relation.columns())
+            }
+            _ => return self.branches(relation),
+        };
         let shape = relation.shape();
         if let Some(node) = self.known.get(&shape) {
-            return Ok(vec![scan_of(*node, relation.columns())]);
+            return Ok(vec![scan_of(*node, columns, &relation.columns())]);
         }
         let branches = self.branches(relation)?;
         if let Some(last) = self.nodes.last() {
@@ -195,6 +199,27 @@ impl Compiler {
             Relation::Apply { .. } => Err(crate::Error::CannotUnnest {
                 reason: "it was left where no join can take its place",
             }),
+            Relation::Window {
+                input,
+                partition,
+                calls,
+            } => self.partition(*input, &partition, Partition::Window { calls }),
+            Relation::TopN {
+                input,
+                partition,
+                order,
+                offset,
+                limit,
+                with_ties,
+            } => {
+                let rule = Partition::TopN {
+                    order,
+                    offset,
+                    limit,
+                    with_ties,
+                };
+                self.partition(*input, &partition, rule)
+            }
             Relation::UnionAll { inputs, .. } => {
                 let mut branches = Vec::new();
                 for (input, exprs) in inputs {
@@ -225,7 +250,7 @@ impl Compiler {
         }
     }
 
-    /// Adds a node and returns the branch that scans it.
+    /// Adds a node that groups.
     fn aggregate(
         &mut self,
         input: Relation,
@@ -265,26 +290,41 @@ impl Compiler {
             branches,
         };
         let maintenance = Maintenance::of(&key_columns, &aggregates);
+        let row_key = Some((0..key_columns.len()).collect());
+        let node = self.add(block, key_columns, aggregates, maintenance, row_key);
+        let columns = node.columns();
+        Ok(vec![scan_of(node.id, columns.clone(), &columns)])
+    }
+
+    /// Adds a node.
+    pub(super) fn add(
+        &mut self,
+        block: Block,
+        keys: Vec<Column>,
+        aggregates: Vec<Aggregate>,
+        maintenance: Maintenance,
+        row_key: Option<Vec<usize>>,
+    ) -> Node {
         let node = Node {
             id: self.nodes.len(),
             block,
-            keys: key_columns,
+            keys,
             aggregates,
             maintenance,
             store: Store::Table {
                 indexes: Vec::new(),
             },
+            row_key,
         };
-        let branch = scan_of(node.id, node.columns());
-        self.nodes.push(node);
-        Ok(vec![branch])
+        self.nodes.push(node.clone());
+        node
     }
 }
 
-/// The branch that is a node's output, under these column identities.
-fn scan_of(node: usize, columns: Vec<Column>) -> Branch {
+/// The branch that is a node's output under these column identities, shown in another order.
+pub(super) fn scan_of(node: usize, columns: Vec<Column>, shown: &[Column]) -> Branch {
     Branch {
-        outputs: columns.iter().map(Expr::of).collect(),
+        outputs: shown.iter().map(Expr::of).collect(),
         scans: vec![Factor::inner(BlockScan::Node { node, columns })],
         predicates: Vec::new(),
     }
@@ -329,7 +369,7 @@ pub(super) fn inputs_of<'a>(
     columns.iter().map(|c| c.id).zip(outputs).collect()
 }
 
-fn substitute_all<'a>(
+pub(super) fn substitute_all<'a>(
     exprs: impl Iterator<Item = &'a Expr>,
     columns: &[Column],
     outputs: &[Expr],
@@ -349,7 +389,7 @@ pub(super) fn substitute_predicate(
 
 /// The output part: the last node with a projection where nothing else is joined to it, otherwise
 /// a linear block.
-fn output_of(block: Block, nodes: &[Node]) -> Output {
+fn output_of(block: Block, nodes: &[Node], has_images: bool) -> Output {
     if let [branch] = block.branches.as_slice()
         && let [
             Factor {
@@ -359,6 +399,7 @@ fn output_of(block: Block, nodes: &[Node]) -> Output {
         ] = branch.scans.as_slice()
         && let Some(last) = nodes.last()
         && last.id == *node
+        && (last.partition().is_none() || (!has_images && holds_partitions(last, &branch.outputs)))
     {
         return Output::Post {
             identity: keys::of_post(last, &branch.outputs),
@@ -383,7 +424,12 @@ fn place_state(nodes: &mut [Node], output: &Output, has_images: bool) {
         let Some(node) = nodes.get_mut(node) else {
             continue;
         };
-        let bounded = (node.keys.get(position)).is_some_and(|k| k.ty.bounded && k.ty.sortable);
+        // Of a group's columns only the keys are stored as they are.
+        let columns = match node.partition() {
+            Some(_) => node.columns(),
+            None => node.keys.clone(),
+        };
+        let bounded = (columns.get(position)).is_some_and(|c| c.ty.bounded && c.ty.sortable);
         let positions = vec![position];
         if let Store::Table { indexes } = &mut node.store
             && bounded
@@ -392,7 +438,15 @@ fn place_state(nodes: &mut [Node], output: &Output, has_images: bool) {
             indexes.push(positions);
         }
     }
-    if let Output::Post {
+    if let Output::Post { exprs, .. } = output
+        && let Some(last) = nodes.last_mut()
+        && last.partition().is_some()
+    {
+        let keys: Vec<&Column> = last.keys.iter().collect();
+        if let Some(positions) = keys::positions_of(&keys, exprs) {
+            last.store = Store::Output(positions);
+        }
+    } else if let Output::Post {
         predicates,
         exprs,
         identity: Identity::Key { .. },

@@ -22,10 +22,10 @@ impl Display for Plan {
         }
         for node in &self.nodes {
             let keys: Vec<&str> = node.keys.iter().map(|k| k.name.as_str()).collect();
-            let operator = if node.aggregates.is_empty() {
-                "distinct"
-            } else {
-                "aggregate"
+            let operator = match node.partition() {
+                Some(partition) => partition.name(),
+                None if node.aggregates.is_empty() => "distinct",
+                None => "aggregate",
             };
             writeln!(f, "node {}: {operator} by ({})", node.id, keys.join(", "))?;
             match &node.maintenance {
@@ -37,6 +37,10 @@ impl Display for Plan {
                     )?;
                 }
                 Maintenance::Recompute => writeln!(f, "  touched groups are recomputed")?,
+                Maintenance::Partition(_) if node.is_global() => {
+                    writeln!(f, "  the whole is recomputed")?;
+                }
+                Maintenance::Partition(_) => writeln!(f, "  touched partitions are recomputed")?,
             }
             match &node.store {
                 Store::Table { .. } => writeln!(f, "  stored in a state table")?,

@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use crate::operators::aggregate::Maintenance;
 use crate::tree::Column;
 
 use super::block::{Block, BlockScan, Matched};
@@ -30,6 +31,10 @@ impl Plan {
             node.aggregates
                 .iter_mut()
                 .for_each(|a| anonymise(&mut a.column));
+            if let Maintenance::Partition(partition) = &mut node.maintenance {
+                let calls = partition.calls_mut().iter_mut();
+                calls.for_each(|call| anonymise(&mut call.column));
+            }
             anonymise_block(&mut node.block);
         }
         if let Output::Linear { block, .. } = &mut plan.output {

@@ -7,26 +7,34 @@
 use std::collections::BTreeSet;
 
 use crate::operators::aggregate::Maintenance;
-use crate::tree::{ColumnId, Expr, Predicate};
+use crate::tree::{Column, ColumnId, Expr, Predicate};
 
 use super::block::{Block, BlockScan, Branch, Matched, Source};
 use super::{Identity, Node};
 
 /// Identity of rows of a node's projected output.
 pub(super) fn of_post(node: &Node, exprs: &[Expr]) -> Identity {
-    let positions: Option<Vec<usize>> = node
-        .keys
-        .iter()
-        .map(|key| exprs.iter().position(|e| e.as_column() == Some(key.id)))
-        .collect();
-    match positions {
+    let columns = node.columns();
+    let Some(key) = &node.row_key else {
+        return Identity::Image;
+    };
+    let key: Vec<&Column> = key.iter().filter_map(|at| columns.get(*at)).collect();
+    match positions_of(&key, exprs) {
         Some(columns) => Identity::Key {
-            unique_index: node.keys.iter().all(|k| k.ty.bounded && k.ty.sortable)
-                || !node.keys.iter().all(|k| k.ty.image_equality),
+            unique_index: key.iter().all(|k| k.ty.bounded && k.ty.sortable)
+                || !key.iter().all(|k| k.ty.image_equality),
             columns,
         },
         None => Identity::Image,
     }
+}
+
+/// Where the columns stand among the expressions, if they all do.
+pub(super) fn positions_of(columns: &[&Column], exprs: &[Expr]) -> Option<Vec<usize>> {
+    columns
+        .iter()
+        .map(|column| exprs.iter().position(|e| e.as_column() == Some(column.id)))
+        .collect()
 }
 
 /// Identity of rows of a select-project-join.
@@ -105,7 +113,7 @@ fn is_computed_from(branch: &Branch, scan: usize, other: usize) -> bool {
 }
 
 /// Sets of columns that identify a row of a scan, given the rows that it is computed from.
-fn unique_sets(scan: &BlockScan, nodes: &[Node]) -> Vec<Vec<ColumnId>> {
+pub(super) fn unique_sets(scan: &BlockScan, nodes: &[Node]) -> Vec<Vec<ColumnId>> {
     match scan {
         BlockScan::Table(table) => table
             .indexes
@@ -128,12 +136,16 @@ fn unique_sets(scan: &BlockScan, nodes: &[Node]) -> Vec<Vec<ColumnId>> {
             .collect(),
         BlockScan::Node { node, columns } => nodes
             .get(*node)
-            .filter(|node| {
-                node.keys
-                    .iter()
-                    .all(|k| k.ty.bounded && k.ty.sortable && k.ty.image_equality)
+            .and_then(|node| node.row_key.as_ref())
+            .and_then(|key| {
+                key.iter()
+                    .map(|at| columns.get(*at))
+                    .map(|column| {
+                        column.filter(|c| c.ty.bounded && c.ty.sortable && c.ty.image_equality)
+                    })
+                    .map(|column| column.map(|c| c.id))
+                    .collect()
             })
-            .map(|node| columns.iter().take(node.keys.len()).map(|c| c.id).collect())
             .into_iter()
             .collect(),
         BlockScan::Image { .. } => Vec::new(),

@@ -16,8 +16,10 @@ mod image;
 mod indexes;
 mod keys;
 mod outer_join;
+mod partition;
 #[cfg(test)]
 mod tests;
+mod ties;
 
 pub use block::{Block, BlockScan, Branch, Factor, Matched, Outer, Source};
 pub use compile::{MAX_BRANCHES, compile};
@@ -25,6 +27,7 @@ pub use image::Image;
 pub use indexes::MissingIndex;
 
 use crate::operators::aggregate::{Accumulator, Maintenance};
+use crate::operators::partition::Partition;
 use crate::tree::{Aggregate, Column, Expr, Predicate};
 
 /// A compiled query.
@@ -66,14 +69,15 @@ fn blocks_of<'a>(nodes: &'a [Node], output: &'a Output) -> impl Iterator<Item = 
     })
 }
 
-/// A linear block under an aggregation. DISTINCT is an aggregation without aggregates.
+/// A linear block under an aggregation, a window or a limit. DISTINCT is an aggregation without
+/// aggregates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {
     /// Position in [`Plan::nodes`].
     pub id: usize,
     /// The input. Its columns are the group keys, then the columns that the aggregates read.
     pub block: Block,
-    /// The group keys: the first columns of the output.
+    /// The group keys, or the columns that make the partitions: the first columns of the output.
     pub keys: Vec<Column>,
     /// The aggregates, over the block's columns.
     pub aggregates: Vec<Aggregate>,
@@ -81,11 +85,17 @@ pub struct Node {
     pub maintenance: Maintenance,
     /// Where the state lives.
     pub store: Store,
+    /// Columns of the output that identify a row, by position; `None` when nothing does.
+    pub row_key: Option<Vec<usize>>,
 }
 
 impl Node {
-    /// The output columns: keys, then aggregates.
+    /// The output columns: keys, then aggregates; for partitions the block's columns, then the results.
     pub fn columns(&self) -> Vec<Column> {
+        if let Maintenance::Partition(partition) = &self.maintenance {
+            let results = partition.calls().iter().map(|call| &call.column);
+            return self.block.columns.iter().chain(results).cloned().collect();
+        }
         self.keys
             .iter()
             .cloned()
@@ -93,17 +103,26 @@ impl Node {
             .collect()
     }
 
+    /// What is computed for each partition, unless the node groups.
+    pub fn partition(&self) -> Option<&Partition> {
+        match &self.maintenance {
+            Maintenance::Partition(partition) => Some(partition),
+            Maintenance::Accumulate { .. } | Maintenance::Recompute => None,
+        }
+    }
+
     /// Whether some change makes it compute touched groups again.
     pub fn may_recompute(&self) -> bool {
         match &self.maintenance {
-            Maintenance::Recompute => true,
+            Maintenance::Recompute | Maintenance::Partition(_) => true,
             Maintenance::Accumulate { accumulators, .. } => accumulators
                 .iter()
                 .any(|a| matches!(a, Accumulator::Extremum { .. })),
         }
     }
 
-    /// A node without keys has exactly one row, also over an empty input.
+    /// A node without keys has one group, with exactly one row also over an empty input; or one
+    /// partition.
     pub fn is_global(&self) -> bool {
         self.keys.is_empty()
     }
@@ -118,7 +137,7 @@ pub enum Store {
         indexes: Vec<Vec<usize>>,
     },
     /// In the stream table, because every state column is a visible column: position of each state
-    /// column in the output.
+    /// column in the output. For partitions the keys are enough: position of each key.
     Output(Vec<usize>),
     /// Nowhere: touched groups are computed again and written by key.
     None,

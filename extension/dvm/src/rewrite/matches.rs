@@ -115,7 +115,17 @@ fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool {
                         .any(|c| Some(c.attnum) == *attnum && fixed.contains(&c.column.id))
                 })
         }),
-        Relation::Filter { input, .. } => is_unique(input, fixed),
+        Relation::Filter { input, .. } | Relation::Window { input, .. } => is_unique(input, fixed),
+        Relation::TopN {
+            input,
+            partition,
+            limit,
+            with_ties,
+            ..
+        } => {
+            let one_each = limit.is_some_and(|limit| limit <= 1) && !with_ties;
+            (one_each && partition.iter().all(|id| fixed.contains(id))) || is_unique(input, fixed)
+        }
         Relation::Project { input, columns } => {
             let below = columns
                 .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::operators::{aggregate, bound};
+use crate::operators::{bound, state};
 use crate::plan::{BlockScan, Branch, Factor, Matched, Outer, Plan};
 use crate::tree::{ColumnId, Expr, Predicate};
 
@@ -50,7 +50,7 @@ impl Stored<'_> {
             BlockScan::Table(table) => table.relation.clone(),
             BlockScan::Node { node, .. } => {
                 let output = self.plan.nodes.get(*node).map_or_else(String::new, |node| {
-                    aggregate::state_output(node, &state_table(self.state_prefix, node.id))
+                    state::output(node, &state_table(self.state_prefix, node.id))
                 });
                 format!("({output})")
             }

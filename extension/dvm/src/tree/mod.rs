@@ -14,9 +14,11 @@ mod relabel;
 mod relation;
 #[cfg(test)]
 pub(crate) mod testing;
+mod window;
 
 pub use aggregate::{Aggregate, AggregateKind};
 pub use column::{Column, ColumnId, ColumnType};
 pub use expr::{Expr, Part, Piece};
 pub use opaque::{Opaque, OpaqueSource, Side};
 pub use relation::{ApplyKind, Index, Predicate, Relation, Scan, ScanColumn};
+pub use window::{SortKey, Ties, WindowCall};

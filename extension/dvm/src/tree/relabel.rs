@@ -8,6 +8,7 @@ use super::column::{Column, ColumnId};
 use super::expr::{Expr, Part};
 use super::opaque::Opaque;
 use super::relation::{ApplyKind, Predicate, Relation};
+use super::window::WindowCall;
 
 /// Identities of a shape's own columns begin here, beyond those of any query.
 const OWN: u32 = 1 << 31;
@@ -33,7 +34,8 @@ impl Relation {
             Relation::SingleRow
             | Relation::Filter { .. }
             | Relation::Join { .. }
-            | Relation::Distinct { .. } => {}
+            | Relation::Distinct { .. }
+            | Relation::TopN { .. } => {}
             Relation::Project { columns, .. } => columns.iter().for_each(|(c, _)| add(c)),
             Relation::Expand { columns, .. } | Relation::UnionAll { columns, .. } => {
                 columns.iter().for_each(add);
@@ -45,6 +47,7 @@ impl Relation {
                 | ApplyKind::Scalar { value: column } => add(column),
                 ApplyKind::Cross | ApplyKind::Left { .. } => {}
             },
+            Relation::Window { calls, .. } => calls.iter().for_each(|call| add(&call.column)),
             Relation::Aggregate {
                 keys, aggregates, ..
             } => {
@@ -73,6 +76,10 @@ impl Relation {
             ..column
         };
         let expr = |expr: Expr| expr.relabelled(names);
+        let ids = |ids: Vec<ColumnId>| -> Vec<ColumnId> {
+            let renamed = |id: &ColumnId| names.get(id).copied().unwrap_or(*id);
+            ids.iter().map(renamed).collect()
+        };
         let predicates = |predicates: Vec<Predicate>| -> Vec<Predicate> {
             predicates
                 .into_iter()
@@ -199,6 +206,36 @@ impl Relation {
                         ..a
                     })
                     .collect(),
+            },
+            Relation::Window {
+                input,
+                partition,
+                calls,
+            } => Relation::Window {
+                input,
+                partition: ids(partition),
+                calls: calls
+                    .into_iter()
+                    .map(|call| WindowCall {
+                        column: column(call.column.clone()),
+                        ..call.map(expr)
+                    })
+                    .collect(),
+            },
+            Relation::TopN {
+                input,
+                partition,
+                order,
+                offset,
+                limit,
+                with_ties,
+            } => Relation::TopN {
+                input,
+                partition: ids(partition),
+                order: order.into_iter().map(|key| key.map(expr)).collect(),
+                offset,
+                limit,
+                with_ties,
             },
         }
     }

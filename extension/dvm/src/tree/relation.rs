@@ -1,9 +1,10 @@
 //! Relational operators.
 
 use super::aggregate::Aggregate;
-use super::column::Column;
+use super::column::{Column, ColumnId};
 use super::expr::Expr;
 use super::opaque::{Opaque, Side};
+use super::window::{SortKey, WindowCall};
 
 /// One column that a scan reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -221,6 +222,31 @@ pub enum Relation {
         /// Input.
         input: Box<Relation>,
     },
+    /// Window functions over each partition of the input. Output: the columns of `input`, then those
+    /// of the calls.
+    Window {
+        /// Input.
+        input: Box<Relation>,
+        /// Columns of `input` by which every call partitions. Empty: the input is one partition.
+        partition: Vec<ColumnId>,
+        /// The calls, over the columns of `input`.
+        calls: Vec<WindowCall>,
+    },
+    /// The first rows of each partition of the input in some order: LIMIT, FETCH FIRST, DISTINCT ON.
+    TopN {
+        /// Input.
+        input: Box<Relation>,
+        /// Columns of `input` that make the partitions. Empty: the input is one partition.
+        partition: Vec<ColumnId>,
+        /// The order.
+        order: Vec<SortKey>,
+        /// How many rows to skip.
+        offset: u64,
+        /// How many rows to keep after that.
+        limit: Option<u64>,
+        /// Whether rows that are equal in the order to the last row kept are kept, too.
+        with_ties: bool,
+    },
 }
 
 impl Relation {
@@ -233,7 +259,9 @@ impl Relation {
             | Relation::Project { input, .. }
             | Relation::Expand { input, .. }
             | Relation::Aggregate { input, .. }
-            | Relation::Distinct { input } => vec![input],
+            | Relation::Distinct { input }
+            | Relation::Window { input, .. }
+            | Relation::TopN { input, .. } => vec![input],
             Relation::Join { left, right, .. } | Relation::LeftJoin { left, right, .. } => {
                 vec![left, right]
             }
@@ -329,6 +357,30 @@ impl Relation {
             Relation::Distinct { input } => Relation::Distinct {
                 input: boxed(input),
             },
+            Relation::Window {
+                input,
+                partition,
+                calls,
+            } => Relation::Window {
+                input: boxed(input),
+                partition,
+                calls,
+            },
+            Relation::TopN {
+                input,
+                partition,
+                order,
+                offset,
+                limit,
+                with_ties,
+            } => Relation::TopN {
+                input: boxed(input),
+                partition,
+                order,
+                offset,
+                limit,
+                with_ties,
+            },
         }
     }
 
@@ -340,7 +392,13 @@ impl Relation {
             Relation::SingleRow => Vec::new(),
             Relation::Filter { input, .. }
             | Relation::Bounded { input, .. }
-            | Relation::Distinct { input } => input.columns(),
+            | Relation::Distinct { input }
+            | Relation::TopN { input, .. } => input.columns(),
+            Relation::Window { input, calls, .. } => {
+                let mut columns = input.columns();
+                columns.extend(calls.iter().map(|call| call.column.clone()));
+                columns
+            }
             Relation::Project { columns, .. } => {
                 columns.iter().map(|(column, _)| column.clone()).collect()
             }

@@ -3,7 +3,7 @@
 
 use super::{
     Aggregate, AggregateKind, Column, ColumnId, ColumnType, Expr, Index, Opaque, OpaqueSource,
-    Predicate, Relation, Scan, ScanColumn, Side,
+    Predicate, Relation, Scan, ScanColumn, Side, SortKey,
 };
 
 /// `integer`.
@@ -205,6 +205,34 @@ pub fn union_all(columns: &[(u32, &str)], inputs: Vec<(Relation, Vec<&str>)>) ->
 pub fn distinct(input: Relation) -> Relation {
     Relation::Distinct {
         input: Box::new(input),
+    }
+}
+
+/// One key of an ORDER BY, over an integer expression.
+pub fn sort_key(text: &str, direction: &str) -> SortKey {
+    SortKey {
+        expr: expr(text),
+        direction: direction.into(),
+        is_default_order: true,
+    }
+}
+
+/// LIMIT per partition.
+pub fn first_rows(
+    input: Relation,
+    partition: &[ColumnId],
+    order: Vec<SortKey>,
+    offset: u64,
+    limit: Option<u64>,
+    with_ties: bool,
+) -> Relation {
+    Relation::TopN {
+        input: Box::new(input),
+        partition: partition.to_vec(),
+        order,
+        offset,
+        limit,
+        with_ties,
     }
 }
 

@@ -24,6 +24,7 @@ pub use statements::{
     CombineLayout, Emit, combine, delta, initial, recompute, state_names, state_output,
 };
 
+use super::partition::Partition;
 use crate::plan::Node;
 use crate::tree::{Aggregate, AggregateKind, Column, ColumnId};
 
@@ -39,6 +40,8 @@ pub enum Maintenance {
     },
     /// Each touched group is computed again; the state holds the aggregates' results.
     Recompute,
+    /// There are no groups and no aggregates, but partitions of any number of rows.
+    Partition(Partition),
 }
 
 /// Whether every touched group must be computed again, whatever changed in it.

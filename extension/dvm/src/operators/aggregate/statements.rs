@@ -78,7 +78,9 @@ pub fn state_names(node: &Node) -> Vec<String> {
             names.push("n".into());
             names.extend((0..accumulators.len()).map(accumulator));
         }
-        Maintenance::Recompute => names.extend((0..node.aggregates.len()).map(accumulator)),
+        Maintenance::Recompute | Maintenance::Partition(_) => {
+            names.extend((0..node.aggregates.len()).map(accumulator));
+        }
     }
     names
 }
@@ -177,7 +179,7 @@ fn state_exprs(node: &Node) -> Vec<String> {
                 )
             }));
         }
-        Maintenance::Recompute => {
+        Maintenance::Recompute | Maintenance::Partition(_) => {
             items.extend(
                 node.aggregates.iter().enumerate().map(|(position, a)| {
                     format!("{} AS {}", print(&a.call), accumulator(position))
@@ -220,7 +222,7 @@ pub fn state_output(node: &Node, table: &str) -> String {
 fn finals(node: &Node, prefix: &str) -> Vec<String> {
     match &node.maintenance {
         Maintenance::Accumulate { finals, .. } => finals.iter().map(|f| f.sql(prefix)).collect(),
-        Maintenance::Recompute => (0..node.aggregates.len())
+        Maintenance::Recompute | Maintenance::Partition(_) => (0..node.aggregates.len())
             .map(|i| format!("{prefix}{}", accumulator(i)))
             .collect(),
     }

@@ -1,0 +1,42 @@
+//! The state of a node, whatever its operator.
+
+use crate::plan::Node;
+use crate::sql::names::column;
+
+use super::aggregate::{self, Maintenance};
+use super::join::Context;
+use super::partition;
+
+/// Names of the state columns.
+pub fn names(node: &Node) -> Vec<String> {
+    match node.maintenance {
+        Maintenance::Partition(_) => partition::state_names(node),
+        Maintenance::Accumulate { .. } | Maintenance::Recompute => aggregate::state_names(node),
+    }
+}
+
+/// The whole state, from nothing.
+pub fn initial(context: Context<'_>, node: &Node) -> String {
+    match &node.maintenance {
+        Maintenance::Partition(rule) => partition::initial(context, node, rule),
+        Maintenance::Accumulate { .. } | Maintenance::Recompute => {
+            aggregate::initial(context, node)
+        }
+    }
+}
+
+/// The node's output columns `c0`… over its state table.
+pub fn output(node: &Node, table: &str) -> String {
+    let Maintenance::Partition(_) = node.maintenance else {
+        return aggregate::state_output(node, table);
+    };
+    let mut items: Vec<String> = partition::state_names(node)
+        .into_iter()
+        .enumerate()
+        .map(|(position, name)| format!("{name} AS {}", column(position)))
+        .collect();
+    if items.is_empty() {
+        items.push("1".into());
+    }
+    format!("SELECT {} FROM {table}", items.join(", "))
+}

@@ -1,0 +1,187 @@
+//! Windows and first rows, alone, over and under groupings, joined.
+
+use proptest::prelude::*;
+
+use super::joins::replay_query;
+use super::queries::Draw;
+use crate::tree::testing::{column, condition, expr, filter, first_rows, integer, join, sort_key};
+use crate::tree::{ColumnId, Relation, SortKey, Ties, WindowCall};
+
+const DIRECTIONS: [&str; 3] = ["ASC NULLS LAST", "DESC NULLS FIRST", "ASC NULLS FIRST"];
+
+/// Frames that take whole peer groups, and those that do not.
+const PEER_FRAMES: [&str; 4] = [
+    "",
+    "RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+    "GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE TIES",
+    "GROUPS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW",
+];
+const ROW_FRAMES: [&str; 2] = [
+    "ROWS BETWEEN 1 PRECEDING AND CURRENT ROW",
+    "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 FOLLOWING EXCLUDE GROUP",
+];
+
+impl Draw<'_> {
+    fn key(&mut self, column: String) -> SortKey {
+        sort_key(&column, DIRECTIONS[self.below(3)])
+    }
+
+    /// Some columns to partition by.
+    fn partition(&mut self, relation: &Relation) -> Vec<ColumnId> {
+        let columns = relation.columns();
+        let mut by: Vec<ColumnId> = (0..[1, 1, 0, 2][self.below(4)])
+            .filter_map(|_| columns.get(self.below(columns.len())))
+            .map(|c| c.id)
+            .collect();
+        by.dedup();
+        by
+    }
+
+    /// An order in which only rows that are alike are equal.
+    fn total_order(&mut self, relation: &Relation) -> Vec<SortKey> {
+        let mut columns = relation.columns();
+        if !columns.is_empty() {
+            let rotation = self.below(columns.len());
+            columns.rotate_left(rotation);
+        }
+        columns
+            .iter()
+            .map(|c| self.key(format!("${}", c.id.0)))
+            .collect()
+    }
+
+    fn call(&mut self, relation: &Relation) -> WindowCall {
+        let some_order = {
+            let by = self.column_of(relation);
+            vec![self.key(by)]
+        };
+        let value = self.column_of(relation);
+        let (function, order, frame, ties) = match self.below(8) {
+            0 => ("rank()".to_owned(), some_order, "", Ties::Harmless),
+            1 => ("dense_rank()".to_owned(), some_order, "", Ties::Harmless),
+            2 => (
+                format!("sum({value})"),
+                some_order,
+                PEER_FRAMES[self.below(4)],
+                Ties::Harmless,
+            ),
+            3 => (format!("count({value})"), Vec::new(), "", Ties::Harmless),
+            4 => (
+                "row_number()".to_owned(),
+                self.total_order(relation),
+                "",
+                Ties::Rows,
+            ),
+            5 => (
+                format!("lag({value}, 1, -9)"),
+                self.total_order(relation),
+                "",
+                Ties::Rows,
+            ),
+            6 => (
+                format!("sum({value}) FILTER (WHERE ({value} > 0))"),
+                self.total_order(relation),
+                ROW_FRAMES[self.below(2)],
+                Ties::Rows,
+            ),
+            _ => (
+                format!("first_value({value})"),
+                vec![sort_key(&value, DIRECTIONS[self.below(3)])],
+                "",
+                Ties::Arguments,
+            ),
+        };
+        let partition = if self.one_in(4) {
+            vec![expr(&self.column_of(relation))]
+        } else {
+            Vec::new()
+        };
+        WindowCall {
+            column: column(self.id(), "w", integer()),
+            function: expr(&function),
+            arguments: vec![expr(&value)],
+            partition,
+            order,
+            frame: frame.into(),
+            ties,
+        }
+    }
+
+    /// Window functions over the relation, perhaps with a condition on the results.
+    pub fn windowed(&mut self, relation: Relation) -> Relation {
+        let input = self.selected(relation);
+        let partition = self.partition(&input);
+        let calls = (0..1 + self.below(3)).map(|_| self.call(&input)).collect();
+        let windowed = Relation::Window {
+            input: Box::new(input),
+            partition,
+            calls,
+        };
+        if self.one_in(4) {
+            let text = self.truth(&windowed);
+            return filter(windowed, vec![condition(&text)]);
+        }
+        windowed
+    }
+
+    /// The first rows of the relation.
+    pub fn first_rows(&mut self, relation: Relation) -> Relation {
+        let input = self.selected(relation);
+        let partition = self.partition(&input);
+        let limit = [Some(1), Some(2), Some(3), Some(0), None][self.below(5)];
+        if self.one_in(4) {
+            let by = self.column_of(&input);
+            let order = vec![self.key(by)];
+            return first_rows(input, &partition, order, 0, limit, true);
+        }
+        let order = self.total_order(&input);
+        let offset = [0, 0, 1, 2][self.below(4)];
+        first_rows(input, &partition, order, offset, limit, false)
+    }
+
+    /// Either, over a join or a grouping, and perhaps below one.
+    pub fn partitioned(&mut self) -> Relation {
+        let scans = 1 + self.below(2);
+        let mut relation = match self.below(3) {
+            0 => self.scan(),
+            1 => self.joined(scans),
+            _ => self.nested(),
+        };
+        for _ in 0..1 + self.below(2) {
+            relation = if self.one_in(2) {
+                self.first_rows(relation)
+            } else {
+                self.windowed(relation)
+            };
+        }
+        match self.below(5) {
+            0 => self.selected(relation),
+            1 => self.grouped(relation),
+            2 => {
+                let table = self.scan();
+                let link = self.link(&relation, &table);
+                let both = join(relation, table, link);
+                self.selected(both)
+            }
+            _ => relation,
+        }
+    }
+}
+
+fn numbers() -> impl Strategy<Value = Vec<u16>> {
+    prop::collection::vec(0_u16..1000, 0..400)
+}
+
+/// Refreshes a query with windows or first rows; the simulation compares each time.
+pub fn replay(numbers: &[u16], inline_limit: usize) {
+    replay_query(numbers, Draw::new, Draw::partitioned, 8, inline_limit);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn oracle_partitions(numbers in numbers(), limit in 1_usize..6) {
+        replay(&numbers, limit);
+    }
+}

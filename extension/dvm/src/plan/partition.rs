@@ -1,0 +1,72 @@
+//! Windows and first rows as nodes.
+
+use crate::operators::aggregate::Maintenance;
+use crate::operators::partition::Partition;
+use crate::tree::{Column, ColumnId, Expr, Relation};
+
+use super::block::{Block, Branch};
+use super::compile::{Compiler, scan_of, substitute_all};
+use super::{Identity, Node, keys, ties};
+
+impl Compiler {
+    /// Adds a node of partitions by these columns of its input.
+    pub(super) fn partition(
+        &mut self,
+        input: Relation,
+        by: &[ColumnId],
+        rule: Partition,
+    ) -> Result<Vec<Branch>, crate::Error> {
+        let input_columns = input.columns();
+        let mut shown = input_columns.clone();
+        shown.extend(rule.calls().iter().map(|call| call.column.clone()));
+        let mut branches = self.linearise(input)?;
+        let columns = first(by, input_columns.clone());
+        let exprs: Vec<Expr> = columns.iter().map(Expr::of).collect();
+        for branch in &mut branches {
+            branch.outputs = substitute_all(exprs.iter(), &input_columns, &branch.outputs);
+        }
+        let partition_keys: Vec<Column> = columns
+            .iter()
+            .filter(|c| by.contains(&c.id))
+            .cloned()
+            .collect();
+        let block = Block { columns, branches };
+        ties::check(&block, &self.nodes, &partition_keys, &rule)?;
+        let one_each = matches!(
+            rule,
+            Partition::TopN {
+                limit: Some(0 | 1),
+                with_ties: false,
+                ..
+            }
+        );
+        let row_key = match block.branches.as_slice() {
+            _ if one_each => Some((0..partition_keys.len()).collect()),
+            [branch] => match keys::of_branch(branch, &self.nodes) {
+                Identity::Key { columns, .. } => Some(columns),
+                Identity::Image => None,
+            },
+            _ => None,
+        };
+        let maintenance = Maintenance::Partition(rule);
+        let node = self.add(block, partition_keys, Vec::new(), maintenance, row_key);
+        Ok(vec![scan_of(node.id, node.columns(), &shown)])
+    }
+}
+
+/// The columns, those that make the partitions first.
+pub(super) fn first(partition: &[ColumnId], columns: Vec<Column>) -> Vec<Column> {
+    let (mut keys, rest): (Vec<Column>, Vec<Column>) =
+        columns.into_iter().partition(|c| partition.contains(&c.id));
+    keys.extend(rest);
+    keys
+}
+
+/// Whether a node's partitions can be found in its projection: where the columns that make them are
+/// visible. The first rows of a whole input are few: they
+/// have a table of their own, which shows what a change must come before to matter.
+pub(super) fn holds_partitions(node: &Node, exprs: &[Expr]) -> bool {
+    let is_short = node.is_global() && matches!(node.partition(), Some(Partition::TopN { .. }));
+    let keys: Vec<&Column> = node.keys.iter().collect();
+    !is_short && keys::positions_of(&keys, exprs).is_some()
+}

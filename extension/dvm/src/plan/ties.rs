@@ -1,0 +1,181 @@
+//! Whether rows that an order does not tell apart are alike in everything that can be seen.
+//!
+//! The functional dependencies of a block: rows that agree in a key of a relation are the same row of it,
+//! and equalities carry agreement from column to column. Two notions of agreement are kept apart: equal by
+//! the type's default equality, which is what keys and orders go by, and alike by image, which is what a
+//! reader sees (`1.0` and `1.00` are equal and not alike).
+
+use std::collections::BTreeSet;
+
+use crate::operators::partition::Partition;
+use crate::tree::{Column, ColumnId, Expr, SortKey, Ties};
+
+use super::block::{Block, BlockScan, Branch, Matched};
+use super::{Node, keys};
+
+/// Refuses a rule whose result depends on the order of rows that its ORDER BY does not tell apart.
+pub(super) fn check(
+    block: &Block,
+    nodes: &[Node],
+    partition_keys: &[Column],
+    rule: &Partition,
+) -> Result<(), crate::Error> {
+    let keys: BTreeSet<ColumnId> = partition_keys.iter().map(|c| c.id).collect();
+    let given = |exprs: &[Expr], order: &[SortKey]| -> BTreeSet<ColumnId> {
+        let order = order.iter().filter(|key| key.is_default_order);
+        exprs
+            .iter()
+            .chain(order.map(|key| &key.expr))
+            .filter_map(Expr::as_column)
+            .chain(keys.iter().copied())
+            .collect()
+    };
+    match rule {
+        Partition::Window { calls } => {
+            for call in calls {
+                let reads: BTreeSet<ColumnId> = match call.ties {
+                    Ties::Harmless => continue,
+                    Ties::Arguments => call.arguments.iter().flat_map(Expr::columns).collect(),
+                    Ties::Rows => block.columns.iter().map(|c| c.id).collect(),
+                };
+                let given = given(&call.partition, &call.order);
+                if !reads.is_subset(&alike(block, nodes, &given)) {
+                    return Err(crate::Error::AmbiguousOrder {
+                        construct: format!("window function {}", call.column.name),
+                    });
+                }
+            }
+        }
+        Partition::TopN {
+            order,
+            offset,
+            limit,
+            with_ties,
+        } => {
+            let cuts_between_peers =
+                *limit != Some(0) && (*offset > 0 || (limit.is_some() && !with_ties));
+            let reads: BTreeSet<ColumnId> = block.columns.iter().map(|c| c.id).collect();
+            if cuts_between_peers && !reads.is_subset(&alike(block, nodes, &given(&[], order))) {
+                return Err(crate::Error::AmbiguousOrder {
+                    construct: if partition_keys.is_empty() {
+                        "LIMIT or OFFSET".into()
+                    } else {
+                        "DISTINCT ON or a LIMIT per row".into()
+                    },
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The columns of a block in which rows are alike that agree in the columns `given`.
+fn alike(block: &Block, nodes: &[Node], given: &BTreeSet<ColumnId>) -> BTreeSet<ColumnId> {
+    let determined = match block.branches.as_slice() {
+        [branch] => Agreement::of(branch, nodes, |position| {
+            let column = block.columns.get(position);
+            column.is_some_and(|c| given.contains(&c.id))
+        })
+        .outputs(branch),
+        // Rows of different branches have nothing in common but what is given.
+        _ => BTreeSet::new(),
+    };
+    block
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(position, c)| {
+            determined.contains(position) || (given.contains(&c.id) && c.ty.image_equality)
+        })
+        .map(|(_, c)| c.id)
+        .collect()
+}
+
+/// Columns of a branch's relations in which rows agree.
+struct Agreement {
+    equal: BTreeSet<ColumnId>,
+    alike: BTreeSet<ColumnId>,
+}
+
+impl Agreement {
+    /// What follows from agreement in the outputs at the positions that are `given`.
+    fn of(branch: &Branch, nodes: &[Node], given: impl Fn(usize) -> bool) -> Self {
+        let mut agreement = Agreement {
+            equal: BTreeSet::new(),
+            alike: BTreeSet::new(),
+        };
+        for (position, output) in branch.outputs.iter().enumerate() {
+            if given(position) {
+                agreement.add(output);
+            }
+        }
+        let mut size = usize::MAX;
+        while size != agreement.equal.len() + agreement.alike.len() {
+            size = agreement.equal.len() + agreement.alike.len();
+            agreement.close(branch, nodes);
+        }
+        agreement
+    }
+
+    /// Rows agree in this value: nothing follows unless it is a column.
+    fn add(&mut self, value: &Expr) {
+        if let Some(id) = value.as_column() {
+            self.equal.insert(id);
+            if value.ty.image_equality {
+                self.alike.insert(id);
+            }
+        }
+    }
+
+    fn agrees(&self, value: &Expr) -> bool {
+        value.columns().is_subset(&self.alike)
+            || value.as_column().is_some_and(|id| self.equal.contains(&id))
+    }
+
+    /// One round over the relations and the equalities.
+    fn close(&mut self, branch: &Branch, nodes: &[Node]) {
+        for factor in &branch.scans {
+            let own: BTreeSet<ColumnId> = factor.column_ids().into_iter().collect();
+            let computed = factor.scan.reads().is_subset(&self.alike);
+            let known = |set: &Vec<ColumnId>| set.iter().all(|id| self.equal.contains(id));
+            let same_row = match &factor.outer {
+                None => computed && keys::unique_sets(&factor.scan, nodes).iter().any(known),
+                // A row of NULLs is told apart from a match by a key that is never NULL.
+                Some(_) if matches!(factor.scan, BlockScan::Table(_)) => {
+                    keys::unique_sets(&factor.scan, nodes).iter().any(known)
+                }
+                Some(_) => false,
+            };
+            // The only match of rows that agree in all that decides on it.
+            let same_match = factor.outer.as_ref().is_some_and(|outer| {
+                matches!(outer.matched, Matched::Itself)
+                    && outer.on.iter().all(|p| {
+                        let reads = p.expr.columns();
+                        reads.difference(&own).all(|id| self.alike.contains(id))
+                    })
+            });
+            if same_row || same_match {
+                self.equal.extend(&own);
+                self.alike.extend(&own);
+            }
+        }
+        for (left, right) in branch.predicates.iter().filter_map(|p| p.equality.as_ref()) {
+            for (from, to) in [(left, right), (right, left)] {
+                if self.agrees(from) {
+                    self.add(to);
+                }
+            }
+        }
+    }
+
+    /// Positions of the outputs that follow.
+    fn outputs(&self, branch: &Branch) -> BTreeSet<usize> {
+        branch
+            .outputs
+            .iter()
+            .enumerate()
+            .filter(|(_, output)| output.columns().is_subset(&self.alike))
+            .map(|(position, _)| position)
+            .collect()
+    }
+}
