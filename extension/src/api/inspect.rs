@@ -1,6 +1,7 @@
 //! Looking at stream tables and at queries.
 
 use pgrx::prelude::*;
+use pgtrickle_dvm::plan;
 
 use super::argument;
 use crate::capability::Support;
@@ -115,6 +116,16 @@ fn capabilities(query: Option<&str>) -> Result<Vec<CapabilityRow>> {
             mode.to_owned(),
             Some(found.reason.to_owned()),
             Some(found.remedy.to_owned()),
+        ));
+    }
+    if let Some(Err(error)) = analysis.relation.map(plan::compile) {
+        let found = refresh::engine_obstacle(&error);
+        rows.push((
+            "the query as a whole".to_owned(),
+            found.code,
+            "FULL".to_owned(),
+            Some(found.reason),
+            Some(found.remedy),
         ));
     }
     for found in analysis.constructs {

@@ -310,12 +310,11 @@ capabilities! {
             remedy: "ask for fewer sets, or split the query",
         },
         "SELECT count(*) FROM t GROUP BY CUBE (id, u_id, a, b, d, ts, arr)";
-    WINDOW_FUNCTION: Aggregate, "window functions",
-        FullOnly {
-            reason: "window functions are not maintained yet",
-            remedy: "use refresh_mode FULL",
+    WINDOW_FUNCTION: Aggregate, "window functions, and aggregates as such, with any frame",
+        Maintained {
+            how: "touched partitions are computed again; without PARTITION BY there is one, the whole input",
         },
-        "SELECT a, rank() OVER (ORDER BY b) FROM t";
+        "SELECT a, rank() OVER (PARTITION BY a ORDER BY b) FROM t";
 
     DISTINCT: Query, "SELECT DISTINCT",
         Maintained { how: "rows are counted" },
@@ -330,17 +329,24 @@ capabilities! {
         Maintained { how: "the rows of each side are counted" },
         "SELECT a FROM t EXCEPT SELECT a FROM u";
     DISTINCT_ON: Query, "DISTINCT ON",
-        FullOnly {
-            reason: "DISTINCT ON is not maintained yet",
-            remedy: "use an aggregate such as min or max per group",
-        },
+        Maintained { how: "the first rows of the touched keys are computed again" },
         "SELECT DISTINCT ON (a) a, b FROM t ORDER BY a, b";
-    LIMIT: Query, "LIMIT and OFFSET",
-        FullOnly {
-            reason: "LIMIT and OFFSET are not maintained yet",
-            remedy: "leave the limit to the reader of the stream table",
-        },
+    LIMIT: Query, "LIMIT, FETCH FIRST, WITH TIES and OFFSET, also in subqueries",
+        Maintained { how: "the first rows are kept; an index in their order makes them cheap to find again" },
         "SELECT a FROM t ORDER BY a LIMIT 10";
+    LIMIT_EXPRESSION: Query, "LIMIT and OFFSET of what is not constant",
+        FullOnly {
+            reason: "how many rows there are is not known before the query runs",
+            remedy: "write a number, or number the rows with row_number() and compare",
+        },
+        "SELECT a FROM t ORDER BY a LIMIT (SELECT count(*) FROM u)";
+    AMBIGUOUS_ORDER: Query, "window functions, DISTINCT ON and LIMIT over rows that ORDER BY does not tell apart",
+        FullOnly {
+            reason: "which of several results the query has depends on the order of rows that its \
+                     ORDER BY does not tell apart",
+            remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key",
+        },
+        "SELECT a, b FROM t ORDER BY a LIMIT 10  -- where a is not unique";
     TOO_MANY_LEVELS: Query, "queries of more than 1000 subqueries",
         FullOnly {
             reason: "views and CTEs are expanded at every reference, and there are too many",

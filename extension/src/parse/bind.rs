@@ -6,11 +6,10 @@ use pgrx::pg_sys;
 use super::analyzer::Analyzer;
 use super::from::Level;
 use super::stage::Stage;
-use crate::capability::{SYSTEM_COLUMN, UNKNOWN_CONSTRUCT, WHOLE_ROW, WINDOW_FUNCTION};
+use crate::capability::{SYSTEM_COLUMN, UNKNOWN_CONSTRUCT, WHOLE_ROW};
 use crate::error::Result;
 use crate::pg::make_node;
 use crate::pg::node::{Node, NodeOf};
-use crate::pg::types;
 
 impl Analyzer {
     /// A copy of a flattened expression in which parameters stand for columns. Above a grouping,
@@ -29,6 +28,10 @@ impl Analyzer {
 
     /// What stands in place of a node; `None` when its parts are to be bound.
     fn bind_node(&mut self, stage: &mut Stage<'_>, node: Node) -> Result<Option<Node>> {
+        if node.is::<pg_sys::WindowFunc>() {
+            let known = stage.windows.iter().find(|(known, _)| known.same_as(node));
+            return Ok(known.and_then(|(_, id)| self.parameter(*id)));
+        }
         if let Some(id) = stage.grouping.and_then(|g| g.find(node, 0)) {
             return Ok(self.parameter(id));
         }
@@ -41,13 +44,6 @@ impl Analyzer {
         }
         if let Some(link) = node.cast::<pg_sys::SubLink>() {
             return self.sublink(stage, link);
-        }
-        if let Some(call) = node.cast::<pg_sys::WindowFunc>() {
-            self.refuse(
-                &WINDOW_FUNCTION,
-                format!("window function {}", types::function_name(call.winfnoid)),
-            );
-            return Ok(placeholder(node));
         }
         let is_outer = node
             .cast::<pg_sys::Aggref>()

@@ -1,17 +1,20 @@
-//! One SELECT: FROM, WHERE, grouping, output columns, DISTINCT.
+//! One SELECT: FROM, WHERE, grouping, window functions, output columns, DISTINCT, LIMIT.
+
+use std::collections::BTreeSet;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Expr, Relation};
+use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation};
 
 use super::analyzer::{Access, Analyzer, Derived};
 use super::computed::{entry_content, with_sets};
 use super::grouping::is_grouped;
+use super::order;
 use super::range::Needed;
 use super::scope::Scope;
 use super::stage::Stage;
+use super::window::Written;
 use crate::capability::{
-    DISTINCT, DISTINCT_ON, FILTER, LIMIT, ORDER_BY, PROJECTION, ROW_MARKS, SINGLE_ROW,
-    UNKNOWN_CONSTRUCT, WINDOW_FUNCTION,
+    DISTINCT, FILTER, PROJECTION, ROW_MARKS, SINGLE_ROW, UNKNOWN_CONSTRUCT,
 };
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
@@ -21,8 +24,32 @@ use crate::pg::{query, types};
 struct Output {
     /// Position in the result; `None` where it only orders, or only makes rows.
     position: Option<usize>,
+    /// What a clause that cuts calls it; 0 for what none refers to.
+    reference: u32,
     name: String,
     flat: Node,
+}
+
+/// Output columns over the relation that they are selected from.
+struct Selected {
+    columns: Vec<(Column, Expr)>,
+    /// Set-returning functions among them.
+    sets: Vec<(Column, Expr)>,
+    /// The columns by position in the result.
+    ids: Vec<Option<ColumnId>>,
+    /// The columns by reference.
+    references: Vec<(u32, ColumnId)>,
+}
+
+impl Selected {
+    /// What they read.
+    fn reads(&self) -> BTreeSet<ColumnId> {
+        self.columns
+            .iter()
+            .chain(&self.sets)
+            .flat_map(|(_, expr)| expr.columns())
+            .collect()
+    }
 }
 
 impl Analyzer {
@@ -63,9 +90,10 @@ impl Analyzer {
         access: &Access,
         needed: &Needed,
     ) -> Result<Derived> {
-        let distinct = node::list_length(query.distinctClause) > 0;
+        let distinct = node::list_length(query.distinctClause) > 0 && !query.hasDistinctOn;
         let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
         let width = targets.iter().filter(|t| !t.resjunk).count();
+        let cutting = order::references(&query);
         let outputs: Vec<Output> = targets
             .iter()
             .filter_map(|target| {
@@ -73,14 +101,19 @@ impl Analyzer {
                 let position = (target.resno as usize).checked_sub(1);
                 let is_read = distinct || needed.contains(target.resno);
                 let position = position.filter(|_| !target.resjunk && is_read);
-                (position.is_some() || types::returns_set(flat)).then(|| Output {
+                let cuts = cutting.contains(&target.ressortgroupref);
+                (position.is_some() || cuts || types::returns_set(flat)).then(|| Output {
                     position,
+                    reference: if cuts { target.ressortgroupref } else { 0 },
                     name: node::text(target.resname),
                     flat,
                 })
             })
             .collect();
-        let level = self.level(query, parent, access, &roots(query, &outputs))?;
+        let written = Written::of(query, outputs.iter().map(|output| output.flat));
+        let mut above: Vec<Node> = outputs.iter().map(|output| output.flat).collect();
+        above.extend(written.roots(query));
+        let level = self.level(query, parent, access, &roots(query, &above))?;
 
         let from = Node::new(query.jointree).and_then(Node::cast::<pg_sys::FromExpr>);
         if from.is_none_or(|from| node::list_length(from.fromlist) == 0) {
@@ -93,7 +126,6 @@ impl Analyzer {
         let joined = self.inputs_joined(&level)?;
         let mut relation = self.filter(Stage::new(&level, None), joined, condition)?;
         let grouping = if is_grouped(&query) {
-            let mut above: Vec<Node> = outputs.iter().map(|output| output.flat).collect();
             above.extend(Node::new(query.havingQual).map(|having| query::flatten(query, having)));
             let (grouped, grouping) = self.group(&level, relation, &above)?;
             relation = grouped;
@@ -101,36 +133,61 @@ impl Analyzer {
         } else {
             None
         };
-        let stage = Stage::new(&level, grouping.as_ref());
-        let mut derived = self.project(stage, relation, outputs, width)?;
-        if distinct {
-            self.note(&DISTINCT, "SELECT DISTINCT");
-            derived.relation = self.distinct(derived.relation);
+        let mut windows = self.windows(&level, grouping.as_ref(), &written)?;
+        let known = std::mem::take(&mut windows.known);
+        let mut stage = Stage::new(&level, grouping.as_ref());
+        stage.windows = &known;
+        let selected = self.select_list(&mut stage, outputs, width)?;
+        let mut read = selected.reads();
+        read.extend(stage.reads());
+        if !known.is_empty() {
+            relation = self.storable(windows.over(relation, read));
         }
-        Ok(derived)
+        relation = Relation::Project {
+            input: Box::new(with_sets(stage.over(relation), selected.sets)),
+            columns: selected.columns,
+        };
+        let column = |reference| {
+            let mut known = selected.references.iter();
+            known.find(|(r, _)| *r == reference).map(|(_, id)| *id)
+        };
+        if query.hasDistinctOn {
+            relation = self.first_of_each(query, relation, &column);
+        } else if distinct {
+            self.note(&DISTINCT, "SELECT DISTINCT");
+            relation = self.distinct(relation);
+        }
+        relation = self.limited(query, relation, &column);
+        Ok(Derived {
+            relation: shown(relation, &selected.ids),
+            columns: selected.ids,
+            ordered: node::list_length(query.sortClause) > 0,
+        })
     }
 
-    fn project(
+    fn select_list(
         &mut self,
-        mut stage: Stage<'_>,
-        input: Relation,
+        stage: &mut Stage<'_>,
         outputs: Vec<Output>,
         width: usize,
-    ) -> Result<Derived> {
-        let mut ids = vec![None; width];
-        let mut columns = Vec::with_capacity(outputs.len());
-        let mut sets = Vec::new();
+    ) -> Result<Selected> {
+        let mut selected = Selected {
+            columns: Vec::with_capacity(outputs.len()),
+            sets: Vec::new(),
+            ids: vec![None; width],
+            references: Vec::new(),
+        };
         for output in outputs {
-            let bound = self.bind(&mut stage, output.flat)?;
+            let bound = self.bind(stage, output.flat)?;
             let mut expr = self.expression(bound);
             if types::returns_set(bound) {
                 let (column, expanded) = self.set_output(bound, expr);
                 expr = Expr::of(&column);
-                sets.push((column, expanded));
+                selected.sets.push((column, expanded));
             }
-            let Some(position) = output.position else {
+            if output.position.is_none() && output.reference == 0 {
                 continue;
-            };
+            }
             if expr.as_column().is_none() {
                 self.note(&PROJECTION, output.name.clone());
             }
@@ -139,20 +196,16 @@ impl Analyzer {
             let column = self.add_column(output.name, ty, expr.nullable, scale);
             let explicit = self.says_collate(bound);
             self.set_explicit_collation(column.id, explicit);
-            if let Some(id) = ids.get_mut(position) {
+            let id = (output.position).and_then(|position| selected.ids.get_mut(position));
+            if let Some(id) = id {
                 *id = Some(column.id);
             }
-            columns.push((column, expr));
+            if output.reference > 0 {
+                selected.references.push((output.reference, column.id));
+            }
+            selected.columns.push((column, expr));
         }
-        let ordered = node::list_length(stage.level.query.sortClause) > 0;
-        Ok(Derived {
-            relation: Relation::Project {
-                input: Box::new(with_sets(stage.over(input), sets)),
-                columns,
-            },
-            columns: ids,
-            ordered,
-        })
+        Ok(selected)
     }
 
     /// Clauses that are refused, or ignored, as a whole.
@@ -160,46 +213,36 @@ impl Analyzer {
         if query.commandType != pg_sys::CmdType::CMD_SELECT {
             self.refuse(&UNKNOWN_CONSTRUCT, "a statement that is not a SELECT");
         }
-        if query.hasDistinctOn {
-            self.refuse(&DISTINCT_ON, "DISTINCT ON");
-        }
-        if query.hasWindowFuncs || node::list_length(query.windowClause) > 0 {
-            self.refuse(&WINDOW_FUNCTION, "window function");
-        }
-        if limits(query) {
-            self.refuse(&LIMIT, "LIMIT or OFFSET");
-        } else if node::list_length(query.sortClause) > 0 {
-            self.note(&ORDER_BY, "ORDER BY");
-        }
         if node::list_length(query.rowMarks) > 0 {
             self.refuse(&ROW_MARKS, "FOR UPDATE or FOR SHARE");
         }
     }
 }
 
-/// Whether LIMIT or OFFSET leaves rows out: `LIMIT ALL` and `OFFSET 0` do not.
-fn limits(query: &pg_sys::Query) -> bool {
-    let constant = |pointer| {
-        let node = Node::new(pointer)?;
-        let inner = match node.cast::<pg_sys::FuncExpr>() {
-            Some(call) if call.funcid.to_u32() == pg_sys::F_INT8_INT4 => {
-                node::list(call.args).first().copied()?
-            }
-            _ => node,
-        };
-        inner.cast::<pg_sys::Const>()
-    };
-    let counts = !query.limitCount.is_null()
-        && constant(query.limitCount).is_none_or(|count| !count.constisnull);
-    let skips = !query.limitOffset.is_null()
-        && constant(query.limitOffset)
-            .is_none_or(|offset| !offset.constisnull && offset.constvalue.value() != 0);
-    counts || skips
+/// The columns of a result, without those that only order it.
+fn shown(relation: Relation, ids: &[Option<ColumnId>]) -> Relation {
+    let columns = relation.columns();
+    let is_shown = |column: &Column| ids.contains(&Some(column.id));
+    if columns.iter().all(is_shown) {
+        return relation;
+    }
+    Relation::Project {
+        input: Box::new(relation),
+        columns: columns
+            .into_iter()
+            .filter(is_shown)
+            .map(|column| {
+                let expr = Expr::of(&column);
+                (column, expr)
+            })
+            .collect(),
+    }
 }
 
-/// Every flattened expression of the level that its inputs are read for.
-fn roots(query: NodeOf<pg_sys::Query>, outputs: &[Output]) -> Vec<Node> {
-    let mut roots: Vec<Node> = outputs.iter().map(|output| output.flat).collect();
+/// Every flattened expression of the level that its inputs are read for; `above` are those that stand above
+/// its grouping.
+fn roots(query: NodeOf<pg_sys::Query>, above: &[Node]) -> Vec<Node> {
+    let mut roots = above.to_vec();
     let grouped: Vec<u32> = node::list_of::<pg_sys::SortGroupClause>(query.groupClause)
         .iter()
         .map(|clause| clause.tleSortGroupRef)

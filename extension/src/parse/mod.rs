@@ -8,7 +8,7 @@
 //!
 //! - [`level`]: one SELECT; [`set_operation`]: UNION, INTERSECT, EXCEPT; [`range`]: range table;
 //!   [`from`] and [`join`]: FROM; [`computed`]: functions and VALUES in it; [`grouping`], [`grouping_sets`] and [`aggregate`]: GROUP BY and
-//!   aggregates.
+//!   aggregates; [`window`]: window functions; [`order`]: ORDER BY with LIMIT or DISTINCT ON.
 //! - [`stage`]: where expressions stand; [`scope`]: what they see around their level;
 //!   [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
@@ -35,6 +35,7 @@ mod join;
 mod level;
 mod nullable;
 mod opaque;
+mod order;
 mod range;
 mod scale;
 mod scope;
@@ -43,6 +44,7 @@ mod sources;
 mod stage;
 mod sublink;
 mod volatility;
+mod window;
 
 pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 pub use describe::describe;

@@ -11,6 +11,7 @@
 //! Rows are the same as GROUP BY says. Each operation has types of its own, to which its sides are
 //! coerced.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
@@ -19,6 +20,7 @@ use pgtrickle_dvm::tree::{
 };
 
 use super::analyzer::{Access, Analyzer, Derived};
+use super::order;
 use super::range::Needed;
 use super::scale::Scale;
 use super::scope::Scope;
@@ -27,6 +29,13 @@ use crate::capability::{SET_OPERATION, UNION_ALL, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::query;
+
+/// The position (from 1) of the output column that a clause refers to.
+fn position_of(query: NodeOf<pg_sys::Query>, reference: u32) -> Option<i16> {
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let target = targets.iter().find(|t| t.ressortgroupref == reference)?;
+    Some(target.resno)
+}
 
 /// Type, modifier and collation of an output column.
 type Shape = (pg_sys::Oid, i32, pg_sys::Oid);
@@ -68,7 +77,19 @@ impl Analyzer {
             scope,
             access,
         };
-        let mut derived = self.operation(&around, operation, needed)?;
+        let sorted: BTreeSet<i16> = (order::references(&query).into_iter())
+            .filter_map(|reference| position_of(query, reference))
+            .collect();
+        let needed = match needed {
+            Needed::Only(positions) => Needed::Only(positions | &sorted),
+            Needed::All => Needed::All,
+        };
+        let mut derived = self.operation(&around, operation, &needed)?;
+        let columns = derived.columns.clone();
+        derived.relation = self.limited(query, derived.relation, &|reference| {
+            let position = position_of(query, reference)?;
+            *columns.get(usize::try_from(position - 1).ok()?)?
+        });
         derived.ordered = node::list_length(query.sortClause) > 0;
         Ok(derived)
     }

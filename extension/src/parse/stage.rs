@@ -37,6 +37,8 @@ pub(super) struct Stage<'a> {
     pub level: &'a Level<'a>,
     /// Its grouping, above it.
     pub grouping: Option<&'a Grouping>,
+    /// Window functions, as they are written, and the columns with their results.
+    pub windows: &'a [(Node, ColumnId)],
     /// The subqueries met, inner ones first.
     pub pending: Vec<Pending>,
     /// The subqueries met, as they are written, and what they became.
@@ -49,6 +51,7 @@ impl<'a> Stage<'a> {
         Self {
             level,
             grouping,
+            windows: &[],
             pending: Vec::new(),
             known: Vec::new(),
         }

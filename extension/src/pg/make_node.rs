@@ -155,6 +155,47 @@ pub fn make_case(arms: &[(Node, Node)], otherwise: Option<Node>, like: Node) -> 
     Node::new(case)
 }
 
+/// The call of a window function over these arguments without its window, as a call of a plain function or
+/// of an aggregate: that is how the server prints it.
+pub fn make_call_without_window(
+    call: NodeOf<pg_sys::WindowFunc>,
+    arguments: &[Node],
+    filter: Option<Node>,
+) -> Option<Node> {
+    if !call.winagg {
+        let plain = allocate::<pg_sys::FuncExpr>(NodeTag::T_FuncExpr);
+        // SAFETY: a fresh node of this type.
+        unsafe {
+            (*plain).funcid = call.winfnoid;
+            (*plain).funcresulttype = call.wintype;
+            (*plain).funcformat = pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
+            (*plain).funccollid = call.wincollid;
+            (*plain).inputcollid = call.inputcollid;
+            (*plain).args = list_of(arguments);
+            (*plain).location = -1;
+        }
+        return Node::new(plain);
+    }
+    let targets = targets_of(arguments);
+    let aggregate = allocate::<pg_sys::Aggref>(NodeTag::T_Aggref);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*aggregate).aggfnoid = call.winfnoid;
+        (*aggregate).aggtype = call.wintype;
+        (*aggregate).aggcollid = call.wincollid;
+        (*aggregate).inputcollid = call.inputcollid;
+        (*aggregate).aggargtypes = arguments.iter().fold(std::ptr::null_mut(), |list, argument| {
+            pg_sys::lappend_oid(list, argument.type_oid())
+        });
+        (*aggregate).args = list_of(&targets);
+        (*aggregate).aggfilter = filter.map_or(std::ptr::null_mut(), |node| node.as_ptr().cast());
+        (*aggregate).aggstar = call.winstar;
+        (*aggregate).aggkind = b'n' as std::ffi::c_char;
+        (*aggregate).location = -1;
+    }
+    Node::new(aggregate)
+}
+
 /// `EXISTS (query)`.
 pub fn make_exists(query: NodeOf<pg_sys::Query>) -> Option<Node> {
     let link = allocate::<pg_sys::SubLink>(NodeTag::T_SubLink);
@@ -191,18 +232,23 @@ pub fn make_with(
     Some(query)
 }
 
-/// `SELECT outputs FROM entry`.
-pub fn make_query(entry: Node, outputs: &[Node]) -> Option<NodeOf<pg_sys::Query>> {
-    let targets: Vec<Node> = outputs
+/// Expressions as entries of a target list.
+fn targets_of(exprs: &[Node]) -> Vec<Node> {
+    exprs
         .iter()
         .zip(1_i16..)
-        .filter_map(|(output, resno)| {
+        .filter_map(|(expr, resno)| {
             // SAFETY: a fresh node over a valid expression.
             Node::new(unsafe {
-                pg_sys::makeTargetEntry(output.as_ptr().cast(), resno, std::ptr::null_mut(), false)
+                pg_sys::makeTargetEntry(expr.as_ptr().cast(), resno, std::ptr::null_mut(), false)
             })
         })
-        .collect();
+        .collect()
+}
+
+/// `SELECT outputs FROM entry`.
+pub fn make_query(entry: Node, outputs: &[Node]) -> Option<NodeOf<pg_sys::Query>> {
+    let targets = targets_of(outputs);
     let reference = allocate::<pg_sys::RangeTblRef>(NodeTag::T_RangeTblRef);
     let query = allocate::<pg_sys::Query>(NodeTag::T_Query);
     // SAFETY: fresh nodes of these types.

@@ -59,6 +59,7 @@ tagged! {
     Aggref = T_Aggref,
     GroupingFunc = T_GroupingFunc,
     WindowFunc = T_WindowFunc,
+    WindowClause = T_WindowClause,
     FuncExpr = T_FuncExpr,
     OpExpr = T_OpExpr,
     BoolExpr = T_BoolExpr,

@@ -115,6 +115,13 @@ pub fn negate(condition: Node) -> Node {
     Node::new(unsafe { pg_sys::negate_clause(condition.as_ptr()) }).unwrap_or(condition)
 }
 
+/// The expression with all that is constant in it computed.
+pub fn fold(expr: Node) -> Node {
+    // SAFETY: a valid expression without a plan around it; the function works on a copy.
+    Node::new(unsafe { pg_sys::eval_const_expressions(std::ptr::null_mut(), expr.as_ptr()) })
+        .unwrap_or(expr)
+}
+
 /// The expression with the virtual generated columns of one table replaced by their expressions.
 ///
 /// # Safety
@@ -225,4 +232,11 @@ pub fn sort_columns(query: NodeOf<pg_sys::Query>) -> Vec<(usize, pg_sys::Oid, bo
             Some((position, clause.sortop, clause.nulls_first))
         })
         .collect()
+}
+
+/// The flattened expression that a clause of the query refers to.
+pub fn referenced(query: NodeOf<pg_sys::Query>, reference: u32) -> Option<Node> {
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let target = targets.iter().find(|t| t.ressortgroupref == reference)?;
+    Node::new(target.expr).map(|expr| flatten(query, expr))
 }

@@ -142,6 +142,18 @@ pub fn is_operator_in(operator: pg_sys::Oid, family: pg_sys::Oid) -> bool {
     unsafe { pg_sys::op_in_opfamily(operator, family) }
 }
 
+/// Whether the operator sorts as a btree operator class of the type does by default, and then whether
+/// upwards.
+pub fn sorts_by_default(operator: pg_sys::Oid, type_oid: pg_sys::Oid) -> Option<bool> {
+    let family = ordering(type_oid)?.family;
+    // SAFETY: a catalog look-up.
+    match unsafe { pg_sys::get_op_opfamily_strategy(operator, family) } as u32 {
+        pg_sys::BTLessStrategyNumber => Some(true),
+        pg_sys::BTGreaterStrategyNumber => Some(false),
+        _ => None,
+    }
+}
+
 /// The operator with its operands exchanged, if it has one.
 pub fn commutator(operator: pg_sys::Oid) -> Option<pg_sys::Oid> {
     // SAFETY: a catalog look-up.

@@ -169,7 +169,7 @@ fn run_inner(
         let state = compiled.open_state(node)?;
         let row_key = node.row_key.as_deref();
         run.replace_partitions(rule, state, row_key, &mut sink)?;
-        return Ok(sink.into_store());
+        return Ok(sink.into_store().filter(|rows| rows.count() > 0));
     }
     Ok(if run.execute(&mut sink)? {
         sink.into_store()
@@ -212,7 +212,11 @@ fn write_last(
             Identity::Image => None,
         };
         let table = compiled.open_partitions()?;
-        return run.replace_partitions(rule, table, row_key, &mut Sink::Nowhere);
+        let counts = run.replace_partitions(rule, table, row_key, &mut Sink::Nowhere)?;
+        return Ok(Done {
+            touched: counts.is_some(),
+            counts: counts.unwrap_or_default(),
+        });
     }
     if by_key {
         let mut sink = Sink::Table {

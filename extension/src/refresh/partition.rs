@@ -17,25 +17,25 @@ use super::statements::Kind;
 
 impl NodeRun<'_> {
     /// Brings the rows of `table`, which holds the node's partitions, to the snapshot, and hands the changed
-    /// ones to `sink`. `row_key` are positions of its columns that identify a row.
+    /// ones to `sink`. None when no partition is touched. `row_key` are positions of its columns that identify a row.
     pub fn replace_partitions(
         &self,
         rule: &Partition,
         mut table: KeyedTable,
         row_key: Option<&[usize]>,
         sink: &mut Sink,
-    ) -> Result<Counts> {
+    ) -> Result<Option<Counts>> {
         let changed = self.inputs.changed(&self.node.block.sources());
         if changed.is_empty() {
-            return Ok(Counts::default());
+            return Ok(None);
         }
         let connection = Connection::open()?;
         self.inputs.register(&connection, &changed)?;
         let Some(deltas) = self.group_deltas(&connection, &changed)? else {
-            return Ok(Counts::default());
+            return Ok(None);
         };
         if deltas.count() == 0 {
-            return Ok(Counts::default());
+            return Ok(None);
         }
         let touched = self.all_touched(&deltas)?;
         let fresh = self.fresh(&connection, rule, &touched)?;
@@ -48,7 +48,7 @@ impl NodeRun<'_> {
         sink.expect(table.tuple_desc(), 0..self.emit.exprs.len())?;
         let difference = stored.difference(&table, fresh, row_key)?;
         difference.write(&mut table, &mut |row, weight| sink.weigh(row, weight))?;
-        table.finish()
+        table.finish().map(Some)
     }
 
     /// The rows of the touched partitions, one statement per combination of NULL keys.

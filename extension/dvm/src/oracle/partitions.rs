@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::joins::replay_query;
 use super::queries::Draw;
 use crate::tree::testing::{column, condition, expr, filter, first_rows, integer, join, sort_key};
-use crate::tree::{ColumnId, Relation, SortKey, Ties, WindowCall};
+use crate::tree::{ColumnId, Expr, Relation, SortKey, Ties, WindowCall};
 
 const DIRECTIONS: [&str; 3] = ["ASC NULLS LAST", "DESC NULLS FIRST", "ASC NULLS FIRST"];
 
@@ -50,7 +50,9 @@ impl Draw<'_> {
             .collect()
     }
 
-    fn call(&mut self, relation: &Relation) -> WindowCall {
+    /// A call. Those that see each row's place have one window, because rows that are alike have no place of
+    /// their own in two.
+    fn call(&mut self, relation: &Relation, one: &(Vec<Expr>, Vec<SortKey>)) -> WindowCall {
         let some_order = {
             let by = self.column_of(relation);
             vec![self.key(by)]
@@ -68,19 +70,19 @@ impl Draw<'_> {
             3 => (format!("count({value})"), Vec::new(), "", Ties::Harmless),
             4 => (
                 "row_number()".to_owned(),
-                self.total_order(relation),
+                one.1.clone(),
                 "",
                 Ties::Rows,
             ),
             5 => (
                 format!("lag({value}, 1, -9)"),
-                self.total_order(relation),
+                one.1.clone(),
                 "",
                 Ties::Rows,
             ),
             6 => (
                 format!("sum({value}) FILTER (WHERE ({value} > 0))"),
-                self.total_order(relation),
+                one.1.clone(),
                 ROW_FRAMES[self.below(2)],
                 Ties::Rows,
             ),
@@ -91,10 +93,9 @@ impl Draw<'_> {
                 Ties::Arguments,
             ),
         };
-        let partition = if self.one_in(4) {
-            vec![expr(&self.column_of(relation))]
-        } else {
-            Vec::new()
+        let partition = match ties {
+            Ties::Rows => one.0.clone(),
+            Ties::Harmless | Ties::Arguments => self.within(relation),
         };
         WindowCall {
             column: column(self.id(), "w", integer()),
@@ -107,11 +108,23 @@ impl Draw<'_> {
         }
     }
 
+    /// What a call partitions by beyond its operator.
+    fn within(&mut self, relation: &Relation) -> Vec<Expr> {
+        if self.one_in(4) {
+            vec![expr(&self.column_of(relation))]
+        } else {
+            Vec::new()
+        }
+    }
+
     /// Window functions over the relation, perhaps with a condition on the results.
     pub fn windowed(&mut self, relation: Relation) -> Relation {
         let input = self.selected(relation);
         let partition = self.partition(&input);
-        let calls = (0..1 + self.below(3)).map(|_| self.call(&input)).collect();
+        let one = (self.within(&input), self.total_order(&input));
+        let calls = (0..1 + self.below(3))
+            .map(|_| self.call(&input, &one))
+            .collect();
         let windowed = Relation::Window {
             input: Box::new(input),
             partition,

@@ -31,7 +31,6 @@ impl Compiler {
             .cloned()
             .collect();
         let block = Block { columns, branches };
-        ties::check(&block, &self.nodes, &partition_keys, &rule)?;
         let one_each = matches!(
             rule,
             Partition::TopN {
@@ -40,13 +39,19 @@ impl Compiler {
                 ..
             }
         );
-        let row_key = match block.branches.as_slice() {
-            _ if one_each => Some((0..partition_keys.len()).collect()),
+        let input_key = match block.branches.as_slice() {
             [branch] => match keys::of_branch(branch, &self.nodes) {
                 Identity::Key { columns, .. } => Some(columns),
                 Identity::Image => None,
             },
             _ => None,
+        };
+        let is_set = input_key.is_some();
+        ties::check(&block, &self.nodes, &partition_keys, is_set, &rule)?;
+        let row_key = if one_each {
+            Some((0..partition_keys.len()).collect())
+        } else {
+            input_key
         };
         let maintenance = Maintenance::Partition(rule);
         let node = self.add(block, partition_keys, Vec::new(), maintenance, row_key);

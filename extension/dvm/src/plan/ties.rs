@@ -8,16 +8,18 @@
 use std::collections::BTreeSet;
 
 use crate::operators::partition::Partition;
-use crate::tree::{Column, ColumnId, Expr, SortKey, Ties};
+use crate::tree::{Column, ColumnId, Expr, SortKey, Ties, WindowCall};
 
 use super::block::{Block, BlockScan, Branch, Matched};
 use super::{Node, keys};
 
-/// Refuses a rule whose result depends on the order of rows that its ORDER BY does not tell apart.
+/// Refuses a rule whose result depends on the order of rows that its ORDER BY does not tell apart. `is_set`: no
+/// two rows of the block are alike in everything.
 pub(super) fn check(
     block: &Block,
     nodes: &[Node],
     partition_keys: &[Column],
+    is_set: bool,
     rule: &Partition,
 ) -> Result<(), crate::Error> {
     let keys: BTreeSet<ColumnId> = partition_keys.iter().map(|c| c.id).collect();
@@ -32,6 +34,17 @@ pub(super) fn check(
     };
     match rule {
         Partition::Window { calls } => {
+            // Rows that are alike in everything trade places freely in one order, but not in two.
+            let by_place = |call: &&WindowCall| call.ties == Ties::Rows;
+            let mut orders = calls.iter().filter(by_place).map(|c| (&c.partition, &c.order));
+            if let Some(first) = orders.next()
+                && orders.any(|other| other != first)
+                && !is_set
+            {
+                return Err(crate::Error::AmbiguousOrder {
+                    construct: "window functions with different orders over duplicate rows".into(),
+                });
+            }
             for call in calls {
                 let reads: BTreeSet<ColumnId> = match call.ties {
                     Ties::Harmless => continue,

@@ -1,0 +1,167 @@
+//! ORDER BY where it decides which rows there are: DISTINCT ON, LIMIT, OFFSET.
+//!
+//! ```text
+//! DISTINCT ON (k) … ORDER BY o = the first row of each k in the order o
+//! LIMIT n OFFSET m ORDER BY o  = rows m + 1 … m + n in the order o
+//! ```
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{ColumnId, Expr, Relation, SortKey};
+
+use super::analyzer::Analyzer;
+use crate::capability::{DISTINCT_ON, LIMIT, LIMIT_EXPRESSION, ORDER_BY};
+use crate::pg::node::{self, Node, NodeOf};
+use crate::pg::{query, types};
+
+/// A number of rows as LIMIT and OFFSET give it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Count {
+    /// None given.
+    Absent,
+    /// This many.
+    Rows(u64),
+    /// Not known before the query runs.
+    Unknown,
+}
+
+/// Whether rows are left out by their place in an order.
+pub(super) fn cuts(query: &pg_sys::Query) -> bool {
+    query.hasDistinctOn || limits(query)
+}
+
+/// Whether LIMIT or OFFSET leaves rows out: `LIMIT ALL` and `OFFSET 0` do not.
+fn limits(query: &pg_sys::Query) -> bool {
+    count(query.limitCount) != Count::Absent
+        || !matches!(count(query.limitOffset), Count::Absent | Count::Rows(0))
+}
+
+fn count(pointer: *mut pg_sys::Node) -> Count {
+    let Some(expr) = Node::new(pointer) else {
+        return Count::Absent;
+    };
+    match query::fold(expr).cast::<pg_sys::Const>() {
+        Some(constant) if constant.constisnull => Count::Absent,
+        Some(constant) => u64::try_from(constant.constvalue.value().cast_signed())
+            .map_or(Count::Unknown, Count::Rows),
+        None => Count::Unknown,
+    }
+}
+
+/// What the clauses that cut refer to by number.
+pub(super) fn references(query: &pg_sys::Query) -> Vec<u32> {
+    if !cuts(query) {
+        return Vec::new();
+    }
+    let lists = [query.sortClause, query.distinctClause];
+    lists
+        .into_iter()
+        .flat_map(node::list_of::<pg_sys::SortGroupClause>)
+        .map(|clause| clause.tleSortGroupRef)
+        .collect()
+}
+
+impl Analyzer {
+    /// What DISTINCT ON leaves of `input`; `column` is what a clause refers to.
+    pub fn first_of_each(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        input: Relation,
+        column: &dyn Fn(u32) -> Option<ColumnId>,
+    ) -> Relation {
+        self.note(&DISTINCT_ON, "DISTINCT ON");
+        let mut partition = Vec::new();
+        for clause in node::list_of::<pg_sys::SortGroupClause>(query.distinctClause) {
+            let id = column(clause.tleSortGroupRef);
+            if let Some(slot) = id.and_then(|id| self.slot(id)) {
+                let key = slot.column.clone();
+                self.check_key(&key);
+                partition.push(key.id);
+            }
+        }
+        Relation::TopN {
+            partition,
+            order: self.order(query, column),
+            offset: 0,
+            limit: Some(1),
+            with_ties: false,
+            input: Box::new(self.storable(input)),
+        }
+    }
+
+    /// What LIMIT and OFFSET leave of `input`; `column` is what a clause refers to.
+    pub fn limited(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        input: Relation,
+        column: &dyn Fn(u32) -> Option<ColumnId>,
+    ) -> Relation {
+        if !limits(&query) {
+            if node::list_length(query.sortClause) > 0 {
+                self.note(&ORDER_BY, "ORDER BY");
+            }
+            return input;
+        }
+        let (limit, offset) = (count(query.limitCount), count(query.limitOffset));
+        if limit == Count::Unknown || offset == Count::Unknown {
+            self.refuse(&LIMIT_EXPRESSION, "LIMIT or OFFSET");
+            return input;
+        }
+        self.note(&LIMIT, "LIMIT or OFFSET");
+        let rows = |count| match count {
+            Count::Rows(rows) => Some(rows),
+            Count::Absent | Count::Unknown => None,
+        };
+        let limit = rows(limit);
+        Relation::TopN {
+            partition: Vec::new(),
+            order: self.order(query, column),
+            offset: rows(offset).unwrap_or(0),
+            limit,
+            with_ties: query.limitOption == pg_sys::LimitOption::LIMIT_OPTION_WITH_TIES
+                && limit != Some(0),
+            input: Box::new(self.storable(input)),
+        }
+    }
+
+    fn order(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        column: &dyn Fn(u32) -> Option<ColumnId>,
+    ) -> Vec<SortKey> {
+        node::list_of::<pg_sys::SortGroupClause>(query.sortClause)
+            .into_iter()
+            .filter_map(|clause| {
+                let slot = self.slot(column(clause.tleSortGroupRef)?)?;
+                Some(sort_key(&clause, slot.type_oid, Expr::of(&slot.column)))
+            })
+            .collect()
+    }
+
+    /// The relation, if a table can hold its rows.
+    pub fn storable(&mut self, relation: Relation) -> Relation {
+        for column in relation.columns() {
+            self.check_storable(&column);
+        }
+        relation
+    }
+}
+
+/// A key of an ORDER BY over an expression of this type.
+pub(super) fn sort_key(
+    clause: &pg_sys::SortGroupClause,
+    type_oid: pg_sys::Oid,
+    expr: Expr,
+) -> SortKey {
+    let ascending = types::sorts_by_default(clause.sortop, type_oid);
+    let by = match ascending {
+        Some(true) => "ASC".to_owned(),
+        Some(false) => "DESC".to_owned(),
+        None => format!("USING {}", types::operator_text(clause.sortop)),
+    };
+    let nulls = if clause.nulls_first { "FIRST" } else { "LAST" };
+    SortKey {
+        expr,
+        direction: format!("{by} NULLS {nulls}"),
+        is_default_order: ascending.is_some(),
+    }
+}

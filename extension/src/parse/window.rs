@@ -1,0 +1,384 @@
+//! Window functions of one query level: one operator for each set of PARTITION BY keys that contains no
+//! other. A call with more keys than its operator partitions by the others inside of it: every row that
+//! touches its partition touches the operator's.
+//!
+//! The rules for ties ([`Ties`]): functions of whole peer groups do not care; functions of values see
+//! peers that differ in what they read; functions of a row's own position see every difference.
+
+use std::collections::BTreeSet;
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation, SortKey, Ties, WindowCall};
+
+use super::analyzer::Analyzer;
+use super::from::Level;
+use super::grouping::Grouping;
+use super::order::sort_key;
+use super::scale::Scale;
+use super::stage::{Pending, Stage};
+use crate::capability::{STABLE_FUNCTION, UNKNOWN_CONSTRUCT, WINDOW_FUNCTION};
+use crate::error::Result;
+use crate::pg::make_node::make_call_without_window;
+use crate::pg::node::{self, Node, NodeOf, Walk};
+use crate::pg::{query, types};
+
+/// The window functions of a level, as they are written.
+pub(super) struct Written {
+    /// The different calls, flattened.
+    calls: Vec<NodeOf<pg_sys::WindowFunc>>,
+    /// Their windows.
+    windows: Vec<NodeOf<pg_sys::WindowClause>>,
+}
+
+impl Written {
+    /// Those in flattened expressions of the query.
+    pub fn of(query: NodeOf<pg_sys::Query>, outputs: impl Iterator<Item = Node>) -> Self {
+        let mut calls: Vec<NodeOf<pg_sys::WindowFunc>> = Vec::new();
+        for output in outputs {
+            output.walk(&mut |node| match node.cast::<pg_sys::WindowFunc>() {
+                Some(call) => {
+                    if !calls.iter().any(|known| known.node().same_as(node)) {
+                        calls.push(call);
+                    }
+                    Walk::Skip
+                }
+                None => Walk::Descend,
+            });
+        }
+        let mut windows = node::list_of::<pg_sys::WindowClause>(query.windowClause);
+        windows.retain(|window| calls.iter().any(|call| call.winref == window.winref));
+        Self { calls, windows }
+    }
+
+    /// The flattened expressions that the windows partition and sort by.
+    pub fn roots(&self, query: NodeOf<pg_sys::Query>) -> Vec<Node> {
+        self.windows
+            .iter()
+            .flat_map(|window| [window.partitionClause, window.orderClause])
+            .flat_map(node::list_of::<pg_sys::SortGroupClause>)
+            .filter_map(|clause| query::referenced(query, clause.tleSortGroupRef))
+            .collect()
+    }
+}
+
+/// The window functions of a level, ready to be computed.
+#[derive(Default)]
+pub(super) struct Windows {
+    /// Flattened calls, and the columns that carry their results.
+    pub known: Vec<(Node, ColumnId)>,
+    calls: Vec<(BTreeSet<ColumnId>, WindowCall)>,
+    /// Keys that are not columns of the input.
+    computed: Vec<(Column, Expr)>,
+    pending: Vec<Pending>,
+}
+
+/// A window, bound.
+struct Window {
+    partition: Vec<Column>,
+    order: Vec<SortKey>,
+    frame: String,
+    follows_position: bool,
+}
+
+impl Windows {
+    /// The results beside those columns of `input` that somebody reads.
+    pub fn over(self, input: Relation, mut read: BTreeSet<ColumnId>) -> Relation {
+        let input = (self.pending.into_iter()).fold(input, |input, pending| pending.over(input));
+        for (partition, call) in &self.calls {
+            read.extend(partition);
+            read.extend(call.exprs().flat_map(Expr::columns));
+        }
+        let columns = input.columns().into_iter().filter(|c| read.contains(&c.id));
+        let columns = columns.map(|column| {
+            let expr = Expr::of(&column);
+            (column, expr)
+        });
+        let input = Relation::Project {
+            columns: columns.chain(self.computed).collect(),
+            input: Box::new(input),
+        };
+        let sets: Vec<BTreeSet<ColumnId>> =
+            self.calls.iter().map(|(keys, _)| keys.clone()).collect();
+        let mut operators: Vec<(BTreeSet<ColumnId>, Vec<WindowCall>)> = Vec::new();
+        for (keys, mut call) in self.calls {
+            let smallest = sets.iter().filter(|other| other.is_subset(&keys));
+            let by = smallest.min_by_key(|set| set.len()).cloned();
+            let by = by.unwrap_or_else(|| keys.clone());
+            call.partition.retain(|expr| {
+                let id = expr.as_column();
+                !id.is_some_and(|id| by.contains(&id))
+            });
+            match operators.iter_mut().find(|(known, _)| *known == by) {
+                Some((_, calls)) => calls.push(call),
+                None => operators.push((by, vec![call])),
+            }
+        }
+        operators.into_iter().fold(input, |input, (by, calls)| Relation::Window {
+            input: Box::new(input),
+            partition: by.into_iter().collect(),
+            calls,
+        })
+    }
+}
+
+impl Analyzer {
+    /// Binds the window functions of a level, above its grouping.
+    pub fn windows(
+        &mut self,
+        level: &Level<'_>,
+        grouping: Option<&Grouping>,
+        written: &Written,
+    ) -> Result<Windows> {
+        let mut windows = Windows::default();
+        let mut stage = Stage::new(level, grouping);
+        for clause in &written.windows {
+            let window = self.window(&mut stage, *clause, &mut windows.computed)?;
+            for call in written.calls.iter().filter(|c| c.winref == clause.winref) {
+                let bound = self.window_call(&mut stage, *call, &window)?;
+                windows.known.push((call.node(), bound.column.id));
+                let keys = window.partition.iter().map(|key| key.id).collect();
+                windows.calls.push((keys, bound));
+            }
+        }
+        windows.pending = stage.pending;
+        Ok(windows)
+    }
+
+    fn window(
+        &mut self,
+        stage: &mut Stage<'_>,
+        clause: NodeOf<pg_sys::WindowClause>,
+        computed: &mut Vec<(Column, Expr)>,
+    ) -> Result<Window> {
+        let query = stage.level.query;
+        let mut partition = Vec::new();
+        for key in node::list_of::<pg_sys::SortGroupClause>(clause.partitionClause) {
+            if let Some(flat) = query::referenced(query, key.tleSortGroupRef) {
+                partition.push(self.partition_key(stage, flat, computed)?);
+            }
+        }
+        let mut order = Vec::new();
+        for key in node::list_of::<pg_sys::SortGroupClause>(clause.orderClause) {
+            if let Some(flat) = query::referenced(query, key.tleSortGroupRef) {
+                let bound = self.bind(stage, flat)?;
+                order.push(sort_key(&key, bound.type_oid(), self.expression(bound)));
+            }
+        }
+        for function in [clause.startInRangeFunc, clause.endInRangeFunc] {
+            if function != pg_sys::InvalidOid && types::function_volatility(function) != b'i' {
+                self.refuse(&STABLE_FUNCTION, "a RANGE frame of days or months with time zone");
+            }
+        }
+        Ok(Window {
+            partition,
+            order,
+            frame: self.frame(stage, clause)?,
+            follows_position: follows_position(clause.frameOptions as u32),
+        })
+    }
+
+    /// A key of PARTITION BY as a column of the operator's input.
+    fn partition_key(
+        &mut self,
+        stage: &mut Stage<'_>,
+        flat: Node,
+        computed: &mut Vec<(Column, Expr)>,
+    ) -> Result<Column> {
+        let bound = self.bind(stage, flat)?;
+        let expr = self.expression(bound);
+        let own = expr.as_column().and_then(|id| self.slot(id));
+        let known = computed.iter().find(|(_, known)| *known == expr);
+        let column = match (own, known) {
+            (Some(slot), _) => slot.column.clone(),
+            (None, Some((column, _))) => column.clone(),
+            (None, None) => {
+                let scale = self.scale(bound);
+                let ty = (bound.type_oid(), bound.typmod(), bound.collation());
+                let column = self.add_column("partition", ty, expr.nullable, scale);
+                computed.push((column.clone(), expr));
+                column
+            }
+        };
+        self.check_key(&column);
+        Ok(column)
+    }
+
+    /// A frame clause as it is written; empty for the default.
+    fn frame(
+        &mut self,
+        stage: &mut Stage<'_>,
+        clause: NodeOf<pg_sys::WindowClause>,
+    ) -> Result<String> {
+        let options = clause.frameOptions as u32;
+        let has = |option: u32| options & option != 0;
+        if !has(pg_sys::FRAMEOPTION_NONDEFAULT) {
+            return Ok(String::new());
+        }
+        let mode = if has(pg_sys::FRAMEOPTION_ROWS) {
+            "ROWS"
+        } else if has(pg_sys::FRAMEOPTION_GROUPS) {
+            "GROUPS"
+        } else {
+            "RANGE"
+        };
+        let start = if has(pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING) {
+            "UNBOUNDED PRECEDING".to_owned()
+        } else if has(pg_sys::FRAMEOPTION_START_CURRENT_ROW) {
+            "CURRENT ROW".to_owned()
+        } else {
+            let follows = has(pg_sys::FRAMEOPTION_START_OFFSET_FOLLOWING);
+            self.frame_offset(stage, clause.startOffset, follows)?
+        };
+        let end = if has(pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING) {
+            "UNBOUNDED FOLLOWING".to_owned()
+        } else if has(pg_sys::FRAMEOPTION_END_CURRENT_ROW) {
+            "CURRENT ROW".to_owned()
+        } else {
+            let follows = has(pg_sys::FRAMEOPTION_END_OFFSET_FOLLOWING);
+            self.frame_offset(stage, clause.endOffset, follows)?
+        };
+        let exclude = if has(pg_sys::FRAMEOPTION_EXCLUDE_CURRENT_ROW) {
+            " EXCLUDE CURRENT ROW"
+        } else if has(pg_sys::FRAMEOPTION_EXCLUDE_GROUP) {
+            " EXCLUDE GROUP"
+        } else if has(pg_sys::FRAMEOPTION_EXCLUDE_TIES) {
+            " EXCLUDE TIES"
+        } else {
+            ""
+        };
+        Ok(format!("{mode} BETWEEN {start} AND {end}{exclude}"))
+    }
+
+    fn frame_offset(
+        &mut self,
+        stage: &mut Stage<'_>,
+        offset: *mut pg_sys::Node,
+        follows: bool,
+    ) -> Result<String> {
+        let word = if follows { "FOLLOWING" } else { "PRECEDING" };
+        let Some(offset) = Node::new(offset) else {
+            return Ok(format!("UNBOUNDED {word}"));
+        };
+        let flat = query::flatten(stage.level.query, offset);
+        let bound = self.bind(stage, flat)?;
+        let expr = self.expression(bound);
+        if !expr.columns().is_empty() {
+            self.refuse(&UNKNOWN_CONSTRUCT, "a frame whose offset is read from a query");
+        }
+        Ok(format!("({}) {word}", expr.render(|_| String::new())))
+    }
+
+    fn window_call(
+        &mut self,
+        stage: &mut Stage<'_>,
+        call: NodeOf<pg_sys::WindowFunc>,
+        window: &Window,
+    ) -> Result<WindowCall> {
+        let name = types::function_name(call.winfnoid);
+        self.note(&WINDOW_FUNCTION, format!("window function {name}"));
+        let mut reads = Vec::new();
+        for argument in node::list(call.args) {
+            reads.push(self.bind(stage, argument)?);
+        }
+        let scale = match reads.first() {
+            Some(first) if passes_scale(&name, reads.len()) => self.scale(*first),
+            _ => Scale::Unknown,
+        };
+        let filter = match Node::new(call.aggfilter) {
+            Some(filter) => Some(self.bind(stage, filter)?),
+            None => None,
+        };
+        let arguments: Vec<Expr> = (reads.iter().copied().chain(filter))
+            .map(|read| self.expression(read))
+            .collect();
+        let plain = make_call_without_window(call, &reads, filter).unwrap_or(call.node());
+        let function = self.expression(plain);
+        let nullable = !is_never_null(call.winfnoid);
+        let node = call.node();
+        let ty = (node.type_oid(), node.typmod(), node.collation());
+        let column = self.add_column(name, ty, nullable, scale);
+        self.check_storable(&column);
+        Ok(WindowCall {
+            column,
+            function,
+            arguments,
+            partition: window.partition.iter().map(Expr::of).collect(),
+            order: window.order.clone(),
+            frame: window.frame.clone(),
+            ties: ties_of(&call, window.follows_position),
+        })
+    }
+}
+
+/// Whether a frame depends on the place of a row among its peers.
+fn follows_position(options: u32) -> bool {
+    let whole = pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING
+        | pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING;
+    options & pg_sys::FRAMEOPTION_ROWS != 0 && options & whole != whole
+}
+
+/// When ties change the result of a call. `in_rows`: its frame depends on the place among peers.
+fn ties_of(call: &pg_sys::WindowFunc, in_rows: bool) -> Ties {
+    let is_builtin = types::is_builtin(call.winfnoid);
+    if call.winagg {
+        return match in_rows {
+            true => Ties::Rows,
+            false if is_builtin && commutes(&types::function_name(call.winfnoid)) => Ties::Harmless,
+            false => Ties::Arguments,
+        };
+    }
+    match call.winfnoid.to_u32() {
+        pg_sys::F_RANK_
+        | pg_sys::F_DENSE_RANK_
+        | pg_sys::F_PERCENT_RANK_
+        | pg_sys::F_CUME_DIST_ => Ties::Harmless,
+        pg_sys::F_FIRST_VALUE | pg_sys::F_LAST_VALUE | pg_sys::F_NTH_VALUE if !in_rows => {
+            Ties::Arguments
+        }
+        _ => Ties::Rows,
+    }
+}
+
+/// Whether an aggregate of the server has the same result for its inputs in any order. Sums of floats do
+/// but for the last digits.
+fn commutes(name: &str) -> bool {
+    const NAMES: [&str; 13] = [
+        "count",
+        "sum",
+        "avg",
+        "min",
+        "max",
+        "every",
+        "stddev",
+        "variance",
+        "corr",
+        "range_agg",
+        "range_intersect_agg",
+        "covar_pop",
+        "covar_samp",
+    ];
+    const FAMILIES: [&str; 5] = ["bool_", "bit_", "stddev_", "var_", "regr_"];
+    NAMES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+/// Whether a call's result is one of the values of its first argument, or a sum of them.
+fn passes_scale(name: &str, arguments: usize) -> bool {
+    match name {
+        "min" | "max" | "sum" | "first_value" | "last_value" | "nth_value" => true,
+        "lag" | "lead" => arguments < 3,
+        _ => false,
+    }
+}
+
+fn is_never_null(function: pg_sys::Oid) -> bool {
+    matches!(
+        function.to_u32(),
+        pg_sys::F_ROW_NUMBER
+            | pg_sys::F_RANK_
+            | pg_sys::F_DENSE_RANK_
+            | pg_sys::F_PERCENT_RANK_
+            | pg_sys::F_CUME_DIST_
+            | pg_sys::F_COUNT_
+            | pg_sys::F_COUNT_ANY
+    )
+}
