@@ -346,7 +346,7 @@ capabilities! {
                      ORDER BY does not tell apart",
             remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key",
         },
-        "SELECT a, b FROM t ORDER BY a LIMIT 10  -- where a is not unique";
+        "SELECT a, b FROM t ORDER BY a LIMIT 10";
     TOO_MANY_LEVELS: Query, "queries of more than 1000 subqueries",
         FullOnly {
             reason: "views and CTEs are expanded at every reference, and there are too many",

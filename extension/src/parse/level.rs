@@ -13,9 +13,7 @@ use super::range::Needed;
 use super::scope::Scope;
 use super::stage::Stage;
 use super::window::Written;
-use crate::capability::{
-    DISTINCT, FILTER, PROJECTION, ROW_MARKS, SINGLE_ROW, UNKNOWN_CONSTRUCT,
-};
+use crate::capability::{DISTINCT, FILTER, PROJECTION, ROW_MARKS, SINGLE_ROW, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::{query, types};

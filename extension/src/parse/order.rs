@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ColumnId, Expr, Relation, SortKey};
 
 use super::analyzer::Analyzer;
+use super::scale::Scale;
 use crate::capability::{DISTINCT_ON, LIMIT, LIMIT_EXPRESSION, ORDER_BY};
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::{query, types};
@@ -119,7 +120,7 @@ impl Analyzer {
             limit,
             with_ties: query.limitOption == pg_sys::LimitOption::LIMIT_OPTION_WITH_TIES
                 && limit != Some(0),
-            input: Box::new(self.storable(input)),
+            input: Box::new(self.with_columns(input)),
         }
     }
 
@@ -135,6 +136,20 @@ impl Analyzer {
                 Some(sort_key(&clause, slot.type_oid, Expr::of(&slot.column)))
             })
             .collect()
+    }
+
+    /// The relation with a column at least: rows that only count must be kept, too.
+    fn with_columns(&mut self, input: Relation) -> Relation {
+        if !input.columns().is_empty() {
+            return self.storable(input);
+        }
+        let integer = (pg_sys::INT4OID, -1, pg_sys::InvalidOid);
+        let column = self.add_column("one", integer, false, Scale::Unknown);
+        let one = Expr::constant("1", column.ty.clone(), false);
+        Relation::Project {
+            input: Box::new(input),
+            columns: vec![(column, one)],
+        }
     }
 
     /// The relation, if a table can hold its rows.

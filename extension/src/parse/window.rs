@@ -113,11 +113,13 @@ impl Windows {
                 None => operators.push((by, vec![call])),
             }
         }
-        operators.into_iter().fold(input, |input, (by, calls)| Relation::Window {
-            input: Box::new(input),
-            partition: by.into_iter().collect(),
-            calls,
-        })
+        operators
+            .into_iter()
+            .fold(input, |input, (by, calls)| Relation::Window {
+                input: Box::new(input),
+                partition: by.into_iter().collect(),
+                calls,
+            })
     }
 }
 
@@ -166,7 +168,10 @@ impl Analyzer {
         }
         for function in [clause.startInRangeFunc, clause.endInRangeFunc] {
             if function != pg_sys::InvalidOid && types::function_volatility(function) != b'i' {
-                self.refuse(&STABLE_FUNCTION, "a RANGE frame of days or months with time zone");
+                self.refuse(
+                    &STABLE_FUNCTION,
+                    "a RANGE frame of days or months with time zone",
+                );
             }
         }
         Ok(Window {
@@ -263,7 +268,10 @@ impl Analyzer {
         let bound = self.bind(stage, flat)?;
         let expr = self.expression(bound);
         if !expr.columns().is_empty() {
-            self.refuse(&UNKNOWN_CONSTRUCT, "a frame whose offset is read from a query");
+            self.refuse(
+                &UNKNOWN_CONSTRUCT,
+                "a frame whose offset is read from a query",
+            );
         }
         Ok(format!("({}) {word}", expr.render(|_| String::new())))
     }
@@ -312,8 +320,8 @@ impl Analyzer {
 
 /// Whether a frame depends on the place of a row among its peers.
 fn follows_position(options: u32) -> bool {
-    let whole = pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING
-        | pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING;
+    let whole =
+        pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING | pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING;
     options & pg_sys::FRAMEOPTION_ROWS != 0 && options & whole != whole
 }
 

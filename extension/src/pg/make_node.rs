@@ -184,9 +184,11 @@ pub fn make_call_without_window(
         (*aggregate).aggtype = call.wintype;
         (*aggregate).aggcollid = call.wincollid;
         (*aggregate).inputcollid = call.inputcollid;
-        (*aggregate).aggargtypes = arguments.iter().fold(std::ptr::null_mut(), |list, argument| {
-            pg_sys::lappend_oid(list, argument.type_oid())
-        });
+        (*aggregate).aggargtypes = arguments
+            .iter()
+            .fold(std::ptr::null_mut(), |list, argument| {
+                pg_sys::lappend_oid(list, argument.type_oid())
+            });
         (*aggregate).args = list_of(&targets);
         (*aggregate).aggfilter = filter.map_or(std::ptr::null_mut(), |node| node.as_ptr().cast());
         (*aggregate).aggstar = call.winstar;

@@ -68,12 +68,7 @@ impl Draw<'_> {
                 Ties::Harmless,
             ),
             3 => (format!("count({value})"), Vec::new(), "", Ties::Harmless),
-            4 => (
-                "row_number()".to_owned(),
-                one.1.clone(),
-                "",
-                Ties::Rows,
-            ),
+            4 => ("row_number()".to_owned(), one.1.clone(), "", Ties::Rows),
             5 => (
                 format!("lag({value}, 1, -9)"),
                 one.1.clone(),

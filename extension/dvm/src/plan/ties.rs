@@ -36,7 +36,10 @@ pub(super) fn check(
         Partition::Window { calls } => {
             // Rows that are alike in everything trade places freely in one order, but not in two.
             let by_place = |call: &&WindowCall| call.ties == Ties::Rows;
-            let mut orders = calls.iter().filter(by_place).map(|c| (&c.partition, &c.order));
+            let mut orders = calls
+                .iter()
+                .filter(by_place)
+                .map(|c| (&c.partition, &c.order));
             if let Some(first) = orders.next()
                 && orders.any(|other| other != first)
                 && !is_set
