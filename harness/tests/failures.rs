@@ -138,7 +138,11 @@ async fn a_drain_waits_for_what_runs_and_stays() {
     )
     .await;
     wait_for_gate(&session).await.expect("a refresh runs");
+    let timeouts =
+        "SELECT value FROM pgtrickle.runtime_counters() WHERE name = 'drain_timeouts_total'";
+    assert_eq!(value(&session, timeouts).await, "0");
     assert_eq!(value(&session, "SELECT pgtrickle.drain(0)").await, "f");
+    assert_eq!(value(&session, timeouts).await, "1");
     assert_eq!(value(&session, "SELECT pgtrickle.is_drained()").await, "f");
     assert_eq!(
         value(

@@ -245,6 +245,16 @@ async fn history_is_kept_short_and_its_sums_are_kept() {
         .await,
         "30"
     );
+    // 31 refreshes, the fill included, each in one class of durations.
+    assert_eq!(
+        value(
+            &session,
+            "SELECT format('%s %s', sum(refreshes), bool_and(duration_ms <= refreshes * bound_ms))
+             FROM pgtrickle.pgt_refresh_figures"
+        )
+        .await,
+        "31 t"
+    );
 }
 
 /// Processor time and sleeps of a process so far: clock ticks, and voluntary context switches.

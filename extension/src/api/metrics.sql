@@ -14,15 +14,7 @@ BEGIN ATOMIC
                pg_catalog.sum(r.duration_ms) AS duration_ms, pg_catalog.sum(r.rows_inserted) AS rows_inserted,
                pg_catalog.sum(r.rows_updated) AS rows_updated, pg_catalog.sum(r.rows_deleted) AS rows_deleted,
                pg_catalog.sum(r.delta_rows) AS delta_rows
-        FROM (
-            SELECT pgt_id, action, reason, status, refreshes, duration_ms,
-                   rows_inserted, rows_updated, rows_deleted, delta_rows
-            FROM pgtrickle.pgt_refresh_totals
-            UNION ALL
-            SELECT pgt_id, action, reason, status, 1, duration_ms,
-                   rows_inserted, rows_updated, rows_deleted, delta_rows
-            FROM pgtrickle.pgt_refresh_history
-        ) r JOIN tables t ON t.pgt_id = r.pgt_id
+        FROM pgtrickle.pgt_refresh_figures r JOIN tables t ON t.pgt_id = r.pgt_id
         GROUP BY t.stream_table, r.action, r.reason, r.status
     ), buffers AS MATERIALIZED (SELECT * FROM pgtrickle.change_buffer_sizes()
     ), mark AS MATERIALIZED (SELECT * FROM pgtrickle.watermark())
@@ -123,6 +115,8 @@ COMMENT ON FUNCTION pgtrickle.refresh_failures() IS 'stream tables whose last sc
 COMMENT ON FUNCTION pgtrickle.refresh_workers() IS 'refresh workers of the cluster';
 COMMENT ON FUNCTION pgtrickle.running_recomputations() IS 'first fills and recomputations that run now, by id';
 COMMENT ON FUNCTION pgtrickle.watermark() IS 'how far the cluster is, and what keeps change rows from being removed';
+COMMENT ON FUNCTION pgtrickle.stale_stream_tables() IS 'ids of the stream tables that may be behind their sources';
+COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'the interval of a schedule; NULL for one that is no interval';
 COMMENT ON FUNCTION pgtrickle.runtime_counters() IS 'counters and gauges that are kept in shared memory';
 
 COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean) IS 'creates a table that is kept equal to a query';

@@ -3,6 +3,8 @@
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
+use pgtrickle_dvm::schedule::Schedule;
+
 use crate::error::or_report;
 use crate::monitor;
 use crate::pg::{acl, cluster, database};
@@ -125,6 +127,22 @@ fn watermark() -> TableIterator<
         found.oldest_since,
         found.prepared,
     ))
+}
+
+/// The stream tables that may be behind: a source has committed changes that they do not contain, they
+/// have not been filled, or what they read is behind.
+#[pg_extern(schema = "pgtrickle")]
+fn stale_stream_tables() -> SetOfIterator<'static, i64> {
+    SetOfIterator::new(or_report(monitor::stale()))
+}
+
+/// The interval of a schedule in seconds; NULL for one that is no interval.
+#[pg_extern(schema = "pgtrickle", immutable, parallel_safe)]
+fn schedule_seconds(schedule: &str) -> Option<f64> {
+    match schedule.parse() {
+        Ok(Schedule::Every(interval)) => Some(interval.as_secs_f64()),
+        Ok(Schedule::Calculated | Schedule::Cron(_)) | Err(_) => None,
+    }
 }
 
 /// Counters and gauges of the cluster that are kept in shared memory.

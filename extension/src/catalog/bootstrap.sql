@@ -32,6 +32,7 @@ CREATE TABLE pgtrickle.pgt_stream_tables (
     data_timestamp      timestamptz,
     created_at          timestamptz NOT NULL,
     is_polled           boolean     NOT NULL,
+    data_lsn            pg_lsn,
     CONSTRAINT pgt_stream_tables_pkey PRIMARY KEY (pgt_id),
     CONSTRAINT pgt_stream_tables_relid_key UNIQUE (pgt_relid),
     CHECK ((frontier IS NULL) = (frontier_xid IS NULL) AND (frontier IS NULL) = (frontier_epoch IS NULL))
@@ -53,6 +54,7 @@ COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_epoch IS 'changes of fron
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.system_identifier IS 'cluster in which the frontier means something';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.database_oid IS 'database in which the frontier means something';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_timestamp IS 'when the last refresh that changed anything took its snapshot';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_lsn IS 'how much WAL there was then; for reports only';
 
 CREATE TABLE pgtrickle.pgt_dependencies (
     pgt_id       bigint   NOT NULL,
@@ -93,15 +95,35 @@ CREATE TABLE pgtrickle.pgt_refresh_totals (
     action        text   NOT NULL,
     reason        text,
     status        text   NOT NULL,
+    error_class   text,
+    bound_ms      float8 NOT NULL,
     refreshes     bigint NOT NULL,
     duration_ms   float8 NOT NULL,
     rows_inserted bigint NOT NULL,
     rows_updated  bigint NOT NULL,
     rows_deleted  bigint NOT NULL,
     delta_rows    bigint NOT NULL,
-    CONSTRAINT pgt_refresh_totals_key UNIQUE NULLS NOT DISTINCT (pgt_id, action, reason, status)
+    CONSTRAINT pgt_refresh_totals_key UNIQUE NULLS NOT DISTINCT (pgt_id, action, reason, status, error_class, bound_ms)
 );
 COMMENT ON TABLE pgtrickle.pgt_refresh_totals IS 'sums of the history rows that have been removed';
+
+CREATE FUNCTION pgtrickle._duration_bound_ms(duration_ms float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN duration_ms <= 1 THEN 1 WHEN duration_ms <= 3 THEN 3 WHEN duration_ms <= 10 THEN 10
+            WHEN duration_ms <= 30 THEN 30 WHEN duration_ms <= 100 THEN 100 WHEN duration_ms <= 300 THEN 300
+            WHEN duration_ms <= 1000 THEN 1000 WHEN duration_ms <= 3000 THEN 3000 WHEN duration_ms <= 10000 THEN 10000
+            WHEN duration_ms <= 30000 THEN 30000 WHEN duration_ms <= 100000 THEN 100000 ELSE 'Infinity'::float8 END;
+COMMENT ON FUNCTION pgtrickle._duration_bound_ms(float8) IS 'the class of a duration: the smallest bound that it does not exceed';
+
+CREATE VIEW pgtrickle.pgt_refresh_figures AS
+    SELECT * FROM pgtrickle.pgt_refresh_totals
+    UNION ALL
+    SELECT h.pgt_id, h.action, h.reason, h.status, pg_catalog.left(h.error, 2),
+           pgtrickle._duration_bound_ms(h.duration_ms),
+           1, h.duration_ms, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows
+    FROM pgtrickle.pgt_refresh_history h;
+COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'every refresh that did something, the older ones added up';
+COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.error_class IS 'class of the SQLSTATE';
+COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.bound_ms IS 'the duration was at most so long, and more than the next smaller bound';
 
 GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle TO PUBLIC;
 

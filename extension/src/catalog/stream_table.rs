@@ -8,7 +8,8 @@ use pgtrickle_dvm::frontier::Frontier;
 
 use crate::error::{Error, Result};
 use crate::pg::catalog_table::{CatalogTable, Key, Row, TextForm, Value, next_value, relid};
-use crate::pg::{cluster, name};
+use crate::pg::cluster::{self, Moment};
+use crate::pg::name;
 use crate::shmem::notes;
 
 const TABLE: &str = "pgt_stream_tables";
@@ -36,6 +37,7 @@ mod column {
     pub const DATABASE_OID: usize = 17;
     pub const DATA_TIMESTAMP: usize = 18;
     pub const IS_POLLED: usize = 20;
+    pub const DATA_LSN: usize = 21;
 }
 
 /// The refresh mode that the user asked for.
@@ -307,8 +309,9 @@ pub fn insert(table: &StreamTable, query: &str) -> Result<()> {
         Value::null(),
         Value::of(cluster::now()),
         Value::of(table.is_polled),
+        Value::null(),
     ];
-    debug_assert_eq!(values.len(), column::IS_POLLED);
+    debug_assert_eq!(values.len(), column::DATA_LSN);
     CatalogTable::open_for_update(TABLE)?.insert(&values);
     notes::changed(table.pgt_id);
     Ok(())
@@ -330,13 +333,13 @@ fn update(pgt_id: i64, changes: &[(usize, Value)]) -> Result<()> {
     }
 }
 
-/// Records the outcome of a refresh: what the table now contains, and under which plan.
+/// Records the outcome of a refresh: what the table now contains, since when, and under which plan.
 pub fn store_frontier(
     pgt_id: i64,
     frontier: Option<&Frontier>,
     is_populated: bool,
     defining_query_hash: Option<i64>,
-    data_timestamp: Option<TimestampWithTimeZone>,
+    current: &Moment,
 ) -> Result<()> {
     let snapshot = match frontier {
         None => Value::null(),
@@ -356,7 +359,8 @@ pub fn store_frontier(
                 column::FRONTIER_EPOCH,
                 Value::of(frontier.map(Frontier::own_epoch)),
             ),
-            (column::DATA_TIMESTAMP, Value::of(data_timestamp)),
+            (column::DATA_TIMESTAMP, Value::of(current.time)),
+            (column::DATA_LSN, Value::lsn(current.lsn)),
         ],
     )
 }

@@ -28,6 +28,6 @@ pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
     uninstall,
 };
-pub use sizes::{BufferSize, size};
+pub use sizes::{BufferSize, has_news, size};
 pub use source::{lock_idle, obstacle, partitions_signature};
 pub use writer::BufferWriter;

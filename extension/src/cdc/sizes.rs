@@ -1,4 +1,4 @@
-//! How large buffers are, for reports.
+//! How large buffers are, and for whom they hold something, for reports.
 
 use super::buffer;
 use crate::error::Result;
@@ -43,4 +43,25 @@ pub fn size(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<Option<Buffer
         rows,
         pending_rows,
     }))
+}
+
+/// For each of the frontiers, whether the source's buffer holds a change that it does not contain.
+/// Reads until all of them have one.
+pub fn has_news(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<Vec<bool>> {
+    let mut news = vec![false; frontiers.len()];
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    let Some(changes) = buffer::find(source)?.and_then(|oid| Relation::try_open(oid, lockmode))
+    else {
+        return Ok(news);
+    };
+    let first = frontiers.iter().map(Frontier::first_unconsumed).min();
+    let mut scan = ChangeScan::begin(&changes, first.unwrap_or(0))?;
+    while news.contains(&false)
+        && let Some((xid, epoch)) = scan.next_id()
+    {
+        for (frontier, has) in frontiers.iter().zip(&mut news) {
+            *has |= !frontier.consumes(xid, epoch);
+        }
+    }
+    Ok(news)
 }

@@ -1,4 +1,9 @@
-//! What is to be seen of the runtime in shared memory. Reads only; the reports over it are SQL.
+//! What is to be seen of the runtime, most of it in shared memory. Reads only; the reports over it are
+//! SQL.
+
+mod stale;
+
+pub use stale::stale;
 
 use std::sync::atomic::Ordering;
 

@@ -107,6 +107,11 @@ impl Value {
         Value(value.into_datum())
     }
 
+    /// A `pg_lsn`.
+    pub fn lsn(position: u64) -> Self {
+        Value(Some(pg_sys::Datum::from(position)))
+    }
+
     /// A value through the input function of its type.
     pub fn parse(text: &str, input: TextForm) -> Result<Self> {
         let text = std::ffi::CString::new(text)

@@ -20,6 +20,26 @@ pub fn now() -> TimestampWithTimeZone {
     pgrx::datum::clock_timestamp()
 }
 
+/// When something was so, by the clock and by the WAL.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The time.
+    pub time: TimestampWithTimeZone,
+    /// The end of the WAL.
+    pub lsn: u64,
+}
+
+impl Moment {
+    /// Now, on a primary.
+    pub fn now() -> Self {
+        Moment {
+            time: now(),
+            // SAFETY: reads a position in shared memory.
+            lsn: unsafe { pg_sys::GetXLogInsertRecPtr() },
+        }
+    }
+}
+
 /// A time in microseconds of the server's clock.
 pub fn microseconds(time: TimestampWithTimeZone) -> i64 {
     pg_sys::TimestampTz::from(time)

@@ -11,11 +11,12 @@ use crate::catalog::{self, HistoryRow, RefreshMode, StreamTable};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
+use crate::pg::cluster::{self, Moment};
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
+use crate::pg::report;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
-use crate::pg::{cluster, report};
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 use crate::shmem::notes;
 use crate::{cdc, ddl};
@@ -118,7 +119,7 @@ fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
 /// A serialization failure when the transaction's snapshot is older than the table's content.
 pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     let started = Instant::now();
-    let started_at = cluster::now();
+    let started_at = Moment::now();
     notes::refreshing();
     config::activate_canary();
     catalog::lock(pgt_id)?;
@@ -169,13 +170,13 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
             Some(&frontier),
             true,
             plan.compiled().map(|c| c.fingerprint),
-            Some(started_at),
+            &started_at,
         )?;
         catalog::insert_history(&HistoryRow {
             pgt_id,
             action: outcome.action,
             reason: outcome.reason.clone(),
-            started_at,
+            started_at: started_at.time,
             finished_at,
             duration_ms: outcome.duration_ms,
             rows_inserted: outcome.counts.inserted.cast_signed(),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::pg::{cluster, process, user};
+use crate::shmem::counters::DRAIN_TIMEOUTS;
 use crate::shmem::drain::{Requested, in_flight};
 use crate::shmem::{self, Block, notes};
 
@@ -34,6 +35,7 @@ pub fn drain(timeout: Duration) -> Result<bool> {
             .checked_sub(start.elapsed())
             .filter(|left| !left.is_zero())
         else {
+            DRAIN_TIMEOUTS.count();
             return Ok(false);
         };
         process::sleep(Some(left.min(PACE)));

@@ -43,14 +43,16 @@ WITH last AS MATERIALIZED (
     DELETE FROM pgtrickle.pgt_refresh_history h USING last
     WHERE h.pgt_id OPERATOR(pg_catalog.=) last.pgt_id
       AND h.history_id OPERATOR(pg_catalog.<=) last.history_id
-    RETURNING h.*
+    RETURNING h.pgt_id, h.action, h.reason, h.status, pg_catalog.left(h.error, 2) AS error_class,
+              pgtrickle._duration_bound_ms(h.duration_ms) AS bound_ms, h.duration_ms,
+              h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows
 )
 INSERT INTO pgtrickle.pgt_refresh_totals AS t
-SELECT pgt_id, action, reason, status, pg_catalog.count(*), pg_catalog.sum(duration_ms),
+SELECT pgt_id, action, reason, status, error_class, bound_ms, pg_catalog.count(*), pg_catalog.sum(duration_ms),
        pg_catalog.sum(rows_inserted), pg_catalog.sum(rows_updated), pg_catalog.sum(rows_deleted),
        pg_catalog.sum(delta_rows)
 FROM removed
-GROUP BY pgt_id, action, reason, status
+GROUP BY pgt_id, action, reason, status, error_class, bound_ms
 ON CONFLICT ON CONSTRAINT pgt_refresh_totals_key DO UPDATE
 SET refreshes     = t.refreshes OPERATOR(pg_catalog.+) excluded.refreshes,
     duration_ms   = t.duration_ms OPERATOR(pg_catalog.+) excluded.duration_ms,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many counters there are.
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 
 /// All counters.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Counter {
 /// A scheduler had read the invalidation ring too late, and read the whole catalog.
 pub static INVALIDATION_RING_OVERFLOWS: Counter = counter(0, "invalidation_ring_overflows_total");
 /// A stream table that would have read itself was refused.
-pub static CYCLES_DETECTED: Counter = counter(1, "cycles_detected_total");
+pub static CYCLES_DETECTED: Counter = counter(1, "dag_cycles_detected_total");
 /// A kept plan was dropped because something that it reads had changed.
 pub static TEMPLATE_CACHE_STALE_EVICTIONS: Counter =
     counter(2, "template_cache_stale_evictions_total");
@@ -42,6 +42,8 @@ pub static WORKER_START_FAILURES: Counter = counter(6, "worker_start_failures_to
 pub static RETRIES: Counter = counter(7, "refresh_retries_total");
 /// A fuse stopped a stream table.
 pub static FUSES_BLOWN: Counter = counter(8, "fuses_blown_total");
+/// A drain took longer than it was given.
+pub static DRAIN_TIMEOUTS: Counter = counter(9, "drain_timeouts_total");
 
 /// All of them, for the report.
 pub static ALL: [&Counter; COUNT] = [
@@ -54,6 +56,7 @@ pub static ALL: [&Counter; COUNT] = [
     &WORKER_START_FAILURES,
     &RETRIES,
     &FUSES_BLOWN,
+    &DRAIN_TIMEOUTS,
 ];
 
 const fn counter(index: usize, name: &'static str) -> Counter {
