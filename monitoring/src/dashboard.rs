@@ -73,6 +73,51 @@ const PANELS: &[Panel] = &[
         )],
     },
     Panel {
+        title: "Workers",
+        unit: "short",
+        series: &[
+            (
+                "max(pg_trickle_workers_busy{datname=~\"$database\"})",
+                "busy",
+            ),
+            ("max(pg_trickle_workers{datname=~\"$database\"})", "running"),
+            (
+                "max(pg_trickle_workers_max{datname=~\"$database\"})",
+                "at most",
+            ),
+        ],
+    },
+    Panel {
+        title: "Runtime events, per hour",
+        unit: "short",
+        series: &[
+            (
+                "max(increase(pg_trickle_invalidation_ring_overflows_total{datname=~\"$database\"}[1h]))",
+                "ring overflows",
+            ),
+            (
+                "max(increase(pg_trickle_dag_cycles_detected_total{datname=~\"$database\"}[1h]))",
+                "cycles refused",
+            ),
+            (
+                "max(increase(pg_trickle_template_cache_stale_evictions_total{datname=~\"$database\"}[1h]))",
+                "stale plans dropped",
+            ),
+            (
+                "max(increase(pg_trickle_drain_timeouts_total{datname=~\"$database\"}[1h]))",
+                "drains timed out",
+            ),
+        ],
+    },
+    Panel {
+        title: "Staleness in WAL",
+        unit: "bytes",
+        series: &[(
+            "topk(20, pg_trickle_stream_table_staleness_wal_bytes{datname=~\"$database\"})",
+            "{{stream_table}}",
+        )],
+    },
+    Panel {
         title: "Oldest open transaction",
         unit: "s",
         series: &[(

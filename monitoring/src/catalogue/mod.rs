@@ -5,6 +5,7 @@
 
 mod buffers;
 mod refreshes;
+mod runtime;
 mod server;
 mod stream_tables;
 
@@ -43,6 +44,7 @@ const fn gauge(column: &'static str, unit: &'static str, help: &'static str) -> 
 pub fn groups() -> Vec<Group> {
     [
         server::GROUPS,
+        runtime::GROUPS,
         stream_tables::GROUPS,
         refreshes::GROUPS,
         buffers::GROUPS,

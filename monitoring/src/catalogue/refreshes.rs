@@ -27,9 +27,9 @@ const COUNTS: Group = Group {
     cache_s: 15,
     sql: "
         SELECT current_database()::text AS datname, t.pgt_relid::text AS stream_table, h.action,
-               coalesce(h.reason, '') AS reason, count(*) AS completed_total
+               coalesce(h.reason, '') AS reason, sum(h.refreshes) AS completed_total
         FROM pgtrickle.pgt_stream_tables AS t
-        JOIN pgtrickle.pgt_refresh_history AS h ON h.pgt_id = t.pgt_id AND h.status = 'COMPLETED'
+        JOIN pgtrickle.pgt_refresh_figures AS h ON h.pgt_id = t.pgt_id AND h.status = 'COMPLETED'
         GROUP BY t.pgt_relid, h.action, h.reason",
 };
 
@@ -47,10 +47,10 @@ const ERRORS: Group = Group {
     cache_s: 15,
     sql: "
         SELECT current_database()::text AS datname, t.pgt_relid::text AS stream_table,
-               left(h.error, 2) AS sqlstate_class, count(*) AS total
+               h.error_class AS sqlstate_class, sum(h.refreshes) AS total
         FROM pgtrickle.pgt_stream_tables AS t
-        JOIN pgtrickle.pgt_refresh_history AS h ON h.pgt_id = t.pgt_id AND h.status = 'FAILED'
-        GROUP BY t.pgt_relid, left(h.error, 2)",
+        JOIN pgtrickle.pgt_refresh_figures AS h ON h.pgt_id = t.pgt_id AND h.status = 'FAILED'
+        GROUP BY t.pgt_relid, h.error_class",
 };
 
 const ROWS: Group = Group {
@@ -73,7 +73,7 @@ const ROWS: Group = Group {
         SELECT current_database()::text AS datname, t.pgt_relid::text AS stream_table, k.kind,
                coalesce(sum(k.number), 0) AS total
         FROM pgtrickle.pgt_stream_tables AS t
-        LEFT JOIN pgtrickle.pgt_refresh_history AS h ON h.pgt_id = t.pgt_id
+        LEFT JOIN pgtrickle.pgt_refresh_figures AS h ON h.pgt_id = t.pgt_id
         CROSS JOIN LATERAL (
             VALUES ('inserted', h.rows_inserted), ('updated', h.rows_updated),
                    ('deleted', h.rows_deleted), ('delta', h.delta_rows)
@@ -91,9 +91,10 @@ const DURATION: Group = Group {
     cache_s: 15,
     sql: "
         SELECT current_database()::text AS datname, t.pgt_relid::text AS stream_table,
-               coalesce(sum(h.duration_ms), 0) / 1000 AS seconds_sum, count(h.history_id) AS seconds_count
+               coalesce(sum(h.duration_ms), 0) / 1000 AS seconds_sum,
+               coalesce(sum(h.refreshes), 0) AS seconds_count
         FROM pgtrickle.pgt_stream_tables AS t
-        LEFT JOIN pgtrickle.pgt_refresh_history AS h ON h.pgt_id = t.pgt_id
+        LEFT JOIN pgtrickle.pgt_refresh_figures AS h ON h.pgt_id = t.pgt_id
         GROUP BY t.pgt_relid",
 };
 
@@ -115,9 +116,9 @@ const DURATION_BUCKETS: Group = Group {
     cache_s: 15,
     sql: "
         SELECT current_database()::text AS datname, t.pgt_relid::text AS stream_table, b.le,
-               count(*) FILTER (WHERE h.duration_ms <= b.bound_ms) AS bucket
+               coalesce(sum(h.refreshes) FILTER (WHERE h.bound_ms <= b.bound_ms), 0) AS bucket
         FROM pgtrickle.pgt_stream_tables AS t
-        LEFT JOIN pgtrickle.pgt_refresh_history AS h ON h.pgt_id = t.pgt_id
+        LEFT JOIN pgtrickle.pgt_refresh_figures AS h ON h.pgt_id = t.pgt_id
         CROSS JOIN (
             VALUES ('0.001', 1::float8), ('0.003', 3), ('0.01', 10), ('0.03', 30), ('0.1', 100), ('0.3', 300),
                    ('1', 1000), ('3', 3000), ('10', 10000), ('30', 30000), ('100', 100000), ('+Inf', 'Infinity')

@@ -27,7 +27,7 @@ const INFO: Group = Group {
     sql: "
         SELECT current_database()::text AS datname, pgtrickle.version() AS version, 1 AS info,
                (SELECT count(*) FROM pgtrickle.pgt_stream_tables) AS stream_tables,
-               (SELECT count(*) FROM pgtrickle.pgt_refresh_history) AS refreshes_total",
+               (SELECT coalesce(sum(refreshes), 0) FROM pgtrickle.pgt_refresh_figures) AS refreshes_total",
 };
 
 const HOLDERS: Group = Group {

@@ -36,7 +36,7 @@ const STATE: Group = Group {
         gauge(
             "pending",
             "0 or 1",
-            "Whether a source has committed changes that it does not contain",
+            "Whether a source, or what it reads, has committed changes that it does not contain",
         ),
         gauge(
             "staleness_seconds",
@@ -44,44 +44,36 @@ const STATE: Group = Group {
             "An upper bound on how far it lags behind: 0 if nothing is pending, else the age of its content",
         ),
         gauge(
+            "staleness_wal_bytes",
+            "bytes",
+            "The same in bytes of WAL: 0 if nothing is pending, else what has been written since its last refresh",
+        ),
+        gauge(
             "consecutive_errors",
             "refreshes",
-            "How many refreshes have failed since the last one that did not",
+            "How many scheduled refreshes have failed in a row",
         ),
     ],
     cache_s: 15,
     sql: "
+        WITH stale AS MATERIALIZED (SELECT * FROM pgtrickle.stale_stream_tables() AS s (pgt_id)
+        ), wal AS MATERIALIZED (
+            SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END AS lsn)
         SELECT current_database()::text AS datname, s.name AS stream_table, s.refresh_mode,
                (s.status = 'SUSPENDED')::int AS suspended,
                s.is_populated::int AS populated,
                (s.requested_mode = 'AUTO' AND s.refresh_mode = 'FULL')::int AS fallback,
                s.needs_restore::int AS needs_restore,
-               coalesce(i.seconds, 0) AS schedule_seconds,
-               (p.pending)::int AS pending,
-               CASE WHEN p.pending THEN extract(epoch FROM clock_timestamp() - s.data_timestamp) ELSE 0 END
+               coalesce(pgtrickle.schedule_seconds(s.schedule), 0) AS schedule_seconds,
+               (stale.pgt_id IS NOT NULL)::int AS pending,
+               CASE WHEN stale.pgt_id IS NULL THEN 0
+                    ELSE extract(epoch FROM clock_timestamp() - coalesce(t.data_timestamp, t.created_at)) END
                    AS staleness_seconds,
-               e.consecutive_errors
+               CASE WHEN stale.pgt_id IS NULL OR s.needs_restore THEN 0
+                    ELSE coalesce(wal.lsn - t.data_lsn, 0) END AS staleness_wal_bytes,
+               coalesce(s.consecutive_errors, 0) AS consecutive_errors
         FROM pgtrickle.pgt_status() AS s
         JOIN pgtrickle.pgt_stream_tables AS t ON t.pgt_relid = s.name::regclass
-        CROSS JOIN LATERAL (
-            SELECT sum(m[1]::float8 * CASE lower(left(m[2], 2))
-                           WHEN 'ms' THEN 0.001 WHEN 'm' THEN 60 WHEN 'mi' THEN CASE WHEN lower(m[2]) LIKE 'mil%' THEN 0.001 ELSE 60 END
-                           WHEN 'h' THEN 3600 WHEN 'ho' THEN 3600 WHEN 'd' THEN 86400 WHEN 'da' THEN 86400
-                           WHEN 'w' THEN 604800 WHEN 'we' THEN 604800 ELSE 1 END) AS seconds
-            FROM regexp_matches(s.schedule, '([0-9]+) *([A-Za-z]*)', 'g') AS m
-            WHERE s.schedule ~ '^( *[0-9]+ *[A-Za-z]*)+ *$'
-        ) AS i
-        CROSS JOIN LATERAL (
-            SELECT EXISTS (
-                SELECT FROM pgtrickle.pgt_dependencies AS d
-                JOIN pgtrickle.change_buffer_sizes() AS b ON b.source::regclass = d.source_relid
-                WHERE d.pgt_id = t.pgt_id AND b.pending_rows > 0) AS pending
-        ) AS p
-        CROSS JOIN LATERAL (
-            SELECT count(*) AS consecutive_errors FROM pgtrickle.pgt_refresh_history AS h
-            WHERE h.pgt_id = t.pgt_id AND h.status = 'FAILED'
-              AND NOT EXISTS (SELECT FROM pgtrickle.pgt_refresh_history AS later
-                              WHERE later.pgt_id = h.pgt_id AND later.history_id > h.history_id
-                                AND later.status = 'COMPLETED')
-        ) AS e",
+        LEFT JOIN stale ON stale.pgt_id = t.pgt_id
+        CROSS JOIN wal",
 };
