@@ -1,14 +1,17 @@
-//! Documentation as a test: every SQL block of a Markdown file runs, in order, in one session.
+//! Documentation as a test: every SQL block of a Markdown file runs, in order, in one session, then every
+//! block of shell commands.
 //!
-//! The blocks become one psql script **with the line numbers of the file**, so that an error names the
-//! line to mend. What may stand behind `sql` on the fence:
+//! The SQL becomes one psql script **with the line numbers of the file**, so that an error names the
+//! line to mend. What may stand behind `sql` and `sh` on the fence:
 //!
 //! | mark | meaning |
 //! |---|---|
 //! | (none) | runs; any error fails the test |
-//! | `fails` | every statement in it may fail, and one must |
-//! | `signature` | shows the form of a call; not run |
+//! | `sql fails` | every statement in it may fail, and one must |
+//! | `sql signature` | shows the form of a call; not run |
+//! | `sh elsewhere` | is for another machine, or never ends; has to be well formed |
 //!
+//! A line `<!-- with a scheduler -->` asks for a server that has the library preloaded.
 //! A block in an HTML comment, `<!-- sql` to `-->`, runs too: it prepares what readers have already.
 //! A result shown in comments is compared: a line followed by a rule of dashes, then rows. Blanks do
 //! not count, and a cell `…` stands for any value.
@@ -57,7 +60,11 @@ impl Block {
         self.marks
             .iter()
             .map(String::as_str)
-            .filter(|mark| self.language == "sql" && !["fails", "signature"].contains(mark))
+            .filter(|mark| match self.language.as_str() {
+                "sql" => !["fails", "signature"].contains(mark),
+                "sh" => *mark != "elsewhere",
+                _ => false,
+            })
             .collect()
     }
 
@@ -140,6 +147,13 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
         }
     }
     blocks
+}
+
+/// Whether a Markdown text asks for a server with a scheduler.
+pub fn wants_scheduler(markdown: &str) -> bool {
+    markdown
+        .lines()
+        .any(|line| line.trim() == "<!-- with a scheduler -->")
 }
 
 /// The psql script of the blocks that run. Line `n` of the script is line `n` of the file.
@@ -227,6 +241,9 @@ mod tests {
 
     #[test]
     fn a_mark_that_means_nothing_is_found() {
-        assert_eq!(blocks("```sql skip\n```\n")[0].unknown_marks(), ["skip"]);
+        for (info, wrong) in [("sql skip", "skip"), ("sh fails", "fails")] {
+            let blocks = blocks(&format!("```{info}\n```\n"));
+            assert_eq!(blocks[0].unknown_marks(), [wrong]);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Every SQL statement in the documentation runs, each file in a database of its own, and what it shows
-//! as a result is what comes. `PGT_DOCUMENT=part-of-a-path` picks some files.
+//! as a result is what comes; then its shell commands run, from the root of the checkout, with a stand-in
+//! for kubectl. `PGT_DOCUMENT=part-of-a-path` picks some files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,19 @@ const FOLDERS: [&str; 4] = [".", "docs", "monitoring", "cnpg"];
 #[test]
 fn every_statement_in_the_documentation_runs() {
     let options = ClusterOptions::new().extension(ExtensionDir::installed().unwrap());
-    let cluster = Cluster::start(&options).unwrap();
+    let plain = Cluster::start(&options).unwrap();
+    let scheduled = Cluster::start(&options.scheduled()).unwrap();
     let mut complaints = Vec::new();
     let mut statements = 0;
     for (number, path) in documents().iter().enumerate() {
         let text = fs::read_to_string(path).unwrap();
         let blocks = document::blocks(&text);
         statements += blocks.iter().filter(|block| block.runs()).count();
-        for complaint in check(&cluster, &format!("document_{number}"), &blocks, path) {
+        let cluster = match document::wants_scheduler(&text) {
+            true => &scheduled,
+            false => &plain,
+        };
+        for complaint in check(cluster, &format!("document_{number}"), &blocks, path) {
             complaints.push(format!("{}: {complaint}", path.display()));
         }
     }
@@ -50,13 +56,16 @@ fn check(cluster: &Cluster, database: &str, blocks: &[Block], path: &Path) -> Ve
         for mark in block.unknown_marks() {
             complaints.push(format!("line {}: what is `{mark}`?", block.line));
         }
-        if block.language == "sh" {
-            complaints.extend(shell_error(block));
-        }
     }
-    if !blocks.iter().any(Block::runs) {
-        return complaints;
+    if blocks.iter().any(Block::runs) {
+        complaints.extend(run_statements(cluster, database, blocks, path));
     }
+    let commands = blocks.iter().filter(|block| block.language == "sh");
+    complaints.extend(commands.filter_map(|block| shell_error(cluster, block)));
+    complaints
+}
+
+fn run_statements(cluster: &Cluster, database: &str, blocks: &[Block], path: &Path) -> Vec<String> {
     psql(
         cluster,
         "postgres",
@@ -85,24 +94,41 @@ fn check(cluster: &Cluster, database: &str, blocks: &[Block], path: &Path) -> Ve
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     if output.status.success() {
-        complaints.extend(document::complaints(blocks, &printed));
+        document::complaints(blocks, &printed)
     } else {
-        complaints.push(String::from_utf8_lossy(&output.stderr).into_owned());
+        vec![String::from_utf8_lossy(&output.stderr).into_owned()]
     }
-    complaints
 }
 
-/// Shell commands are for machines that a test is not; they must at least be well formed.
-fn shell_error(block: &Block) -> Option<String> {
-    let text = block.lines.join("\n");
+/// What is wrong with a block of shell commands. Clients find the server as they would inside its
+/// container.
+fn shell_error(cluster: &Cluster, block: &Block) -> Option<String> {
+    let client = cluster.client_command("psql");
+    let programs = Path::new(client.get_program()).parent()?;
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut path = std::ffi::OsString::from(here.join("tests/documentation"));
+    for folder in [programs.as_os_str(), &std::env::var_os("PATH")?] {
+        path.push(":");
+        path.push(folder);
+    }
+    let only_parse = if block.is("elsewhere") { "-n" } else { "-e" };
     let output = Command::new("bash")
-        .args(["-n", "-c", &text])
+        .args([only_parse, "-uo", "pipefail", "-c"])
+        .arg(block.lines.join("\n"))
+        .envs(
+            client
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("PATH", path)
+        .current_dir(here.join(".."))
         .output()
         .unwrap();
     (!output.status.success()).then(|| {
         format!(
-            "line {}: {}",
+            "line {}: {}{}",
             block.line,
+            String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         )
     })
