@@ -90,6 +90,8 @@ pub struct Script {
     pub late: String,
     /// The three parts, if there are any: together they are the table `st`.
     pub parts: Vec<String>,
+    /// A query reads the clock: what is judged is refreshed in the same transaction.
+    pub clock: bool,
     /// Settings of the session.
     pub settings: Vec<String>,
 }
@@ -97,7 +99,7 @@ pub struct Script {
 impl Case {
     /// The case as SQL.
     pub fn script(&self) -> Script {
-        let mut acts = Vec::new();
+        let mut acts = vec![Act::Setup(super::types::TYPES.into())];
         for (index, table) in self.tables.iter().enumerate() {
             let name = format!("t{index}");
             acts.push(Act::Setup(table.create(&name)));
@@ -141,6 +143,12 @@ impl Case {
                 tables.push(name.to_owned());
             }
         }
+        let clock = acts.iter().any(|act| match act {
+            Act::View(query) | Act::Create(_, query) => ["now()", "localtimestamp", "CURRENT_DATE"]
+                .iter()
+                .any(|word| query.contains(word)),
+            _ => false,
+        });
         for (index, batch) in self.batches.iter().enumerate() {
             self.batch(batch, index + 1 == self.batches.len(), &mut acts);
         }
@@ -149,6 +157,7 @@ impl Case {
             tables,
             late: "st_late".into(),
             parts,
+            clock,
             settings: vec![
                 // A product of several tables can be too much; such a case says nothing.
                 "SET statement_timeout = '4s'".into(),
@@ -284,6 +293,10 @@ impl Script {
                 .collect()
         };
         for act in self.acts.iter().take(until + 1) {
+            let judged = matches!(act, Act::Create(..) | Act::RefreshAll { .. });
+            if self.clock && judged {
+                sql.push_str("BEGIN;\n");
+            }
             match act {
                 Act::Setup(text) => sql.push_str(&format!("{text}\n")),
                 Act::View(text) | Act::Change(text) | Act::Control(text) => {
@@ -300,6 +313,9 @@ impl Script {
                         sql.push_str(&refresh(std::slice::from_ref(&self.late)));
                     }
                 }
+            }
+            if self.clock && judged {
+                sql.push_str("COMMIT;\n");
             }
         }
         for (name, query) in self.acts.iter().filter_map(|act| match act {

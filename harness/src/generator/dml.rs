@@ -168,7 +168,7 @@ impl Dml {
                 Some(column) => vec![format!(
                     "UPDATE {name} SET {} = {} WHERE {}",
                     column.sql,
-                    column.ty.literal(*value),
+                    column.ty.stored(*value, false),
                     filter(which)
                 )],
                 None => Vec::new(),

@@ -125,7 +125,7 @@ fn operation(op: u8, ty: Ty, a: &str, b: &str) -> String {
             "({a} - {b})",
         ],
         Ty::Money => &["({a} + {b})::numeric(10,2)", "({a} * 2)::numeric(10,2)"],
-        Ty::Text | Ty::TextC => &[
+        Ty::Text | Ty::TextC | Ty::Loose => &[
             "({a} || {b})",
             "upper({a})",
             "left({a}, 1)",
@@ -139,7 +139,17 @@ fn operation(op: u8, ty: Ty, a: &str, b: &str) -> String {
         ],
         Ty::Float => &["({a} + {b})", "({a} - {b})"],
         Ty::Date => &["({a} + 1)", "least({a}, {b})"],
-        Ty::Timestamp => &["greatest({a}, {b})"],
+        Ty::Timestamp | Ty::Instant => &["greatest({a}, {b})", "least({a}, {b})"],
+        Ty::Mood | Ty::Pair => &["least({a}, {b})"],
+        Ty::Ints => &[
+            "({a} || {b})",
+            "array_remove({a}, 2)",
+            "array_append({a}, 1)",
+        ],
+        Ty::Json => &["({a} -> 'a')", "jsonb_strip_nulls({a})"],
+        Ty::Span => &["({a} * {b})", "range_merge({a}, {b})"],
+        Ty::Interval => &["({a} + {b})", "({a} * 2)", "justify_hours({a})"],
+        Ty::Small => &["abs({a})::small"],
         Ty::Uuid | Ty::Bytea => &["coalesce({b}, {a})"],
     };
     let general = [

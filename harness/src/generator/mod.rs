@@ -12,6 +12,7 @@ mod batch;
 mod case;
 mod dml;
 mod expr;
+mod names;
 mod query;
 mod report;
 mod run;

@@ -5,11 +5,19 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::expr::{Condition, Expr, Scoped, condition, expr};
+use super::schema::style;
 use super::types::Ty;
 
+mod aggregate;
+mod made;
 mod print;
+mod recursive;
+mod shape;
 
+use aggregate::{Aggregate, aggregate};
+use made::{Made, made};
 pub use print::{Object, Printer};
+use recursive::{Recursive, recursive};
 
 /// How a subquery enters the FROM list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,19 +39,50 @@ pub enum Item {
     Table(u8),
     /// A subquery.
     Query(Wrap, Box<Select>),
+    /// A join in parentheses.
+    Pair(Box<Item>, Box<Join>),
+    /// WITH RECURSIVE.
+    Recursive(Recursive),
+}
+
+/// How an entry is joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `JOIN … ON` an equality.
+    Equal,
+    /// `JOIN … ON` another comparison.
+    Compared,
+    /// `CROSS JOIN`.
+    Cross,
+    /// A comma.
+    Comma,
+    /// `JOIN … USING`.
+    Using,
+    /// `LEFT JOIN`, by an equality.
+    Left,
+    /// `LEFT JOIN`, by another comparison.
+    LeftCompared,
+    /// `RIGHT JOIN`, by an equality.
+    Right,
+    /// `FULL JOIN`, by an equality.
+    Full,
+    /// `FULL JOIN … USING`.
+    FullUsing,
+    /// `CROSS JOIN` with rows that functions make of the row.
+    Made,
 }
 
 /// A further entry of the FROM list.
 #[derive(Debug, Clone)]
 pub struct Join {
-    /// 0 inner with equality, 1 inner with another comparison, 2 cross, 3 comma, 4 USING.
-    kind: u8,
+    kind: Kind,
     item: Item,
     ty: u8,
     left: u8,
     right: u8,
     op: u8,
     extra: Option<Condition>,
+    made: Made,
 }
 
 /// An expression with its type: mostly that of a column in scope, so that few of them are
@@ -61,20 +100,11 @@ impl Typed {
     }
 }
 
-/// An aggregate call.
-#[derive(Debug, Clone)]
-pub struct Aggregate {
-    function: u8,
-    distinct: bool,
-    filter: Option<Condition>,
-    argument: Typed,
-}
-
 /// What is selected.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// Expressions.
-    Project(Vec<Typed>),
+    /// Expressions, and rows that functions make.
+    Project(Vec<Typed>, Option<Made>),
     /// `SELECT DISTINCT`.
     Distinct(Vec<Typed>),
     /// Groups. The mask says which keys are shown.
@@ -83,6 +113,8 @@ pub enum Shape {
         keys: Vec<Typed>,
         /// Which are in the output.
         shown: u8,
+        /// 0 one grouping, 1 ROLLUP, 2 CUBE, 3 a list of sets.
+        sets: u8,
         /// Aggregates.
         aggregates: Vec<Aggregate>,
         /// HAVING: an aggregate, compared with a value.
@@ -90,33 +122,51 @@ pub enum Shape {
     },
 }
 
+/// A comparison of a time with the clock: column, operator, how many milliseconds ago.
+#[derive(Debug, Clone)]
+pub struct Clock(u8, u8, u8);
+
 /// A query.
 #[derive(Debug, Clone)]
 pub struct Select {
     first: Item,
     joins: Vec<Join>,
     filter: Option<Condition>,
+    clock: Option<Clock>,
     shape: Shape,
-    union: Option<Box<Select>>,
+    /// The style of its names.
+    names: u8,
+    /// Another query, and the operation that combines both.
+    combined: Option<(u8, Box<Select>)>,
 }
 
 /// A query.
 pub fn select() -> impl Strategy<Value = Select> {
-    block(table_item().boxed()).prop_recursive(2, 4, 2, |inner| {
+    block(leaf()).prop_recursive(2, 4, 2, |inner| {
         let item = prop_oneof![
-            3 => table_item(),
+            3 => leaf(),
             2 => (wrap(), inner.clone())
                 .prop_map(|(wrap, query)| Item::Query(wrap, Box::new(query))),
         ];
-        (block(item.boxed()), option::weighted(0.2, inner)).prop_map(|(mut select, union)| {
-            select.union = union.map(Box::new);
+        let operation = prop_oneof![2 => Just(0u8), 3 => any::<u8>()];
+        let other = option::weighted(0.3, (operation, inner));
+        (block(item.boxed()), other).prop_map(|(mut select, other)| {
+            select.combined = other.map(|(operation, select)| (operation, Box::new(select)));
             select
         })
     })
 }
 
-fn table_item() -> impl Strategy<Value = Item> {
-    any::<u8>().prop_map(Item::Table)
+/// An entry of FROM without a subquery of the grammar's own.
+fn leaf() -> BoxedStrategy<Item> {
+    let table = || any::<u8>().prop_map(Item::Table);
+    prop_oneof![
+        12 => table(),
+        2 => (table(), join(table().boxed()))
+            .prop_map(|(item, join)| Item::Pair(Box::new(item), Box::new(join))),
+        1 => recursive().prop_map(Item::Recursive),
+    ]
+    .boxed()
 }
 
 fn wrap() -> impl Strategy<Value = Wrap> {
@@ -128,18 +178,35 @@ fn wrap() -> impl Strategy<Value = Wrap> {
     ]
 }
 
-/// A query without UNION over these items.
-fn block(item: BoxedStrategy<Item>) -> BoxedStrategy<Select> {
-    let join = (
-        prop_oneof![6 => Just(0u8), 1 => Just(1u8), 1 => Just(2u8), 1 => Just(3u8), 1 => Just(4u8)],
-        item.clone(),
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        8 => Just(Kind::Equal),
+        1 => Just(Kind::Compared),
+        1 => Just(Kind::Cross),
+        1 => Just(Kind::Comma),
+        1 => Just(Kind::Using),
+        3 => Just(Kind::Left),
+        1 => Just(Kind::LeftCompared),
+        2 => Just(Kind::Right),
+        2 => Just(Kind::Full),
+        1 => Just(Kind::FullUsing),
+        1 => Just(Kind::Made),
+    ]
+}
+
+/// A join with one of these items.
+fn join(item: BoxedStrategy<Item>) -> impl Strategy<Value = Join> {
+    (
+        kind(),
+        item,
         any::<u8>(),
         any::<u8>(),
         any::<u8>(),
         any::<u8>(),
         option::weighted(0.2, condition()),
+        made(),
     )
-        .prop_map(|(kind, item, ty, left, right, op, extra)| Join {
+        .prop_map(|(kind, item, ty, left, right, op, extra, made)| Join {
             kind,
             item,
             ty,
@@ -147,19 +214,32 @@ fn block(item: BoxedStrategy<Item>) -> BoxedStrategy<Select> {
             right,
             op,
             extra,
-        });
+            made,
+        })
+}
+
+/// A query without set operations over these items.
+fn block(item: BoxedStrategy<Item>) -> BoxedStrategy<Select> {
+    let clock = (any::<u8>(), any::<u8>(), any::<u8>());
     (
-        item,
-        vec(join, 0..3),
+        item.clone(),
+        vec(join(item), 0..3),
         option::weighted(0.4, condition()),
+        option::weighted(
+            0.2,
+            clock.prop_map(|(column, op, ago)| Clock(column, op, ago)),
+        ),
         shape(),
+        style(),
     )
-        .prop_map(|(first, joins, filter, shape)| Select {
+        .prop_map(|(first, joins, filter, clock, shape, names)| Select {
             first,
             joins,
             filter,
+            clock,
             shape,
-            union: None,
+            names,
+            combined: None,
         })
         .boxed()
 }
@@ -168,34 +248,22 @@ fn typed() -> impl Strategy<Value = Typed> {
     (any::<u8>(), expr()).prop_map(|(ty, expr)| Typed(ty, expr))
 }
 
-fn aggregate() -> impl Strategy<Value = Aggregate> {
-    (
-        any::<u8>(),
-        prop::bool::weighted(0.2),
-        option::weighted(0.2, condition()),
-        typed(),
-    )
-        .prop_map(|(function, distinct, filter, argument)| Aggregate {
-            function,
-            distinct,
-            filter,
-            argument,
-        })
-}
-
 fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![
-        3 => vec(typed(), 1..4).prop_map(Shape::Project),
+        3 => (vec(typed(), 1..4), option::weighted(0.1, made()))
+            .prop_map(|(exprs, made)| Shape::Project(exprs, made)),
         1 => vec(typed(), 1..3).prop_map(Shape::Distinct),
         5 => (
             vec(typed(), 0..3),
             prop_oneof![3 => Just(255u8), 1 => any::<u8>()],
+            prop_oneof![6 => Just(0u8), 2 => 1u8..4],
             vec(aggregate(), 1..4),
             option::weighted(0.2, (aggregate(), any::<u8>(), any::<u8>())),
         )
-            .prop_map(|(keys, shown, aggregates, having)| Shape::Group {
+            .prop_map(|(keys, shown, sets, aggregates, having)| Shape::Group {
                 keys,
                 shown,
+                sets,
                 aggregates,
                 having,
             }),

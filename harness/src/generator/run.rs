@@ -215,7 +215,11 @@ impl Run<'_> {
             Act::Setup(sql) | Act::View(sql) => {
                 self.session.execute(sql).await.map_err(|_| Stop::Void)
             }
-            Act::Create(name, query) => self.create(number, name, query).await,
+            Act::Create(name, query) => {
+                self.begin().await;
+                self.create(number, name, query).await?;
+                self.commit(number).await
+            }
             Act::Change(sql) => match self.session.execute(sql).await {
                 Err(error) if error.sqlstate == TIMEOUT => Err(Stop::Void),
                 Err(error) if error.is_connection_loss() => {
@@ -246,8 +250,32 @@ impl Run<'_> {
                 truncated,
                 nothing,
                 last,
-            } => self.refresh_all(number, *truncated, *nothing, *last).await,
+            } => {
+                self.begin().await;
+                let nothing = *nothing && !self.script.clock;
+                self.refresh_all(number, *truncated, nothing, *last).await?;
+                self.commit(number).await
+            }
         }
+    }
+
+    /// Opens a transaction if there must be one clock for what is refreshed and judged.
+    async fn begin(&self) {
+        if self.script.clock {
+            // A lost connection shows at the next statement.
+            let _ = self.session.execute("BEGIN").await;
+        }
+    }
+
+    async fn commit(&self, number: usize) -> Result<(), Stop> {
+        if !self.script.clock {
+            return Ok(());
+        }
+        let committed = self.session.execute("COMMIT").await;
+        committed.map_err(|error| {
+            let kind = FindingKind::RefreshFailed(error.sqlstate.clone());
+            self.found(number, kind, error.to_string())
+        })
     }
 
     async fn create(&mut self, number: usize, name: &str, query: &str) -> Result<(), Stop> {

@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::names;
 use super::types::{Ty, ty};
 
 /// What identifies a row.
@@ -25,6 +26,8 @@ pub struct Table {
     pub partitioned: bool,
     /// Types of `c0`, `c1` and so on, and whether they are NOT NULL.
     pub columns: Vec<(Ty, bool)>,
+    /// The style of the names of these columns.
+    pub names: u8,
     /// First rows, as value indexes.
     pub rows: Vec<Vec<u8>>,
 }
@@ -47,14 +50,21 @@ pub fn table() -> impl Strategy<Value = Table> {
         key,
         prop::bool::weighted(0.15),
         vec((ty(), prop::bool::weighted(0.3)), 1..4),
+        style(),
         vec(row(), 0..9),
     )
-        .prop_map(|(key, partitioned, columns, rows)| Table {
+        .prop_map(|(key, partitioned, columns, names, rows)| Table {
             key,
             partitioned: partitioned && key != Key::Primary,
             columns,
+            names,
             rows,
         })
+}
+
+/// A style of names: mostly the plain one.
+pub fn style() -> impl Strategy<Value = u8> {
+    prop_oneof![3 => Just(0u8), 1 => any::<u8>()]
 }
 
 /// Value indexes for one row.
@@ -80,7 +90,7 @@ impl Table {
         });
         for (index, (ty, required)) in self.columns.iter().enumerate() {
             infos.push(ColumnInfo {
-                name: format!("c{index}"),
+                name: names::column("c", self.names, index),
                 ty: *ty,
                 required: *required,
             });
@@ -125,8 +135,7 @@ impl Table {
                 let index = row.get(position % row.len().max(1)).copied().unwrap_or(0);
                 match column.name.as_str() {
                     "id" => id.to_owned(),
-                    _ if column.required => column.ty.value(index),
-                    _ => column.ty.literal(index),
+                    _ => column.ty.stored(index, column.required),
                 }
             })
             .collect();

@@ -29,11 +29,35 @@ pub enum Ty {
     Bytea,
     /// `float8`, only with multiples of one half, so that sums are exact in any order.
     Float,
+    /// `timestamptz`: rows hold times around now, which filters by the clock pass.
+    Instant,
+    /// An enum.
+    Mood,
+    /// `int[]`.
+    Ints,
+    /// `jsonb`, without numbers of several scales.
+    Json,
+    /// `int4range`.
+    Span,
+    /// `interval`: a month equals thirty days.
+    Interval,
+    /// `text` in a collation that ignores case.
+    Loose,
+    /// A composite type.
+    Pair,
+    /// A domain over `int`.
+    Small,
 }
+
+/// What types and collations must exist.
+pub const TYPES: &str = "CREATE TYPE mood AS ENUM ('low', 'Mid', 'high'); \
+     CREATE TYPE pair AS (x int, y text); \
+     CREATE DOMAIN small AS int CHECK (VALUE BETWEEN -100 AND 100); \
+     CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);";
 
 impl Ty {
     /// All of them, the simplest first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 21] = [
         Self::Int,
         Self::Text,
         Self::Money,
@@ -46,12 +70,22 @@ impl Ty {
         Self::Uuid,
         Self::Bytea,
         Self::Float,
+        Self::Instant,
+        Self::Mood,
+        Self::Ints,
+        Self::Json,
+        Self::Span,
+        Self::Interval,
+        Self::Loose,
+        Self::Pair,
+        Self::Small,
     ];
 
     /// The type in a column definition.
     pub fn definition(self) -> &'static str {
         match self {
             Self::TextC => "text COLLATE \"C\"",
+            Self::Loose => "text COLLATE loose",
             other => other.cast(),
         }
     }
@@ -62,6 +96,7 @@ impl Ty {
             Self::Int => "int",
             Self::BigInt => "bigint",
             Self::Text | Self::TextC => "text",
+            Self::Loose => "text COLLATE loose",
             Self::Money => "numeric(10,2)",
             Self::Numeric => "numeric",
             Self::Bool => "bool",
@@ -70,6 +105,14 @@ impl Ty {
             Self::Uuid => "uuid",
             Self::Bytea => "bytea",
             Self::Float => "float8",
+            Self::Instant => "timestamptz",
+            Self::Mood => "mood",
+            Self::Ints => "int[]",
+            Self::Json => "jsonb",
+            Self::Span => "int4range",
+            Self::Interval => "interval",
+            Self::Pair => "pair",
+            Self::Small => "small",
         }
     }
 
@@ -91,6 +134,22 @@ impl Ty {
             ],
             Self::Bytea => &["\\x", "\\x00", "\\xff01"],
             Self::Float => &["1", "0.5", "0", "-2.5", "1024"],
+            Self::Instant => &["2024-01-01 00:00+00", "infinity", "1970-01-01 00:00+00"],
+            Self::Mood => &["low", "high", "Mid"],
+            Self::Ints => &["{1,2}", "{}", "{2,NULL}", "{1,2,3}", "{2,2}"],
+            Self::Json => &[
+                "{\"a\": 1}",
+                "[1, {\"a\": null}]",
+                "null",
+                "{\"a\": {\"b\": [2]}}",
+                "[]",
+                "\"a\"",
+            ],
+            Self::Span => &["[1,3)", "empty", "[2,)", "(,2]", "[7,9]"],
+            Self::Interval => &["1 day", "24:00", "1 mon", "30 days", "-00:00:01", "0"],
+            Self::Loose => &["a", "A", "b", "", "B", "ä"],
+            Self::Pair => &["(1,a)", "(1,)", "(2,\"a b\")", "(,)"],
+            Self::Small => &["1", "2", "0", "3", "-7"],
         }
     }
 
@@ -113,21 +172,32 @@ impl Ty {
         )
     }
 
+    /// What a row holds for this index: the literal, or a moment that passes soon.
+    pub fn stored(self, index: u8, required: bool) -> String {
+        match (self, index % 8) {
+            (Self::Instant, near @ 0..4) => {
+                format!("clock_timestamp() + interval '{} ms'", 12 * u32::from(near))
+            }
+            _ if required => self.value(index),
+            _ => self.literal(index),
+        }
+    }
+
     /// One value of the pool or another, as a number says; NULL now and then.
     pub fn varied(self, number: &str, required: bool) -> String {
-        let mut values: Vec<String> = self
-            .pool()
-            .iter()
-            .map(|value| format!("'{value}'::{}", self.cast()))
+        let mut values: Vec<String> = (0..self.pool().len() as u8)
+            .map(|index| self.value(index))
             .collect();
         if !required {
             values.push("NULL".into());
         }
-        format!(
-            "(ARRAY[{}])[1 + ({number}) % {}]",
-            values.join(", "),
-            values.len()
-        )
+        let count = values.len();
+        let arms: Vec<String> = values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| format!("WHEN {index} THEN {value}"))
+            .collect();
+        format!("CASE ({number}) % {count} {} END", arms.join(" "))
     }
 
     /// Whether two values of the types can be compared and combined.
@@ -140,18 +210,40 @@ impl Ty {
     pub fn canonical(self, sql: &str) -> String {
         match self {
             Self::Numeric => format!("trim_scale({sql})"),
+            Self::Interval => format!("justify_interval({sql})"),
+            Self::Loose => format!("lower({sql})"),
             _ => sql.to_owned(),
         }
     }
 
     /// Whether the cast to text depends on no setting.
     pub fn prints_immutably(self) -> bool {
-        !matches!(self, Self::Date | Self::Timestamp)
+        !matches!(
+            self,
+            Self::Date
+                | Self::Timestamp
+                | Self::Instant
+                | Self::Mood
+                | Self::Ints
+                | Self::Span
+                | Self::Interval
+                | Self::Loose
+                | Self::Pair
+        )
     }
 
     /// Whether min and max exist.
     pub fn has_extremes(self) -> bool {
-        !matches!(self, Self::Bool | Self::Uuid)
+        !matches!(
+            self,
+            Self::Bool
+                | Self::Uuid
+                | Self::Ints
+                | Self::Json
+                | Self::Span
+                | Self::Pair
+                | Self::Small
+        )
     }
 
     /// Whether sum and avg exist.
@@ -168,6 +260,7 @@ pub fn ty() -> impl Strategy<Value = Ty> {
     prop_oneof![
         6 => Just(Ty::Int),
         2 => Just(Ty::Numeric),
-        4 => (0..Ty::ALL.len()).prop_map(|index| Ty::ALL[index]),
+        1 => Just(Ty::Instant),
+        5 => (0..Ty::ALL.len()).prop_map(|index| Ty::ALL[index]),
     ]
 }

@@ -1,9 +1,21 @@
 //! Queries as SQL, over whatever tables there are.
 
 use super::super::expr::{Scoped, comparison};
+use super::super::names;
 use super::super::schema::Table;
 use super::super::types::Ty;
-use super::{Aggregate, Item, Join, Select, Shape, Wrap};
+use super::shape::{Shown, print_shape};
+use super::{Clock, Item, Join, Kind, Select, Wrap};
+
+/// How two queries are combined, the simplest first.
+const SET_OPERATIONS: [&str; 6] = [
+    "UNION ALL",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "EXCEPT ALL",
+    "INTERSECT ALL",
+];
 
 /// A query printed, with what must exist before it.
 pub struct Printer<'a> {
@@ -31,6 +43,17 @@ pub struct Printed {
     pub columns: Vec<(String, Ty)>,
 }
 
+/// What a FROM clause has so far.
+#[derive(Debug, Default)]
+struct From {
+    /// The style of its aliases.
+    style: u8,
+    /// Entries.
+    places: usize,
+    /// Common table expressions.
+    with: Vec<String>,
+}
+
 impl<'a> Printer<'a> {
     /// A printer over these tables, named `t0`, `t1` and so on.
     pub fn new(tables: &'a [Table]) -> Self {
@@ -46,12 +69,18 @@ impl<'a> Printer<'a> {
         format!("{prefix}{}", self.next)
     }
 
-    /// Prints a query with its WITH clause and UNION ALL arms.
+    fn alias(&mut self, from: &mut From) -> String {
+        from.places += 1;
+        names::alias(from.style, from.places - 1).unwrap_or_else(|| self.fresh("a"))
+    }
+
+    /// Prints a query with its WITH clause and what it is combined with.
     pub fn select(&mut self, select: &Select) -> Printed {
         let first = self.arm(select);
-        let Some(other) = &select.union else {
+        let Some((operation, other)) = &select.combined else {
             return first;
         };
+        let operation = SET_OPERATIONS[usize::from(*operation) % SET_OPERATIONS.len()];
         let second = self.select(other);
         let (one, two) = (self.fresh("u"), self.fresh("u"));
         let mut left = Vec::new();
@@ -63,9 +92,14 @@ impl<'a> Printer<'a> {
             if !(same || printable) {
                 continue;
             }
-            let cast = if same { "" } else { "::text" };
-            left.push(format!("{one}.{name}{cast} AS {name}"));
-            right.push(format!("{two}.{other_name}{cast}"));
+            // Of equal rows any one may be shown.
+            let shown = |ty: &Ty, sql: String| match (same, operation) {
+                (false, _) => format!("{}::text", ty.canonical(&sql)),
+                (true, "UNION ALL") => sql,
+                (true, _) => ty.canonical(&sql),
+            };
+            left.push(format!("{} AS {name}", shown(ty, format!("{one}.{name}"))));
+            right.push(shown(other_ty, format!("{two}.{other_name}")));
             columns.push((name.clone(), if same { *ty } else { Ty::Text }));
         }
         if columns.is_empty() {
@@ -73,7 +107,7 @@ impl<'a> Printer<'a> {
         }
         Printed {
             sql: format!(
-                "SELECT {} FROM ({}) {one} UNION ALL SELECT {} FROM ({}) {two}",
+                "SELECT {} FROM ({}) {one} {operation} SELECT {} FROM ({}) {two}",
                 left.join(", "),
                 first.sql,
                 right.join(", "),
@@ -85,102 +119,159 @@ impl<'a> Printer<'a> {
 
     /// Prints one arm.
     fn arm(&mut self, select: &Select) -> Printed {
-        let mut with = Vec::new();
+        let mut from = From {
+            style: select.names,
+            ..From::default()
+        };
         let mut scope = Vec::new();
-        let mut from = self.item(&select.first, &mut with, &mut scope);
+        let mut items = self.item(&select.first, &mut from, &mut scope);
         for (number, join) in select.joins.iter().enumerate() {
-            let left = scope.clone();
-            let mut right = Vec::new();
-            let item = self.item(&join.item, &mut with, &mut right);
-            scope.extend(right.iter().cloned());
-            let plain = number == 0
-                && matches!(select.first, Item::Table(_))
-                && matches!(join.item, Item::Table(_));
-            from.push_str(&match join.kind {
-                2 => format!(" CROSS JOIN {item}"),
-                // Further joins after a comma would bind to its right side alone.
-                3 if number + 1 == select.joins.len() => format!(", {item}"),
-                3 => format!(" CROSS JOIN {item}"),
-                4 if plain => format!(" JOIN {item} USING (k)"),
-                kind => {
-                    let mut on = join_condition(join, kind, &left, &right);
-                    if let Some(extra) = &join.extra {
-                        on = format!("{on} AND ({})", extra.render(&scope));
-                    }
-                    format!(" JOIN {item} ON {on}")
-                }
-            });
+            let last = number + 1 == select.joins.len();
+            let plain = number == 0 && matches!(select.first, Item::Table(_));
+            items.push_str(&self.join(join, plain, last, &mut from, &mut scope));
         }
-        let filter = select
-            .filter
-            .as_ref()
-            .map(|condition| format!(" WHERE {}", condition.render(&scope)))
-            .unwrap_or_default();
-        let (list, columns, tail) = print_shape(&select.shape, &scope);
-        let with = if with.is_empty() {
+        let mut conditions = Vec::new();
+        conditions.extend(select.filter.as_ref().map(|filter| filter.render(&scope)));
+        conditions.extend(select.clock.as_ref().and_then(|clock| clock.render(&scope)));
+        let filter = match conditions.as_slice() {
+            [] => String::new(),
+            [one] => format!(" WHERE {one}"),
+            more => format!(" WHERE ({})", more.join(") AND (")),
+        };
+        let Shown {
+            list,
+            columns,
+            tail,
+        } = print_shape(&select.shape, select.names, &scope);
+        let with = if from.with.is_empty() {
             String::new()
         } else {
-            format!("WITH {} ", with.join(", "))
+            format!("WITH {} ", from.with.join(", "))
         };
         Printed {
-            sql: format!("{with}SELECT {list} FROM {from}{filter}{tail}"),
+            sql: format!("{with}SELECT {list} FROM {items}{filter}{tail}"),
             columns,
         }
     }
 
-    /// Prints an entry of the FROM list and adds its columns to the scope.
-    fn item(&mut self, item: &Item, with: &mut Vec<String>, scope: &mut Vec<Scoped>) -> String {
-        let alias = self.fresh("a");
-        let mut add = |name: &str, ty: Ty| {
-            scope.push(Scoped {
+    /// Prints a join behind what stands on its left. `plain` if that is one table, `last` if nothing
+    /// follows.
+    fn join(
+        &mut self,
+        join: &Join,
+        plain: bool,
+        last: bool,
+        from: &mut From,
+        scope: &mut Vec<Scoped>,
+    ) -> String {
+        let left = scope.clone();
+        if join.kind == Kind::Made {
+            let alias = self.alias(from);
+            let (item, columns) = join.made.item(&alias, &left);
+            scope.extend(columns.into_iter().map(|(name, ty)| Scoped {
                 sql: format!("{alias}.{name}"),
                 ty,
-            });
+            }));
+            return match last {
+                true => format!(", LATERAL {item}"),
+                false => format!(" CROSS JOIN LATERAL {item}"),
+            };
+        }
+        let mut right = Vec::new();
+        let item = self.item(&join.item, from, &mut right);
+        scope.extend(right.iter().cloned());
+        let usable = plain && matches!(join.item, Item::Table(_));
+        let (word, using) = match join.kind {
+            Kind::Cross => return format!(" CROSS JOIN {item}"),
+            // Further joins after a comma would bind to its right side alone.
+            Kind::Comma if last => return format!(", {item}"),
+            Kind::Comma => return format!(" CROSS JOIN {item}"),
+            Kind::Using => ("JOIN", usable),
+            Kind::FullUsing => ("FULL JOIN", usable),
+            Kind::Left | Kind::LeftCompared => ("LEFT JOIN", false),
+            Kind::Right => ("RIGHT JOIN", false),
+            Kind::Full => ("FULL JOIN", false),
+            Kind::Equal | Kind::Compared | Kind::Made => ("JOIN", false),
         };
-        match item {
-            Item::Table(index) => {
-                let index = usize::from(*index) % self.tables.len().max(1);
-                if let Some(table) = self.tables.get(index) {
-                    for column in table.column_infos() {
-                        add(&column.name, column.ty);
-                    }
-                }
-                format!("t{index} {alias}")
+        if using {
+            if last {
+                scope.push(Scoped {
+                    sql: "k".into(),
+                    ty: Ty::Int,
+                });
             }
+            return format!(" {word} {item} USING (k)");
+        }
+        let mut on = join_condition(join, &left, &right);
+        // The server joins in full by equalities only.
+        if let Some(extra) = join.extra.as_ref().filter(|_| word != "FULL JOIN") {
+            on = format!("{on} AND ({})", extra.render(scope));
+        }
+        format!(" {word} {item} ON {on}")
+    }
+
+    /// Prints an entry of the FROM list and adds its columns to the scope.
+    fn item(&mut self, item: &Item, from: &mut From, scope: &mut Vec<Scoped>) -> String {
+        if let Item::Pair(first, join) = item {
+            let mut inner = Vec::new();
+            let first = self.item(first, from, &mut inner);
+            let second = self.join(join, false, false, from, &mut inner);
+            scope.extend(inner);
+            return format!("({first}{second})");
+        }
+        let alias = self.alias(from);
+        let (sql, columns) = match item {
+            Item::Table(index) => self.table(*index),
             Item::Query(wrap, query) => {
                 let printed = self.select(query);
-                for (name, ty) in &printed.columns {
-                    add(name, *ty);
-                }
-                match wrap {
-                    Wrap::Inline => format!("({}) {alias}", printed.sql),
-                    Wrap::Cte => {
-                        let name = self.fresh("w");
-                        with.push(format!("{name} AS ({})", printed.sql));
-                        format!("{name} {alias}")
-                    }
-                    Wrap::View => {
-                        let name = self.fresh("v");
-                        self.objects.push(Object::View(format!(
-                            "CREATE VIEW {name} AS {}",
-                            printed.sql
-                        )));
-                        format!("{name} {alias}")
-                    }
-                    Wrap::StreamTable => {
-                        let name = self.fresh("s");
-                        self.objects
-                            .push(Object::StreamTable(name.clone(), printed.sql));
-                        format!("{name} {alias}")
-                    }
-                }
+                (self.wrapped(*wrap, printed.sql, from), printed.columns)
+            }
+            Item::Recursive(chain) => chain.render(self.tables),
+            Item::Pair(..) => unreachable!("printed above"),
+        };
+        scope.extend(columns.into_iter().map(|(name, ty)| Scoped {
+            sql: format!("{alias}.{name}"),
+            ty,
+        }));
+        format!("{sql} {alias}")
+    }
+
+    fn table(&self, index: u8) -> (String, Vec<(String, Ty)>) {
+        let index = usize::from(index) % self.tables.len().max(1);
+        let columns = self.tables.get(index).map(Table::column_infos);
+        let columns = columns.into_iter().flatten();
+        (
+            format!("t{index}"),
+            columns.map(|column| (column.name, column.ty)).collect(),
+        )
+    }
+
+    /// What stands in FROM for a query.
+    fn wrapped(&mut self, wrap: Wrap, sql: String, from: &mut From) -> String {
+        match wrap {
+            Wrap::Inline => format!("({sql})"),
+            Wrap::Cte => {
+                let name = self.fresh("w");
+                from.with.push(format!("{name} AS ({sql})"));
+                name
+            }
+            Wrap::View => {
+                let name = self.fresh("v");
+                self.objects
+                    .push(Object::View(format!("CREATE VIEW {name} AS {sql}")));
+                name
+            }
+            Wrap::StreamTable => {
+                let name = self.fresh("st_");
+                self.objects.push(Object::StreamTable(name.clone(), sql));
+                name
             }
         }
     }
 }
 
 /// The condition of a join: columns of a type that both sides have.
-fn join_condition(join: &Join, kind: u8, left: &[Scoped], right: &[Scoped]) -> String {
+fn join_condition(join: &Join, left: &[Scoped], right: &[Scoped]) -> String {
     let common: Vec<Ty> = Ty::ALL
         .into_iter()
         .filter(|ty| left.iter().any(|c| c.ty == *ty) && right.iter().any(|c| c.ty == *ty))
@@ -195,153 +286,35 @@ fn join_condition(join: &Join, kind: u8, left: &[Scoped], right: &[Scoped]) -> S
             .get(usize::from(index) % fitting.len().max(1))
             .map_or_else(|| ty.value(0), |column| column.sql.clone())
     };
-    let op = if kind == 0 { "=" } else { comparison(join.op) };
+    let op = match join.kind {
+        Kind::Compared | Kind::LeftCompared => comparison(join.op),
+        _ => "=",
+    };
     format!("{} {op} {}", pick(left, join.left), pick(right, join.right))
 }
 
-/// The select list, its columns, and what follows WHERE.
-fn print_shape(shape: &Shape, scope: &[Scoped]) -> (String, Vec<(String, Ty)>, String) {
-    let mut list = Vec::new();
-    let mut columns = Vec::new();
-    let mut tail = String::new();
-    let mut put = |sql: String, ty: Option<Ty>| {
-        let name = format!("o{}", list.len());
-        list.push(format!("{sql} AS {name}"));
-        columns.extend(ty.map(|ty| (name, ty)));
-    };
-    let distinct = matches!(shape, Shape::Distinct(_));
-    match shape {
-        Shape::Project(exprs) => {
-            for typed in exprs {
-                let ty = typed.ty(scope);
-                put(typed.1.render(ty, scope), Some(ty));
-            }
-        }
-        Shape::Distinct(exprs) => {
-            for typed in exprs {
-                let ty = typed.ty(scope);
-                put(ty.canonical(&typed.1.render(ty, scope)), Some(ty));
-            }
-        }
-        Shape::Group {
-            keys,
-            shown,
-            aggregates,
-            having,
-        } => {
-            let mut group = Vec::new();
-            for (index, typed) in keys.iter().enumerate() {
-                let ty = typed.ty(scope);
-                let key = ty.canonical(&typed.1.render(ty, scope));
-                // A literal key would be taken for a column number or be constant anyway.
-                let key = format!("({key})");
-                if shown & (1 << (index % 8)) != 0 {
-                    put(key.clone(), Some(ty));
-                }
-                group.push(key);
-            }
-            for aggregate in aggregates {
-                let (sql, ty) = aggregate.render(scope);
-                put(sql, ty);
-            }
-            if !group.is_empty() {
-                tail = format!(" GROUP BY {}", group.join(", "));
-            }
-            if let Some((aggregate, op, value)) = having {
-                tail.push_str(&match aggregate.render(scope) {
-                    (sql, Some(ty)) => {
-                        format!(" HAVING {sql} {} {}", comparison(*op), ty.value(*value))
-                    }
-                    (sql, None) => format!(" HAVING {sql} IS NOT NULL"),
-                });
-            }
-        }
-    }
-    let word = if distinct { "DISTINCT " } else { "" };
-    (format!("{word}{}", list.join(", ")), columns, tail)
-}
-
-impl Aggregate {
-    /// The call and its result type; none for arrays, which nothing outside looks at.
-    fn render(&self, scope: &[Scoped]) -> (String, Option<Ty>) {
-        let own = self.argument.ty(scope);
-        let argument = |ty: Ty| self.argument.1.render(ty, scope);
-        // Sums of plain numerics have a scale of their own to get wrong.
-        let number = if own.is_number() && own != Ty::Int {
-            own
-        } else if scope.iter().any(|column| column.ty == Ty::Numeric) {
-            Ty::Numeric
+impl Clock {
+    /// The comparison, if there is a time in scope.
+    fn render(&self, scope: &[Scoped]) -> Option<String> {
+        let times: Vec<(&Scoped, &str)> = scope
+            .iter()
+            .filter_map(|column| match column.ty {
+                Ty::Instant => Some((column, "now()")),
+                Ty::Timestamp => Some((column, "localtimestamp")),
+                Ty::Date => Some((column, "CURRENT_DATE")),
+                _ => None,
+            })
+            .collect();
+        let (column, now) = times.get(usize::from(self.0) % times.len().max(1))?;
+        let op = ["<=", ">", "<", ">=", "="][usize::from(self.1) % 5];
+        let bound = match self.2 % 4 {
+            0 => (*now).to_owned(),
+            ago => format!("{now} - interval '{} ms'", 8 * u32::from(ago)),
+        };
+        Some(if self.2.is_multiple_of(8) {
+            format!("{bound} {op} {}", column.sql)
         } else {
-            Ty::Int
-        };
-        let ordered = if own.has_extremes() { own } else { Ty::Text };
-        let word = if self.distinct { "DISTINCT " } else { "" };
-        // sum(DISTINCT) sees one of the equal values.
-        let summand = if self.distinct {
-            number.canonical(&argument(number))
-        } else {
-            argument(number)
-        };
-        let (call, ty) = match self.function % 12 {
-            0 => ("count(*)".into(), Ty::BigInt),
-            1 | 2 => {
-                let ty = match number {
-                    Ty::Int => Ty::BigInt,
-                    Ty::Float => Ty::Float,
-                    _ => Ty::Numeric,
-                };
-                (format!("sum({word}{summand})"), ty)
-            }
-            3 => (format!("count({word}{})", argument(own)), Ty::BigInt),
-            4 | 5 => {
-                let value = ordered.canonical(&argument(ordered));
-                (format!("max({word}{value})"), ordered)
-            }
-            6 => {
-                let value = ordered.canonical(&argument(ordered));
-                (format!("min({word}{value})"), ordered)
-            }
-            7 => {
-                let ty = if number == Ty::Float {
-                    Ty::Float
-                } else {
-                    Ty::Numeric
-                };
-                (format!("avg({word}{summand})"), ty)
-            }
-            8 => (format!("bool_and({})", argument(Ty::Bool)), Ty::Bool),
-            9 => (format!("bool_or({})", argument(Ty::Bool)), Ty::Bool),
-            10 => {
-                let printed = if own.prints_immutably() {
-                    own
-                } else {
-                    Ty::Text
-                };
-                let text = format!("{}::text", argument(printed));
-                (
-                    format!("string_agg({word}{text}, ',' ORDER BY {text})"),
-                    Ty::Text,
-                )
-            }
-            _ => {
-                let value = ordered.canonical(&argument(ordered));
-                (
-                    format!("array_agg({word}{value} ORDER BY {value})"),
-                    Ty::Text,
-                )
-            }
-        };
-        let filter = self
-            .filter
-            .as_ref()
-            .map(|condition| format!(" FILTER (WHERE {})", condition.render(scope)))
-            .unwrap_or_default();
-        let call = format!("{call}{filter}");
-        match (self.function % 12, ty) {
-            (11, _) => (call, None),
-            // A result without a type modifier.
-            (4..=6, Ty::Money) => (call, Some(Ty::Numeric)),
-            _ => (call, Some(ty)),
-        }
+            format!("{} {op} {bound}", column.sql)
+        })
     }
 }

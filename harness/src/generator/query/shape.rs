@@ -1,0 +1,97 @@
+//! Select lists, and what follows WHERE.
+
+use super::super::expr::{Scoped, comparison};
+use super::super::names;
+use super::super::types::Ty;
+use super::Shape;
+
+/// What a query shows.
+pub struct Shown {
+    /// Behind SELECT.
+    pub list: String,
+    /// Its columns.
+    pub columns: Vec<(String, Ty)>,
+    /// Behind WHERE.
+    pub tail: String,
+}
+
+/// The shape as SQL.
+pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped]) -> Shown {
+    let mut list = Vec::new();
+    let mut columns = Vec::new();
+    let mut tail = String::new();
+    let mut put = |sql: String, ty: Option<Ty>| {
+        let name = names::column("o", style, list.len());
+        list.push(format!("{sql} AS {name}"));
+        columns.extend(ty.map(|ty| (name, ty)));
+    };
+    let distinct = matches!(shape, Shape::Distinct(_));
+    match shape {
+        Shape::Project(exprs, made) => {
+            for typed in exprs {
+                let ty = typed.ty(scope);
+                put(typed.1.render(ty, scope), Some(ty));
+            }
+            if let Some((sql, ty)) = made.as_ref().map(|made| made.selected(scope)) {
+                put(sql, Some(ty));
+            }
+        }
+        Shape::Distinct(exprs) => {
+            for typed in exprs {
+                let ty = typed.ty(scope);
+                put(ty.canonical(&typed.1.render(ty, scope)), Some(ty));
+            }
+        }
+        Shape::Group {
+            keys,
+            shown,
+            sets,
+            aggregates,
+            having,
+        } => {
+            let mut group = Vec::new();
+            for (index, typed) in keys.iter().enumerate() {
+                let ty = typed.ty(scope);
+                let key = ty.canonical(&typed.1.render(ty, scope));
+                // A literal key would be taken for a column number or be constant anyway.
+                let key = format!("({key})");
+                if shown & (1 << (index % 8)) != 0 {
+                    put(key.clone(), Some(ty));
+                }
+                group.push(key);
+            }
+            for aggregate in aggregates {
+                let (sql, ty) = aggregate.render(scope);
+                put(sql, ty);
+            }
+            if !group.is_empty() {
+                tail = format!(" GROUP BY {}", grouping(*sets, &group));
+            }
+            if let Some((aggregate, op, value)) = having {
+                tail.push_str(&match aggregate.render(scope) {
+                    (sql, Some(ty)) => {
+                        format!(" HAVING {sql} {} {}", comparison(*op), ty.value(*value))
+                    }
+                    (sql, None) => format!(" HAVING {sql} IS NOT NULL"),
+                });
+            }
+        }
+    }
+    let word = if distinct { "DISTINCT " } else { "" };
+    Shown {
+        list: format!("{word}{}", list.join(", ")),
+        columns,
+        tail,
+    }
+}
+
+/// What stands behind GROUP BY.
+fn grouping(sets: u8, keys: &[String]) -> String {
+    let all = keys.join(", ");
+    match (sets, keys) {
+        (1, _) => format!("ROLLUP ({all})"),
+        (2, _) => format!("CUBE ({all})"),
+        (3, [first, ..]) => format!("GROUPING SETS (({first}), ({all}), ())"),
+        _ => all,
+    }
+}
