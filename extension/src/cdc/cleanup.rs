@@ -13,7 +13,8 @@
 use super::buffer;
 use crate::error::Result;
 use crate::frontier::Frontier;
-use crate::pg::change_scan::{ChangeScan, INDEXED_PAGES};
+use crate::pg::change_pages::INDEXED_PAGES;
+use crate::pg::change_scan::ChangeScan;
 use crate::pg::relation::Relation;
 use crate::pg::removal;
 use crate::pg::snapshot::LatestSnapshot;

@@ -13,6 +13,7 @@ pub mod background;
 pub mod capture_trigger;
 pub mod catalog_scan;
 pub mod catalog_table;
+pub mod change_pages;
 pub mod change_scan;
 pub mod cluster;
 pub mod database;

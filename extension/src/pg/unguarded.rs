@@ -6,7 +6,7 @@
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::{
-    BulkInsertState, CommandId, Datum, HeapTuple, IndexInfo, IndexUniqueCheck, ItemPointer,
+    BlockNumber, Buffer, BulkInsertState, CommandId, Datum, HeapTuple, IndexInfo, IndexUniqueCheck, ItemPointer,
     Relation, TupleDesc, TupleTableSlot, Tuplestorestate,
 };
 use std::ffi::c_int;
@@ -81,6 +81,15 @@ unsafe extern "C-unwind" {
         unchanged: bool,
         info: *mut IndexInfo,
     ) -> bool;
+
+    /// `storage/bufmgr.h`
+    pub fn ReadBuffer(relation: Relation, block: BlockNumber) -> Buffer;
+
+    /// `storage/bufmgr.h`
+    pub fn LockBuffer(buffer: Buffer, mode: c_int);
+
+    /// `storage/bufmgr.h`
+    pub fn UnlockReleaseBuffer(buffer: Buffer);
 
     /// `utils/datum.h`
     pub fn datum_image_eq(a: Datum, b: Datum, by_value: bool, len: c_int) -> bool;
