@@ -32,13 +32,14 @@ pub fn owned(name: Option<&str>) -> Result<StreamTable> {
     }
 }
 
-/// The named stream table, which the caller must own or be allowed to maintain.
-pub fn maintained(name: Option<&str>) -> Result<StreamTable> {
-    let table = catalog::by_name(required(name, "name")?)?;
-    if acl::owns_relation(table.relid) || acl::may_maintain(table.relid) {
-        Ok(table)
+/// The id of the named stream table, which the caller must own or be allowed to maintain.
+pub fn maintained(name: Option<&str>) -> Result<i64> {
+    let name = required(name, "name")?;
+    let (pgt_id, relid) = catalog::id_by_name(name)?;
+    if acl::owns_relation(relid) || acl::may_maintain(relid) {
+        Ok(pgt_id)
     } else {
-        Err(Error::NotOwner(table.plain_name()))
+        Err(Error::NotOwner(catalog::by_name(name)?.plain_name()))
     }
 }
 

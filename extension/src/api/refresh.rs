@@ -25,12 +25,12 @@ fn refresh_stream_table(
     ),
 > {
     let outcome = or_report((|| {
-        let table = argument::maintained(name)?;
+        let pgt_id = argument::maintained(name)?;
         let request = Request {
             force_full: force_full.unwrap_or(false),
             ..Default::default()
         };
-        refresh::run(table.pgt_id, request)
+        refresh::run(pgt_id, request)
     })());
     TableIterator::once((
         outcome.action.to_owned(),

@@ -83,10 +83,9 @@ CREATE TABLE pgtrickle.pgt_refresh_history (
     delta_rows    bigint      NOT NULL,
     status        text        NOT NULL CHECK (status IN ('COMPLETED', 'FAILED')),
     error         text,
-    CONSTRAINT pgt_refresh_history_pkey PRIMARY KEY (history_id)
+    CONSTRAINT pgt_refresh_history_pkey PRIMARY KEY (pgt_id, history_id)
 );
 ALTER SEQUENCE pgtrickle.pgt_refresh_history_history_id_seq OWNED BY pgtrickle.pgt_refresh_history.history_id;
-CREATE INDEX pgt_refresh_history_pgt_id_idx ON pgtrickle.pgt_refresh_history (pgt_id, history_id);
 COMMENT ON TABLE pgtrickle.pgt_refresh_history IS 'one row per refresh that did something';
 COMMENT ON COLUMN pgtrickle.pgt_refresh_history.error IS 'SQLSTATE and its name; the message, which may show data, is in the server log';
 

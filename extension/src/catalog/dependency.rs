@@ -49,7 +49,7 @@ fn from_row(row: &Row) -> Result<Dependency> {
     })
 }
 
-fn find(index: Option<&str>, keys: &[(i16, Key)]) -> Result<Vec<Dependency>> {
+fn find(index: Option<&'static str>, keys: &[(i16, Key)]) -> Result<Vec<Dependency>> {
     CatalogTable::open(TABLE)?.rows(index, keys, from_row)
 }
 

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::pg::catalog_table::{CatalogTable, Key, Value, next_value};
 
 const TABLE: &str = "pgt_refresh_history";
-const BY_TABLE: &str = "pgt_refresh_history_pgt_id_idx";
+const BY_TABLE: &str = "pgt_refresh_history_pkey";
 const PGT_ID: i16 = 2;
 
 /// One refresh that did something.

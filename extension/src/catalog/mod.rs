@@ -15,8 +15,9 @@ pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
 pub use history::{HistoryRow, delete_history, insert_history};
 pub use stream_table::{
     RefreshMode, RequestedMode, Status, StreamTable, all, by_name, delete, exists, forget_plan,
-    home, ids_by_view, insert, is_stream_table, load, load_by_relid, lock, new_id, query_of,
-    set_definition, set_home, set_mode, set_polled, set_schedule, set_status, store_frontier,
+    home, id_by_name, ids_by_view, insert, is_stream_table, load, load_by_relid, lock, new_id,
+    query_of, set_definition, set_home, set_mode, set_polled, set_schedule, set_status,
+    store_frontier,
 };
 
 pgrx::extension_sql_file!("bootstrap.sql", name = "bootstrap", bootstrap);

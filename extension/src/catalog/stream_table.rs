@@ -202,7 +202,7 @@ fn from_row(row: &Row) -> Result<StreamTable> {
     })
 }
 
-fn find(index: &str, attnum: usize, key: Key) -> Result<Option<StreamTable>> {
+fn find(index: &'static str, attnum: usize, key: Key) -> Result<Option<StreamTable>> {
     let mut found = None;
     CatalogTable::open(TABLE)?.visit(Some(index), &[(attnum as i16, key)], |row| {
         found = Some(from_row(row)?);
@@ -237,6 +237,19 @@ pub fn by_name(text: &str) -> Result<StreamTable> {
     let relid =
         name::find_relation(text)?.ok_or_else(|| Error::UnknownStreamTable(text.to_owned()))?;
     load_by_relid(relid)?.ok_or_else(|| Error::NotAStreamTable(text.to_owned()))
+}
+
+/// The id and the table of the stream table that a name denotes, without the rest of its row.
+pub fn id_by_name(text: &str) -> Result<(i64, pg_sys::Oid)> {
+    let relid =
+        name::find_relation(text)?.ok_or_else(|| Error::UnknownStreamTable(text.to_owned()))?;
+    let mut found = None;
+    let key = [(column::PGT_RELID as i16, Key::Oid(relid))];
+    CatalogTable::open(TABLE)?.visit(Some(BY_RELID), &key, |row| {
+        found = Some((row.require(column::PGT_ID)?, relid));
+        Ok(())
+    })?;
+    found.ok_or_else(|| Error::NotAStreamTable(text.to_owned()))
 }
 
 /// The ids of the stream tables with one of these internal views.

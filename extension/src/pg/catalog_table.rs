@@ -4,10 +4,13 @@
 //! Rows are found through a btree index by equality on its leading columns. A row costs about two
 //! microseconds to read and five to write.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use crate::error::{Error, Result};
-use crate::pg::{ffi, is_aborting};
+use crate::pg::{ffi, invalidation, is_aborting};
 
 /// Schema of the catalog.
 const SCHEMA: &std::ffi::CStr = c"pgtrickle";
@@ -15,8 +18,26 @@ const BTREE_EQUAL: u16 = 3;
 const F_INT8EQ: u32 = 467;
 const F_OIDEQ: u32 = 184;
 
+thread_local! {
+    /// OIDs that were looked up, and when.
+    static RELIDS: RefCell<HashMap<&'static str, (pg_sys::Oid, u64)>> = RefCell::default();
+}
+
 /// OID of a relation in the extension's schema.
-pub fn relid(name: &str) -> Result<pg_sys::Oid> {
+pub fn relid(name: &'static str) -> Result<pg_sys::Oid> {
+    let now = invalidation::generation();
+    let known = RELIDS.with_borrow(|relids| relids.get(name).copied());
+    if let Some((oid, at)) = known
+        && !invalidation::any_since(at, &[oid])
+    {
+        return Ok(oid);
+    }
+    let oid = look_up(name)?;
+    RELIDS.with_borrow_mut(|relids| relids.insert(name, (oid, now)));
+    Ok(oid)
+}
+
+fn look_up(name: &str) -> Result<pg_sys::Oid> {
     let missing = || Error::NotInstalled(name.to_owned());
     let c_name = std::ffi::CString::new(name).map_err(|_| missing())?;
     // SAFETY: syscache look-ups by valid C strings.
@@ -32,7 +53,7 @@ pub fn relid(name: &str) -> Result<pg_sys::Oid> {
 }
 
 /// The next value of one of the extension's sequences.
-pub fn next_value(sequence: &str) -> Result<i64> {
+pub fn next_value(sequence: &'static str) -> Result<i64> {
     let oid = relid(sequence)?;
     // SAFETY: the relation is a sequence of ours.
     Ok(unsafe { ffi::nextval_internal(oid, false) })
@@ -137,27 +158,36 @@ pub struct CatalogTable {
 
 impl CatalogTable {
     /// Opens a table for reading.
-    pub fn open(name: &str) -> Result<Self> {
+    pub fn open(name: &'static str) -> Result<Self> {
         Self::open_with(name, pg_sys::AccessShareLock)
     }
 
     /// Opens a table for writing.
-    pub fn open_for_update(name: &str) -> Result<Self> {
+    pub fn open_for_update(name: &'static str) -> Result<Self> {
         Self::open_with(name, pg_sys::RowExclusiveLock)
     }
 
-    fn open_with(name: &str, lock: u32) -> Result<Self> {
+    fn open_with(name: &'static str, lock: u32) -> Result<Self> {
         let oid = relid(name)?;
         // SAFETY: the OID is that of a table; Drop closes it.
         let relation = unsafe { pg_sys::table_open(oid, lock as pg_sys::LOCKMODE) };
         Ok(CatalogTable { relation })
     }
 
+    /// Whether it has never had a row, as far as its file tells.
+    pub fn has_no_pages(&self) -> bool {
+        // SAFETY: the relation is open.
+        unsafe {
+            pg_sys::RelationGetNumberOfBlocksInFork(self.relation, pg_sys::ForkNumber::MAIN_FORKNUM)
+                == 0
+        }
+    }
+
     /// What `read` makes of each row whose leading index columns equal `keys`. Without an index, of each
     /// row of the table.
     pub fn rows<T>(
         &self,
-        index: Option<&str>,
+        index: Option<&'static str>,
         keys: &[(i16, Key)],
         read: impl Fn(&Row) -> Result<T>,
     ) -> Result<Vec<T>> {
@@ -173,7 +203,7 @@ impl CatalogTable {
     /// each row of the table.
     pub fn visit(
         &self,
-        index: Option<&str>,
+        index: Option<&'static str>,
         keys: &[(i16, Key)],
         mut visit: impl FnMut(&Row) -> Result<()>,
     ) -> Result<()> {
@@ -206,7 +236,7 @@ impl CatalogTable {
     /// Calls `visit` for each tuple; it must not keep the pointer.
     fn scan(
         &self,
-        index: Option<&str>,
+        index: Option<&'static str>,
         keys: &[(i16, Key)],
         mut visit: impl FnMut(pg_sys::HeapTuple),
     ) -> Result<()> {
@@ -249,7 +279,7 @@ impl CatalogTable {
     }
 
     /// Copies of the tuples, so that a writer does not meet its own versions in a running scan.
-    fn tuples(&self, index: &str, keys: &[(i16, Key)]) -> Result<Vec<pg_sys::HeapTuple>> {
+    fn tuples(&self, index: &'static str, keys: &[(i16, Key)]) -> Result<Vec<pg_sys::HeapTuple>> {
         let mut tuples = Vec::new();
         self.scan(Some(index), keys, |tuple| {
             // SAFETY: the tuple is that of the running scan.
@@ -280,7 +310,7 @@ impl CatalogTable {
     /// Replaces columns of each row that the index finds, and returns how many there were.
     pub fn update(
         &self,
-        index: &str,
+        index: &'static str,
         keys: &[(i16, Key)],
         changes: &[(usize, Value)],
     ) -> Result<usize> {
@@ -321,7 +351,7 @@ impl CatalogTable {
     }
 
     /// Deletes each row that the index finds, and returns how many there were.
-    pub fn delete(&self, index: &str, keys: &[(i16, Key)]) -> Result<usize> {
+    pub fn delete(&self, index: &'static str, keys: &[(i16, Key)]) -> Result<usize> {
         let tuples = self.tuples(index, keys)?;
         for &tuple in &tuples {
             // SAFETY: the tuple is a copy of ours.

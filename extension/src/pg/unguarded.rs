@@ -6,8 +6,8 @@
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::{
-    BlockNumber, Buffer, BulkInsertState, CommandId, Datum, HeapTuple, IndexInfo, IndexUniqueCheck, ItemPointer,
-    Relation, TupleDesc, TupleTableSlot, Tuplestorestate,
+    BlockNumber, Buffer, BulkInsertState, CommandId, Datum, HeapTuple, IndexInfo, IndexUniqueCheck,
+    ItemPointer, Relation, TupleDesc, TupleTableSlot, Tuplestorestate,
 };
 use std::ffi::c_int;
 

@@ -64,6 +64,8 @@ pub struct Compiled {
     /// The stream table.
     pub stream_table: pg_sys::Oid,
     state_prefix: String,
+    /// How rows of the stream table are found, and when that was looked up: until an index changes.
+    output_lookup: RefCell<Option<(u64, Lookup)>>,
     shapes: RefCell<HashMap<ShapeKey, DeltaShape>>,
     inline_limit: usize,
     canary_generation: u64,
@@ -176,6 +178,7 @@ impl Compiled {
             statements: Statements::default(),
             stream_table: table.relid,
             state_prefix: layout::state_prefix(table.pgt_id),
+            output_lookup: RefCell::default(),
             shapes: RefCell::default(),
             inline_limit: config::inline_limit(),
             canary_generation: canary::generation(),
@@ -261,6 +264,14 @@ impl Compiled {
 
     /// Opens the stream table. Its changes go to its own buffer, if it has one.
     pub fn open_output(&self) -> Result<KeyedTable> {
+        let _locked = Relation::open(self.stream_table, pg_sys::RowExclusiveLock as i32)?;
+        let now = invalidation::generation();
+        let mut known = self.output_lookup.borrow_mut();
+        if let Some((at, lookup)) = known.as_ref()
+            && !invalidation::any_since(*at, &[self.stream_table])
+        {
+            return KeyedTable::open_recording(self.stream_table, lookup);
+        }
         let lookup = match self.plan.output.identity() {
             Identity::Key {
                 columns,
@@ -271,7 +282,8 @@ impl Compiled {
                 lookup_of(self.stream_table, &all, true)?
             }
         };
-        KeyedTable::open_recording(self.stream_table, &lookup)
+        let (_, lookup) = known.insert((now, lookup));
+        KeyedTable::open_recording(self.stream_table, lookup)
     }
 
     /// Where the stream table's columns make the partitions of the last node, when it holds them itself, and

@@ -9,7 +9,7 @@ use crate::image;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
-use super::keyed_table::{Counts, KeyedTable};
+use super::keyed_table::{Counts, KeyedTable, Place};
 
 /// One row with its net weight.
 #[derive(Debug)]
@@ -122,7 +122,8 @@ impl DeltaSet {
         for (_, new) in changes.values() {
             if let Some(new) = new {
                 let (key, nulls) = key_of(new);
-                table.put((&key, &nulls), Some((&new.values, &new.nulls)))?;
+                let row = Some((new.values.as_slice(), new.nulls.as_slice()));
+                table.put((&key, &nulls), Place::Unknown, row)?;
             }
         }
         table.finish()

@@ -19,7 +19,7 @@ use crate::shmem::progress::Followed;
 use super::compiled::Compiled;
 use super::full;
 use super::inputs::Inputs;
-use super::keyed_table::Counts;
+use super::keyed_table::{Counts, Place};
 use super::row_types;
 use super::sink::Sink;
 use super::statements::Kind;
@@ -67,7 +67,7 @@ pub fn compare(
                 fresh,
                 &Followed::by_nobody(),
                 &mut |row, weight| match weight {
-                    1 => delta.put((&[], &[]), row, true),
+                    1 => delta.put((&[], &[]), Place::Unknown, row, true),
                     _ => delta.remove(row),
                 },
             )?;
@@ -105,7 +105,7 @@ fn compare_bound(
         }
         delta.remove((old, old_nulls))?;
     }
-    delta.put((&[], &[]), (values, nulls), true)?;
+    delta.put((&[], &[]), Place::Unknown, (values, nulls), true)?;
     table.finish()?;
     Ok(true)
 }

@@ -45,11 +45,23 @@ pub enum Lookup {
     },
 }
 
+/// Where the row with a key is, as far as is known.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// It has to be looked up.
+    Unknown,
+    /// There is none.
+    Nowhere,
+    /// It was found here at this refresh's snapshot.
+    At(pg_sys::ItemPointerData),
+}
+
 /// An open table with its look-up and, once something is written, its writer.
 #[derive(Debug)]
 pub struct KeyedTable {
     index: Option<KeyIndex>,
-    single: Option<Slot>,
+    /// The row that was found without the index.
+    fetched: Option<Slot>,
     writer: Option<TableWriter>,
     buffer: Option<BufferWriter>,
     row: Slot,
@@ -81,7 +93,7 @@ impl KeyedTable {
         let row = Slot::new(relation.tuple_desc(), SlotKind::Virtual);
         Ok(KeyedTable {
             index,
-            single: None,
+            fetched: None,
             writer: None,
             buffer: None,
             row,
@@ -103,22 +115,23 @@ impl KeyedTable {
                 index.next(key, nulls)
             }
             None => {
-                self.single = TableScan::first_row(&self.relation);
-                self.single.as_mut()
+                self.fetched = TableScan::first_row(&self.relation);
+                self.fetched.as_mut()
             }
         }
     }
 
-    /// Makes the row with the key be `new`, or not be there.
+    /// Makes the row with the key, which is in this place, be `new`, or not be there.
     pub fn put(
         &mut self,
         key: (&[pg_sys::Datum], &[bool]),
+        place: Place,
         new: Option<(&[pg_sys::Datum], &[bool])>,
     ) -> Result<()> {
         self.open_writer();
         let KeyedTable {
             index,
-            single,
+            fetched,
             writer: Some(writer),
             buffer,
             row,
@@ -128,14 +141,25 @@ impl KeyedTable {
         else {
             return Err(Error::Internal("the table writer is not open".into()));
         };
-        let stored = match index {
-            Some(index) => {
+        let stored = match (place, index) {
+            (Place::Nowhere, _) => None,
+            (Place::At(tid), _) => {
+                let slot = fetched.get_or_insert_with(|| TableScan::row_slot(relation));
+                if !TableScan::fetch(relation, tid, slot) {
+                    return Err(Error::OutOfStep {
+                        relation: relation.name(),
+                        missing: 1,
+                    });
+                }
+                Some(slot)
+            }
+            (Place::Unknown, Some(index)) => {
                 index.seek(key.0, key.1);
                 index.next(key.0, key.1)
             }
-            None => {
-                *single = TableScan::first_row(relation);
-                single.as_mut()
+            (Place::Unknown, None) => {
+                *fetched = TableScan::first_row(relation);
+                fetched.as_mut()
             }
         };
         match (stored, new) {
@@ -202,7 +226,7 @@ impl KeyedTable {
                 left -= 1;
             }
         } else if self.find(key, nulls).is_some() {
-            self.put((key, nulls), None)?;
+            self.put((key, nulls), Place::Unknown, None)?;
             left -= 1;
         }
         if left > 0 {

@@ -15,7 +15,7 @@ use crate::pg::tuplestore::TupleStore;
 
 use super::compiled::Compiled;
 use super::inputs::Inputs;
-use super::keyed_table::KeyedTable;
+use super::keyed_table::{KeyedTable, Place};
 use super::row_types;
 use super::sink::{Row, Sink};
 use super::statements::Kind;
@@ -91,7 +91,7 @@ impl NodeRun<'_> {
         sink: &mut Sink,
     ) -> Result<TupleStore> {
         let mut touched = self.touched_store(deltas)?;
-        let groups = self.with_old_state(deltas, state, sink)?;
+        let (groups, places) = self.with_old_state(deltas, state, sink)?;
         connection.register(GROUPS, &groups)?;
         let size = [(Source::Node(self.node.id), groups.count())];
         let statement =
@@ -107,11 +107,19 @@ impl NodeRun<'_> {
         let keys = self.node.keys.len();
         let outputs = layout.new_keep + 1..layout.new_keep + 1 + layout.outputs;
         sink.expect(combined.tuple_desc(), outputs)?;
+        // The statement keeps the rows of the groups as they come: a projection of one scan.
+        if combined.count() != groups.count() {
+            return Err(Error::Internal(
+                "a group got lost between its states".into(),
+            ));
+        }
+        let mut places = places.into_iter();
         let mut scan = combined.scan();
         let mut ordinal = 0_i32;
         while let Some(slot) = scan.next() {
             let (values, nulls) = slot.values();
             let row = (values, nulls);
+            let place = places.next().unwrap_or(Place::Unknown);
             if let Some(at) = layout.old_keep
                 && flag(row, at)?
             {
@@ -124,12 +132,14 @@ impl NodeRun<'_> {
                 continue;
             }
             let present = flag(row, 1)?;
+            let mut place_of_output = place;
             if let Some(state) = state {
                 let new = part(row, layout.state, layout.state_len)?;
-                state.put(key, present.then_some(new))?;
+                state.put(key, place, present.then_some(new))?;
+                place_of_output = Place::Unknown;
             }
             let new = part(row, layout.new_keep + 1, layout.outputs)?;
-            sink.put(key, new, flag(row, layout.new_keep)?)?;
+            sink.put(key, place_of_output, new, flag(row, layout.new_keep)?)?;
         }
         Ok(touched)
     }
@@ -162,13 +172,13 @@ impl NodeRun<'_> {
         Ok(TupleStore::new(self.memory.as_ptr(), desc.as_ptr()))
     }
 
-    /// The groups' deltas beside their old state.
+    /// The groups' deltas beside their old state, and where that is.
     fn with_old_state(
         &self,
         deltas: &TupleStore,
         state: &mut Option<KeyedTable>,
         sink: &mut Sink,
-    ) -> Result<TupleStore> {
+    ) -> Result<(TupleStore, Vec<Place>)> {
         let keys = self.node.keys.len();
         let (table, positions): (&mut KeyedTable, Vec<usize>) = match (&self.node.store, state) {
             (Store::Output(positions), _) => (sink.table()?, positions.clone()),
@@ -191,6 +201,7 @@ impl NodeRun<'_> {
         }
         let desc = OwnTupleDesc::build(self.memory.as_ptr(), &columns)?;
         let mut groups = TupleStore::new(self.memory.as_ptr(), desc.as_ptr());
+        let mut places = Vec::new();
         let mut scan = deltas.scan();
         let mut values_out = Vec::with_capacity(columns.len());
         let mut nulls_out = Vec::with_capacity(columns.len());
@@ -203,6 +214,7 @@ impl NodeRun<'_> {
             let (key, key_nulls) = part((values, nulls), 0, keys)?;
             match table.find(key, key_nulls) {
                 Some(stored) => {
+                    places.push(Place::At(stored.tid()));
                     let (old, old_nulls) = stored.values();
                     values_out.push(pg_sys::Datum::from(true));
                     nulls_out.push(false);
@@ -212,6 +224,7 @@ impl NodeRun<'_> {
                     }
                 }
                 None => {
+                    places.push(Place::Nowhere);
                     values_out.push(pg_sys::Datum::from(false));
                     nulls_out.push(false);
                     values_out.resize(columns.len(), pg_sys::Datum::from(0));
@@ -220,7 +233,7 @@ impl NodeRun<'_> {
             }
             groups.put_values(&values_out, &nulls_out);
         }
-        Ok(groups)
+        Ok((groups, places))
     }
 
     /// Computes groups again, one statement per combination of NULL keys.
@@ -250,10 +263,11 @@ impl NodeRun<'_> {
                 seen.insert(ordinal_of(row)?);
                 let key = part(row, layout.state, keys)?;
                 if let Some(state) = state {
-                    state.put(key, Some(part(row, layout.state, layout.state_len)?))?;
+                    let new = part(row, layout.state, layout.state_len)?;
+                    state.put(key, Place::Unknown, Some(new))?;
                 }
                 let new = part(row, layout.new_keep + 1, layout.outputs)?;
-                sink.put(key, new, flag(row, layout.new_keep)?)?;
+                sink.put(key, Place::Unknown, new, flag(row, layout.new_keep)?)?;
             }
             // Groups without rows any more.
             let mut scan = part_of.scan();
@@ -263,7 +277,7 @@ impl NodeRun<'_> {
                 if !seen.contains(&ordinal_of(row)?) {
                     let key = part(row, 1, keys)?;
                     if let Some(state) = state {
-                        state.put(key, None)?;
+                        state.put(key, Place::Unknown, None)?;
                     }
                     sink.remove_by_key(key)?;
                 }

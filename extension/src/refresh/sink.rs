@@ -11,7 +11,7 @@ use crate::pg::memory::MemoryContext;
 use crate::pg::tupdesc::OwnTupleDesc;
 use crate::pg::tuplestore::TupleStore;
 
-use super::keyed_table::{Counts, KeyedTable};
+use super::keyed_table::{Counts, KeyedTable, Place};
 use super::row_types;
 
 /// Values and null flags of a row.
@@ -74,10 +74,10 @@ impl Sink {
         }
     }
 
-    /// The group with this key now has the row `new`, or none.
-    pub fn put(&mut self, key: Row<'_>, new: Row<'_>, keep: bool) -> Result<()> {
+    /// The group with this key now has the row `new`, or none. `place` is where the stream table has it.
+    pub fn put(&mut self, key: Row<'_>, place: Place, new: Row<'_>, keep: bool) -> Result<()> {
         match self {
-            Sink::Table { table } => table.put(key, keep.then_some(new)),
+            Sink::Table { table } => table.put(key, place, keep.then_some(new)),
             Sink::Delta { store, .. } => {
                 if keep {
                     weigh(store.as_mut(), new, 1)?;
@@ -96,7 +96,7 @@ impl Sink {
     /// The group with this key is gone. Deltas have heard of its old row.
     pub fn remove_by_key(&mut self, key: Row<'_>) -> Result<()> {
         match self {
-            Sink::Table { table } => table.put(key, None),
+            Sink::Table { table } => table.put(key, Place::Unknown, None),
             Sink::Delta { .. } | Sink::Nowhere => Ok(()),
         }
     }

@@ -419,7 +419,12 @@ impl Accumulator {
                 }
                 Some(condition)
             }
-            Accumulator::Sum { ty: "numeric", .. } => Some(format!(
+            // Whole numbers are summed as numeric, but never come to NaN or an infinity.
+            Accumulator::Sum {
+                ty: "numeric",
+                argument,
+                ..
+            } if argument.ty.sql != "bigint" => Some(format!(
                 "({old} + {delta}) IN ('NaN', 'Infinity', '-Infinity')"
             )),
             Accumulator::Scales { .. } => Some(format!(
