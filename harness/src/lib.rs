@@ -14,4 +14,5 @@ pub mod postgres;
 pub mod random;
 pub mod runtime;
 pub mod scenario;
+pub mod tpch;
 pub mod workload;

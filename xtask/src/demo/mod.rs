@@ -7,7 +7,6 @@
 mod plot;
 mod queries;
 mod report;
-mod tpch;
 mod workload;
 
 use crate::build;
@@ -19,11 +18,11 @@ use anyhow::{Context, Result};
 use harness::client::{Session, quote_literal};
 use harness::cluster::Cluster;
 use harness::oracle;
+use harness::tpch::{self, NewOrders};
 use queries::{STREAM_TABLES, StreamTable};
 use report::{Live, Measurement, Outcome};
 use std::path::PathBuf;
 use std::time::Instant;
-use tpch::NewOrders;
 
 /// Options of the demo.
 #[derive(clap::Args)]
@@ -104,7 +103,7 @@ async fn prepare(cluster: &Cluster, session: &Session, scale: f64) -> Result<usi
     let mut steps = Steps::new(2 + STREAM_TABLES.len());
     session.execute(tpch::TABLES).await?;
     steps.step(&format!("TPC-H data, scale factor {scale}"), |progress| {
-        tpch::load(cluster, scale, |table| progress.detail(table))?;
+        tpch::load(cluster, DATABASE, scale, |table| progress.detail(table))?;
         Ok(((), "eight tables loaded".to_owned()))
     })?;
     let started = Instant::now();

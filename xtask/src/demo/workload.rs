@@ -1,9 +1,10 @@
 //! Batches of changes: new orders, deleted orders, and updates, each larger than the one before.
 
-use super::tpch::NewOrders;
+use crate::cluster::DATABASE;
 use anyhow::Result;
 use harness::client::Session;
 use harness::cluster::Cluster;
+use harness::tpch::NewOrders;
 
 /// Share of the orders that the last batch replaces.
 const LARGEST_SHARE: f64 = 0.005;
@@ -57,7 +58,7 @@ pub async fn apply(
     new_orders: &mut NewOrders,
     batch: Batch,
 ) -> Result<Changes> {
-    let inserted = new_orders.insert(cluster, batch.orders)?;
+    let inserted = new_orders.insert(cluster, DATABASE, batch.orders)?;
     let deleted = count(session, &deletion(batch)).await?;
     let mut updated = 0;
     for update in updates(batch) {

@@ -1,9 +1,7 @@
-//! The TPC-H tables: definitions, rows, and the rows of new orders.
+//! TPC-H: tables, rows, the rows of new orders, and the 22 queries.
 
-use anyhow::{Context, Result, bail};
-use harness::cluster::Cluster;
 use std::fmt::Display;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Error, Result, Write};
 use std::process::{ChildStdin, Stdio};
 use tpchgen::csv::{
     CustomerCsv, LineItemCsv, NationCsv, OrderCsv, PartCsv, PartSuppCsv, RegionCsv, SupplierCsv,
@@ -13,7 +11,7 @@ use tpchgen::generators::{
     PartGenerator, PartSuppGenerator, RegionGenerator, SupplierGenerator,
 };
 
-use crate::cluster::DATABASE;
+use crate::cluster::Cluster;
 
 /// Tables as the specification has them, with primary keys.
 pub const TABLES: &str = "
@@ -62,10 +60,10 @@ CREATE INDEX ON lineitem (l_partkey);
 CREATE INDEX ON lineitem (l_suppkey);";
 
 /// Fills every table at this scale factor; calls `said` with each table's name first.
-pub fn load(cluster: &Cluster, scale: f64, said: impl Fn(&str)) -> Result<()> {
+pub fn load(cluster: &Cluster, database: &str, scale: f64, said: impl Fn(&str)) -> Result<()> {
     let fill = |table: &str, rows: &mut dyn Iterator<Item = String>| {
         said(table);
-        copy(cluster, table, rows)
+        copy(cluster, database, table, rows)
     };
     fill(
         "region",
@@ -109,20 +107,25 @@ fn csv<T, C: Display>(
 }
 
 /// Streams rows through psql into `COPY`.
-fn copy(cluster: &Cluster, table: &str, rows: &mut dyn Iterator<Item = String>) -> Result<()> {
+fn copy(
+    cluster: &Cluster,
+    database: &str,
+    table: &str,
+    rows: &mut dyn Iterator<Item = String>,
+) -> Result<()> {
     let mut psql = cluster
         .client_command("psql")
-        .args(["-X", "-q", "-d", DATABASE, "-v", "ON_ERROR_STOP=1", "-c"])
+        .args(["-X", "-q", "-d", database, "-v", "ON_ERROR_STOP=1", "-c"])
         .arg(format!("COPY {table} FROM STDIN (FORMAT csv)"))
         .stdin(Stdio::piped())
-        .spawn()
-        .context("could not run psql")?;
-    let stdin = psql.stdin.take().context("psql takes no input")?;
+        .spawn()?;
+    let failed = || Error::other(format!("{table} could not be loaded"));
+    let stdin = psql.stdin.take().ok_or_else(failed)?;
     let written = write_rows(stdin, rows);
     if !psql.wait()?.success() {
-        bail!("{table} could not be loaded");
+        return Err(failed());
     }
-    written.with_context(|| format!("{table} could not be loaded"))
+    written
 }
 
 fn write_rows(stdin: ChildStdin, rows: &mut dyn Iterator<Item = String>) -> Result<()> {
@@ -131,13 +134,14 @@ fn write_rows(stdin: ChildStdin, rows: &mut dyn Iterator<Item = String>) -> Resu
         out.write_all(row.as_bytes())?;
         out.write_all(b"\n")?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Refresh function 1: new orders with their lineitems.
 ///
 /// Loaded orders use eight of every 32 keys. New ones are further orders of the same generator under
 /// keys from the gaps, as the specification has it.
+#[allow(missing_debug_implementations, reason = "boxed iterators")]
 pub struct NewOrders {
     orders: Box<dyn Iterator<Item = Order<'static>>>,
     lineitems: std::iter::Peekable<Box<dyn Iterator<Item = LineItem<'static>>>>,
@@ -173,18 +177,38 @@ impl NewOrders {
     }
 
     /// Inserts the next `count` orders; returns how many rows that were.
-    pub fn insert(&mut self, cluster: &Cluster, count: usize) -> Result<u64> {
+    pub fn insert(&mut self, cluster: &Cluster, database: &str, count: usize) -> Result<u64> {
         let (orders, lineitems) = self.take(count);
         let rows = orders.len() + lineitems.len();
-        copy(cluster, "orders", &mut orders.into_iter())?;
-        copy(cluster, "lineitem", &mut lineitems.into_iter())?;
+        copy(cluster, database, "orders", &mut orders.into_iter())?;
+        copy(cluster, database, "lineitem", &mut lineitems.into_iter())?;
         Ok(rows as u64)
     }
+}
+
+/// The queries, with the validation parameters of the specification: name and SQL. Where LIMIT leaves
+/// the order of equal rows open, further columns decide.
+pub fn queries() -> Vec<(&'static str, &'static str)> {
+    include_str!("queries.sql")
+        .split("-- q")
+        .skip(1)
+        .filter_map(|part| part.split_once('\n'))
+        .map(|(name, sql)| (name, sql.trim().trim_end_matches(';')))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_queries_are_there() {
+        let names: Vec<usize> = queries()
+            .iter()
+            .map(|(name, _)| name.parse().unwrap())
+            .collect();
+        assert_eq!(names, (1..=22).collect::<Vec<_>>());
+    }
 
     #[test]
     fn new_orders_come_with_their_lineitems_under_unused_keys() {
