@@ -217,6 +217,71 @@ async fn a_drain_waits_for_what_runs_and_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_cancelled_where_changes_of_both_sides_meet_leaves_no_transaction_behind() {
+    let cluster = scheduled_cluster(&[]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        &format!(
+            "{GATE};
+             CREATE TABLE l (id int PRIMARY KEY, d int);
+             CREATE TABLE r (id int PRIMARY KEY, v int);
+             INSERT INTO l VALUES (1, 1); INSERT INTO r VALUES (1, 1);
+             SELECT pgtrickle.create_stream_table('s', 'SELECT l.id, r.v / l.d AS q FROM l JOIN r USING (id)');
+             CREATE TRIGGER gate BEFORE INSERT ON s FOR EACH ROW EXECUTE FUNCTION gate();
+             SELECT pg_advisory_lock(42);
+             BEGIN; INSERT INTO l VALUES (2, 1); INSERT INTO r VALUES (2, 1); COMMIT"
+        ),
+    )
+    .await;
+    let cancel = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted";
+    wait_for_gate(&session).await.expect("a refresh runs");
+    run(&session, cancel).await;
+    until(
+        &session,
+        "SELECT count(*) = 1 FROM pgtrickle.refresh_failures() WHERE condition LIKE '57014%'",
+    )
+    .await;
+    run(&session, "SELECT pgtrickle.suspend_stream_table('s')").await;
+    until(
+        &session,
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'pg_trickle worker' AND xact_start IS NOT NULL",
+    )
+    .await;
+    // By hand: whoever catches the error goes on, and whoever does not has lost only the statement.
+    let by_hand = [
+        "DO $$ BEGIN PERFORM pgtrickle.refresh_stream_table('s');
+               EXCEPTION WHEN query_canceled THEN INSERT INTO l VALUES (3, 1); INSERT INTO r VALUES (3, 1); END $$",
+        "SELECT pgtrickle.refresh_stream_table('s')",
+    ];
+    for (statement, cancelled) in by_hand.into_iter().zip([false, true]) {
+        let other = Session::connect(&cluster, "postgres")
+            .await
+            .expect("a session");
+        let waiting = tokio::spawn(async move {
+            let outcome = other.execute(statement).await;
+            (other, outcome)
+        });
+        until(
+            &session,
+            "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted",
+        )
+        .await;
+        run(&session, cancel).await;
+        let (other, outcome) = waiting.await.expect("the task ends");
+        assert_eq!(outcome.is_err(), cancelled, "{outcome:?}");
+        assert_eq!(value(&other, "SELECT count(*) FROM r").await, "3");
+    }
+    run(
+        &session,
+        "SELECT pg_advisory_unlock(42); SELECT pgtrickle.resume_stream_table('s')",
+    )
+    .await;
+    until(&session, "SELECT count(*) = 3 FROM s").await;
+    exact(&session, &["s"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_refreshes_as_the_owner() {
     let cluster = scheduled_cluster(&[]).expect("a cluster");
     let session = session(&cluster).await;

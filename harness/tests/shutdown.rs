@@ -255,6 +255,33 @@ async fn processes_that_are_ended_come_back_and_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_outlives_its_scheduler_serves_the_next_one() {
+    let mut patient = Patient::new().await;
+    // With one worker, one that is lost is all of them.
+    patient
+        .cluster
+        .configure("pg_trickle.max_refresh_workers", "1")
+        .expect("written");
+    patient.cluster.restart(StopMode::Fast).expect("it starts");
+    for _ in 0..3 {
+        let sessions = patient.reach(Moment::AtTheGate).await;
+        let session = patient.session().await;
+        run(
+            &session,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_trickle scheduler'",
+        )
+        .await;
+        until(
+            &session,
+            "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pg_trickle scheduler'",
+        )
+        .await;
+        drop(sessions);
+        patient.is_well("a new scheduler").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_refresh_is_tried_again() {
     let mut patient = Patient::new().await;
     let sessions = patient.reach(Moment::AtTheGate).await;

@@ -22,17 +22,20 @@ pub enum Attempt<T> {
 /// SQLSTATE class 22 in the server's encoding: six bits per character, from `0`.
 const DATA_EXCEPTION_CLASS: i32 = 2 | (2 << 6);
 
-/// Does the work in a subtransaction. Errors other than data exceptions pass through.
+/// Does the work in a subtransaction. Errors other than data exceptions are thrown again when the
+/// subtransaction has been rolled back: whoever catches them must find its own as the innermost.
 pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
-    let is_done = |outcome: &Result<Attempt<T>>| matches!(outcome, Ok(Attempt::Done(_)));
-    within(is_done, || {
-        PgTryBuilder::new(AssertUnwindSafe(|| work().map(Attempt::Done)))
-            .catch_others(|error| match is_data_exception(&error) {
-                true => Ok(Attempt::DataException),
-                false => error.rethrow(),
-            })
+    let is_done = |outcome: &std::result::Result<Result<T>, _>| matches!(outcome, Ok(Ok(_)));
+    let outcome = within(is_done, || {
+        PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
+            .catch_others(Err)
             .execute()
-    })
+    });
+    match outcome {
+        Ok(done) => done.map(Attempt::Done),
+        Err(error) if is_data_exception(&error) => Ok(Attempt::DataException),
+        Err(error) => error.rethrow(),
+    }
 }
 
 /// Does the work in a subtransaction. Any error undoes it and is returned as what is left of it.
@@ -46,11 +49,10 @@ pub fn contain<T>(work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Fa
     })
 }
 
-/// Calls `guarded`, which catches what it does not let pass, in a subtransaction that stays if the outcome
-/// is done.
+/// Calls `guarded`, which lets no error pass, in a subtransaction that stays if the outcome is done.
 fn within<T>(is_done: impl FnOnce(&T) -> bool, guarded: impl FnOnce() -> T) -> T {
-    // SAFETY: begun here and ended below on every path but a passing error, which aborts the
-    // transaction around us; memory context and resource owner are put back as PL/pgSQL does.
+    // SAFETY: begun here and ended below on every path, since no error passes; memory context and resource
+    // owner are put back as PL/pgSQL does.
     let (context, owner) = unsafe {
         let saved = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
         pg_sys::BeginInternalSubTransaction(std::ptr::null());

@@ -67,7 +67,19 @@ impl<'a> Pool<'a> {
             false
         });
         self.give_up_starting();
+        self.release_inherited();
         ended
+    }
+
+    /// A job that a former scheduler handed out tells us nothing: we have begun with everything due. Its
+    /// worker is free again.
+    fn release_inherited(&self) {
+        let done = self
+            .workers()
+            .filter(|(index, worker)| self.is_own(worker) && !self.jobs.contains_key(index));
+        for (_, worker) in done {
+            worker.advance(State::Done, State::Idle);
+        }
     }
 
     /// A worker that has not come up by now will not.
