@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod paths;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod ui;
@@ -41,6 +42,8 @@ enum Task {
     Test,
     /// Run the generator of schemas, queries and changes for as long as you like
     Fuzz(test::FuzzOptions),
+    /// Let writers, faults and checkers loose on one server, for minutes or days
+    Soak(soak::Options),
     /// Measure the optimised extension and print the speed table (minutes)
     Bench,
     /// Open psql on a private cluster that has the extension
@@ -82,6 +85,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }),
         Task::Test => test::run(),
         Task::Fuzz(options) => test::fuzz(&options),
+        Task::Soak(options) => soak::run(&options),
         Task::Bench => test::bench(),
         Task::Psql(options) => cluster::psql(&options),
         Task::Tidy => tidy::run(),

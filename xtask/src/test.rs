@@ -8,6 +8,7 @@ use crate::cluster;
 use crate::demo;
 use crate::docs;
 use crate::setup::{self, Machine};
+use crate::soak;
 use crate::ui;
 use anyhow::{Context, Result, anyhow, bail};
 use comfy_table::{Table, presets};
@@ -110,6 +111,12 @@ pub fn run() -> Result<ExitCode> {
         cargo.args(["test", "--package", "benches", "--lib", "--tests"]);
         Ok(cargo)
     })?);
+    suites.push(suite("soak: its own parts", || {
+        let mut cargo = machine.cargo();
+        cargo.args(["test", "--package", "soak"]);
+        Ok(cargo)
+    })?);
+    suites.push(check("soak, one minute", || soak::smoke(&machine))?);
     suites.push(check("demo, small", || {
         if demo::run(&demo::Options::small())? {
             Ok(())
