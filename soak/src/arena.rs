@@ -124,7 +124,10 @@ impl Arena {
 
     /// Judges an error: may it happen, does a fault excuse it, or is it a violation?
     pub fn report(&self, who: &str, error: &SqlError) {
-        let fault = self.windows.current();
+        let fault = match error.is_connection_loss() {
+            true => self.windows.lately(),
+            false => self.windows.current(),
+        };
         if is_contention(error) || (is_fault(error) && fault.is_some()) {
             self.journal.write(Event::Excused {
                 who: who.to_owned(),

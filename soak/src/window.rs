@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// How long after the end of a fault its errors may still arrive.
 const ECHO: Duration = Duration::from_secs(3);
 
+/// How long a session may be without use before it notices that its connection has gone.
+const UNUSED: Duration = Duration::from_secs(30);
+
 /// A fault, from before it strikes until all is well again.
 #[derive(Debug, Clone)]
 struct Window {
@@ -39,6 +42,12 @@ impl Windows {
     /// The fault that may be the reason for an error seen now.
     pub fn current(&self) -> Option<String> {
         self.within(Instant::now(), ECHO)
+    }
+
+    /// The fault that may have taken a connection which has not been used for a while. (A process that
+    /// went without a fault is in the log.)
+    pub fn lately(&self) -> Option<String> {
+        self.within(Instant::now(), UNUSED)
     }
 
     /// Whether nothing has been broken for so long.

@@ -24,9 +24,12 @@ const WARM_UP: f64 = 0.5;
 const MAX_KB_PER_MINUTE: f64 = 3_000.0;
 const MIN_GROWTH_KB: f64 = 12_000.0;
 
-/// Private memory of each process over its life: seconds and kB.
+/// What a process is, and its private memory over its life: seconds and kB.
+type Life = (String, Vec<(f64, f64)>);
+
+/// The lives of all processes, by id.
 #[derive(Debug, Default)]
-pub struct Lives(Mutex<BTreeMap<i32, (String, Vec<(f64, f64)>)>>);
+pub struct Lives(Mutex<BTreeMap<i32, Life>>);
 
 /// Measures until the run is over.
 pub async fn watch(arena: Arc<Arena>, lives: Arc<Lives>) {
