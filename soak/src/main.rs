@@ -57,8 +57,8 @@ fn start(options: &Options) -> Result<Verdict> {
              machine: use --backend embedded"
         );
     }
-    if !(options.minutes > 0.0) {
-        bail!("--minutes must be more than 0");
+    if !options.minutes.is_finite() || options.minutes <= 0.0 {
+        bail!("--minutes must be a number above 0");
     }
     if let Err(error) = nemesis::own_mounts() {
         eprintln!("no disk will run full here: {error:#}");
