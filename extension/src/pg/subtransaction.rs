@@ -28,7 +28,7 @@ pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
     let is_done = |outcome: &std::result::Result<Result<T>, _>| matches!(outcome, Ok(Ok(_)));
     let outcome = within(is_done, || {
         PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
-            .catch_others(Err)
+            .catch_others(|error| Err(Box::new(error)))
             .execute()
     });
     match outcome {
