@@ -10,6 +10,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod paths;
+mod report;
 mod setup;
 mod soak;
 mod test;
@@ -46,6 +47,8 @@ enum Task {
     Soak(soak::Options),
     /// Measure the optimised extension and print the speed table (minutes)
     Bench,
+    /// Make one page of what soaks, tests, the generator, benchmarks and the demo have left
+    Report,
     /// Open psql on a private cluster that has the extension
     Psql(cluster::PsqlOptions),
     /// Check the rules of the house that no compiler checks
@@ -87,6 +90,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Fuzz(options) => test::fuzz(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Bench => test::bench(),
+        Task::Report => report::run(),
         Task::Psql(options) => cluster::psql(&options),
         Task::Tidy => tidy::run(),
         Task::Docs(options) => docs::run(&setup::ensure()?, &options).map(|()| ExitCode::SUCCESS),

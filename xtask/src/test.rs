@@ -7,6 +7,7 @@ use crate::build;
 use crate::cluster;
 use crate::demo;
 use crate::docs;
+use crate::report::results;
 use crate::setup::{self, Machine};
 use crate::soak;
 use crate::ui;
@@ -49,6 +50,19 @@ struct Suite {
     counts: Counts,
     succeeded: bool,
     took: String,
+}
+
+impl Suite {
+    /// For the report.
+    fn outcome(&self) -> results::Suite {
+        results::Suite {
+            name: self.name.to_owned(),
+            passed: self.counts.passed,
+            failed: self.counts.failed,
+            ignored: self.counts.ignored,
+            took: self.took.clone(),
+        }
+    }
 }
 
 /// Runs everything.
@@ -141,6 +155,8 @@ pub fn run() -> Result<ExitCode> {
             .env("PGT_CANARY_INSTALL_DIR", install);
         Ok(cargo)
     })?);
+    let outcomes: Vec<results::Suite> = suites.iter().map(Suite::outcome).collect();
+    results::record("test", outcomes);
     Ok(summary(&suites))
 }
 
@@ -164,7 +180,10 @@ pub fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
     if let Some(seed) = options.seed {
         cargo.env("PGT_FUZZ_SEED", seed.to_string());
     }
-    Ok(if cargo.status()?.success() {
+    let (printed, passed) = pass_through(&mut cargo)?;
+    let summary = printed.lines().last().unwrap_or_default().to_owned();
+    results::record("fuzz", results::Fuzz { summary, passed });
+    Ok(if passed {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -175,12 +194,13 @@ pub fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
 pub fn bench() -> Result<ExitCode> {
     let machine = setup::ensure()?;
     let install = build::run(&machine, &build::Options::release())?;
-    let status = machine
-        .cargo()
+    let mut cargo = machine.cargo();
+    cargo
         .args(["bench", "--package", "benches"])
-        .env("PGT_INSTALL_DIR", install)
-        .status()?;
-    Ok(if status.success() {
+        .env("PGT_INSTALL_DIR", install);
+    let (printed, succeeded) = pass_through(&mut cargo)?;
+    results::record("bench", printed);
+    Ok(if succeeded {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -243,20 +263,29 @@ fn check(name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<Suite>
 
 /// Passes the output through and adds up the results in it.
 fn watch(command: &mut Command) -> Result<(Counts, bool)> {
+    let (printed, succeeded) = pass_through(command)?;
+    let mut counts = Counts::default();
+    for result in printed.lines().filter_map(parse) {
+        counts.add(result);
+    }
+    Ok((counts, succeeded))
+}
+
+/// Passes the output through and returns it, and whether the command succeeded.
+fn pass_through(command: &mut Command) -> Result<(String, bool)> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .context("could not run cargo")?;
     let stdout = child.stdout.take().ok_or_else(|| anyhow!("no stdout"))?;
-    let mut counts = Counts::default();
+    let mut printed = String::new();
     for line in BufReader::new(stdout).lines() {
         let line = line?;
         println!("{line}");
-        if let Some(result) = parse(&line) {
-            counts.add(result);
-        }
+        printed.push_str(&line);
+        printed.push('\n');
     }
-    Ok((counts, child.wait()?.success()))
+    Ok((printed, child.wait()?.success()))
 }
 
 /// The counts of `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
