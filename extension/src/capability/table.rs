@@ -133,10 +133,7 @@ capabilities! {
         Maintained { how: "constant rows, or computed for each changed row of what they read" },
         "SELECT x FROM (VALUES (1), (2)) v(x)";
     LATERAL: Source, "lateral subqueries",
-        FullOnly {
-            reason: "a subquery that reads columns of its neighbours is not turned into joins yet",
-            remedy: "write it as a join, with GROUP BY where it aggregates",
-        },
+        Maintained { how: "as a join, with the set of the values that it reads where it reads them by more than equality" },
         "SELECT t.a, s.m FROM t, LATERAL (SELECT max(b) AS m FROM u WHERE u.a = t.a) s";
     TABLESAMPLE: Source, "TABLESAMPLE",
         FullOnly {
@@ -163,12 +160,12 @@ capabilities! {
     OUTER_JOIN: Join, "LEFT, RIGHT and FULL joins",
         Maintained { how: "a row changes sides when its number of matches crosses zero" },
         "SELECT t.a, u.b FROM t LEFT JOIN u ON u.id = t.u_id";
-    OUTER_JOIN_SUBQUERY: Join, "subqueries over both sides in the ON condition of an outer join",
+    OUTER_JOIN_SUBQUERY: Join, "subqueries over both sides in the ON condition of a FULL JOIN",
         FullOnly {
             reason: "its value belongs to a pair of rows, not to a row of one side",
             remedy: "join the subquery's tables instead, or let it read one side only",
         },
-        "SELECT t.a, u.b FROM t LEFT JOIN u ON EXISTS (SELECT FROM v WHERE v.a = t.a AND v.b = u.b)";
+        "SELECT t.a, u.b FROM t FULL JOIN u ON t.a = u.a AND EXISTS (SELECT FROM v WHERE v.a = t.a AND v.b = u.b)";
     VIRTUAL_COLUMN_OF_OUTER_JOIN: Join,
         "tables with virtual generated columns where an outer join supplies NULLs",
         FullOnly {
@@ -203,28 +200,16 @@ capabilities! {
         },
         "SELECT a, random() FROM t";
     EXISTS: Expression, "EXISTS and NOT EXISTS, anywhere in an expression",
-        FullOnly {
-            reason: "it is not turned into joins yet",
-            remedy: "write it as a join with SELECT DISTINCT over the subquery; for NOT EXISTS as a LEFT JOIN with it, WHERE its column IS NULL",
-        },
+        Maintained { how: "as a semi or anti join, or as a mark on each row" },
         "SELECT a FROM t WHERE EXISTS (SELECT FROM u WHERE u.a = t.a)";
     IN_SUBQUERY: Expression, "IN, NOT IN, ANY and ALL over a subquery, of one or several columns",
-        FullOnly {
-            reason: "it is not turned into joins yet",
-            remedy: "write it as a join with SELECT DISTINCT over the subquery; for NOT IN as a LEFT JOIN with it, WHERE its column IS NULL, if neither side has NULLs",
-        },
+        Maintained { how: "as EXISTS, in three-valued logic" },
         "SELECT a FROM t WHERE a NOT IN (SELECT b FROM u)";
     SCALAR_SUBQUERY: Expression, "scalar subqueries and comparisons of rows with them",
-        FullOnly {
-            reason: "it is not turned into joins yet",
-            remedy: "write it as a LEFT JOIN with a subquery in FROM that groups by what connects them",
-        },
+        Maintained { how: "as a join with its groups, or with the set of the values that it reads" },
         "SELECT a, (SELECT max(b) FROM u WHERE u.a = t.a) AS m FROM t";
     ARRAY_SUBQUERY: Expression, "ARRAY (SELECT …)",
-        FullOnly {
-            reason: "it is not turned into joins yet",
-            remedy: "write it as a LEFT JOIN with array_agg over a grouped subquery in FROM",
-        },
+        Maintained { how: "as array_agg over the subquery" },
         "SELECT a, ARRAY (SELECT b FROM u WHERE u.a = t.a ORDER BY b) AS bs FROM t";
     SYSTEM_COLUMN: Expression, "system columns",
         FullOnly {

@@ -10,7 +10,7 @@ use super::analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupporte
 use super::facts::TypeFacts;
 use super::range::Needed;
 use super::scale::Scale;
-use crate::capability::{Capability, LATERAL, TOO_MANY_LEVELS};
+use crate::capability::{Capability, TOO_MANY_LEVELS};
 use crate::error::Result;
 use crate::pg::make_node;
 use crate::pg::node::{self, Node, NodeOf};
@@ -103,10 +103,6 @@ impl Analyzer {
                 output.nullable = slot.column.nullable;
                 output.ty = slot.column.ty.clone();
             }
-        }
-        // The engine refuses what depends on the row around it: say so by the construct's own name.
-        if self.unsupported.is_empty() && has_dependent_join(&derived.relation) {
-            self.refuse(&LATERAL, "a subquery that reads its neighbours in FROM");
         }
         let supported = self.unsupported.is_empty();
         let used = if supported { self.used.clone() } else { named };
@@ -312,10 +308,4 @@ impl Analyzer {
             })
             .collect()
     }
-}
-
-/// Whether a part of FROM is computed for each row of another.
-fn has_dependent_join(relation: &Relation) -> bool {
-    matches!(relation, Relation::Apply { .. })
-        || relation.inputs().into_iter().any(has_dependent_join)
 }

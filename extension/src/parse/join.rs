@@ -4,8 +4,8 @@
 //! - `L FULL JOIN R ON p` = `L LEFT JOIN R ON p ⊎ NULLs × σ ¬m (R LEFT JOIN L ON p, m: has a match)`,
 //!   each arm over a copy of its own.
 //! - A right side that reads columns of the left one (LATERAL) makes the join a dependent one.
-//! - A subquery in the ON condition of an outer join reads one side only: there its value is computed,
-//!   before the join. Reading both is refused.
+//! - A subquery in the ON condition of an outer join is computed over the side that it reads, before the join. One
+//!   that reads both makes the null-supplying side depend on the other; a FULL JOIN with one is refused.
 
 use std::collections::BTreeSet;
 
@@ -119,7 +119,7 @@ impl Analyzer {
             self.note(&INNER_JOIN, "JOIN");
             return Ok(inner(left, right, on, stage));
         }
-        let (left, right) = self.with_subqueries(stage, left, right);
+        let (left, right) = self.with_subqueries(stage, join.jointype, left, right);
         let mut reads = left.reads.clone();
         reads.extend(right.reads.iter().copied());
         let relation = match join.jointype {
@@ -147,16 +147,23 @@ impl Analyzer {
     fn with_subqueries(
         &mut self,
         stage: Stage<'_>,
+        kind: pg_sys::JoinType::Type,
         mut left: Joined,
         mut right: Joined,
     ) -> (Joined, Joined) {
         for pending in stage.pending {
             let reads_left = reads_any(&pending.reads, &left.relation);
             let reads_right = reads_any(&pending.reads, &right.relation);
-            if reads_left && reads_right {
-                self.refuse(&OUTER_JOIN_SUBQUERY, "a subquery in ON");
-            }
-            let side = if reads_left { &mut left } else { &mut right };
+            let is_of_left = match (reads_left, reads_right) {
+                (true, true) => {
+                    if kind == pg_sys::JoinType::JOIN_FULL {
+                        self.refuse(&OUTER_JOIN_SUBQUERY, "a subquery in ON");
+                    }
+                    kind == pg_sys::JoinType::JOIN_RIGHT
+                }
+                (reads_left, _) => reads_left,
+            };
+            let side = if is_of_left { &mut left } else { &mut right };
             side.reads.extend(pending.reads.iter().copied());
             let input = std::mem::replace(&mut side.relation, Relation::SingleRow);
             side.relation = pending.over(input);

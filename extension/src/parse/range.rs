@@ -10,7 +10,7 @@ use super::analyzer::{Access, Analyzer, Derived};
 use super::computed::Computed;
 use super::scale::Scale;
 use super::scope::Scope;
-use crate::capability::{CTE, SUBQUERY, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW};
+use crate::capability::{CTE, LATERAL, SUBQUERY, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::table::TableFacts;
@@ -96,12 +96,12 @@ impl Analyzer {
             K::RTE_RELATION => self.relation(query, entry, used, access),
             K::RTE_SUBQUERY => match Node::new(entry.subquery).and_then(Node::cast) {
                 Some(subquery) => {
-                    let subquery = if entry.lateral {
-                        query::flatten_lateral(query, subquery)
+                    let (kind, subquery) = if entry.lateral {
+                        (&LATERAL, query::flatten_lateral(query, subquery))
                     } else {
-                        subquery
+                        (&SUBQUERY, subquery)
                     };
-                    self.note(&SUBQUERY, name);
+                    self.note(kind, name);
                     let derived = self.query(subquery, Some(scope), access, &needed(used))?;
                     Ok(Range::Derived(derived))
                 }

@@ -60,7 +60,7 @@ impl Analyzer {
             T::ANY_SUBLINK => self.any(stage, link, subselect, false)?,
             T::ALL_SUBLINK => self.any(stage, link, subselect, true)?,
             T::EXPR_SUBLINK => {
-                self.refuse(&SCALAR_SUBQUERY, "(SELECT …)");
+                self.note(&SCALAR_SUBQUERY, "(SELECT …)");
                 self.scalar(stage, subselect, 1)?
             }
             T::ROWCOMPARE_SUBLINK => self.row_comparison(stage, link, subselect)?,
@@ -80,7 +80,7 @@ impl Analyzer {
         stage: &mut Stage<'_>,
         subselect: NodeOf<pg_sys::Query>,
     ) -> Result<Option<Node>> {
-        self.refuse(&EXISTS, "EXISTS (SELECT …)");
+        self.note(&EXISTS, "EXISTS (SELECT …)");
         let subquery = self.subquery(stage, subselect, &Needed::Only(BTreeSet::new()))?;
         let present = self.add_column("exists", BOOLEAN, false, Scale::Unknown);
         let parameter = self.parameter(present.id);
@@ -103,7 +103,7 @@ impl Analyzer {
         } else {
             "… IN or ANY (SELECT …)"
         };
-        self.refuse(&IN_SUBQUERY, written);
+        self.note(&IN_SUBQUERY, written);
         let Some(test) = Node::new(link.testexpr) else {
             return Ok(None);
         };
@@ -179,7 +179,7 @@ impl Analyzer {
         link: NodeOf<pg_sys::SubLink>,
         subselect: NodeOf<pg_sys::Query>,
     ) -> Result<Option<Node>> {
-        self.refuse(&SCALAR_SUBQUERY, "(…, …) = (SELECT …)");
+        self.note(&SCALAR_SUBQUERY, "(…, …) = (SELECT …)");
         let Some(test) = Node::new(link.testexpr) else {
             return Ok(None);
         };
@@ -208,7 +208,7 @@ impl Analyzer {
         link: NodeOf<pg_sys::SubLink>,
         subselect: NodeOf<pg_sys::Query>,
     ) -> Result<Option<Node>> {
-        self.refuse(&ARRAY_SUBQUERY, "ARRAY (SELECT …)");
+        self.note(&ARRAY_SUBQUERY, "ARRAY (SELECT …)");
         let sorted = query::with_sort_columns_shown(subselect);
         let mut subquery = self.subquery(stage, sorted, &Needed::All)?;
         let Some(element) = subquery.derived.columns.first().copied().flatten() else {

@@ -15,12 +15,12 @@ pub enum Attempt<T> {
     /// The work is done.
     Done(T),
     /// An expression met a value that it has no result for (SQLSTATE class 22: division by zero,
-    /// overflow, …). Everything that the work wrote is undone.
+    /// overflow, …; class 21: a scalar subquery with several rows). Everything that the work wrote is undone.
     DataException,
 }
 
-/// SQLSTATE class 22 in the server's encoding: six bits per character, from `0`.
-const DATA_EXCEPTION_CLASS: i32 = 2 | (2 << 6);
+/// SQLSTATE classes 22 and 21 in the server's encoding: six bits per character, from `0`.
+const DATA_EXCEPTION_CLASSES: [i32; 2] = [2 | (2 << 6), 2 | (1 << 6)];
 
 /// Does the work in a subtransaction. Errors other than data exceptions are thrown again when the
 /// subtransaction has been rolled back: whoever catches them must find its own as the innermost.
@@ -76,7 +76,7 @@ fn within<T>(is_done: impl FnOnce(&T) -> bool, guarded: impl FnOnce() -> T) -> T
 fn is_data_exception(error: &CaughtError) -> bool {
     match error {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-            report.sql_error_code() as i32 & 0xfff == DATA_EXCEPTION_CLASS
+            DATA_EXCEPTION_CLASSES.contains(&(report.sql_error_code() as i32 & 0xfff))
         }
         CaughtError::RustPanic { .. } => false,
     }

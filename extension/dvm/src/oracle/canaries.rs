@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use super::engine::{Engine, Postgres, Sqlite};
 use super::queries::Draw;
 use super::refresh::Simulation;
-use super::{aggregates, images, joins, outer_joins};
+use super::{aggregates, images, joins, outer_joins, subqueries};
 use crate::canary;
 use crate::tree::AggregateKind;
 use crate::tree::testing::{aggregate, group, numeric, scan};
@@ -46,6 +46,14 @@ fn oracle_catches_each_seeded_bug_of_the_joins() {
             let join = |numbers: &[u16]| joins::replay(numbers, 3, 4, limit);
             assert!(caught(name, 200, &join), "{name} was missed");
         }
+    }
+}
+
+#[test]
+fn oracle_catches_each_seeded_bug_of_the_subqueries() {
+    for name in [canary::EMPTY_GROUP_FORGOTTEN, canary::UNKNOWN_IS_FALSE] {
+        let query = |numbers: &[u16]| subqueries::replay(numbers, 4);
+        assert!(caught(name, 400, &query), "{name} was missed");
     }
 }
 

@@ -22,9 +22,10 @@ pub trait Engine {
 /// integers only.
 pub struct Sqlite(rusqlite::Connection);
 
-const SPELLINGS: [(&str, &str); 8] = [
+const SPELLINGS: [(&str, &str); 9] = [
     ("(NULL::integer[])[1]", "NULL"),
     ("OPERATOR(pg_catalog.=)", "="),
+    ("(NULL::boolean[])[1]", "NULL"),
     ("::bigint", ""),
     ("::integer", ""),
     ("::boolean", ""),

@@ -22,3 +22,4 @@ mod images;
 mod joins;
 mod outer_joins;
 mod partitions;
+mod subqueries;

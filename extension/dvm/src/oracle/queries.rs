@@ -77,6 +77,13 @@ impl<'a> Draw<'a> {
         self.next_id
     }
 
+    /// Identities for the three columns of a scan, from the one after on.
+    pub(super) fn next_base(&mut self) -> u32 {
+        let base = self.next_id;
+        self.next_id += 3;
+        base
+    }
+
     /// An integer column; averages and booleans are left alone.
     pub(super) fn column_of(&mut self, relation: &Relation) -> String {
         let mut columns = relation.columns();
@@ -88,7 +95,7 @@ impl<'a> Draw<'a> {
     }
 
     /// An integer expression over the relation's columns.
-    fn value(&mut self, relation: &Relation) -> String {
+    pub(super) fn value(&mut self, relation: &Relation) -> String {
         let first = self.column_of(relation);
         match self.below(6) {
             4 => format!("({first} + {})", self.column_of(relation)),
@@ -118,8 +125,7 @@ impl<'a> Draw<'a> {
             );
             return Relation::Opaque(opaque(&query, &columns, &[oid]));
         }
-        let base = self.next_id;
-        self.next_id += 3;
+        let base = self.next_base();
         if oid == KEYED {
             keyed_scan(oid, base, name)
         } else {

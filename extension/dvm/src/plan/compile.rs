@@ -18,10 +18,11 @@ pub const MAX_BRANCHES: usize = 64;
 ///
 /// # Errors
 /// [`crate::Error::TooManyBranches`] when joins over UNION ALL multiply beyond [`MAX_BRANCHES`];
-/// [`crate::Error::AmbiguousOrder`] when a result depends on an order that the query does not fix.
+/// [`crate::Error::AmbiguousOrder`] when a result depends on an order that the query does not fix;
+/// [`crate::Error::CannotUnnest`] when no join can take the place of a dependent subquery.
 pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     let mut columns = ColumnAllocator::above(&relation);
-    let relation = normalise(relation, &mut columns);
+    let relation = normalise(relation, &mut columns)?;
     let output_columns = relation.columns();
     let mut compiler = Compiler {
         nodes: Vec::new(),

@@ -13,9 +13,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::{Column, ColumnId, ColumnType, Expr, Piece, Predicate, Relation};
+use crate::tree::{Column, ColumnId, ColumnType, Expr, Predicate, Relation};
 
 use super::ColumnAllocator;
+use super::domain::Domain;
 
 /// Where it is seen whether a left row has a match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +48,12 @@ pub fn matches(
     if is_one_factor(right) && is_unique(right, &equated(right, predicates)) {
         return Ok(Matches::Itself);
     }
-    let own = ids(right);
-    let (of_right, rest): (Vec<&Predicate>, Vec<&Predicate>) = predicates
-        .iter()
-        .partition(|p| p.expr.columns().is_subset(&own));
+    let (own, outer) = (right.ids(), left.ids());
+    // What reads rows further out only is the same for every left row.
+    let (of_right, rest): (Vec<&Predicate>, Vec<&Predicate>) = predicates.iter().partition(|p| {
+        let reads = p.expr.columns();
+        reads.is_subset(&own) || !reads.is_disjoint(&own) && reads.is_disjoint(&outer)
+    });
     let (mixed, of_left): (Vec<&Predicate>, Vec<&Predicate>) = rest
         .into_iter()
         .partition(|p| !p.expr.columns().is_disjoint(&own));
@@ -68,10 +71,6 @@ pub fn matches(
     })
 }
 
-fn ids(relation: &Relation) -> BTreeSet<ColumnId> {
-    relation.columns().iter().map(|c| c.id).collect()
-}
-
 /// The column of `own` that an equality compares with something that reads none of them.
 fn equated_column(predicate: &Predicate, own: &BTreeSet<ColumnId>) -> Option<ColumnId> {
     let (left, right) = predicate.equality.as_ref()?;
@@ -84,8 +83,8 @@ fn equated_column(predicate: &Predicate, own: &BTreeSet<ColumnId>) -> Option<Col
 }
 
 /// The columns of `right` that equalities fix.
-fn equated(right: &Relation, predicates: &[Predicate]) -> BTreeSet<ColumnId> {
-    let own = ids(right);
+pub(super) fn equated(right: &Relation, predicates: &[Predicate]) -> BTreeSet<ColumnId> {
+    let own = right.ids();
     predicates
         .iter()
         .filter_map(|p| equated_column(p, &own))
@@ -105,7 +104,7 @@ fn is_one_factor(relation: &Relation) -> bool {
 }
 
 /// Whether no two rows of the relation agree in these columns.
-fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool {
+pub(super) fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool {
     match relation {
         Relation::Scan(scan) => scan.indexes.iter().any(|index| {
             index.identifies_row
@@ -173,7 +172,7 @@ fn filtered(input: Relation, predicates: &[&Predicate]) -> Relation {
     }
 }
 
-fn distinct(input: Relation, columns: Vec<(Column, Expr)>) -> Relation {
+pub(super) fn distinct(input: Relation, columns: Vec<(Column, Expr)>) -> Relation {
     Relation::Distinct {
         input: Box::new(Relation::Project {
             input: Box::new(input),
@@ -232,7 +231,7 @@ fn by_domain(
     mixed: &[&Predicate],
     columns: &mut ColumnAllocator,
 ) -> Result<(Relation, Vec<Predicate>), crate::Error> {
-    let own = ids(right);
+    let own = right.ids();
     let read: BTreeSet<ColumnId> = mixed
         .iter()
         .flat_map(|p| p.expr.columns())
@@ -266,142 +265,4 @@ fn by_domain(
         .collect();
     let links = domain.links(&copies);
     Ok((distinct(joined, projected), links))
-}
-
-/// The different values of some columns of a relation.
-#[derive(Debug, Clone)]
-struct Domain {
-    /// DISTINCT values.
-    relation: Relation,
-    /// What each column of `relation` shows of the row that it comes from.
-    values: Vec<Value>,
-}
-
-#[derive(Debug, Clone)]
-struct Value {
-    /// The value, over the columns of the relation it comes from.
-    of: Expr,
-    /// The column with it.
-    column: Column,
-    /// Whether it is only there to tell apart equal values of different images.
-    is_image: bool,
-}
-
-impl Domain {
-    /// The values of the columns `read` of `relation`.
-    fn of(
-        relation: &Relation,
-        read: &BTreeSet<ColumnId>,
-        columns: &mut ColumnAllocator,
-    ) -> Result<Self, crate::Error> {
-        let (input, names) = columns.relabel(relation.clone());
-        let mut values = Vec::new();
-        for column in relation.columns().iter().filter(|c| read.contains(&c.id)) {
-            if !column.ty.sortable {
-                return Err(crate::Error::CannotUnnest {
-                    reason: "a column of the outer query that decides has a type without an order",
-                });
-            }
-            let value = |columns: &mut ColumnAllocator, of: Expr, is_image| Value {
-                column: columns.column(column.name.clone(), of.ty.clone(), column.nullable),
-                of,
-                is_image,
-            };
-            values.push(value(columns, Expr::of(column), false));
-            if !column.ty.image_equality {
-                values.push(value(columns, image_text(column)?, true));
-            }
-        }
-        let projected = values
-            .iter()
-            .map(|v| (v.column.clone(), v.of.clone().relabelled(&names)))
-            .collect();
-        Ok(Domain {
-            relation: distinct(input, projected),
-            values,
-        })
-    }
-
-    /// The condition with the domain's columns in place of those that they come from.
-    fn bound(&self, predicate: &Predicate) -> Predicate {
-        let stands_for: Vec<(ColumnId, Expr)> = self
-            .values
-            .iter()
-            .filter(|v| !v.is_image)
-            .filter_map(|v| Some((v.of.as_column()?, Expr::of(&v.column))))
-            .collect();
-        predicate.map(|expr| {
-            expr.substitute(|id| stands_for.iter().find(|(o, _)| *o == id).map(|(_, e)| e))
-        })
-    }
-
-    /// What connects a row to its values in `copies`, columns like those of the domain.
-    fn links(&self, copies: &[Column]) -> Vec<Predicate> {
-        self.values
-            .iter()
-            .zip(copies)
-            .map(|(value, copy)| same(&value.of, &Expr::of(copy)))
-            .collect()
-    }
-}
-
-/// The text of a value, which differs where its image does.
-fn image_text(column: &Column) -> Result<Expr, crate::Error> {
-    let ty = ColumnType {
-        sql: "text".into(),
-        collation: Some("pg_catalog.\"C\"".into()),
-        bounded: column.ty.bounded,
-        ..ColumnType::integer()
-    };
-    if column.ty.sql.starts_with("character") || column.ty.sql.contains("bpchar") {
-        return Err(crate::Error::CannotUnnest {
-            reason: "a column of the outer query that decides has a type whose equal values cannot be told apart",
-        });
-    }
-    Ok(Expr::composed(
-        [
-            Piece::Sql("("),
-            Piece::Expr(&Expr::of(column)),
-            Piece::Sql("::pg_catalog.text COLLATE pg_catalog.\"C\")"),
-        ],
-        ty,
-        column.nullable,
-    ))
-}
-
-/// `a IS NOT DISTINCT FROM b` in a form that indexes serve.
-fn same(a: &Expr, b: &Expr) -> Predicate {
-    let equal = format!(" {} ", b.ty.equality);
-    if !a.nullable || !b.nullable {
-        return Predicate {
-            expr: Expr::truth(
-                [
-                    Piece::Sql("("),
-                    Piece::Expr(a),
-                    Piece::Sql(&equal),
-                    Piece::Expr(b),
-                    Piece::Sql(")"),
-                ],
-                false,
-            ),
-            equality: Some((a.clone(), b.clone())),
-        };
-    }
-    Predicate {
-        expr: Expr::truth(
-            [
-                Piece::Sql("("),
-                Piece::Expr(a),
-                Piece::Sql(&equal),
-                Piece::Expr(b),
-                Piece::Sql(" OR "),
-                Piece::Expr(a),
-                Piece::Sql(" IS NULL AND "),
-                Piece::Expr(b),
-                Piece::Sql(" IS NULL)"),
-            ],
-            false,
-        ),
-        equality: None,
-    }
 }

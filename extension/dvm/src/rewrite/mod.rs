@@ -3,15 +3,28 @@
 
 mod columns;
 mod distinct_aggregate;
+mod domain;
 mod matches;
+mod unnest;
 
 pub use columns::ColumnAllocator;
 pub use matches::{Matches, matches};
 
 use crate::tree::Relation;
 
-/// Applies every rule, bottom-up.
-pub fn normalise(relation: Relation, columns: &mut ColumnAllocator) -> Relation {
-    let relation = relation.map_inputs(&mut |input| normalise(input, columns));
+/// Applies every rule: first no subquery depends on the rows around it any more, then the rest, bottom-up.
+///
+/// # Errors
+/// [`crate::Error::CannotUnnest`] for a subquery that no join can take the place of.
+pub fn normalise(
+    relation: Relation,
+    columns: &mut ColumnAllocator,
+) -> Result<Relation, crate::Error> {
+    let relation = unnest::unnest(relation, columns)?;
+    Ok(without_distinct(relation, columns))
+}
+
+fn without_distinct(relation: Relation, columns: &mut ColumnAllocator) -> Relation {
+    let relation = relation.map_inputs(&mut |input| without_distinct(input, columns));
     distinct_aggregate::unnest(relation, columns)
 }

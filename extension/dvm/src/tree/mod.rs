@@ -10,6 +10,7 @@ mod expand;
 mod expr;
 mod opaque;
 mod printed;
+mod reads;
 mod relabel;
 mod relation;
 #[cfg(test)]

@@ -46,7 +46,8 @@ pub struct Scan {
 pub struct Predicate {
     /// The condition.
     pub expr: Expr,
-    /// Both sides, when the condition is a default btree equality between them.
+    /// Both sides, when the condition is a default btree equality between them, or holds also where both
+    /// are NULL. Either way it fixes one side by the other.
     pub equality: Option<(Expr, Expr)>,
 }
 

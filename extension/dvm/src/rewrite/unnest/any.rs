@@ -1,0 +1,179 @@
+//! `x op ANY (E)`: true if the test is true for some row, else NULL if it is NULL for some row, else false.
+//!
+//! The marks of two semi joins tell: one for a true test, one for a test that is not false. A single equality is
+//! NULL where a side is, so that its second mark, too, needs look-ups only: a row with NULL on the inner side,
+//! or any row where the outer side is NULL.
+
+use crate::canary;
+use crate::tree::{ApplyKind, Column, Expr, Piece, Predicate, Relation};
+
+use super::whole::Whole;
+use super::{Unnester, constant_truth, kept, projected, substituted};
+
+impl Unnester<'_> {
+    pub(super) fn any(
+        &mut self,
+        input: Relation,
+        subquery: Relation,
+        tests: Vec<Predicate>,
+        result: Column,
+        is_required: bool,
+    ) -> Result<Relation, crate::Error> {
+        if let Some(whole) = Whole::of(&subquery) {
+            return self.whole(input, whole, ApplyKind::Any { tests, result });
+        }
+        let (subquery, tests) = bare(subquery, tests);
+        if is_required || tests.iter().all(|test| !test.expr.nullable) {
+            return self.exists(input, filtered(subquery, tests), result, is_required);
+        }
+        let mut shown = kept(&input.columns());
+        let outer = input.ids();
+        let is_true = self.truth("is_true");
+        let marked = self.exists(
+            input,
+            filtered(subquery.clone(), tests.clone()),
+            is_true.clone(),
+            false,
+        )?;
+        let (marked, is_null) = match tests.as_slice() {
+            [
+                Predicate {
+                    equality: Some((left, right)),
+                    ..
+                },
+            ] if left.columns().is_subset(&outer) && right.columns().is_disjoint(&outer) => {
+                self.of_equality(marked, &subquery, left, right)?
+            }
+            [
+                Predicate {
+                    equality: Some((right, left)),
+                    ..
+                },
+            ] if left.columns().is_subset(&outer) && right.columns().is_disjoint(&outer) => {
+                self.of_equality(marked, &subquery, left, right)?
+            }
+            _ => {
+                let not_false = tests.iter().map(not_false).collect();
+                let (subquery, tests) = self.copy(&subquery, not_false);
+                let mark = self.truth("not_false");
+                let marked = self.exists(marked, filtered(subquery, tests), mark.clone(), false)?;
+                (marked, Expr::of(&mark))
+            }
+        };
+        let null = match canary::active(canary::UNKNOWN_IS_FALSE) {
+            false => Expr::null(&result.ty),
+            true => constant_truth("false"),
+        };
+        let value = Expr::truth(
+            [
+                Piece::Sql("CASE WHEN "),
+                Piece::Expr(&Expr::of(&is_true)),
+                Piece::Sql(" THEN "),
+                Piece::Expr(&constant_truth("true")),
+                Piece::Sql(" WHEN "),
+                Piece::Expr(&is_null),
+                Piece::Sql(" THEN "),
+                Piece::Expr(&null),
+                Piece::Sql(" ELSE "),
+                Piece::Expr(&constant_truth("false")),
+                Piece::Sql(" END"),
+            ],
+            true,
+        );
+        shown.push((result, value));
+        Ok(projected(marked, shown))
+    }
+
+    /// Where `left = right` is NULL for a row of the subquery and true for none.
+    fn of_equality(
+        &mut self,
+        input: Relation,
+        subquery: &Relation,
+        left: &Expr,
+        right: &Expr,
+    ) -> Result<(Relation, Expr), crate::Error> {
+        let mut marked = input;
+        let mut is_null = constant_truth("false");
+        if right.nullable {
+            let (subquery, null) = self.copy(subquery, vec![null(right)]);
+            let mark = self.truth("some_null");
+            marked = self.exists(marked, filtered(subquery, null), mark.clone(), false)?;
+            is_null = Expr::of(&mark);
+        }
+        if left.nullable {
+            let (subquery, _) = self.copy(subquery, Vec::new());
+            let mark = self.truth("some");
+            marked = self.exists(marked, subquery, mark.clone(), false)?;
+            is_null = Expr::truth(
+                [
+                    Piece::Expr(&is_null),
+                    Piece::Sql(" OR "),
+                    Piece::Expr(&Expr::of(&mark)),
+                    Piece::Sql(" AND "),
+                    Piece::Expr(&null(left).expr),
+                ],
+                false,
+            );
+        }
+        Ok((marked, is_null))
+    }
+
+    /// The subquery and conjuncts over it, under identities of their own.
+    fn copy(
+        &mut self,
+        subquery: &Relation,
+        predicates: Vec<Predicate>,
+    ) -> (Relation, Vec<Predicate>) {
+        let (relation, names) = self.columns.relabel(subquery.clone());
+        let predicates = predicates
+            .into_iter()
+            .map(|p| p.relabelled(&names))
+            .collect();
+        (relation, predicates)
+    }
+}
+
+/// The subquery without its projection, and the tests over what is below: nobody sees how often a row comes.
+fn bare(subquery: Relation, tests: Vec<Predicate>) -> (Relation, Vec<Predicate>) {
+    match subquery {
+        Relation::Distinct { input } => bare(*input, tests),
+        Relation::Project { input, columns } => {
+            let tests = tests
+                .iter()
+                .map(|test| test.map(|expr| substituted(expr, &columns)))
+                .collect();
+            bare(*input, tests)
+        }
+        other => (other, tests),
+    }
+}
+
+fn filtered(input: Relation, predicates: Vec<Predicate>) -> Relation {
+    match predicates.is_empty() {
+        true => input,
+        false => Relation::Filter {
+            input: Box::new(input),
+            predicates,
+        },
+    }
+}
+
+fn null(expr: &Expr) -> Predicate {
+    Predicate {
+        expr: Expr::truth([Piece::Expr(expr), Piece::Sql(" IS NULL")], false),
+        equality: None,
+    }
+}
+
+fn not_false(test: &Predicate) -> Predicate {
+    if !test.expr.nullable {
+        return test.clone();
+    }
+    Predicate {
+        expr: Expr::truth(
+            [Piece::Expr(&test.expr), Piece::Sql(" IS NOT FALSE")],
+            false,
+        ),
+        equality: None,
+    }
+}

@@ -1,0 +1,282 @@
+//! Subqueries that depend on the row around them become joins, whatever they contain.
+//!
+//! For each [`Relation::Apply`], inner ones first, a relation R without dependence and conjuncts p are found
+//! so that the subquery's rows for an outer row l are `σ_p(l)(R)`:
+//! - [`pull`] takes the conjuncts that read outer columns out of the subquery, through joins and groupings.
+//! - Where it cannot, [`push`] computes the subquery for every different value that it depends on.
+//!
+//! What the subquery is for then decides on the join of L with R on p:
+//!
+//! | kind | join |
+//! |---|---|
+//! | EXISTS | `L ⟕ M`, M the matching values ([`super::matches`]); an inner join where only rows with a match stay |
+//! | ANY | at most two EXISTS: for a true test, for one that is not false |
+//! | scalar | `L ⟕ R`, grouped by what p fixes where R could have several rows |
+//! | LATERAL | `L ⋈ R`, `L ⟕ R` |
+//!
+//! A subquery that is one group without keys ([`whole`]) has a row also where R has none: `L ⟕ γ_p(R)` with the
+//! aggregates of the empty set in place of NULLs.
+//!
+//! After Neumann and Kemper, Unnesting Arbitrary Queries (BTW 2015), and Galindo-Legaria and Joshi, Orthogonal
+//! Optimization of Subqueries and Aggregation (SIGMOD 2001).
+
+mod any;
+mod lateral;
+mod pull;
+mod push;
+mod scalar;
+mod semi;
+mod whole;
+
+use std::collections::BTreeSet;
+
+use crate::tree::{ApplyKind, Column, ColumnId, Expr, Piece, Predicate, Relation};
+
+use super::ColumnAllocator;
+
+/// The tree without dependent joins.
+///
+/// # Errors
+/// [`crate::Error::CannotUnnest`] when values that decide cannot be told apart.
+pub fn unnest(relation: Relation, columns: &mut ColumnAllocator) -> Result<Relation, crate::Error> {
+    Unnester { columns }.tree(relation, &BTreeSet::new())
+}
+
+struct Unnester<'a> {
+    columns: &'a mut ColumnAllocator,
+}
+
+/// Columns, and how each is computed.
+type Outputs = Vec<(Column, Expr)>;
+
+/// What a subquery is for an outer row: the rows of `relation` that satisfy `links`.
+struct Linked {
+    relation: Relation,
+    links: Vec<Predicate>,
+}
+
+impl Unnester<'_> {
+    /// The tree without dependent joins, given marks that every row must have to be of use.
+    fn tree(
+        &mut self,
+        relation: Relation,
+        required: &BTreeSet<ColumnId>,
+    ) -> Result<Relation, crate::Error> {
+        match relation {
+            Relation::Filter { input, predicates } => {
+                let mut required = required.clone();
+                required.extend(predicates.iter().filter_map(|p| p.expr.as_column()));
+                Ok(Relation::Filter {
+                    input: Box::new(self.tree(*input, &required)?),
+                    predicates,
+                })
+            }
+            Relation::Apply {
+                input,
+                subquery,
+                kind,
+            } => {
+                let input = self.tree(*input, required)?;
+                let subquery = self.tree(*subquery, &BTreeSet::new())?;
+                self.apply(input, subquery, kind, required)
+            }
+            other => {
+                let mut failure = None;
+                let relation = other.map_inputs(&mut |input| {
+                    if failure.is_some() {
+                        return input;
+                    }
+                    self.tree(input, &BTreeSet::new()).unwrap_or_else(|error| {
+                        failure = Some(error);
+                        Relation::SingleRow
+                    })
+                });
+                failure.map_or(Ok(relation), Err)
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        input: Relation,
+        subquery: Relation,
+        kind: ApplyKind,
+        required: &BTreeSet<ColumnId>,
+    ) -> Result<Relation, crate::Error> {
+        match kind {
+            ApplyKind::Exists { present } => {
+                let is_required = required.contains(&present.id);
+                self.exists(input, subquery, present, is_required)
+            }
+            ApplyKind::Any { tests, result } => {
+                let is_required = required.contains(&result.id);
+                self.any(input, subquery, tests, result, is_required)
+            }
+            ApplyKind::Scalar { value } => self.scalar(input, subquery, value),
+            ApplyKind::Cross => self.cross(input, subquery),
+            ApplyKind::Left { predicates } => self.left(input, subquery, predicates),
+        }
+    }
+
+    fn linked(&mut self, input: &Relation, subquery: Relation) -> Result<Linked, crate::Error> {
+        match pull::pull(subquery.clone(), self.columns) {
+            Some(linked) => Ok(linked),
+            None => push::push(input, subquery, self.columns),
+        }
+    }
+
+    fn truth(&mut self, name: &str) -> Column {
+        self.columns.truth(name)
+    }
+}
+
+/// The columns as they are, for a projection that adds to them.
+fn kept(columns: &[Column]) -> Vec<(Column, Expr)> {
+    columns.iter().map(|c| (c.clone(), Expr::of(c))).collect()
+}
+
+fn projected(input: Relation, columns: Vec<(Column, Expr)>) -> Relation {
+    Relation::Project {
+        input: Box::new(input),
+        columns,
+    }
+}
+
+fn joined(left: Relation, right: Relation, predicates: Vec<Predicate>) -> Relation {
+    Relation::Join {
+        left: Box::new(left),
+        right: Box::new(right),
+        predicates,
+    }
+}
+
+fn left_joined(
+    left: Relation,
+    right: Relation,
+    predicates: Vec<Predicate>,
+    present: Option<Column>,
+) -> Relation {
+    Relation::LeftJoin {
+        left: Box::new(left),
+        right: Box::new(right),
+        predicates,
+        present,
+    }
+}
+
+/// `CASE WHEN condition THEN value [ELSE otherwise] END`.
+fn case(condition: &Expr, value: &Expr, otherwise: Option<&Expr>) -> Expr {
+    let mut pieces = vec![
+        Piece::Sql("CASE WHEN "),
+        Piece::Expr(condition),
+        Piece::Sql(" THEN "),
+        Piece::Expr(value),
+    ];
+    if let Some(otherwise) = otherwise {
+        pieces.extend([Piece::Sql(" ELSE "), Piece::Expr(otherwise)]);
+    }
+    pieces.push(Piece::Sql(" END"));
+    let nullable = value.nullable || otherwise.is_none_or(|expr| expr.nullable);
+    Expr::composed(pieces, value.ty.clone(), nullable)
+}
+
+/// Whether every condition is true; `None` without conditions.
+fn all_true(conditions: &[Expr]) -> Option<Expr> {
+    let mut pieces = Vec::new();
+    for condition in conditions {
+        if !pieces.is_empty() {
+            pieces.push(Piece::Sql(" AND "));
+        }
+        pieces.push(Piece::Expr(condition));
+    }
+    if pieces.is_empty() {
+        return None;
+    }
+    pieces.insert(0, Piece::Sql("("));
+    pieces.push(Piece::Sql(") IS TRUE"));
+    Some(Expr::truth(pieces, false))
+}
+
+fn constant_truth(value: &str) -> Expr {
+    Expr::constant(value, crate::tree::ColumnType::boolean(), false)
+}
+
+/// The expression with columns replaced by what a projection computes for them.
+fn substituted(expr: &Expr, outputs: &[(Column, Expr)]) -> Expr {
+    expr.substitute(|id| {
+        outputs
+            .iter()
+            .find(|(column, _)| column.id == id)
+            .map(|(_, expr)| expr)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile;
+    use crate::tree::testing::{
+        aggregate, boolean, column, condition, equal, filter, group, integer, project, scan,
+    };
+    use crate::tree::{AggregateKind, ApplyKind, Predicate, Relation};
+
+    fn apply(subquery: Relation, kind: ApplyKind) -> Relation {
+        Relation::Apply {
+            input: Box::new(scan(1, 10, "r")),
+            subquery: Box::new(subquery),
+            kind,
+        }
+    }
+
+    fn exists(links: Vec<Predicate>, use_of_mark: &str) -> Relation {
+        let kind = ApplyKind::Exists {
+            present: column(31, "present", boolean()),
+        };
+        let marked = apply(filter(scan(2, 20, "s"), links), kind);
+        let kept = filter(marked, vec![condition(use_of_mark)]);
+        project(kept, &[(41, "x", "$11")])
+    }
+
+    fn most(links: Vec<Predicate>) -> Relation {
+        let grouped = group(
+            filter(scan(2, 20, "s"), links),
+            &[],
+            vec![aggregate(31, AggregateKind::Max, "$22")],
+        );
+        let kind = ApplyKind::Scalar {
+            value: column(32, "value", integer()),
+        };
+        project(apply(grouped, kind), &[(41, "x", "$11"), (42, "y", "$32")])
+    }
+
+    fn nodes(relation: Relation) -> usize {
+        compile(relation).expect("supported").nodes.len()
+    }
+
+    #[test]
+    fn equalities_need_no_values_of_the_outer_rows() {
+        for (name, relation, expected) in [
+            ("matches", exists(vec![equal("$21", "$11")], "$31"), 1),
+            (
+                "no matches",
+                exists(vec![equal("$21", "$11")], "(NOT $31)"),
+                1,
+            ),
+            ("groups", most(vec![equal("$21", "$11")]), 1),
+            ("any row", exists(Vec::new(), "$31"), 1),
+            ("one group", most(Vec::new()), 1),
+        ] {
+            assert_eq!(nodes(relation), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_conditions_are_computed_for_each_value() {
+        let below = || vec![condition("($21 < $11)")];
+        for (name, relation) in [
+            ("matches", exists(below(), "$31")),
+            ("groups", most(below())),
+        ] {
+            assert_eq!(nodes(relation), 2, "{name}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Conjuncts that read outer columns, taken out of a subquery.
+//!
+//! ```text
+//! σ_p(l)(E)          → p, E                         any conjunct
+//! π(E)               → what p reads of E is shown, too
+//! E ⋈ F, E ⟕ F      → from both sides, from the left side
+//! γ_k(σ_x(l)=y(E))   → x(l) = y, γ_k,y(E)           equalities only: the groups of an outer row stay whole
+//! δ(σ_x(l)=y(E))     → x(l) = y, δ(E, y)
+//! windows, first rows → x(l) = y, with y as one more key of the partition
+//! ```
+//! Nothing else: then [`super::push`] does it.
+
+use std::collections::BTreeSet;
+
+use crate::tree::{Column, ColumnId, Expr, Piece, Predicate, Relation};
+
+use super::super::ColumnAllocator;
+use super::{Linked, Outputs, kept};
+
+/// The subquery without dependence, and the conjuncts that it had.
+pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<Linked> {
+    if relation.free().is_empty() {
+        return Some(Linked {
+            relation,
+            links: Vec::new(),
+        });
+    }
+    match relation {
+        Relation::Filter { input, predicates } => {
+            let mut linked = pull(*input, columns)?;
+            let own = linked.relation.ids();
+            let (inner, outer): (Vec<Predicate>, Vec<Predicate>) = predicates
+                .into_iter()
+                .partition(|p| p.expr.columns().is_subset(&own));
+            linked.links.extend(outer);
+            if !inner.is_empty() {
+                linked.relation = Relation::Filter {
+                    input: Box::new(linked.relation),
+                    predicates: inner,
+                };
+            }
+            Some(linked)
+        }
+        Relation::Project {
+            input,
+            columns: mut shown,
+        } => {
+            let linked = pull(*input, columns)?;
+            if !is_over(shown.iter().map(|(_, expr)| expr), &linked.relation) {
+                return None;
+            }
+            let read = read_by(&linked.links);
+            for column in linked.relation.columns() {
+                let is_shown = shown.iter().any(|(c, _)| c.id == column.id);
+                if read.contains(&column.id) && !is_shown {
+                    let expr = Expr::of(&column);
+                    shown.push((column, expr));
+                }
+            }
+            Some(Linked {
+                relation: super::projected(linked.relation, shown),
+                links: linked.links,
+            })
+        }
+        Relation::Bounded {
+            input,
+            value,
+            operator,
+            side,
+            bound,
+        } => {
+            let linked = pull(*input, columns)?;
+            is_over([&value], &linked.relation).then(|| Linked {
+                relation: Relation::Bounded {
+                    input: Box::new(linked.relation),
+                    value,
+                    operator,
+                    side,
+                    bound,
+                },
+                links: linked.links,
+            })
+        }
+        Relation::Expand {
+            input,
+            item,
+            columns: made,
+            key,
+        } => {
+            let linked = pull(*input, columns)?;
+            is_over([&item], &linked.relation).then(|| Linked {
+                relation: Relation::Expand {
+                    input: Box::new(linked.relation),
+                    item,
+                    columns: made,
+                    key,
+                },
+                links: linked.links,
+            })
+        }
+        Relation::Join {
+            left,
+            right,
+            predicates,
+        } => {
+            let left = pull(*left, columns)?;
+            let right = pull(*right, columns)?;
+            let mut own = left.relation.ids();
+            own.extend(right.relation.ids());
+            let (inner, outer): (Vec<Predicate>, Vec<Predicate>) = predicates
+                .into_iter()
+                .partition(|p| p.expr.columns().is_subset(&own));
+            let mut links = left.links;
+            links.extend(right.links);
+            links.extend(outer);
+            Some(Linked {
+                relation: super::joined(left.relation, right.relation, inner),
+                links,
+            })
+        }
+        Relation::LeftJoin {
+            left,
+            right,
+            predicates,
+            present,
+        } => {
+            if !right.free().is_empty() {
+                return None;
+            }
+            let left = pull(*left, columns)?;
+            let mut own = left.relation.ids();
+            own.extend(right.ids());
+            let is_inner = predicates.iter().all(|p| p.expr.columns().is_subset(&own));
+            is_inner.then(|| Linked {
+                relation: super::left_joined(left.relation, *right, predicates, present),
+                links: left.links,
+            })
+        }
+        Relation::Distinct { input } => {
+            let shown = kept(&input.columns());
+            let linked = pull(*input, columns)?;
+            let (keys, links) = grouped_by(shown, linked.links, &linked.relation, columns)?;
+            Some(Linked {
+                relation: Relation::Distinct {
+                    input: Box::new(super::projected(linked.relation, keys)),
+                },
+                links,
+            })
+        }
+        Relation::Aggregate {
+            input,
+            keys,
+            aggregates,
+        } if !keys.is_empty() => {
+            let linked = pull(*input, columns)?;
+            let of_calls = aggregates.iter().flat_map(|call| {
+                [
+                    Some(&call.call),
+                    call.argument.as_ref(),
+                    call.filter.as_ref(),
+                ]
+                .into_iter()
+                .flatten()
+            });
+            if !is_over(
+                keys.iter().map(|(_, expr)| expr).chain(of_calls),
+                &linked.relation,
+            ) {
+                return None;
+            }
+            let (keys, links) = grouped_by(keys, linked.links, &linked.relation, columns)?;
+            Some(Linked {
+                relation: Relation::Aggregate {
+                    input: Box::new(linked.relation),
+                    keys,
+                    aggregates,
+                },
+                links,
+            })
+        }
+        Relation::Window {
+            input,
+            partition,
+            calls,
+        } => {
+            let linked = pull(*input, columns)?;
+            if !is_over(calls.iter().flat_map(|call| call.exprs()), &linked.relation) {
+                return None;
+            }
+            let (linked, partition) = partitioned(linked, partition, columns)?;
+            Some(Linked {
+                relation: Relation::Window {
+                    input: Box::new(linked.relation),
+                    partition,
+                    calls,
+                },
+                links: linked.links,
+            })
+        }
+        Relation::TopN {
+            input,
+            partition,
+            order,
+            offset,
+            limit,
+            with_ties,
+        } => {
+            let linked = pull(*input, columns)?;
+            if !is_over(order.iter().map(|key| &key.expr), &linked.relation) {
+                return None;
+            }
+            let (linked, partition) = partitioned(linked, partition, columns)?;
+            Some(Linked {
+                relation: Relation::TopN {
+                    input: Box::new(linked.relation),
+                    partition,
+                    order,
+                    offset,
+                    limit,
+                    with_ties,
+                },
+                links: linked.links,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The partition with what the links compare. `None` if one is not an equality.
+fn partitioned(
+    linked: Linked,
+    mut partition: Vec<ColumnId>,
+    columns: &mut ColumnAllocator,
+) -> Option<(Linked, Vec<ColumnId>)> {
+    let own = linked.relation.ids();
+    let mut shown = kept(&linked.relation.columns());
+    let mut links = Vec::with_capacity(linked.links.len());
+    for link in linked.links {
+        let (inner, outer) = sides(&link, &own)?;
+        let id = match inner.as_column() {
+            Some(id) => {
+                links.push(link);
+                id
+            }
+            None if inner.ty == outer.ty => {
+                let key = columns.column("key", inner.ty.clone(), inner.nullable);
+                links.push(equality(outer, &Expr::of(&key)));
+                let id = key.id;
+                shown.push((key, inner.clone()));
+                id
+            }
+            None => return None,
+        };
+        if !partition.contains(&id) {
+            partition.push(id);
+        }
+    }
+    let relation = super::projected(linked.relation, shown);
+    Some((Linked { relation, links }, partition))
+}
+
+/// Grouping keys with what the links compare, and the links over them. `None` if one is not an equality.
+pub(super) fn grouped_by(
+    mut keys: Outputs,
+    links: Vec<Predicate>,
+    input: &Relation,
+    columns: &mut ColumnAllocator,
+) -> Option<(Outputs, Vec<Predicate>)> {
+    let own = input.ids();
+    let mut over_keys = Vec::with_capacity(links.len());
+    for link in links {
+        let read: BTreeSet<ColumnId> = link.expr.columns().intersection(&own).copied().collect();
+        let by_keys: Vec<(ColumnId, Expr)> = read
+            .iter()
+            .filter_map(|id| Some((*id, Expr::of(key_of(&keys, *id)?))))
+            .collect();
+        if by_keys.len() == read.len() {
+            over_keys.push(link.map(|expr| {
+                expr.substitute(|id| by_keys.iter().find(|(i, _)| *i == id).map(|(_, e)| e))
+            }));
+            continue;
+        }
+        let (inner, outer) = sides(&link, &own)?;
+        let key = columns.column("key", inner.ty.clone(), inner.nullable);
+        let by_key = Expr::of(&key);
+        over_keys.push(match inner.as_column() {
+            Some(column) => {
+                link.map(|expr| expr.substitute(|id| (id == column).then_some(&by_key)))
+            }
+            None if inner.ty == outer.ty => equality(outer, &by_key),
+            None => return None,
+        });
+        keys.push((key, inner.clone()));
+    }
+    Some((keys, over_keys))
+}
+
+/// The key that shows a column of the input.
+fn key_of(keys: &[(Column, Expr)], id: ColumnId) -> Option<&Column> {
+    keys.iter()
+        .find(|(_, expr)| expr.as_column() == Some(id))
+        .map(|(key, _)| key)
+}
+
+/// The sides of an equality, that which reads only these columns first.
+pub(super) fn sides<'p>(
+    link: &'p Predicate,
+    own: &BTreeSet<ColumnId>,
+) -> Option<(&'p Expr, &'p Expr)> {
+    let (left, right) = link.equality.as_ref()?;
+    [(left, right), (right, left)]
+        .into_iter()
+        .find(|(inner, outer)| {
+            let reads = inner.columns();
+            !reads.is_empty() && reads.is_subset(own) && outer.columns().is_disjoint(own)
+        })
+}
+
+fn equality(left: &Expr, right: &Expr) -> Predicate {
+    let operator = format!(" {} ", right.ty.equality);
+    Predicate {
+        expr: Expr::truth(
+            [
+                Piece::Sql("("),
+                Piece::Expr(left),
+                Piece::Sql(&operator),
+                Piece::Expr(right),
+                Piece::Sql(")"),
+            ],
+            left.nullable || right.nullable,
+        ),
+        equality: Some((left.clone(), right.clone())),
+    }
+}
+
+pub(super) fn is_over<'e>(exprs: impl IntoIterator<Item = &'e Expr>, relation: &Relation) -> bool {
+    let own = relation.ids();
+    exprs.into_iter().all(|expr| expr.columns().is_subset(&own))
+}
+
+fn read_by(links: &[Predicate]) -> BTreeSet<ColumnId> {
+    links.iter().flat_map(|p| p.expr.columns()).collect()
+}

@@ -1,0 +1,334 @@
+//! A subquery computed for every different value that it depends on.
+//!
+//! With D the values, `T(E)` has the rows of `E(d)` beside each d of D:
+//! ```text
+//! T(E)       = D × E                       where E does not depend
+//! T(σ π(E))  = σ π(T(E))
+//! T(E ⋈ F)  = T(E) ⋈ F, or T(E) ⋈ T(F) on the same d
+//! T(E ⟕ F)  = T(E) ⟕ F, or T(E) ⟕ T(F) on the same d
+//! T(E ⊎ F)   = T(E) ⊎ T(F)
+//! T(δ E)     = δ T(E)
+//! T(windows, first rows of E) = those of T(E), with d as one more key of the partition
+//! T(γ_k(E))  = γ_k,d(T(E))
+//! T(γ(E))    = D ⟕ γ_d(T(E)), with the aggregates of the empty set where there is no group
+//! ```
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
+
+use super::super::ColumnAllocator;
+use super::super::domain::{Domain, same};
+use super::{Linked, kept, left_joined, projected, whole};
+
+/// The subquery for every value that it depends on, linked to the rows of `input` by those values.
+pub(super) fn push(
+    input: &Relation,
+    subquery: Relation,
+    columns: &mut ColumnAllocator,
+) -> Result<Linked, crate::Error> {
+    let Some(mut push) = Push::new(input, &subquery, columns)? else {
+        return Ok(Linked {
+            relation: subquery,
+            links: Vec::new(),
+        });
+    };
+    let rows = push.over(subquery);
+    Ok(Linked {
+        links: push.domain.links(&rows.values),
+        relation: rows.relation,
+    })
+}
+
+/// The values for which a subquery is computed.
+pub(super) struct Push<'a> {
+    domain: Domain,
+    read: BTreeSet<ColumnId>,
+    columns: &'a mut ColumnAllocator,
+}
+
+/// A relation computed for every value.
+pub(super) struct Rows {
+    pub relation: Relation,
+    /// The columns of `relation` with the values.
+    pub values: Vec<Column>,
+    /// Those by the outer columns that they stand for.
+    names: HashMap<ColumnId, ColumnId>,
+}
+
+impl<'a> Push<'a> {
+    /// The values of `input` on which the subquery depends; `None` if it does on none.
+    pub fn new(
+        input: &Relation,
+        subquery: &Relation,
+        columns: &'a mut ColumnAllocator,
+    ) -> Result<Option<Self>, crate::Error> {
+        let outer = input.ids();
+        let read: BTreeSet<ColumnId> = subquery.free().intersection(&outer).copied().collect();
+        if read.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Push {
+            domain: Domain::of(input, &read, columns)?,
+            read,
+            columns,
+        }))
+    }
+
+    /// What connects a row of `input` to its values in these columns.
+    pub fn links(&self, values: &[Column]) -> Vec<Predicate> {
+        self.domain.links(values)
+    }
+
+    fn rows(&self, relation: Relation, values: Vec<Column>) -> Rows {
+        let names = self.domain.stand_ins(&values);
+        Rows {
+            relation: relation.relabelled(&names),
+            values,
+            names,
+        }
+    }
+
+    fn is_dependent(&self, relation: &Relation) -> bool {
+        !relation.free().is_disjoint(&self.read)
+    }
+
+    fn values_alone(&mut self) -> Rows {
+        let (relation, values) = self.domain.copy(self.columns);
+        self.rows(relation, values)
+    }
+
+    /// The relation for every value.
+    pub fn over(&mut self, relation: Relation) -> Rows {
+        if relation == Relation::SingleRow {
+            return self.values_alone();
+        }
+        if !self.is_dependent(&relation) {
+            let alone = self.values_alone();
+            let joined = super::joined(alone.relation, relation, Vec::new());
+            return self.rows(joined, alone.values);
+        }
+        match relation {
+            // Never dependent, and unnested before.
+            leaf @ (Relation::Scan(_)
+            | Relation::Opaque(_)
+            | Relation::SingleRow
+            | Relation::Apply { .. }) => {
+                let alone = self.values_alone();
+                self.rows(
+                    super::joined(alone.relation, leaf, Vec::new()),
+                    alone.values,
+                )
+            }
+            Relation::Filter { input, predicates } => {
+                let rows = self.over(*input);
+                let filtered = Relation::Filter {
+                    input: Box::new(rows.relation),
+                    predicates,
+                };
+                self.rows(filtered, rows.values)
+            }
+            Relation::Bounded {
+                input,
+                value,
+                operator,
+                side,
+                bound,
+            } => {
+                let rows = self.over(*input);
+                let bounded = Relation::Bounded {
+                    input: Box::new(rows.relation),
+                    value,
+                    operator,
+                    side,
+                    bound,
+                };
+                self.rows(bounded, rows.values)
+            }
+            Relation::Project { input, columns } => {
+                let rows = self.over(*input);
+                let mut shown = columns;
+                shown.extend(kept(&rows.values));
+                self.rows(projected(rows.relation, shown), rows.values)
+            }
+            Relation::Expand {
+                input,
+                item,
+                columns,
+                key,
+            } => {
+                let rows = self.over(*input);
+                let expanded = Relation::Expand {
+                    input: Box::new(rows.relation),
+                    item,
+                    columns,
+                    key,
+                };
+                self.rows(expanded, rows.values)
+            }
+            Relation::Join {
+                left,
+                right,
+                predicates,
+            } => {
+                let left = self.over(*left);
+                let (right, predicates) = self.beside(&left, *right, predicates);
+                self.rows(super::joined(left.relation, right, predicates), left.values)
+            }
+            Relation::LeftJoin {
+                left,
+                right,
+                predicates,
+                present,
+            } => {
+                let left = self.over(*left);
+                let (right, predicates) = self.beside(&left, *right, predicates);
+                self.rows(
+                    left_joined(left.relation, right, predicates, present),
+                    left.values,
+                )
+            }
+            Relation::UnionAll { columns, inputs } => self.union(columns, inputs),
+            Relation::Window {
+                input,
+                mut partition,
+                calls,
+            } => {
+                let rows = self.over(*input);
+                partition.extend(rows.values.iter().map(|c| c.id));
+                let window = Relation::Window {
+                    input: Box::new(rows.relation),
+                    partition,
+                    calls,
+                };
+                self.rows(window, rows.values)
+            }
+            Relation::TopN {
+                input,
+                mut partition,
+                order,
+                offset,
+                limit,
+                with_ties,
+            } => {
+                let rows = self.over(*input);
+                partition.extend(rows.values.iter().map(|c| c.id));
+                let first = Relation::TopN {
+                    input: Box::new(rows.relation),
+                    partition,
+                    order,
+                    offset,
+                    limit,
+                    with_ties,
+                };
+                self.rows(first, rows.values)
+            }
+            Relation::Distinct { input } => {
+                let mut shown = kept(&input.columns());
+                let rows = self.over(*input);
+                shown.extend(kept(&rows.values));
+                let distinct = Relation::Distinct {
+                    input: Box::new(projected(rows.relation, shown)),
+                };
+                self.rows(distinct, rows.values)
+            }
+            Relation::Aggregate {
+                input,
+                keys,
+                aggregates,
+            } if keys.is_empty() => {
+                let shown: Vec<Column> = aggregates.iter().map(|a| a.column.clone()).collect();
+                let (grouped, values, empty) = self.grouped(*input, keys, aggregates);
+                let alone = self.values_alone();
+                let links = same_values(&alone.values, &values);
+                let present = self.columns.truth("present");
+                let joined = left_joined(alone.relation, grouped, links, Some(present.clone()));
+                let mut filled = whole::filled(&shown, &empty, &present);
+                filled.extend(kept(&alone.values));
+                self.rows(projected(joined, filled), alone.values)
+            }
+            Relation::Aggregate {
+                input,
+                keys,
+                aggregates,
+            } => {
+                let (grouped, values, _) = self.grouped(*input, keys, aggregates);
+                self.rows(grouped, values)
+            }
+        }
+    }
+
+    /// The right side of a join for the values of the left side's rows, and the conjuncts of the join.
+    fn beside(
+        &mut self,
+        left: &Rows,
+        right: Relation,
+        mut predicates: Vec<Predicate>,
+    ) -> (Relation, Vec<Predicate>) {
+        if !self.is_dependent(&right) {
+            return (right, predicates);
+        }
+        let right = self.over(right);
+        predicates.extend(same_values(&left.values, &right.values));
+        (right.relation, predicates)
+    }
+
+    fn union(&mut self, mut columns: Vec<Column>, inputs: Vec<(Relation, Vec<Expr>)>) -> Rows {
+        let mut values: Vec<Column> = Vec::new();
+        let mut arms = Vec::with_capacity(inputs.len());
+        for (input, exprs) in inputs {
+            let rows = self.over(input);
+            if values.is_empty() {
+                values = self.fresh(&rows.values);
+            }
+            let exprs: Vec<Expr> = exprs
+                .into_iter()
+                .map(|expr| expr.relabelled(&rows.names))
+                .chain(rows.values.iter().map(Expr::of))
+                .collect();
+            arms.push((rows.relation, exprs));
+        }
+        columns.extend(values.iter().cloned());
+        let union = Relation::UnionAll {
+            columns,
+            inputs: arms,
+        };
+        self.rows(union, values)
+    }
+
+    /// The grouping by its keys and the values; the latter's columns; and each aggregate of the empty set.
+    pub fn grouped(
+        &mut self,
+        input: Relation,
+        mut keys: Vec<(Column, Expr)>,
+        aggregates: Vec<Aggregate>,
+    ) -> (Relation, Vec<Column>, Vec<Expr>) {
+        let rows = self.over(input);
+        let values = self.fresh(&rows.values);
+        keys.extend(values.iter().cloned().zip(rows.values.iter().map(Expr::of)));
+        let grouped = Relation::Aggregate {
+            input: Box::new(rows.relation),
+            keys,
+            aggregates,
+        }
+        .relabelled(&rows.names);
+        let empty = whole::of_nothing(&grouped);
+        (grouped, values, empty)
+    }
+
+    fn fresh(&mut self, like: &[Column]) -> Vec<Column> {
+        like.iter()
+            .map(|c| {
+                self.columns
+                    .column(c.name.clone(), c.ty.clone(), c.nullable)
+            })
+            .collect()
+    }
+}
+
+fn same_values(left: &[Column], right: &[Column]) -> Vec<Predicate> {
+    left.iter()
+        .zip(right)
+        .map(|(l, r)| same(&Expr::of(l), &Expr::of(r)))
+        .collect()
+}

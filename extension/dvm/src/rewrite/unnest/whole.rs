@@ -1,0 +1,268 @@
+//! A subquery that is one group without keys, perhaps filtered and projected: it has a row also where nothing
+//! is left to group.
+//!
+//! ```text
+//! γ(σ_x(l)=y(R)) = one row of L ⟕ γ_y(R) on x = y, with the aggregates of the empty set in place of NULLs
+//! ```
+
+use crate::canary;
+use crate::tree::{
+    Aggregate, AggregateKind, ApplyKind, Column, ColumnId, Expr, Part, Piece, Predicate, Relation,
+};
+
+use super::pull::{grouped_by, is_over, pull};
+use super::push::Push;
+use super::{
+    Outputs, Unnester, all_true, case, constant_truth, joined, kept, left_joined, projected,
+    substituted,
+};
+
+/// The group, and what is made of its row.
+pub(super) struct Whole {
+    input: Relation,
+    aggregates: Vec<Aggregate>,
+    /// The subquery's columns, over those of the aggregates and of the outer query.
+    outputs: Vec<(Column, Expr)>,
+    /// When the row is kept, over the same.
+    conditions: Vec<Expr>,
+}
+
+impl Whole {
+    /// The subquery as one.
+    pub fn of(subquery: &Relation) -> Option<Self> {
+        match subquery {
+            Relation::Aggregate {
+                input,
+                keys,
+                aggregates,
+            } if keys.is_empty() => Some(Whole {
+                input: input.as_ref().clone(),
+                aggregates: aggregates.clone(),
+                outputs: kept(&subquery.columns()),
+                conditions: Vec::new(),
+            }),
+            Relation::Filter { input, predicates } => {
+                let mut whole = Self::of(input)?;
+                let conditions = predicates
+                    .iter()
+                    .map(|p| substituted(&p.expr, &whole.outputs));
+                whole.conditions.extend(conditions);
+                Some(whole)
+            }
+            Relation::Project { input, columns } => {
+                let whole = Self::of(input)?;
+                let outputs = columns
+                    .iter()
+                    .map(|(column, expr)| (column.clone(), substituted(expr, &whole.outputs)))
+                    .collect();
+                Some(Whole { outputs, ..whole })
+            }
+            Relation::Distinct { input } => Self::of(input),
+            Relation::TopN {
+                input,
+                offset: 0,
+                limit,
+                ..
+            } if *limit != Some(0) => Self::of(input),
+            _ => None,
+        }
+    }
+}
+
+impl Unnester<'_> {
+    /// A dependent join with such a subquery.
+    pub(super) fn whole(
+        &mut self,
+        input: Relation,
+        whole: Whole,
+        kind: ApplyKind,
+    ) -> Result<Relation, crate::Error> {
+        let mut shown = kept(&input.columns());
+        let (relation, made) = self.beside(input, &whole)?;
+        let over = |expr: &Expr| substituted(expr, &made);
+        let conditions: Vec<Expr> = whole.conditions.iter().map(over).collect();
+        let outputs: Vec<(Column, Expr)> = whole
+            .outputs
+            .iter()
+            .map(|(column, expr)| (column.clone(), over(expr)))
+            .collect();
+        match kind {
+            ApplyKind::Exists { present } => {
+                let kept = all_true(&conditions).unwrap_or_else(|| constant_truth("true"));
+                shown.push((present, kept));
+            }
+            ApplyKind::Any { tests, result } => {
+                let tests: Vec<Expr> = tests
+                    .iter()
+                    .map(|test| substituted(&test.expr, &outputs))
+                    .collect();
+                let mut pieces = vec![Piece::Sql("true")];
+                for test in &tests {
+                    pieces.extend([Piece::Sql(" AND "), Piece::Expr(test)]);
+                }
+                let test = Expr::truth(pieces, tests.iter().any(|test| test.nullable));
+                let value = match all_true(&conditions) {
+                    Some(kept) => case(&kept, &test, Some(&constant_truth("false"))),
+                    None => test,
+                };
+                shown.push((result, value));
+            }
+            ApplyKind::Scalar { value } => {
+                let Some((_, expr)) = outputs.into_iter().next() else {
+                    return Err(super::scalar::NO_COLUMN);
+                };
+                let expr = match all_true(&conditions) {
+                    Some(kept) => case(&kept, &expr, None),
+                    None => expr,
+                };
+                shown.push((value, expr));
+            }
+            ApplyKind::Cross => {
+                shown.extend(outputs);
+                let predicates: Vec<Predicate> = conditions
+                    .into_iter()
+                    .map(|expr| Predicate {
+                        expr,
+                        equality: None,
+                    })
+                    .collect();
+                let filtered = match predicates.is_empty() {
+                    true => relation,
+                    false => Relation::Filter {
+                        input: Box::new(relation),
+                        predicates,
+                    },
+                };
+                return Ok(projected(filtered, shown));
+            }
+            ApplyKind::Left { predicates } => {
+                let mut conditions = conditions;
+                conditions.extend(predicates.iter().map(|p| substituted(&p.expr, &outputs)));
+                match all_true(&conditions) {
+                    Some(kept) => shown.extend(
+                        outputs
+                            .iter()
+                            .map(|(column, expr)| (column.clone(), case(&kept, expr, None))),
+                    ),
+                    None => shown.extend(outputs),
+                }
+            }
+        }
+        Ok(projected(relation, shown))
+    }
+
+    /// The input with the aggregates' values beside each row, and how each is computed.
+    fn beside(
+        &mut self,
+        input: Relation,
+        whole: &Whole,
+    ) -> Result<(Relation, Outputs), crate::Error> {
+        let calls = || {
+            whole.aggregates.iter().flat_map(|call| {
+                [
+                    Some(&call.call),
+                    call.argument.as_ref(),
+                    call.filter.as_ref(),
+                ]
+                .into_iter()
+                .flatten()
+            })
+        };
+        let alone = Relation::Aggregate {
+            input: Box::new(whole.input.clone()),
+            keys: Vec::new(),
+            aggregates: whole.aggregates.clone(),
+        };
+        let outer = input.ids();
+        let shown = alone.columns();
+        if alone.free().is_disjoint(&outer) {
+            return Ok((joined(input, alone, Vec::new()), kept(&shown)));
+        }
+        let pulled = pull(whole.input.clone(), self.columns)
+            .filter(|linked| is_over(calls(), &linked.relation))
+            .and_then(|linked| {
+                let (keys, links) =
+                    grouped_by(Vec::new(), linked.links, &linked.relation, self.columns)?;
+                let grouped = Relation::Aggregate {
+                    input: Box::new(linked.relation),
+                    keys,
+                    aggregates: whole.aggregates.clone(),
+                };
+                Some((grouped, links))
+            });
+        let (grouped, links, empty) = match pulled {
+            Some((grouped, links)) => {
+                let empty = of_nothing(&grouped);
+                (grouped, links, empty)
+            }
+            None => {
+                let Some(mut push) = Push::new(&input, &alone, self.columns)? else {
+                    return Ok((joined(input, alone, Vec::new()), kept(&shown)));
+                };
+                let (grouped, values, empty) =
+                    push.grouped(whole.input.clone(), Vec::new(), whole.aggregates.clone());
+                let links = push.links(&values);
+                (grouped, links, empty)
+            }
+        };
+        let present = self.truth("present");
+        let made = filled(&shown, &empty, &present);
+        Ok((left_joined(input, grouped, links, Some(present)), made))
+    }
+}
+
+/// The aggregates' columns with those of the empty set where there is no group, under the identities that
+/// `shown` has.
+pub(super) fn filled(shown: &[Column], empty: &[Expr], present: &Column) -> Vec<(Column, Expr)> {
+    shown
+        .iter()
+        .zip(empty)
+        .map(|(column, empty)| {
+            let value = case(&Expr::of(present), &Expr::of(column), Some(empty));
+            (column.clone(), value)
+        })
+        .collect()
+}
+
+/// What each aggregate of a grouping is for the empty set.
+pub(super) fn of_nothing(grouped: &Relation) -> Vec<Expr> {
+    let Relation::Aggregate {
+        input, aggregates, ..
+    } = grouped
+    else {
+        return Vec::new();
+    };
+    let columns = input.columns();
+    aggregates
+        .iter()
+        .map(|call| match call.kind {
+            _ if canary::active(canary::EMPTY_GROUP_FORGOTTEN) => Expr::null(&call.column.ty),
+            AggregateKind::CountStar | AggregateKind::Count => Expr::constant(
+                format!("0::{}", call.column.ty.sql),
+                call.column.ty.clone(),
+                false,
+            ),
+            AggregateKind::Recompute => called_with_nothing(call, &columns),
+            _ => Expr::null(&call.column.ty),
+        })
+        .collect()
+}
+
+/// The call over no rows: `(SELECT f(NULL) WHERE false)`.
+fn called_with_nothing(call: &Aggregate, columns: &[Column]) -> Expr {
+    let null_of = |id: &ColumnId| {
+        columns
+            .iter()
+            .find(|c| c.id == *id)
+            .map_or_else(|| "NULL".to_owned(), |c| c.ty.null_sql())
+    };
+    let mut text = String::from("(SELECT ");
+    for part in &call.call.parts {
+        match part {
+            Part::Sql(sql) => text.push_str(sql),
+            Part::Column(id) => text.push_str(&null_of(id)),
+        }
+    }
+    text.push_str(" WHERE false)");
+    Expr::constant(text, call.column.ty.clone(), true)
+}

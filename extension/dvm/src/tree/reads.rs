@@ -1,0 +1,98 @@
+//! What a tree reads.
+
+use std::collections::BTreeSet;
+
+use super::column::ColumnId;
+use super::expr::Expr;
+use super::relation::{ApplyKind, Predicate, Relation};
+
+impl Relation {
+    /// The identities of the output columns.
+    pub fn ids(&self) -> BTreeSet<ColumnId> {
+        self.columns().iter().map(|c| c.id).collect()
+    }
+
+    /// The expressions of the operator itself.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        fn conditions(predicates: &[Predicate]) -> Vec<&Expr> {
+            predicates.iter().map(|p| &p.expr).collect()
+        }
+        match self {
+            Relation::Scan(_)
+            | Relation::Opaque(_)
+            | Relation::SingleRow
+            | Relation::Distinct { .. } => Vec::new(),
+            Relation::Filter { predicates, .. }
+            | Relation::Join { predicates, .. }
+            | Relation::LeftJoin { predicates, .. } => conditions(predicates),
+            Relation::Bounded { value: expr, .. } | Relation::Expand { item: expr, .. } => {
+                vec![expr]
+            }
+            Relation::Project { columns, .. } => columns.iter().map(|(_, expr)| expr).collect(),
+            Relation::Apply { kind, .. } => match kind {
+                ApplyKind::Any {
+                    tests: predicates, ..
+                }
+                | ApplyKind::Left { predicates } => conditions(predicates),
+                ApplyKind::Exists { .. } | ApplyKind::Scalar { .. } | ApplyKind::Cross => {
+                    Vec::new()
+                }
+            },
+            Relation::Window { calls, .. } => calls.iter().flat_map(|call| call.exprs()).collect(),
+            Relation::TopN { order, .. } => order.iter().map(|key| &key.expr).collect(),
+            Relation::UnionAll { inputs, .. } => {
+                inputs.iter().flat_map(|(_, exprs)| exprs).collect()
+            }
+            Relation::Aggregate {
+                keys, aggregates, ..
+            } => keys
+                .iter()
+                .map(|(_, expr)| expr)
+                .chain(aggregates.iter().flat_map(|call| {
+                    [
+                        Some(&call.call),
+                        call.argument.as_ref(),
+                        call.filter.as_ref(),
+                    ]
+                    .into_iter()
+                    .flatten()
+                }))
+                .collect(),
+        }
+    }
+
+    /// The columns that the tree reads and does not make: those of the rows around it.
+    pub fn free(&self) -> BTreeSet<ColumnId> {
+        let mut reads = BTreeSet::new();
+        self.collect_reads(&mut reads);
+        for id in self.made_columns() {
+            reads.remove(&id);
+        }
+        reads
+    }
+
+    fn collect_reads(&self, reads: &mut BTreeSet<ColumnId>) {
+        reads.extend(self.expressions().into_iter().flat_map(Expr::columns));
+        for input in self.inputs() {
+            input.collect_reads(reads);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tree::AggregateKind;
+    use crate::tree::testing::{aggregate, condition, filter, group, scan};
+
+    #[test]
+    fn what_a_tree_reads_and_does_not_make_is_free() {
+        let correlated = group(
+            filter(scan(1, 10, "r"), vec![condition("($11 > $7)")]),
+            &[(21, "g", "$12")],
+            vec![aggregate(22, AggregateKind::SumInteger, "($13 + $8)")],
+        );
+        let free: Vec<u32> = correlated.free().into_iter().map(|id| id.0).collect();
+        assert_eq!(free, [7, 8]);
+        assert!(scan(1, 10, "r").free().is_empty());
+    }
+}
