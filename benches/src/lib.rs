@@ -8,12 +8,17 @@
 //! - [`data`]: the tables and the changes
 //! - [`views`]: the four views, each as a stream table and as an expert would maintain it by hand
 //! - [`refresh`], [`growth`], [`capture`]: the measurements
+//! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
+//! - [`latency`]: from commit to stream table, with the scheduler at work
 //! - [`report`]: the tables and the gates
 //! - [`trees`]: operator trees for the benchmarks that need no server
 
 pub mod capture;
 pub mod data;
+pub mod gate;
+pub mod gate_cases;
 pub mod growth;
+pub mod latency;
 pub mod refresh;
 pub mod report;
 pub mod server;

@@ -41,13 +41,21 @@ pub struct Idle {
 
 /// Creates every view three times over: stream table, by hand, materialized view.
 pub async fn prepare(session: &Session) -> Result<()> {
+    prepare_pairs(session).await?;
     for view in VIEWS {
-        session.execute(&view.create_by_hand()).await?;
         session.execute(&view.create_materialized_view()).await?;
-        session.execute(&view.create_stream_table()).await?;
     }
     session.execute("VACUUM ANALYZE").await?;
     session.execute("CHECKPOINT").await?;
+    Ok(())
+}
+
+/// Creates every view twice: stream table and by hand.
+pub async fn prepare_pairs(session: &Session) -> Result<()> {
+    for view in VIEWS {
+        session.execute(&view.create_by_hand()).await?;
+        session.execute(&view.create_stream_table()).await?;
+    }
     Ok(())
 }
 
@@ -131,7 +139,7 @@ pub async fn measure_idle(session: &Session, settings: &Settings) -> Result<Vec<
 }
 
 /// Dead rows slow down both sides alike, and vacuum would not run by itself here.
-async fn tidy_up(session: &Session) -> Result<()> {
+pub async fn tidy_up(session: &Session) -> Result<()> {
     let tables = session
         .rows(
             "SELECT oid::regclass::text FROM pg_class

@@ -19,10 +19,23 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Starts a server with the optimised extension.
 pub fn start() -> Result<Cluster> {
+    start_with(&[])
+}
+
+/// Starts a server that refreshes by itself and keeps the times of commits.
+pub fn start_scheduled() -> Result<Cluster> {
+    start_with(&[
+        ("shared_preload_libraries", "pg_trickle"),
+        ("max_worker_processes", "32"),
+        ("track_commit_timestamp", "on"),
+    ])
+}
+
+fn start_with(settings: &[(&str, &str)]) -> Result<Cluster> {
     let mut options = ClusterOptions::new()
         .extension(ExtensionDir::at(&install()?)?)
         .durable(true);
-    for (name, value) in SETTINGS {
+    for (name, value) in SETTINGS.iter().chain(settings) {
         options = options.setting(*name, *value);
     }
     Ok(Cluster::start(&options)?)

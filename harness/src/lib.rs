@@ -9,6 +9,7 @@ pub mod client;
 pub mod cluster;
 pub mod document;
 pub mod generator;
+pub mod latency;
 pub mod oracle;
 pub mod postgres;
 pub mod random;

@@ -46,7 +46,7 @@ enum Task {
     /// Let writers, faults and checkers loose on one server, for minutes or days
     Soak(soak::Options),
     /// Measure the optimised extension and print the speed table (minutes)
-    Bench,
+    Bench(test::BenchOptions),
     /// Make one page of what soaks, tests, the generator, benchmarks and the demo have left
     Report,
     /// Open psql on a private cluster that has the extension
@@ -89,7 +89,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test => test::run(),
         Task::Fuzz(options) => test::fuzz(&options),
         Task::Soak(options) => soak::run(&options),
-        Task::Bench => test::bench(),
+        Task::Bench(options) => test::bench(&options),
         Task::Report => report::run(),
         Task::Psql(options) => cluster::psql(&options),
         Task::Tidy => tidy::run(),

@@ -190,14 +190,25 @@ pub fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
     })
 }
 
+/// Options of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub struct BenchOptions {
+    /// Only judge the ratios to in-run baselines, and fail if one is beyond its threshold
+    #[arg(long)]
+    gate: bool,
+}
+
 /// Builds what users get and measures it.
-pub fn bench() -> Result<ExitCode> {
+pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
     let machine = setup::ensure()?;
     let install = build::run(&machine, &build::Options::release())?;
     let mut cargo = machine.cargo();
     cargo
         .args(["bench", "--package", "benches"])
         .env("PGT_INSTALL_DIR", install);
+    if options.gate {
+        cargo.args(["--bench", "gate", "--", "--gate"]);
+    }
     let (printed, succeeded) = pass_through(&mut cargo)?;
     results::record("bench", printed);
     Ok(if succeeded {
