@@ -4,6 +4,7 @@
 //! thrown away, so what storing them would cost is left out in its favour. A refresh is timed from
 //! here, commit included. The oracle then compares the stream table with its query in one snapshot.
 
+mod live;
 mod plot;
 mod queries;
 mod report;
@@ -22,7 +23,7 @@ use harness::tpch::{self, NewOrders};
 use queries::{STREAM_TABLES, StreamTable};
 use report::{Live, Measurement, Outcome};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Options of the demo.
 #[derive(clap::Args)]
@@ -33,6 +34,9 @@ pub struct Options {
     /// How many batches of changes, each larger than the one before
     #[arg(long, default_value_t = 8)]
     batches: usize,
+    /// How long writers run in the live part, in seconds; 0 leaves it out
+    #[arg(long, default_value_t = 10)]
+    live_seconds: u64,
     /// Build without optimisation: quicker to start, slower to refresh
     #[arg(long)]
     debug: bool,
@@ -44,6 +48,7 @@ impl Options {
         Self {
             sf: 0.01,
             batches: 4,
+            live_seconds: 3,
             debug: true,
         }
     }
@@ -57,7 +62,8 @@ pub fn run(options: &Options) -> Result<bool> {
     } else {
         build::Options::release()
     };
-    let settings = [("shared_buffers", "512MB"), ("max_wal_size", "4GB")];
+    let mut settings = vec![("shared_buffers", "512MB"), ("max_wal_size", "4GB")];
+    settings.extend(live::SETTINGS);
     let cluster = cluster::start(&machine, &build, &settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -95,7 +101,12 @@ async fn show(cluster: &Cluster, options: &Options) -> Result<bool> {
             measurements,
         });
     }
-    summarise(&session, &outcomes, wrong).await
+    let batches_are_well = summarise(&session, &outcomes, wrong).await?;
+    let live_is_well = match options.live_seconds {
+        0 => true,
+        seconds => live::show(cluster, &session, Duration::from_secs(seconds)).await?,
+    };
+    Ok(batches_are_well && live_is_well)
 }
 
 /// Loads the data and creates the stream tables; returns how many of them are wrong at once.
