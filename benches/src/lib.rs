@@ -8,19 +8,23 @@
 //! - [`data`]: the tables and the changes
 //! - [`views`]: the four views, each as a stream table and as an expert would maintain it by hand
 //! - [`refresh`], [`growth`], [`capture`]: the measurements
+//! - [`formatted`]: the text of capture triggers, built the naive way
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`latency`]: from commit to stream table, with the scheduler at work
 //! - [`report`]: the tables and the gates
+//! - [`round_trips`]: what is saved by asking the server once, or not at all
 //! - [`trees`]: operator trees for the benchmarks that need no server
 
 pub mod capture;
 pub mod data;
+pub mod formatted;
 pub mod gate;
 pub mod gate_cases;
 pub mod growth;
 pub mod latency;
 pub mod refresh;
 pub mod report;
+pub mod round_trips;
 pub mod server;
 pub mod settings;
 pub mod stats;

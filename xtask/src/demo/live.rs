@@ -118,11 +118,11 @@ async fn stop_under_load(cluster: &Cluster, session: &Session) -> Result<()> {
         if session.scalar("SELECT pgtrickle.drain(60)").await? != "t" {
             bail!("the drain timed out");
         }
-        println!("drained under load in {}", ui::elapsed(started));
+        println!("drained under load in {} ms", started.elapsed().as_millis());
         let started = Instant::now();
         // Each of the server's processes gets SIGTERM.
         tokio::task::block_in_place(|| cluster.stop(StopMode::Fast))?;
-        println!("stopped under load in {}", ui::elapsed(started));
+        println!("stopped under load in {} ms", started.elapsed().as_millis());
         Ok(())
     };
     let (ended, stopped) = tokio::join!(writers, stop);
