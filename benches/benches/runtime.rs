@@ -1,7 +1,7 @@
 //! What the scheduler's structures and the text of capture triggers cost, without a server. The
 //! extension's own sources are compiled in here, since the crate itself links only within a server.
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../extension/src/dag/graph.rs"]
 mod graph;
 
@@ -18,7 +18,7 @@ mod counters {
     pub const INVALIDATION_RING_OVERFLOWS: Counter = Counter;
 }
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../extension/src/shmem/ring.rs"]
 mod ring;
 
