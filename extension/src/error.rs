@@ -63,6 +63,15 @@ pub enum Error {
     /// DIFFERENTIAL was asked for, and the query has constructs that it cannot maintain.
     #[error("the query cannot be maintained in DIFFERENTIAL mode")]
     Unsupported(Vec<Obstacle>),
+    /// IMMEDIATE was asked for, and the query has constructs that it cannot maintain.
+    #[error("the query cannot be maintained in IMMEDIATE mode")]
+    NotImmediate(Vec<Obstacle>),
+    /// A statement on a source was stopped before its end, and its transaction goes on.
+    #[error("cannot commit: a statement on table \"{0}\" has not been run to its end")]
+    UnfinishedStatement(String),
+    /// What the query of an IMMEDIATE stream table means has changed, and no event has told of it.
+    #[error("the definition of stream table \"{0}\" has changed")]
+    DefinitionChanged(String),
     /// The query has constructs with which no refresh mode can do.
     #[error("the query cannot define a stream table")]
     Refused(Vec<Obstacle>),
@@ -192,9 +201,10 @@ impl Error {
             | Error::BadMode(_)
             | Error::BadStatus(_)
             | Error::BadTimeout(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Error::Unsupported(_) | Error::Refused(_) | Error::TemporarySource => {
-                Code::ERRCODE_FEATURE_NOT_SUPPORTED
-            }
+            Error::Unsupported(_)
+            | Error::NotImmediate(_)
+            | Error::Refused(_)
+            | Error::TemporarySource => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::TemporaryName(_) | Error::ColumnsDiffer { .. } => {
                 Code::ERRCODE_INVALID_TABLE_DEFINITION
             }
@@ -202,7 +212,9 @@ impl Error {
             Error::FuseBlown { .. } => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Stopping => Code::ERRCODE_ADMIN_SHUTDOWN,
             Error::NotPreloaded(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Error::NotRestored(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::NotRestored(_) | Error::UnfinishedStatement(_) | Error::DefinitionChanged(_) => {
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Code::ERRCODE_T_R_SERIALIZATION_FAILURE
             }
@@ -220,9 +232,9 @@ impl Error {
             }
             Error::BadQuery(fact) => Some(fact.clone()),
             Error::BadSchedule { reason, .. } => Some(reason.clone()),
-            Error::Unsupported(obstacles) | Error::Refused(obstacles) => {
-                Some(Obstacle::reasons(obstacles))
-            }
+            Error::Unsupported(obstacles)
+            | Error::NotImmediate(obstacles)
+            | Error::Refused(obstacles) => Some(Obstacle::reasons(obstacles)),
             Error::TemporaryName(_) => {
                 Some("Its refreshes run in other sessions than the one that creates it.".into())
             }
@@ -230,6 +242,12 @@ impl Error {
                 "Its refreshes run in other sessions than the one that creates it (TEMP_TABLE)."
                     .into(),
             ),
+            Error::UnfinishedStatement(_) => {
+                Some("Its triggers have not fired, so that stream tables miss its changes.".into())
+            }
+            Error::DefinitionChanged(_) => {
+                Some("It is an IMMEDIATE one, and was not recomputed when that happened.".into())
+            }
             Error::SnapshotTooOld(_) => {
                 Some("Its content is newer than this transaction's snapshot.".into())
             }
@@ -287,10 +305,16 @@ impl Error {
                  expression ('*/5 * * * *', '@hourly') or 'calculated'."
                     .into(),
             ),
-            Error::BadMode(_) => Some("Use 'AUTO', 'DIFFERENTIAL' or 'FULL'.".into()),
+            Error::BadMode(_) => Some("Use 'AUTO', 'DIFFERENTIAL', 'FULL' or 'IMMEDIATE'.".into()),
             Error::BadTimeout(_) => Some("Give a number of seconds, 0 for not waiting.".into()),
             Error::BadStatus(_) => Some("Use 'ACTIVE' or 'SUSPENDED'.".into()),
-            Error::Unsupported(obstacles) => Some(format!(
+            Error::UnfinishedStatement(_) => {
+                Some("Fetch all rows of a statement with RETURNING.".into())
+            }
+            Error::DefinitionChanged(_) => {
+                Some("Run pgtrickle.refresh_stream_table() on it.".into())
+            }
+            Error::Unsupported(obstacles) | Error::NotImmediate(obstacles) => Some(format!(
                 "{}\nOr use refresh_mode => 'AUTO' or 'FULL'.",
                 Obstacle::remedies(obstacles)
             )),

@@ -26,6 +26,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::guc::without_backtraces();
     config::init();
     shmem::init();
+    refresh::immediate::init();
     scheduler::init();
 }
 

@@ -14,6 +14,7 @@ CREATE TABLE pgtrickle.pgt_stream_tables (
     query text NOT NULL
 );
 CREATE TABLE pgtrickle.pgt_dependencies (pgt_id bigint, source_relid regclass);
+CREATE TABLE pgtrickle.pgt_last_writers (pgt_id bigint);
 
 CREATE FUNCTION pgtrickle.create_stream_table(
     name text, query text, schedule text DEFAULT 'calculated', refresh_mode text DEFAULT 'AUTO',

@@ -8,6 +8,7 @@ use pgrx::prelude::*;
 
 use super::argument;
 use crate::catalog::{self, FailureRow, Status};
+use crate::ddl::{alter, dependencies};
 use crate::error::{Error, Result, or_report};
 use crate::pg::{acl, cluster, name};
 use crate::scheduler::drain;
@@ -29,8 +30,10 @@ fn suspend_stream_table(name: Option<&str>) {
 fn resume_stream_table(name: Option<&str>) {
     or_report((|| {
         let table = argument::owned(name)?;
+        dependencies::lock_sources_of(&table, table.requested_mode)?;
         catalog::lock(table.pgt_id)?;
-        catalog::set_status(table.pgt_id, Status::Active)?;
+        let table = catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
+        alter::set_status(&table, Status::Active)?;
         match catalog::failure(table.pgt_id)? {
             Some(failure) if failure.is_fuse => catalog::set_failure(&FailureRow {
                 consecutive_errors: 0,

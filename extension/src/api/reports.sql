@@ -31,6 +31,7 @@ BEGIN ATOMIC
            h.action, h.reason, h.finished_at, h.duration_ms,
            (t.system_identifier, t.database_oid) IS DISTINCT FROM (s.system_identifier, d.oid),
            CASE WHEN t.status = 'SUSPENDED' THEN 'SUSPENDED'
+                WHEN t.refresh_mode = 'IMMEDIATE' THEN 'IMMEDIATE'
                 WHEN scheduler.state <> 'RUNNING' THEN scheduler.state
                 WHEN waits.pgt_id IS NOT NULL THEN 'WAITING'
                 WHEN failures.pgt_id IS NOT NULL THEN 'RETRYING'

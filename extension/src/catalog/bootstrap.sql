@@ -17,8 +17,8 @@ CREATE TABLE pgtrickle.pgt_stream_tables (
     view_relid          regclass    NOT NULL,
     query               text        NOT NULL,
     schedule            text        NOT NULL,
-    requested_mode      text        NOT NULL CHECK (requested_mode IN ('AUTO', 'DIFFERENTIAL', 'FULL')),
-    refresh_mode        text        NOT NULL CHECK (refresh_mode IN ('DIFFERENTIAL', 'FULL')),
+    requested_mode      text        NOT NULL CHECK (requested_mode IN ('AUTO', 'DIFFERENTIAL', 'FULL', 'IMMEDIATE')),
+    refresh_mode        text        NOT NULL CHECK (refresh_mode IN ('DIFFERENTIAL', 'FULL', 'IMMEDIATE')),
     mode_code           text,
     mode_reason         text,
     status              text        NOT NULL CHECK (status IN ('ACTIVE', 'SUSPENDED')),
@@ -67,6 +67,13 @@ CREATE INDEX pgt_dependencies_source_idx ON pgtrickle.pgt_dependencies (source_r
 COMMENT ON TABLE pgtrickle.pgt_dependencies IS 'the tables that each stream table reads';
 COMMENT ON COLUMN pgtrickle.pgt_dependencies.columns IS 'attribute numbers that it reads';
 COMMENT ON COLUMN pgtrickle.pgt_dependencies.capture IS 'whether it needs the changes of this table';
+
+CREATE TABLE pgtrickle.pgt_last_writers (
+    pgt_id bigint NOT NULL,
+    xid    bigint NOT NULL,
+    CONSTRAINT pgt_last_writers_pkey PRIMARY KEY (pgt_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE pgtrickle.pgt_last_writers IS 'which transaction changed an IMMEDIATE stream table, or what it reads, last';
 
 CREATE SEQUENCE pgtrickle.pgt_refresh_history_history_id_seq AS bigint;
 CREATE TABLE pgtrickle.pgt_refresh_history (

@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
-use super::stream_table;
+use super::stream_table::{self, RefreshMode, StreamTable};
 use crate::error::Result;
 use crate::pg::catalog_table::{CatalogTable, Key, Row, Value};
 use crate::shmem::notes;
@@ -58,12 +58,43 @@ pub fn dependencies(pgt_id: i64) -> Result<Vec<Dependency>> {
     find(Some(BY_ID), &[(PGT_ID as i16, Key::Int8(pgt_id))])
 }
 
-/// The stream tables that need this table's changes, with their latest committed frontier.
+/// An IMMEDIATE stream table that reads a table.
+#[derive(Debug, Clone)]
+pub struct ImmediateReader {
+    /// The stream table.
+    pub table: StreamTable,
+    /// Attribute numbers that it reads.
+    pub columns: Vec<i16>,
+}
+
+/// The IMMEDIATE stream tables that read this table.
+pub fn immediate_readers_of(source: pg_sys::Oid) -> Result<Vec<ImmediateReader>> {
+    let mut readers = Vec::new();
+    for dependency in find(Some(BY_SOURCE), &[(SOURCE_RELID as i16, Key::Oid(source))])? {
+        if let Some(table) = stream_table::load(dependency.pgt_id)?
+            && table.refresh_mode == RefreshMode::Immediate
+        {
+            readers.push(ImmediateReader {
+                table,
+                columns: dependency.columns,
+            });
+        }
+    }
+    Ok(readers)
+}
+
+/// The stream tables whose refreshes need this table's changes, with their latest committed frontier.
 pub fn consumers_of(source: pg_sys::Oid) -> Result<Vec<Consumer>> {
     let mut consumers = Vec::new();
     for dependency in find(Some(BY_SOURCE), &[(SOURCE_RELID as i16, Key::Oid(source))])? {
         if dependency.capture {
             let table = stream_table::load(dependency.pgt_id)?;
+            if table
+                .as_ref()
+                .is_some_and(|table| table.refresh_mode == RefreshMode::Immediate)
+            {
+                continue;
+            }
             consumers.push(Consumer {
                 pgt_id: dependency.pgt_id,
                 frontier: table.and_then(|table| table.frontier),

@@ -5,14 +5,16 @@
 mod dependency;
 mod failure;
 mod history;
+mod last_writer;
 mod stream_table;
 
 pub use dependency::{
-    Consumer, Dependency, consumers_of, delete_dependencies, dependencies, insert_dependency,
-    sources,
+    Consumer, Dependency, ImmediateReader, consumers_of, delete_dependencies, dependencies,
+    immediate_readers_of, insert_dependency, sources,
 };
 pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
 pub use history::{HistoryRow, delete_history, insert_history};
+pub use last_writer::{delete_last_writer, last_writer, set_last_writer};
 pub use stream_table::{
     RefreshMode, RequestedMode, Status, StreamTable, all, by_name, delete, exists, forget_plan,
     home, id_by_name, ids_by_view, insert, is_stream_table, load, load_by_relid, lock, new_id,

@@ -49,6 +49,8 @@ pub enum RequestedMode {
     Differential,
     /// FULL.
     Full,
+    /// IMMEDIATE or an error.
+    Immediate,
 }
 
 /// The refresh mode in use.
@@ -58,6 +60,8 @@ pub enum RefreshMode {
     Differential,
     /// From the query.
     Full,
+    /// With each statement that changes a source.
+    Immediate,
 }
 
 /// Whether the stream table takes part in refreshes.
@@ -93,13 +97,15 @@ names!(
     BadMode,
     Auto = "AUTO",
     Differential = "DIFFERENTIAL",
-    Full = "FULL"
+    Full = "FULL",
+    Immediate = "IMMEDIATE"
 );
 names!(
     RefreshMode,
     BadMode,
     Differential = "DIFFERENTIAL",
-    Full = "FULL"
+    Full = "FULL",
+    Immediate = "IMMEDIATE"
 );
 names!(
     Status,

@@ -12,6 +12,7 @@ use super::target::{self, Target};
 use super::writer::ChangeWriter;
 use crate::config::{TriggerMode, cdc_trigger_mode};
 use crate::error::{Error, Result};
+use crate::pg::capture_trigger::CAPTURE;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::{attribute_name, attributes};
 use crate::pg::user::OwnerContext;
@@ -100,7 +101,7 @@ pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
     let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
     if Relation::try_open(source, lockmode).is_some() {
         for table in inherit::tree(source, lockmode) {
-            capture_trigger::remove_all(table)?;
+            capture_trigger::remove_all(CAPTURE, table)?;
         }
     }
     if let Some(found) = buffer::find(source)? {
@@ -124,14 +125,14 @@ fn remove_strays(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))? {
         for table in capture_trigger::tables_of(writer)? {
             if !tables.contains(&table) {
-                capture_trigger::remove_all(table)?;
+                capture_trigger::remove_all(CAPTURE, table)?;
             }
         }
     }
     if let Some(native) = function::without_arguments("pgtrickle", "capture_native")? {
         for table in capture_trigger::tables_of(native)? {
             if !tables.contains(&table) && !is_captured(inherit::root(table))? {
-                capture_trigger::remove_all(table)?;
+                capture_trigger::remove_all(CAPTURE, table)?;
             }
         }
     }
@@ -140,7 +141,7 @@ fn remove_strays(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
 
 /// Takes the lock that conflicts with every writer, on the table and on all below it, which are
 /// returned.
-fn keep_writers_out(source: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+pub fn keep_writers_out(source: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let lockmode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
     // SAFETY: a plain lock request.
     unsafe { pg_sys::LockRelationOid(source, lockmode) };
@@ -236,7 +237,7 @@ fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
         TriggerMode::Sql => ensure_sql_writer(source)?,
     };
     for table in tables {
-        capture_trigger::ensure(*table, writer)?;
+        capture_trigger::ensure(CAPTURE, *table, writer)?;
     }
     remove_strays(source, tables)?;
     if mode == TriggerMode::Native

@@ -5,29 +5,33 @@
 //! the top-level transaction, the epoch in it, a weight, and the columns that some consumer reads.
 //! Two writers fill it, by choice of `pg_trickle.cdc_trigger_mode`: [`capture`], native, and a
 //! generated PL/pgSQL function. A stream table's buffer is filled by its own refresh, through
-//! [`BufferWriter`].
+//! [`BufferWriter`]. What IMMEDIATE stream tables follow goes to no buffer: [`TransientChanges`].
 //!
 //! Invariant: a row is removed only when all consumers' frontiers contain it.
 
 mod buffer;
 mod capture;
 mod cleanup;
+mod consolidation;
 mod delta;
 mod error;
 mod install;
 mod sizes;
 mod source;
 mod target;
+mod transient;
 mod writer;
 
 pub use buffer::find as buffer_of;
 pub use cleanup::{cleanup, wants_cleanup};
-pub use delta::{SourceDelta, read_delta};
+pub use consolidation::SourceDelta;
+pub use delta::read_delta;
 pub use error::CaptureError;
 pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
-    uninstall,
+    keep_writers_out, uninstall,
 };
 pub use sizes::{BufferSize, has_news, size};
 pub use source::{lock_idle, obstacle, partitions_signature};
+pub use transient::{TransientChanges, TransientWriter};
 pub use writer::BufferWriter;

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use crate::catalog::{self, RequestedMode, Status, StreamTable};
+use crate::catalog::{self, RefreshMode, RequestedMode, Status, StreamTable};
 use crate::dag::check_for_cycles;
 use crate::error::{Error, Result};
 use crate::pg::{depend, user, view};
@@ -10,7 +10,7 @@ use crate::{parse, refresh};
 
 use super::create::{STATE_SCHEMA, view_name};
 use super::recreate::recreate;
-use super::{columns, mode, remove};
+use super::{columns, dependencies, mode, remove};
 
 /// What to change; `None` keeps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,11 +27,12 @@ pub struct Changes<'a> {
 
 /// Applies the changes. A new query or mode makes state and content anew.
 pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
+    dependencies::lock_sources_of(table, changes.mode.unwrap_or(table.requested_mode))?;
     catalog::lock(table.pgt_id)?;
     let table = &catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     table.require_home()?;
     if let Some(status) = changes.status {
-        catalog::set_status(table.pgt_id, status)?;
+        set_status(table, status)?;
     }
     let requested = changes.mode.unwrap_or(table.requested_mode);
     let replaced = match changes.query {
@@ -54,6 +55,17 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
         rebuild(table.pgt_id, requested)?;
     }
     Ok(())
+}
+
+/// Stores another status. An IMMEDIATE stream table has not followed while it was suspended.
+pub fn set_status(table: &StreamTable, status: Status) -> Result<()> {
+    let is_behind = table.refresh_mode == RefreshMode::Immediate
+        && table.is_populated
+        && (table.status, status) == (Status::Suspended, Status::Active);
+    if is_behind {
+        refresh::run(table.pgt_id, refresh::Request::default())?;
+    }
+    catalog::set_status(table.pgt_id, status)
 }
 
 /// What a new query is to the present one.

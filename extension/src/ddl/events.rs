@@ -6,13 +6,14 @@ use super::{columns, owner, remove};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result};
+use crate::refresh::immediate;
 
 extension_sql!(
     r#"
 CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
     EXECUTE FUNCTION pgtrickle.on_sql_drop();
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE')
+    WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE FOREIGN TABLE', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 CREATE EVENT TRIGGER pgtrickle_on_table_rewrite ON table_rewrite
     EXECUTE FUNCTION pgtrickle.on_table_rewrite();
@@ -53,7 +54,7 @@ fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
     for pgt_id in catalog::ids_by_view(dropped)? {
         remove::forget(pgt_id)?;
     }
-    Ok(())
+    immediate::follow_definitions()
 }
 
 /// Keeps the parts of an altered stream table in step, and the capture of an altered source.
@@ -66,9 +67,17 @@ REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
 fn on_alter_table() {
     let outcome = relations_of(
         "SELECT DISTINCT objid FROM pg_catalog.pg_event_trigger_ddl_commands()
-         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass",
+         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+           AND (command_tag NOT LIKE 'CREATE%TABLE'
+                OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = objid))",
     )
-    .and_then(|altered| follow(&altered));
+    .and_then(|altered| {
+        if altered.is_empty() {
+            Ok(())
+        } else {
+            follow(&altered)
+        }
+    });
     if let Err(error) = outcome {
         error.report();
     }
@@ -84,7 +93,7 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
         }
         cdc::follow_alter(*relid)?;
     }
-    Ok(())
+    immediate::follow_definitions()
 }
 
 /// Has the stream tables over a rewritten table recomputed.
@@ -95,8 +104,14 @@ COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'has the readers of rewritte
 REVOKE ALL ON FUNCTION pgtrickle.on_table_rewrite() FROM PUBLIC;
 "#)]
 fn on_table_rewrite() {
-    let outcome = relations_of("SELECT pg_catalog.pg_event_trigger_table_rewrite_oid()")
-        .and_then(|rewritten| rewritten.into_iter().try_for_each(cdc::follow_rewrite));
+    let outcome = relations_of("SELECT pg_catalog.pg_event_trigger_table_rewrite_oid()").and_then(
+        |rewritten| {
+            rewritten.into_iter().try_for_each(|table| {
+                cdc::follow_rewrite(table)?;
+                immediate::note_rewrite(table)
+            })
+        },
+    );
     if let Err(error) = outcome {
         error.report();
     }

@@ -46,7 +46,7 @@ impl Decision {
                 pgt_id,
                 source: source.oid,
                 columns: source.columns.clone(),
-                capture: self.used == RefreshMode::Differential,
+                capture: self.used != RefreshMode::Full,
             })?;
         }
         Ok(())
@@ -68,22 +68,31 @@ pub fn decide(view: pg_sys::Oid, owner: pg_sys::Oid, requested: RequestedMode) -
     let mut obstacles = Vec::new();
     if requested != RequestedMode::Full {
         obstacles.extend(analysis.unsupported.iter().map(Obstacle::from));
-        if let Some(Err(error)) = analysis.relation.map(plan::compile) {
-            obstacles.push(refresh::engine_obstacle(&error));
+        match analysis.relation.map(plan::compile) {
+            Some(Err(error)) => obstacles.push(refresh::engine_obstacle(&error)),
+            Some(Ok(plan)) if requested == RequestedMode::Immediate && plan.is_polled() => {
+                obstacles.push(changes_untold());
+            }
+            _ => {}
         }
         for source in &analysis.sources {
             obstacles.extend(capture_obstacle(source)?);
         }
-        if requested == RequestedMode::Differential && !obstacles.is_empty() {
-            return Err(Error::Unsupported(obstacles));
+        if !obstacles.is_empty() {
+            match requested {
+                RequestedMode::Differential => return Err(Error::Unsupported(obstacles)),
+                RequestedMode::Immediate => return Err(Error::NotImmediate(obstacles)),
+                RequestedMode::Auto | RequestedMode::Full => {}
+            }
         }
     }
-    let used = if requested == RequestedMode::Full || !obstacles.is_empty() {
-        RefreshMode::Full
-    } else {
-        RefreshMode::Differential
+    let used = match requested {
+        RequestedMode::Immediate => RefreshMode::Immediate,
+        RequestedMode::Full => RefreshMode::Full,
+        _ if !obstacles.is_empty() => RefreshMode::Full,
+        RequestedMode::Auto | RequestedMode::Differential => RefreshMode::Differential,
     };
-    if used == RefreshMode::Differential {
+    if used != RefreshMode::Full {
         for source in &analysis.sources {
             require_capture(source, owner)?;
         }
@@ -94,6 +103,17 @@ pub fn decide(view: pg_sys::Oid, owner: pg_sys::Oid, requested: RequestedMode) -
         obstacles,
         sources: analysis.sources,
     })
+}
+
+/// Why a query that follows the clock, or a table outside of the database, is not IMMEDIATE.
+fn changes_untold() -> Obstacle {
+    Obstacle {
+        code: "CHANGES_UNTOLD".to_owned(),
+        reason: "the content changes without a statement on a table of this database".to_owned(),
+        remedy:
+            "leave the clock and foreign tables to the reader, or use refresh_mode DIFFERENTIAL"
+                .to_owned(),
+    }
 }
 
 /// Why the changes of a source cannot be captured. A stream table's are recorded by its refreshes.

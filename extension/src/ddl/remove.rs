@@ -9,9 +9,11 @@ use crate::pg::{depend, name};
 use crate::refresh;
 
 use super::create::view_name;
+use super::dependencies;
 
 /// Drops a stream table as `DROP TABLE` does, with the caller's rights.
 pub fn drop(table: &StreamTable, cascade: bool) -> Result<()> {
+    dependencies::lock_sources_of(table, table.requested_mode)?;
     catalog::lock(table.pgt_id)?;
     catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     let behavior = if cascade { "CASCADE" } else { "RESTRICT" };
@@ -27,6 +29,7 @@ pub fn forget(pgt_id: i64) -> Result<()> {
         return Ok(());
     }
     catalog::delete_history(pgt_id)?;
+    catalog::delete_last_writer(pgt_id)?;
     release(pgt_id)?;
     refresh::drop_state_tables(pgt_id)?;
     drop_view(pgt_id)?;
@@ -56,10 +59,13 @@ pub fn release(pgt_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Removes capture from a table if nobody needs its changes.
+/// Removes capture from a table if nobody needs its changes, now or later.
 pub fn release_source(source: pg_sys::Oid) -> Result<()> {
     if catalog::consumers_of(source)?.is_empty() {
         cdc::uninstall(source)?;
+    }
+    if catalog::immediate_readers_of(source)?.is_empty() {
+        refresh::immediate::uninstall(source)?;
     }
     Ok(())
 }

@@ -2,17 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::catalog;
+use crate::catalog::{self, RefreshMode, Status};
 use crate::cdc;
 use crate::error::Result;
 
-/// The ids of the stream tables that a source has committed changes for, that have not been filled, or
-/// that read such a stream table; ascending. Reads change buffers.
+/// The ids of the stream tables that a source has committed changes for, that have not been filled, that
+/// are IMMEDIATE and suspended, or that read such a stream table; ascending. Reads change buffers.
 pub fn stale() -> Result<Vec<i64>> {
     let tables = catalog::all()?;
     let mut stale: HashSet<i64> = tables
         .iter()
-        .filter(|table| !table.is_populated)
+        .filter(|table| {
+            let does_not_follow =
+                (table.refresh_mode, table.status) == (RefreshMode::Immediate, Status::Suspended);
+            !table.is_populated || does_not_follow
+        })
         .map(|table| table.pgt_id)
         .collect();
     for source in catalog::sources()? {

@@ -1,27 +1,44 @@
-//! The capture triggers of a table: internal AFTER statement triggers, one per kind of statement.
+//! The triggers that read a statement's changes: internal AFTER statement triggers, one per kind of
+//! statement, in two families: those that capture, and those that have stream tables follow at once.
 //!
 //! Internal triggers are not dumped and not listed by `\d`, a table's owner cannot disable them, and
 //! they need no privilege on the table.
 
 use super::name::c_string;
 use super::relation::Relation;
+use super::trigger;
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
 
 const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
-const NAME_PREFIX: &[u8] = b"pgt_cdc_";
 
-/// Statement, trigger name, event bit of `pg_trigger.tgtype`, old and new transition tables.
+/// Triggers that belong together, by the beginning of their names. A table's triggers fire in the
+/// order of their names: what is captured is in its buffer before anything follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    prefix: &'static str,
+    /// Whether there is also a BEFORE statement trigger, which calls the same function.
+    is_around: bool,
+}
+
+/// The triggers that fill change buffers.
+pub const CAPTURE: Family = Family {
+    prefix: "pgt_cdc_",
+    is_around: false,
+};
+
+/// The triggers before and after statements on what IMMEDIATE stream tables read.
+pub const IMMEDIATE: Family = Family {
+    prefix: "pgt_immediate_",
+    is_around: true,
+};
+
+/// Statement, event bit of `pg_trigger.tgtype`, old and new transition tables.
 const TRIGGERS: [(&str, u32, bool, bool); 4] = [
-    ("pgt_cdc_insert", pg_sys::TRIGGER_TYPE_INSERT, false, true),
-    ("pgt_cdc_update", pg_sys::TRIGGER_TYPE_UPDATE, true, true),
-    ("pgt_cdc_delete", pg_sys::TRIGGER_TYPE_DELETE, true, false),
-    (
-        "pgt_cdc_truncate",
-        pg_sys::TRIGGER_TYPE_TRUNCATE,
-        false,
-        false,
-    ),
+    ("insert", pg_sys::TRIGGER_TYPE_INSERT, false, true),
+    ("update", pg_sys::TRIGGER_TYPE_UPDATE, true, true),
+    ("delete", pg_sys::TRIGGER_TYPE_DELETE, true, false),
+    ("truncate", pg_sys::TRIGGER_TYPE_TRUNCATE, false, false),
 ];
 
 /// The name of the transition table of new rows.
@@ -29,7 +46,7 @@ pub const NEW_ROWS: &str = "pgt_new";
 /// The name of the transition table of old rows.
 pub const OLD_ROWS: &str = "pgt_old";
 
-/// A capture trigger that is there.
+/// A trigger of a family that is there.
 #[derive(Debug, Clone, Copy)]
 struct Existing {
     oid: pg_sys::Oid,
@@ -37,7 +54,7 @@ struct Existing {
     events: u32,
 }
 
-fn existing(table: &Relation) -> Vec<Existing> {
+fn existing(family: Family, table: &Relation) -> Vec<Existing> {
     // SAFETY: the table is open; its trigger descriptor has numtriggers entries with valid names.
     unsafe {
         let desc = (*table.as_ptr()).trigdesc;
@@ -48,7 +65,7 @@ fn existing(table: &Relation) -> Vec<Existing> {
             .iter()
             .filter(|trigger| {
                 let name = std::ffi::CStr::from_ptr(trigger.tgname).to_bytes();
-                trigger.tgisinternal && name.starts_with(NAME_PREFIX)
+                trigger.tgisinternal && name.starts_with(family.prefix.as_bytes())
             })
             .map(|trigger| Existing {
                 oid: trigger.tgoid,
@@ -59,11 +76,11 @@ fn existing(table: &Relation) -> Vec<Existing> {
     }
 }
 
-/// Sees to it that the statements on `table` fire `function` and nothing else of ours. The caller
+/// Sees to it that the statements on `table` fire `function` and nothing else of the family. The caller
 /// holds SHARE ROW EXCLUSIVE on the table, or more.
-pub fn ensure(table: pg_sys::Oid, function: pg_sys::Oid) -> Result<()> {
+pub fn ensure(family: Family, table: pg_sys::Oid, function: pg_sys::Oid) -> Result<()> {
     let relation = Relation::open(table, pg_sys::NoLock as pg_sys::LOCKMODE)?;
-    let present = existing(&relation);
+    let present = existing(family, &relation);
     drop(relation);
     for trigger in present
         .iter()
@@ -71,22 +88,42 @@ pub fn ensure(table: pg_sys::Oid, function: pg_sys::Oid) -> Result<()> {
     {
         remove(trigger.oid);
     }
+    let is_there = |event: u32, timing: u32| {
+        present.iter().any(|trigger| {
+            trigger.function == function
+                && trigger.events & event != 0
+                && trigger.events & pg_sys::TRIGGER_TYPE_BEFORE == timing
+        })
+    };
     for (name, event, old, new) in TRIGGERS {
-        let is_there = present
-            .iter()
-            .any(|trigger| trigger.function == function && trigger.events & event != 0);
-        if !is_there {
-            create(table, function, name, event, old, new)?;
+        if !is_there(event, 0) {
+            create(
+                table,
+                function,
+                &format!("{}{name}", family.prefix),
+                event,
+                old,
+                new,
+            )?;
+        }
+    }
+    for (event, bit) in [
+        (trigger::Event::Change, pg_sys::TRIGGER_TYPE_UPDATE),
+        (trigger::Event::Truncate, pg_sys::TRIGGER_TYPE_TRUNCATE),
+    ] {
+        if family.is_around && !is_there(bit, pg_sys::TRIGGER_TYPE_BEFORE) {
+            let name = format!("{}before_{event:?}", family.prefix).to_lowercase();
+            trigger::create_before_statement(table, &name, function, event)?;
         }
     }
     Ok(())
 }
 
-/// Removes our triggers from `table`.
-pub fn remove_all(table: pg_sys::Oid) -> Result<()> {
+/// Removes the family's triggers from `table`.
+pub fn remove_all(family: Family, table: pg_sys::Oid) -> Result<()> {
     let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
     let present = match Relation::try_open(table, lockmode) {
-        Some(relation) => existing(&relation),
+        Some(relation) => existing(family, &relation),
         None => return Ok(()),
     };
     for trigger in present {

@@ -44,6 +44,19 @@ impl Transition {
         is_after_statement.then_some(Transition { data, statement })
     }
 
+    /// The table whose BEFORE statement trigger `call` is, if it is one.
+    pub fn before(call: &Call) -> Option<pg_sys::Oid> {
+        let data = call.trigger()?;
+        // SAFETY: the server passes valid trigger data; the table is open meanwhile.
+        unsafe {
+            let event = (*data).tg_event;
+            let is_before_statement = event & pg_sys::TRIGGER_EVENT_TIMINGMASK
+                == pg_sys::TRIGGER_EVENT_BEFORE
+                && event & pg_sys::TRIGGER_EVENT_ROW == 0;
+            is_before_statement.then_some((*(*data).tg_relation).rd_id)
+        }
+    }
+
     /// The statement.
     pub fn statement(&self) -> Statement {
         self.statement
@@ -104,6 +117,22 @@ impl Rows {
     /// How many rows there are.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// The first `width` columns of the next row, which the row type has; `None` at the end.
+    pub fn next(&mut self, width: usize) -> Option<(&[pg_sys::Datum], &[bool])> {
+        // SAFETY: one guard for both, with nothing to drop between.
+        unsafe {
+            let is_there = unguarded::guarded(|| {
+                let is_there = self.advance_unguarded();
+                if is_there {
+                    self.values_unguarded(width);
+                }
+                is_there
+            });
+            // Deformed already.
+            is_there.then(|| self.values_unguarded(width))
+        }
     }
 
     /// Moves to the next row; false at the end.

@@ -4,6 +4,8 @@
 use super::is_aborting;
 use super::memory::Switched;
 use super::slot::{Slot, SlotKind};
+use super::tupdesc::{Column, OwnTupleDesc};
+use crate::error::Result;
 use pgrx::pg_sys;
 
 /// A tuplestore with its row type; ended on drop.
@@ -21,6 +23,23 @@ impl TupleStore {
         // SAFETY: the current context is the store's home; it belongs to this transaction only.
         let raw = unsafe { pg_sys::tuplestore_begin_heap(false, false, pg_sys::work_mem) };
         TupleStore { raw, desc, rows: 0 }
+    }
+
+    /// An empty store for rows of these columns that lives as long as what the present subtransaction
+    /// does is not undone. Nobody may drop it after that: [`std::mem::forget`] it.
+    pub fn of_subtransaction(columns: &[Column]) -> Result<Self> {
+        // SAFETY: both are always set in a transaction. The memory goes with the subtransaction's
+        // effects; files stay open until the transaction ends, as PostgreSQL closes those of a
+        // subtransaction when that commits.
+        unsafe {
+            let context = pg_sys::CurTransactionContext;
+            let desc = OwnTupleDesc::build(context, columns)?;
+            let owner = pg_sys::CurrentResourceOwner;
+            pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
+            let store = Self::new(context, desc.as_ptr());
+            pg_sys::CurrentResourceOwner = owner;
+            Ok(store)
+        }
     }
 
     /// Appends the slot's row.

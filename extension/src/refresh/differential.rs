@@ -49,8 +49,18 @@ pub fn execute_differential_refresh(
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
-    let mut inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
+    let inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
     may_apply(inputs.raw_rows)?;
+    apply_inputs(compiled, inputs, snapshot, memory)
+}
+
+/// Moves the stream table by these inputs to the active snapshot.
+pub(super) fn apply_inputs(
+    compiled: &Compiled,
+    mut inputs: Inputs,
+    snapshot: &mut ActiveSnapshot,
+    memory: &MemoryContext,
+) -> Result<Differential> {
     if inputs.must_recompute {
         return Ok(Differential::MustRecompute("TRUNCATE"));
     }

@@ -1,18 +1,20 @@
 //! The delta inputs of a refresh: one ephemeral relation per source that changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 use pgtrickle_dvm::plan::Source;
 use pgtrickle_dvm::sql::names;
 
-use crate::cdc;
+use crate::cdc::{self, SourceDelta, TransientChanges};
 use crate::error::Result;
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
 
 use super::compiled::Compiled;
+use super::immediate::running;
 
 /// What the sources bring.
 #[derive(Debug, Default)]
@@ -36,14 +38,35 @@ impl Inputs {
         let mut inputs = Inputs::default();
         for table in &compiled.tables {
             let delta = cdc::read_delta(table.oid, &table.attnums, frontier, context)?;
-            inputs.must_recompute |= delta.recompute;
-            inputs.raw_rows += delta.raw_rows;
-            if delta.rows > 0 {
-                let source = Source::Table(table.oid.to_u32());
-                inputs.stores.insert(source, delta.store);
+            inputs.add(table.oid, delta);
+        }
+        Ok(inputs)
+    }
+
+    /// Reads the changes of this transaction that wait for an IMMEDIATE stream table.
+    pub fn waiting_for(
+        pgt_id: i64,
+        compiled: &Compiled,
+        context: pg_sys::MemoryContext,
+    ) -> Result<Self> {
+        let mut inputs = Inputs::default();
+        for table in &compiled.tables {
+            let changes = running::changes_for(pgt_id, table.oid);
+            let changes = changes.iter().map(Rc::as_ref);
+            if let Some(delta) = TransientChanges::consolidate(changes, &table.attnums, context)? {
+                inputs.add(table.oid, delta);
             }
         }
         Ok(inputs)
+    }
+
+    fn add(&mut self, table: pg_sys::Oid, delta: SourceDelta) {
+        self.must_recompute |= delta.recompute;
+        self.raw_rows += delta.raw_rows;
+        if delta.rows > 0 {
+            let source = Source::Table(table.to_u32());
+            self.stores.insert(source, delta.store);
+        }
     }
 
     /// The sources that changed.

@@ -3,7 +3,6 @@
 
 use pgrx::pg_sys;
 
-use crate::cdc::BufferWriter;
 use crate::error::{Error, Result};
 use crate::image;
 use crate::pg::key_index::KeyIndex;
@@ -13,6 +12,7 @@ use crate::pg::table_scan::TableScan;
 use crate::pg::table_writer::TableWriter;
 use crate::pg::tupdesc::attributes;
 
+use super::immediate::Recorder;
 use super::sink::Row;
 
 /// Is shown rows with their row type.
@@ -27,6 +27,15 @@ pub struct Counts {
     pub updated: u64,
     /// Rows deleted.
     pub deleted: u64,
+}
+
+impl Counts {
+    /// Nothing written.
+    pub const NONE: Counts = Counts {
+        inserted: 0,
+        updated: 0,
+        deleted: 0,
+    };
 }
 
 /// How rows are found.
@@ -63,7 +72,7 @@ pub struct KeyedTable {
     /// The row that was found without the index.
     fetched: Option<Slot>,
     writer: Option<TableWriter>,
-    buffer: Option<BufferWriter>,
+    recorder: Option<Recorder>,
     row: Slot,
     counts: Counts,
     /// Closed last, as fields drop in order.
@@ -71,11 +80,11 @@ pub struct KeyedTable {
 }
 
 impl KeyedTable {
-    /// Opens a stream table: its changes are written to its buffer, if it has consumers. The table is
-    /// locked before the buffer is looked for, so that no new consumer comes in between.
+    /// Opens a stream table: its changes are recorded for those that read it. The table is locked before
+    /// these are looked for, so that no new one comes in between.
     pub fn open_recording(table: pg_sys::Oid, lookup: &Lookup) -> Result<Self> {
         let mut opened = Self::open(table, lookup)?;
-        opened.buffer = BufferWriter::open(table)?;
+        opened.recorder = Recorder::open(table, opened.tuple_desc())?;
         Ok(opened)
     }
 
@@ -95,7 +104,7 @@ impl KeyedTable {
             index,
             fetched: None,
             writer: None,
-            buffer: None,
+            recorder: None,
             row,
             counts: Counts::default(),
             relation,
@@ -133,7 +142,7 @@ impl KeyedTable {
             index,
             fetched,
             writer: Some(writer),
-            buffer,
+            recorder,
             row,
             counts,
             relation,
@@ -166,15 +175,15 @@ impl KeyedTable {
             (None, None) => {}
             (None, Some((values, nulls))) => {
                 fill(row, values, nulls);
-                if let Some(buffer) = buffer {
-                    buffer.push(row, 1)?;
+                if let Some(recorder) = recorder {
+                    recorder.push(row, 1)?;
                 }
                 writer.insert(row);
                 counts.inserted += 1;
             }
             (Some(stored), None) => {
-                if let Some(buffer) = buffer {
-                    buffer.push(stored, -1)?;
+                if let Some(recorder) = recorder {
+                    recorder.push(stored, -1)?;
                 }
                 writer.delete(stored);
                 counts.deleted += 1;
@@ -184,9 +193,9 @@ impl KeyedTable {
                     return Ok(());
                 }
                 fill(row, values, nulls);
-                if let Some(buffer) = buffer {
-                    buffer.push(stored, -1)?;
-                    buffer.push(row, 1)?;
+                if let Some(recorder) = recorder {
+                    recorder.push(stored, -1)?;
+                    recorder.push(row, 1)?;
                 }
                 writer.update(stored, row);
                 counts.updated += 1;
@@ -199,8 +208,8 @@ impl KeyedTable {
     pub fn insert(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<()> {
         self.open_writer();
         fill(&mut self.row, values, nulls);
-        if let Some(buffer) = &mut self.buffer {
-            buffer.push(&mut self.row, 1)?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(&mut self.row, 1)?;
         }
         if let Some(writer) = &mut self.writer {
             writer.insert(&mut self.row);
@@ -218,8 +227,8 @@ impl KeyedTable {
             while left > 0
                 && let Some(stored) = index.next(key, nulls)
             {
-                if let Some(buffer) = &mut self.buffer {
-                    buffer.push(stored, -1)?;
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.push(stored, -1)?;
                 }
                 writer.delete(stored);
                 self.counts.deleted += 1;
@@ -264,9 +273,9 @@ impl KeyedTable {
     pub fn update_stored(&mut self, stored: &mut Slot, new: Row<'_>) -> Result<()> {
         self.open_writer();
         fill(&mut self.row, new.0, new.1);
-        if let Some(buffer) = &mut self.buffer {
-            buffer.push(stored, -1)?;
-            buffer.push(&mut self.row, 1)?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(stored, -1)?;
+            recorder.push(&mut self.row, 1)?;
         }
         if let Some(writer) = &mut self.writer {
             writer.update(stored, &mut self.row);
@@ -278,8 +287,8 @@ impl KeyedTable {
     /// Deletes the row that the slot was read from.
     pub fn delete_stored(&mut self, stored: &mut Slot) -> Result<()> {
         self.open_writer();
-        if let Some(buffer) = &mut self.buffer {
-            buffer.push(stored, -1)?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(stored, -1)?;
         }
         if let Some(writer) = &mut self.writer {
             writer.delete(stored);
@@ -298,8 +307,8 @@ impl KeyedTable {
         if let Some(writer) = self.writer.take() {
             writer.finish();
         }
-        if let Some(buffer) = self.buffer.take() {
-            buffer.finish()?;
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish()?;
         }
         Ok(self.counts)
     }

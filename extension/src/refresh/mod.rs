@@ -17,6 +17,7 @@ mod differential;
 mod explain;
 mod full;
 mod images;
+pub mod immediate;
 mod inputs;
 mod keyed_table;
 mod layout;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
-use crate::catalog::{self, HistoryRow, RefreshMode, StreamTable};
+use crate::catalog::{self, HistoryRow, RefreshMode, Status, StreamTable};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
@@ -24,6 +24,7 @@ use crate::{cdc, ddl};
 use super::compiled::{self, Compiled};
 use super::differential::{Differential, execute_differential_refresh};
 use super::full;
+use super::immediate;
 use super::keyed_table::Counts;
 use super::layout;
 
@@ -61,7 +62,7 @@ const DEFINITION_CHANGED: &str = "DEFINITION_CHANGED";
 
 /// Settings under which the statements of a refresh are planned. Random reads are nearly as cheap as
 /// sequential ones in a cache, and delta statements are look-ups; compiling them never pays.
-const PLANNER_SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1"), ("jit", "off")];
+pub(super) const PLANNER_SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1"), ("jit", "off")];
 
 /// Makes the objects that a stream table needs: capture on its sources first, so that no change
 /// after the first fill is lost, then its state tables. For a table in FULL mode there is nothing to
@@ -94,7 +95,9 @@ pub fn prepare(pgt_id: i64) -> Result<()> {
 
 fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
     for source in &compiled.tables {
-        if source.is_stream_table {
+        if table.refresh_mode == RefreshMode::Immediate {
+            immediate::prepare_source(source.oid)?;
+        } else if source.is_stream_table {
             cdc::install_buffer_only(source.oid, &source.attnums)?;
         } else {
             cdc::install(source.oid, &source.attnums)?;
@@ -129,6 +132,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     if let Some(compiled) = plan.compiled() {
         compiled.lock_sources()?;
     }
+    immediate::lock_followers(table.relid)?;
 
     let mut snapshot = if plan.starts_anew() {
         ActiveSnapshot::push_latest()
@@ -165,6 +169,9 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         let frontier = present.with_own(top_xid(), epoch);
         let finished_at = cluster::now();
         outcome.duration_ms = elapsed_ms(started);
+        if table.refresh_mode == RefreshMode::Immediate {
+            immediate::take_turn(&table)?;
+        }
         catalog::store_frontier(
             pgt_id,
             Some(&frontier),
@@ -195,6 +202,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         REFRESHES_WITHOUT_DATA.count();
     }
     catalog::clear_failure(pgt_id)?;
+    immediate::follow_all()?;
     outcome.duration_ms = elapsed_ms(started);
     Ok(outcome)
 }
@@ -209,7 +217,7 @@ pub fn lock_before_snapshot(pgt_id: i64) -> Result<()> {
     {
         compiled.lock_sources()?;
     }
-    Ok(())
+    immediate::lock_followers(table.relid)
 }
 
 /// Removes change rows that every consumer has seen, after a refresh in a group.
@@ -242,6 +250,8 @@ enum Choice {
         action: &'static str,
         reason: Option<String>,
     },
+    /// Not at all: an IMMEDIATE stream table is up to date.
+    Current,
     /// From deltas.
     Delta {
         compiled: Rc<Compiled>,
@@ -260,6 +270,11 @@ impl Choice {
         }
         let compiled = match compiled::get(table)? {
             compiled::Outcome::Compiled(compiled) => compiled,
+            compiled::Outcome::Unsupported(obstacles)
+                if table.refresh_mode == RefreshMode::Immediate =>
+            {
+                return Err(Error::NotImmediate(obstacles));
+            }
             compiled::Outcome::Unsupported(obstacles) => {
                 return Ok(Choice::Query {
                     reason: obstacles.first().map(|o| o.code.clone()),
@@ -271,6 +286,12 @@ impl Choice {
             Some(frontier) if table.is_populated && same_plan => {
                 if request.force_full {
                     ("FULL", Some("FORCED".to_owned()))
+                } else if table.refresh_mode == RefreshMode::Immediate {
+                    match table.status {
+                        Status::Active => return Ok(Choice::Current),
+                        // It has not followed meanwhile.
+                        Status::Suspended => ("FULL", Some("SUSPENDED".to_owned())),
+                    }
                 } else {
                     return Ok(Choice::Delta {
                         compiled,
@@ -297,13 +318,13 @@ impl Choice {
             Choice::Rebuild { action, reason, .. } => {
                 *action == INITIALIZE || reason.as_deref() == Some(DEFINITION_CHANGED)
             }
-            Choice::Query { .. } | Choice::Delta { .. } => false,
+            Choice::Query { .. } | Choice::Current | Choice::Delta { .. } => false,
         }
     }
 
     fn compiled(&self) -> Option<&Rc<Compiled>> {
         match self {
-            Choice::Query { .. } => None,
+            Choice::Query { .. } | Choice::Current => None,
             Choice::Rebuild { compiled, .. } | Choice::Delta { compiled, .. } => Some(compiled),
         }
     }
@@ -319,6 +340,7 @@ impl Choice {
         let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
         let _owner = OwnerContext::enter(owner, PLANNER_SETTINGS)?;
         match self {
+            Choice::Current => Ok(Work::NONE),
             Choice::Query { reason } => {
                 let counts = full::recompute(table, None, snapshot, memory)?;
                 let action = if table.is_populated {
@@ -349,13 +371,7 @@ impl Choice {
                 match execute_differential_refresh(
                     compiled, frontier, &may_apply, snapshot, memory,
                 )? {
-                    Differential::NoData => Ok(Work {
-                        action: "NO_DATA",
-                        reason: None,
-                        counts: Counts::default(),
-                        delta_rows: 0,
-                        writes: false,
-                    }),
+                    Differential::NoData => Ok(Work::NONE),
                     Differential::Applied { counts, delta_rows } => Ok(Work {
                         action: "DIFFERENTIAL",
                         reason: None,
@@ -374,6 +390,14 @@ impl Choice {
 }
 
 impl Work {
+    const NONE: Work = Work {
+        action: "NO_DATA",
+        reason: None,
+        counts: Counts::NONE,
+        delta_rows: 0,
+        writes: false,
+    };
+
     fn recomputed(action: &'static str, reason: Option<String>, counts: Counts) -> Self {
         Work {
             action,
@@ -409,7 +433,8 @@ fn load(pgt_id: i64) -> Result<StreamTable> {
     catalog::load(pgt_id)?.ok_or(Error::Vanished)
 }
 
-fn supported(table: &StreamTable) -> Result<Rc<Compiled>> {
+/// The plan of a stream table that must have one.
+pub(super) fn supported(table: &StreamTable) -> Result<Rc<Compiled>> {
     match compiled::get(table)? {
         compiled::Outcome::Compiled(compiled) => Ok(compiled),
         compiled::Outcome::Unsupported(obstacles) => Err(Error::Unsupported(obstacles)),

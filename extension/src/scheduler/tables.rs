@@ -22,6 +22,8 @@ struct Table {
     /// Not refreshed, nor what reads it, until somebody or something changes that.
     is_stopped: bool,
     is_failing: bool,
+    /// It follows by itself, with each statement; here only so that it is known who reads it.
+    is_immediate: bool,
 }
 
 /// The stream tables of a database.
@@ -114,6 +116,7 @@ impl Tables {
                 due,
                 is_stopped: table.status == Status::Suspended,
                 is_failing: failure.is_some(),
+                is_immediate: table.refresh_mode == RefreshMode::Immediate,
             },
         );
         Ok(())
@@ -179,6 +182,7 @@ impl Tables {
     /// fails.
     fn may_run(&self, id: i64, table: &Table) -> bool {
         !table.is_stopped
+            && !table.is_immediate
             && self.graph.ancestors(id).iter().all(|above| {
                 self.tables
                     .get(above)

@@ -44,8 +44,18 @@ pub struct Replayer<'a> {
     scenario: &'a Scenario,
     variant: Variant,
     sessions: Sessions<'a>,
-    /// The current names, in the order of creation.
-    live: Vec<(String, Mode)>,
+    /// Those that are there, in the order of creation.
+    live: Vec<Live>,
+}
+
+/// A stream table that is there.
+#[derive(Debug, Clone)]
+struct Live {
+    /// Its present name.
+    name: String,
+    mode: Mode,
+    /// Whether it has content.
+    is_filled: bool,
 }
 
 impl<'a> Replayer<'a> {
@@ -74,6 +84,10 @@ impl<'a> Replayer<'a> {
             connection_lost: error.is_connection_loss(),
         };
         let mut settings = vec![("pg_trickle.cdc_trigger_mode", variant.writer.setting())];
+        if variant.mode == Mode::Immediate {
+            // One session's writes would wait for another's that never comes to its end.
+            settings.push(("lock_timeout", "5s"));
+        }
         settings.extend(more);
         let database = world
             .database("scenario", &settings)
@@ -108,7 +122,11 @@ impl<'a> Replayer<'a> {
             );
             let step = format!("creation of {}", table.name);
             self.sql(&step, main.execute(&create).await)?;
-            self.live.push((table.name.clone(), mode));
+            self.live.push(Live {
+                name: table.name.clone(),
+                mode,
+                is_filled: table.initialize,
+            });
             if table.initialize {
                 self.judge(&step, &main, &table.name, None).await?;
             }
@@ -144,20 +162,29 @@ impl<'a> Replayer<'a> {
             self.outcome(&step.name, result, run.error.as_deref(), None)?;
         }
         for (old, new) in &step.renamed {
-            for (name, _) in &mut self.live {
-                if name == old {
-                    name.clone_from(new);
+            for table in &mut self.live {
+                if table.name == *old {
+                    table.name.clone_from(new);
                 }
             }
         }
-        self.live.retain(|(name, _)| !step.dropped.contains(name));
+        self.live
+            .retain(|table| !step.dropped.contains(&table.name));
+        for table in &self.live {
+            if table.mode == Mode::Immediate && table.is_filled {
+                self.judge(&step.name, &main, &table.name, None).await?;
+            }
+        }
         if refresh {
-            for (name, mode) in self.live.clone() {
-                self.refresh(step, &main, &name, mode).await?;
+            for table in &self.live {
+                self.refresh(step, &main, table).await?;
             }
             // Judged again at the end: a later refresh must not disturb an earlier table.
-            for (name, _) in self.live.clone() {
-                self.judge(&step.name, &main, &name, step.expect.get(&name))
+            for table in &mut self.live {
+                table.is_filled = true;
+            }
+            for table in &self.live {
+                self.judge(&step.name, &main, &table.name, step.expect.get(&table.name))
                     .await?;
             }
         }
@@ -178,13 +205,8 @@ impl<'a> Replayer<'a> {
     }
 
     /// One refresh and what it must report.
-    async fn refresh(
-        &self,
-        step: &Step,
-        main: &Session,
-        name: &str,
-        mode: Mode,
-    ) -> Result<(), Failure> {
+    async fn refresh(&self, step: &Step, main: &Session, table: &Live) -> Result<(), Failure> {
+        let (name, mode) = (table.name.as_str(), table.mode);
         let before = self.count(step, main, name).await?;
         let sql = format!(
             "SELECT * FROM pgtrickle.refresh_stream_table({})",
@@ -204,9 +226,12 @@ impl<'a> Replayer<'a> {
             ));
         }
         let expected = step.expect.get(name);
+        let says_action = step.expect.values().any(|e| e.action.is_some());
+        if mode == Mode::Immediate && table.is_filled && action != "NO_DATA" && !says_action {
+            wrong.push(format!("was {action}, though it is up to date"));
+        }
         if mode == Mode::Differential {
             let by_delta = ["DIFFERENTIAL", "NO_DATA"].contains(&action.as_str());
-            let says_action = step.expect.values().any(|e| e.action.is_some());
             let each_step = self.variant.cadence == Cadence::EachStep;
             if !by_delta && each_step && !says_action {
                 wrong.push(format!("was {action} ({}), not by delta", value("reason")));
@@ -283,13 +308,13 @@ impl<'a> Replayer<'a> {
     async fn check_nothing_to_do(&mut self) -> Result<(), Failure> {
         let step = "refresh with nothing new";
         let main = self.main(step).await?;
-        for (name, mode) in &self.live {
+        for Live { name, mode, .. } in &self.live {
             let sql = format!(
                 "SELECT action FROM pgtrickle.refresh_stream_table({})",
                 quote_literal(name)
             );
             let action = self.sql(step, main.scalar(&sql).await)?;
-            if *mode == Mode::Differential && action != "NO_DATA" {
+            if matches!(mode, Mode::Differential | Mode::Immediate) && action != "NO_DATA" {
                 return Err(self.failure(step, format!("of {name} was {action}")));
             }
             self.judge(step, &main, name, None).await?;
@@ -301,7 +326,7 @@ impl<'a> Replayer<'a> {
     async fn drop_everything(&mut self) -> Result<(), Failure> {
         let step = "drop of all stream tables";
         let main = self.main(step).await?;
-        for (name, _) in self.live.iter().rev() {
+        for Live { name, .. } in self.live.iter().rev() {
             let sql = format!(
                 "SELECT pgtrickle.drop_stream_table({})",
                 quote_literal(name)

@@ -16,12 +16,14 @@ pub enum Mode {
     Full,
     /// Whatever the extension picks.
     Auto,
+    /// With each statement.
+    Immediate,
 }
 
 impl Mode {
     /// The modes of an ordinary scenario.
     pub fn all() -> Vec<Self> {
-        vec![Self::Differential, Self::Full]
+        vec![Self::Differential, Self::Full, Self::Immediate]
     }
 
     /// As the SQL functions spell it.
@@ -30,6 +32,7 @@ impl Mode {
             Self::Differential => "DIFFERENTIAL",
             Self::Full => "FULL",
             Self::Auto => "AUTO",
+            Self::Immediate => "IMMEDIATE",
         }
     }
 }
@@ -88,14 +91,22 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Every way that the scenario allows. FULL reads no change rows, so it runs with the first
-    /// writer only.
+    /// Every way that the scenario allows. FULL and IMMEDIATE read no change rows, so they run with the
+    /// first writer only; to IMMEDIATE the cadence is all one as well.
     pub fn of(scenario: &Scenario) -> Vec<Self> {
         let mut all = Vec::new();
+        let Some(&first_cadence) = scenario.cadences.first() else {
+            return all;
+        };
         for &mode in &scenario.modes {
             for &cadence in &scenario.cadences {
                 for (index, &writer) in scenario.writers.iter().enumerate() {
-                    if mode != Mode::Full || index == 0 {
+                    let is_new = match mode {
+                        Mode::Differential | Mode::Auto => true,
+                        Mode::Full => index == 0,
+                        Mode::Immediate => index == 0 && cadence == first_cadence,
+                    };
+                    if is_new {
                         all.push(Self {
                             mode,
                             cadence,

@@ -110,9 +110,11 @@ pub async fn orphans(session: &Session) -> Result<Vec<String>, SqlError> {
              UNION ALL
              SELECT format('trigger %I on %s', tgname, tgrelid::regclass)
                FROM pg_catalog.pg_trigger
-              WHERE tgname ~ '^pgt_(cdc|guard)'
+              WHERE tgname ~ '^pgt_(cdc|guard|immediate)'
              UNION ALL
              SELECT format('pgt_stream_tables: %s', pgt_id) FROM pgtrickle.pgt_stream_tables
+             UNION ALL
+             SELECT format('pgt_last_writers: %s', pgt_id) FROM pgtrickle.pgt_last_writers
              UNION ALL
              SELECT format('pgt_dependencies: %s on %s', pgt_id, source_relid)
                FROM pgtrickle.pgt_dependencies

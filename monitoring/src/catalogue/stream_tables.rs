@@ -12,7 +12,7 @@ const STATE: Group = Group {
         TABLE,
         Label {
             name: "refresh_mode",
-            help: "`DIFFERENTIAL` or `FULL`: the mode in use",
+            help: "`DIFFERENTIAL`, `FULL` or `IMMEDIATE`: the mode in use",
         },
     ],
     metrics: &[

@@ -1,0 +1,166 @@
+//! Consolidating changes: each image once, with the sum of its weights.
+//!
+//! Rows go to the result as they are read. Only if some image occurred twice is the result copied
+//! once more, with the weights of equal images summed and zeros dropped. What is kept in memory per
+//! row is a number, and per image a hash and a weight; the rows themselves spill to disk.
+
+use crate::error::Result;
+use crate::image::{self, ImageMap, ImageType};
+use crate::pg::tupdesc::{Column, OwnTupleDesc};
+use crate::pg::tuplestore::TupleStore;
+use pgrx::pg_sys;
+
+/// The changes of one source that a refresh takes in.
+#[derive(Debug)]
+pub struct SourceDelta {
+    /// The columns that were asked for, `a<attnum>`, then `__pgt_w`. Each image once, weight not 0.
+    pub store: TupleStore,
+    /// Rows in it.
+    pub rows: u64,
+    /// Change rows read, before consolidation.
+    pub raw_rows: u64,
+    /// The changes do not tell the whole story (a TRUNCATE): recompute. `rows` is 0 then.
+    pub recompute: bool,
+}
+
+/// The column of the weight.
+pub fn weight_column() -> Column {
+    Column {
+        name: "__pgt_w".into(),
+        type_oid: pg_sys::INT4OID,
+        typmod: -1,
+        collation: pg_sys::InvalidOid,
+    }
+}
+
+/// A delta in the making.
+pub struct Consolidation {
+    context: pg_sys::MemoryContext,
+    positions: Vec<usize>,
+    types: Vec<ImageType>,
+    /// The row under construction.
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+    store: TupleStore,
+    /// The number of each image, in order of appearance.
+    numbers: ImageMap<u32>,
+    /// The summed weight of each image, by number.
+    weights: Vec<i64>,
+    /// The number of each row's image.
+    images: Vec<u32>,
+    recompute: bool,
+}
+
+impl Consolidation {
+    /// An empty delta in `context`, of the columns at `positions` of rows that have these attributes.
+    pub fn new(
+        attributes: &[pg_sys::FormData_pg_attribute],
+        positions: &[usize],
+        context: pg_sys::MemoryContext,
+    ) -> Result<Self> {
+        let captured: Vec<_> = positions
+            .iter()
+            .filter_map(|&at| attributes.get(at))
+            .collect();
+        let mut columns: Vec<Column> = captured.iter().map(|a| Column::from(*a)).collect();
+        columns.push(weight_column());
+        let desc = OwnTupleDesc::build(context, &columns)?;
+        Ok(Consolidation {
+            context,
+            positions: positions.to_vec(),
+            types: captured.iter().map(|a| ImageType::from(*a)).collect(),
+            values: vec![pg_sys::Datum::from(0); columns.len()],
+            nulls: vec![false; columns.len()],
+            store: TupleStore::new(context, desc.as_ptr()),
+            numbers: ImageMap::default(),
+            weights: Vec::new(),
+            images: Vec::new(),
+            recompute: false,
+        })
+    }
+
+    /// From here on, the columns are at these positions of the rows that come.
+    pub fn read_from(&mut self, positions: Vec<usize>) {
+        self.positions = positions;
+    }
+
+    /// Adds a change, of which 0 is the weight of "recompute"; false if no more are needed.
+    pub fn add(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) -> bool {
+        if weight == 0 {
+            self.recompute = true;
+            return false;
+        }
+        for (at, position) in self.positions.iter().enumerate() {
+            if let (Some(value), Some(null)) = (self.values.get_mut(at), self.nulls.get_mut(at)) {
+                *value = values
+                    .get(*position)
+                    .copied()
+                    .unwrap_or(pg_sys::Datum::from(0));
+                *null = nulls.get(*position).copied().unwrap_or(true);
+            }
+        }
+        if let Some(last) = self.values.last_mut() {
+            *last = pg_sys::Datum::from(weight);
+        }
+        let hash = image::hash128(&self.values, &self.nulls, self.types.iter().copied());
+        let next = self.weights.len() as u32;
+        let number = *self.numbers.entry(hash).or_insert(next);
+        match self.weights.get_mut(number as usize) {
+            Some(sum) => *sum += i64::from(weight),
+            None => self.weights.push(i64::from(weight)),
+        }
+        self.images.push(number);
+        self.store.put_values(&self.values, &self.nulls);
+        true
+    }
+
+    /// The delta.
+    pub fn finish(mut self) -> SourceDelta {
+        let raw_rows = self.images.len() as u64;
+        if self.recompute {
+            let store = TupleStore::new(self.context, self.store.tuple_desc());
+            return SourceDelta {
+                store,
+                rows: 0,
+                raw_rows,
+                recompute: true,
+            };
+        }
+        if self.weights.len() < self.images.len() {
+            self.store = self.consolidated();
+        }
+        SourceDelta {
+            rows: self.store.rows(),
+            store: self.store,
+            raw_rows,
+            recompute: false,
+        }
+    }
+
+    /// The rows once per image, with their summed weights.
+    fn consolidated(&mut self) -> TupleStore {
+        let mut result = TupleStore::new(self.context, self.store.tuple_desc());
+        let mut rows = self.store.scan();
+        for number in &self.images {
+            let Some(row) = rows.next() else { break };
+            // Taken, so that later rows of the same image find 0.
+            let weight = self
+                .weights
+                .get_mut(*number as usize)
+                .map_or(0, std::mem::take);
+            if weight == 0 {
+                continue;
+            }
+            pgrx::check_for_interrupts!();
+            let (values, nulls) = row.values();
+            self.values.copy_from_slice(values);
+            self.nulls.copy_from_slice(nulls);
+            if let Some(last) = self.values.last_mut() {
+                *last = pg_sys::Datum::from(weight.clamp(i32::MIN.into(), i32::MAX.into()) as i32);
+            }
+            result.put_values(&self.values, &self.nulls);
+        }
+        drop(rows);
+        result
+    }
+}

@@ -1,0 +1,153 @@
+//! Changes that are applied by the transaction that makes them: they never reach a buffer.
+//!
+//! Invariant: a store of theirs is gone with what the subtransaction did that filled it; whoever keeps
+//! one has to let go of it then.
+
+use super::buffer;
+use super::consolidation::{Consolidation, SourceDelta, weight_column};
+use crate::error::Result;
+use crate::pg::relation::Relation;
+use crate::pg::tupdesc::{Column, attribute_name, attributes};
+use crate::pg::tuplestore::TupleStore;
+use pgrx::pg_sys;
+
+/// Changes of one source, in the columns that its readers read, as often as they happened.
+#[derive(Debug)]
+pub struct TransientChanges {
+    /// The columns `a<attnum>`, then the weight.
+    store: TupleStore,
+    attnums: Vec<i16>,
+    /// The changes do not tell the whole story (a TRUNCATE).
+    recompute: bool,
+}
+
+impl TransientChanges {
+    /// The changes of several statements as one delta, in the columns `attnums`, in `context`. `None` if
+    /// there are no statements.
+    pub fn consolidate<'a>(
+        all: impl Iterator<Item = &'a TransientChanges>,
+        attnums: &[i16],
+        context: pg_sys::MemoryContext,
+    ) -> Result<Option<SourceDelta>> {
+        let mut delta: Option<Consolidation> = None;
+        for changes in all {
+            let positions: Vec<usize> = attnums
+                .iter()
+                .filter_map(|wanted| changes.attnums.iter().position(|there| there == wanted))
+                .collect();
+            // SAFETY: the row type lives as long as the store.
+            let columns = unsafe { attributes(changes.store.tuple_desc()) };
+            let delta = match &mut delta {
+                Some(delta) => delta,
+                none => none.insert(Consolidation::new(columns, &positions, context)?),
+            };
+            if changes.recompute || positions.len() < attnums.len() {
+                delta.add(&[], &[], 0);
+                continue;
+            }
+            delta.read_from(positions);
+            let mut rows = changes.store.scan();
+            while let Some(row) = rows.next() {
+                let (values, nulls) = row.values();
+                let weight = values.last().map_or(0, |weight| weight.value() as i32);
+                delta.add(values, nulls, weight);
+            }
+        }
+        Ok(delta.map(Consolidation::finish))
+    }
+}
+
+/// Fills [`TransientChanges`] with rows of the source, or of a partition or child of it.
+#[derive(Debug)]
+pub struct TransientWriter {
+    changes: TransientChanges,
+    /// For each column the position in the rows that come.
+    from: Vec<Option<usize>>,
+    /// How many leading columns of these are needed.
+    width: usize,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+}
+
+impl TransientWriter {
+    /// A writer for rows of type `desc`, of which readers want the source's columns `attnums`.
+    pub fn new(source: pg_sys::Oid, attnums: &[i16], desc: pg_sys::TupleDesc) -> Result<Self> {
+        let (mut columns, from, kept) = map_columns(source, attnums, desc)?;
+        columns.push(weight_column());
+        Ok(TransientWriter {
+            changes: TransientChanges {
+                store: TupleStore::of_subtransaction(&columns)?,
+                attnums: kept,
+                recompute: false,
+            },
+            width: from.iter().flatten().max().map_or(0, |last| last + 1),
+            from,
+            values: vec![pg_sys::Datum::from(0); columns.len()],
+            nulls: vec![false; columns.len()],
+        })
+    }
+
+    /// How many leading columns of a row are needed.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Adds a change of the row whose leading columns are given.
+    pub fn push(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) {
+        let to = self.values.iter_mut().zip(self.nulls.iter_mut());
+        for ((value, null), from) in to.zip(&self.from) {
+            match from.map(|at| (values.get(at), nulls.get(at))) {
+                Some((Some(given), Some(is_null))) => (*value, *null) = (*given, *is_null),
+                _ => (*value, *null) = (pg_sys::Datum::from(0), true),
+            }
+        }
+        if let Some(last) = self.values.last_mut() {
+            *last = pg_sys::Datum::from(weight);
+        }
+        self.changes.store.put_values(&self.values, &self.nulls);
+    }
+
+    /// Has the readers recompute.
+    pub fn push_recompute(&mut self) {
+        self.changes.recompute = true;
+    }
+
+    /// The changes; `None` if there are none.
+    pub fn finish(self) -> Option<TransientChanges> {
+        let is_something = self.changes.recompute || self.changes.store.rows() > 0;
+        is_something.then_some(self.changes)
+    }
+}
+
+/// The source's columns `attnums` that are still there, named as in a buffer; for each the position in a
+/// row of type `desc`; and its number.
+type Mapping = (Vec<Column>, Vec<Option<usize>>, Vec<i16>);
+
+fn map_columns(source: pg_sys::Oid, attnums: &[i16], desc: pg_sys::TupleDesc) -> Result<Mapping> {
+    let table = Relation::open(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    // SAFETY: the source is open, and so is the table whose rows come.
+    let (of_source, of_table) = unsafe { (attributes(table.tuple_desc()), attributes(desc)) };
+    let mut columns = Vec::with_capacity(attnums.len() + 1);
+    let mut from = Vec::with_capacity(attnums.len());
+    let mut kept = Vec::with_capacity(attnums.len());
+    for attnum in attnums {
+        let Some(wanted) = of_source
+            .get((*attnum).max(1) as usize - 1)
+            .filter(|a| !a.attisdropped)
+        else {
+            continue;
+        };
+        let name = attribute_name(wanted);
+        from.push(
+            of_table
+                .iter()
+                .position(|a| !a.attisdropped && attribute_name(a) == name),
+        );
+        columns.push(Column {
+            name: buffer::column_name(*attnum),
+            ..Column::from(wanted)
+        });
+        kept.push(*attnum);
+    }
+    Ok((columns, from, kept))
+}

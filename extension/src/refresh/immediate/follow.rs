@@ -1,0 +1,146 @@
+//! Having stream tables take in the changes that wait for them, each after what it reads.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+
+use super::followers::follows;
+use super::running;
+use super::turn::take_turn;
+use crate::catalog::{self, StreamTable};
+use crate::config;
+use crate::error::{Error, Result};
+use crate::pg::inherit;
+use crate::pg::memory::MemoryContext;
+use crate::pg::relation::Relation;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::user::OwnerContext;
+use crate::refresh::compiled::Compiled;
+use crate::refresh::differential::{Differential, apply_inputs};
+use crate::refresh::full;
+use crate::refresh::inputs::Inputs;
+use crate::refresh::transaction::{PLANNER_SETTINGS, Request, run, supported};
+
+/// Has every stream table follow that has changes to take in and none of whose sources is in the
+/// middle of a statement. What their own changes bring about, through others that read them or through
+/// triggers, is followed as well.
+pub fn follow_all() -> Result<()> {
+    if running::waiting().is_empty() {
+        return Ok(());
+    }
+    let Some(_following) = running::begin_following() else {
+        return Ok(());
+    };
+    while let Some(table) = next()? {
+        pgrx::check_for_interrupts!();
+        follow(&table)?;
+    }
+    Ok(())
+}
+
+/// The next stream table that may follow: one that reads no other which may.
+fn next() -> Result<Option<StreamTable>> {
+    let mut ready = Vec::new();
+    for id in running::waiting() {
+        match catalog::load(id)?.filter(follows) {
+            None => running::taken_in_by(id),
+            Some(table) => {
+                let sources = catalog::dependencies(id)?;
+                if !sources.iter().any(|d| running::is_running(d.source)) {
+                    ready.push(table);
+                }
+            }
+        }
+    }
+    if ready.len() < 2 {
+        return Ok(ready.pop());
+    }
+    let ids: BTreeSet<i64> = ready.iter().map(|table| table.pgt_id).collect();
+    for table in ready {
+        if upstream(table.pgt_id)?.is_disjoint(&ids) {
+            return Ok(Some(table));
+        }
+    }
+    Err(Error::Internal("stream tables read each other".into()))
+}
+
+/// The stream tables that this one reads, directly or through others.
+fn upstream(id: i64) -> Result<BTreeSet<i64>> {
+    let mut found = BTreeSet::new();
+    let mut pending = vec![id];
+    while let Some(id) = pending.pop() {
+        for dependency in catalog::dependencies(id)? {
+            if let Some(table) = catalog::load_by_relid(dependency.source)?
+                && found.insert(table.pgt_id)
+            {
+                pending.push(table.pgt_id);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Brings one stream table up to date, as its owner. The caller's transaction holds its lock.
+fn follow(table: &StreamTable) -> Result<()> {
+    config::activate_canary();
+    let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
+    let _owner = OwnerContext::enter(owner, PLANNER_SETTINGS)?;
+    let compiled = supported(table)?;
+    if table.defining_query_hash != Some(compiled.fingerprint) {
+        return Err(Error::DefinitionChanged(table.plain_name()));
+    }
+    let memory = MemoryContext::new(c"pg_trickle immediate");
+    memory.within(|| take_in(table, &compiled, &memory))
+}
+
+fn take_in(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext) -> Result<()> {
+    let inputs = Inputs::waiting_for(table.pgt_id, compiled, memory.as_ptr())?;
+    running::taken_in_by(table.pgt_id);
+    if inputs.is_empty() && !inputs.must_recompute {
+        return Ok(());
+    }
+    let mut snapshot = ActiveSnapshot::push();
+    take_turn(table)?;
+    match apply_inputs(compiled, inputs, &mut snapshot, memory)? {
+        Differential::NoData | Differential::Applied { .. } => {}
+        Differential::MustRecompute(_) => {
+            full::recompute(table, Some(compiled), &mut snapshot, memory)?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the readers of a table that is being rewritten recomputed when the command ends.
+pub fn note_rewrite(table: pg_sys::Oid) -> Result<()> {
+    let source = inherit::root(table);
+    if !catalog::immediate_readers_of(source)?.is_empty() {
+        running::note_rewrite(source);
+    }
+    Ok(())
+}
+
+/// Recomputes what no statement on a source has told of: stream tables whose plan is another one since
+/// a command changed what it rests on, and readers of rewritten tables.
+pub fn follow_definitions() -> Result<()> {
+    let rewritten = running::take_rewritten();
+    for table in catalog::all()?.iter().filter(|table| follows(table)) {
+        let is_rewritten = || -> Result<bool> {
+            let sources = catalog::dependencies(table.pgt_id)?;
+            Ok(sources.iter().any(|d| rewritten.contains(&d.source)))
+        };
+        let is_changed = || -> Result<bool> {
+            Ok(table.defining_query_hash != Some(supported(table)?.fingerprint))
+        };
+        if is_rewritten()? || is_changed()? {
+            run(
+                table.pgt_id,
+                Request {
+                    force_full: true,
+                    ..Default::default()
+                },
+            )?;
+        }
+    }
+    Ok(())
+}

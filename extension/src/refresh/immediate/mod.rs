@@ -1,0 +1,32 @@
+//! IMMEDIATE mode: a stream table changes in the transaction that changes what it reads, at the end of
+//! each statement, by the same delta statements as in a refresh.
+//!
+//! A BEFORE statement trigger on each source locks the stream tables that follow it ([`followers`]),
+//! until the transaction ends. An AFTER statement trigger takes the statement's transition tables and
+//! has the stream tables follow ([`follow`]), at a snapshot taken then. Two rules make it exact:
+//!
+//! - **One writer at a time.** Whoever changes something that a stream table reads holds its lock from
+//!   before his first change until he commits. So the snapshot shows all changes of others as
+//!   committed, and each of them has been applied by its own transaction. With a snapshot from before
+//!   the lock (REPEATABLE READ) a change may be hidden: then there is a serialization failure ([`turn`]).
+//! - **Not in the middle.** While a statement on one of its sources runs, whose rows the snapshot shows
+//!   already and whose transition tables nobody has read yet, a stream table waits ([`running`]): for
+//!   the other tables of a data-modifying CTE, for cascades of foreign keys, and for the statement
+//!   whose trigger ran the present one.
+//!
+//! Invariants: nothing of this survives the transaction; frontier and history are not touched.
+
+mod follow;
+mod followers;
+mod install;
+mod recorder;
+pub(super) mod running;
+mod trigger;
+mod turn;
+
+pub use follow::{follow_all, follow_definitions, note_rewrite};
+pub use followers::lock_followers;
+pub use install::{prepare_source, uninstall};
+pub use recorder::Recorder;
+pub use running::init;
+pub use turn::take_turn;

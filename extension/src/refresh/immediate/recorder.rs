@@ -1,0 +1,76 @@
+//! Recording the changes of a stream table for those that read it: into its buffer for refreshes, and
+//! for those that follow at once.
+
+use std::collections::BTreeSet;
+
+use pgrx::pg_sys;
+
+use super::followers;
+use super::running;
+use crate::cdc::{BufferWriter, TransientWriter};
+use crate::error::Result;
+use crate::pg::slot::Slot;
+
+/// The recorder of one stream table's changes.
+#[derive(Debug)]
+pub struct Recorder {
+    buffer: Option<BufferWriter>,
+    followed: Option<Followed>,
+}
+
+#[derive(Debug)]
+struct Followed {
+    table: pg_sys::Oid,
+    readers: BTreeSet<i64>,
+    writer: TransientWriter,
+}
+
+impl Recorder {
+    /// The recorder; `None` if nothing reads the stream table, whose rows have the type `desc`.
+    pub fn open(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Self>> {
+        let buffer = BufferWriter::open(table)?;
+        let followed = Followed::open(table, desc)?;
+        let is_read = buffer.is_some() || followed.is_some();
+        Ok(is_read.then_some(Recorder { buffer, followed }))
+    }
+
+    /// Records a change of the row in `slot`.
+    pub fn push(&mut self, slot: &mut Slot, weight: i32) -> Result<()> {
+        if let Some(followed) = &mut self.followed {
+            let (values, nulls) = slot.values();
+            followed.writer.push(values, nulls, weight);
+        }
+        match &mut self.buffer {
+            Some(buffer) => buffer.push(slot, weight),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands over what was recorded.
+    pub fn finish(self) -> Result<()> {
+        if let Some(followed) = self.followed
+            && let Some(changes) = followed.writer.finish()
+        {
+            running::keep(followed.table, followed.readers, changes);
+        }
+        match self.buffer {
+            Some(buffer) => buffer.finish(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Followed {
+    fn open(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Self>> {
+        let readers = followers::readers_of(table)?;
+        if readers.is_empty() {
+            return Ok(None);
+        }
+        let attnums = followers::columns_of(&readers);
+        Ok(Some(Followed {
+            table,
+            readers: readers.iter().map(|reader| reader.table.pgt_id).collect(),
+            writer: TransientWriter::new(table, &attnums, desc)?,
+        }))
+    }
+}
