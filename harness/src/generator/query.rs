@@ -13,11 +13,13 @@ mod made;
 mod print;
 mod recursive;
 mod shape;
+mod subquery;
 
 use aggregate::{Aggregate, aggregate};
 use made::{Made, made};
 pub use print::{Object, Printer};
 use recursive::{Recursive, recursive};
+use subquery::{Lookup, Test, lookup, test};
 
 /// How a subquery enters the FROM list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,12 @@ pub enum Kind {
     FullUsing,
     /// `CROSS JOIN` with rows that functions make of the row.
     Made,
+    /// `LEFT JOIN` with such rows.
+    LeftMade,
+    /// `CROSS JOIN` with a subquery that reads the row.
+    Lateral,
+    /// `LEFT JOIN` with such a subquery.
+    LeftLateral,
 }
 
 /// A further entry of the FROM list.
@@ -83,6 +91,7 @@ pub struct Join {
     op: u8,
     extra: Option<Condition>,
     made: Made,
+    lookup: Lookup,
 }
 
 /// An expression with its type: mostly that of a column in scope, so that few of them are
@@ -103,8 +112,8 @@ impl Typed {
 /// What is selected.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// Expressions, and rows that functions make.
-    Project(Vec<Typed>, Option<Made>),
+    /// Expressions, rows that functions make, and values looked up for each row.
+    Project(Vec<Typed>, Option<Made>, Vec<Lookup>),
     /// `SELECT DISTINCT`.
     Distinct(Vec<Typed>),
     /// Groups. The mask says which keys are shown.
@@ -131,7 +140,7 @@ pub struct Clock(u8, u8, u8);
 pub struct Select {
     first: Item,
     joins: Vec<Join>,
-    filter: Option<Condition>,
+    filter: Option<Test>,
     clock: Option<Clock>,
     shape: Shape,
     /// The style of its names.
@@ -191,6 +200,9 @@ fn kind() -> impl Strategy<Value = Kind> {
         2 => Just(Kind::Full),
         1 => Just(Kind::FullUsing),
         1 => Just(Kind::Made),
+        1 => Just(Kind::LeftMade),
+        1 => Just(Kind::Lateral),
+        1 => Just(Kind::LeftLateral),
     ]
 }
 
@@ -205,17 +217,21 @@ fn join(item: BoxedStrategy<Item>) -> impl Strategy<Value = Join> {
         any::<u8>(),
         option::weighted(0.2, condition()),
         made(),
+        lookup(),
     )
-        .prop_map(|(kind, item, ty, left, right, op, extra, made)| Join {
-            kind,
-            item,
-            ty,
-            left,
-            right,
-            op,
-            extra,
-            made,
-        })
+        .prop_map(
+            |(kind, item, ty, left, right, op, extra, made, lookup)| Join {
+                kind,
+                item,
+                ty,
+                left,
+                right,
+                op,
+                extra,
+                made,
+                lookup,
+            },
+        )
 }
 
 /// A query without set operations over these items.
@@ -224,7 +240,7 @@ fn block(item: BoxedStrategy<Item>) -> BoxedStrategy<Select> {
     (
         item.clone(),
         vec(join(item), 0..3),
-        option::weighted(0.4, condition()),
+        option::weighted(0.5, test()),
         option::weighted(
             0.2,
             clock.prop_map(|(column, op, ago)| Clock(column, op, ago)),
@@ -250,8 +266,8 @@ fn typed() -> impl Strategy<Value = Typed> {
 
 fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![
-        3 => (vec(typed(), 1..4), option::weighted(0.1, made()))
-            .prop_map(|(exprs, made)| Shape::Project(exprs, made)),
+        3 => (vec(typed(), 1..4), option::weighted(0.1, made()), vec(lookup(), 0..2))
+            .prop_map(|(exprs, made, lookups)| Shape::Project(exprs, made, lookups)),
         1 => vec(typed(), 1..3).prop_map(Shape::Distinct),
         5 => (
             vec(typed(), 0..3),

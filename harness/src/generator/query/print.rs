@@ -5,6 +5,7 @@ use super::super::names;
 use super::super::schema::Table;
 use super::super::types::Ty;
 use super::shape::{Shown, print_shape};
+use super::subquery::Around;
 use super::{Clock, Item, Join, Kind, Select, Wrap};
 
 /// How two queries are combined, the simplest first.
@@ -69,6 +70,13 @@ impl<'a> Printer<'a> {
         format!("{prefix}{}", self.next)
     }
 
+    fn around(&mut self) -> Around<'_> {
+        Around {
+            tables: self.tables,
+            next: &mut self.next,
+        }
+    }
+
     fn alias(&mut self, from: &mut From) -> String {
         from.places += 1;
         names::alias(from.style, from.places - 1).unwrap_or_else(|| self.fresh("a"))
@@ -131,7 +139,8 @@ impl<'a> Printer<'a> {
             items.push_str(&self.join(join, plain, last, &mut from, &mut scope));
         }
         let mut conditions = Vec::new();
-        conditions.extend(select.filter.as_ref().map(|filter| filter.render(&scope)));
+        let filter = select.filter.as_ref();
+        conditions.extend(filter.map(|test| test.render(&scope, &mut self.around())));
         conditions.extend(select.clock.as_ref().and_then(|clock| clock.render(&scope)));
         let filter = match conditions.as_slice() {
             [] => String::new(),
@@ -142,7 +151,7 @@ impl<'a> Printer<'a> {
             list,
             columns,
             tail,
-        } = print_shape(&select.shape, select.names, &scope);
+        } = print_shape(&select.shape, select.names, &scope, &mut self.around());
         let with = if from.with.is_empty() {
             String::new()
         } else {
@@ -165,16 +174,27 @@ impl<'a> Printer<'a> {
         scope: &mut Vec<Scoped>,
     ) -> String {
         let left = scope.clone();
-        if join.kind == Kind::Made {
+        if let Kind::Made | Kind::LeftMade | Kind::Lateral | Kind::LeftLateral = join.kind {
             let alias = self.alias(from);
-            let (item, columns) = join.made.item(&alias, &left);
+            let (item, columns) = match join.kind {
+                Kind::Made | Kind::LeftMade => join.made.item(&alias, &left),
+                _ => {
+                    let (item, columns) = join.lookup.lateral(&left, &mut self.around());
+                    (format!("{item} {alias}"), columns)
+                }
+            };
             scope.extend(columns.into_iter().map(|(name, ty)| Scoped {
                 sql: format!("{alias}.{name}"),
                 ty,
             }));
-            return match last {
-                true => format!(", LATERAL {item}"),
-                false => format!(" CROSS JOIN LATERAL {item}"),
+            let on = join.extra.as_ref().map(|extra| extra.render(scope));
+            return match join.kind {
+                Kind::LeftMade | Kind::LeftLateral => {
+                    let on = on.unwrap_or_else(|| "true".into());
+                    format!(" LEFT JOIN LATERAL {item} ON {on}")
+                }
+                _ if last => format!(", LATERAL {item}"),
+                _ => format!(" CROSS JOIN LATERAL {item}"),
             };
         }
         let mut right = Vec::new();
@@ -191,7 +211,7 @@ impl<'a> Printer<'a> {
             Kind::Left | Kind::LeftCompared => ("LEFT JOIN", false),
             Kind::Right => ("RIGHT JOIN", false),
             Kind::Full => ("FULL JOIN", false),
-            Kind::Equal | Kind::Compared | Kind::Made => ("JOIN", false),
+            _ => ("JOIN", false),
         };
         if using {
             if last {

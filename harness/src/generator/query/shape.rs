@@ -4,6 +4,7 @@ use super::super::expr::{Scoped, comparison};
 use super::super::names;
 use super::super::types::Ty;
 use super::Shape;
+use super::subquery::Around;
 
 /// What a query shows.
 pub struct Shown {
@@ -16,7 +17,7 @@ pub struct Shown {
 }
 
 /// The shape as SQL.
-pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped]) -> Shown {
+pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Around<'_>) -> Shown {
     let mut list = Vec::new();
     let mut columns = Vec::new();
     let mut tail = String::new();
@@ -27,13 +28,17 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped]) -> Shown {
     };
     let distinct = matches!(shape, Shape::Distinct(_));
     match shape {
-        Shape::Project(exprs, made) => {
+        Shape::Project(exprs, made, lookups) => {
             for typed in exprs {
                 let ty = typed.ty(scope);
                 put(typed.1.render(ty, scope), Some(ty));
             }
             if let Some((sql, ty)) = made.as_ref().map(|made| made.selected(scope)) {
                 put(sql, Some(ty));
+            }
+            for lookup in lookups {
+                let (sql, ty) = lookup.render(scope, around);
+                put(sql, ty);
             }
         }
         Shape::Distinct(exprs) => {
