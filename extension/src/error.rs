@@ -40,6 +40,18 @@ pub enum Error {
     /// The caller is neither owner nor superuser.
     #[error("must be owner of stream table \"{0}\"")]
     NotOwner(String),
+    /// No materialized view of this name.
+    #[error("materialized view \"{0}\" does not exist")]
+    UnknownView(String),
+    /// The relation to be converted is of another kind.
+    #[error("\"{0}\" is not a materialized view")]
+    NotAMaterializedView(String),
+    /// The caller may not replace the materialized view.
+    #[error("must be owner of materialized view \"{0}\"")]
+    NotOwnerOfView(String),
+    /// Something would lose the materialized view that it reads.
+    #[error("cannot convert materialized view \"{0}\" because other objects depend on it")]
+    ViewHasDependents(String),
     /// The query is not one that can define a table.
     #[error("the query of a stream table must be exactly one SELECT")]
     BadQuery(String),
@@ -183,14 +195,18 @@ impl Error {
             Error::Capture(error) => error.sqlstate(),
             Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
-            Error::NotInstalled(_) | Error::UnknownStreamTable(_) | Error::Vanished => {
-                Code::ERRCODE_UNDEFINED_TABLE
-            }
-            Error::NotAStreamTable(_) | Error::Guarded(_) | Error::ColumnsFixed(_) => {
-                Code::ERRCODE_WRONG_OBJECT_TYPE
-            }
+            Error::NotInstalled(_)
+            | Error::UnknownStreamTable(_)
+            | Error::UnknownView(_)
+            | Error::Vanished => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::ViewHasDependents(_) => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            Error::NotAMaterializedView(_)
+            | Error::NotAStreamTable(_)
+            | Error::Guarded(_)
+            | Error::ColumnsFixed(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::NotOwner(_)
+            | Error::NotOwnerOfView(_)
             | Error::CaptureDenied(_)
             | Error::ReadDenied(_)
             | Error::SignalDenied(_)
@@ -283,7 +299,16 @@ impl Error {
                 Some("Use pgtrickle.create_stream_table() to create a stream table.".into())
             }
             Error::BadQuery(_) => Some("Give one SELECT, VALUES or TABLE that only reads.".into()),
-            Error::NotOwner(_) => Some("Act as its owner, or as a member of that role.".into()),
+            Error::UnknownView(_) => Some("pg_matviews lists the materialized views.".into()),
+            Error::NotAMaterializedView(_) => Some(
+                "Only a materialized view has a query to take over. Use \
+                 pgtrickle.create_stream_table() with a query of yours."
+                    .into(),
+            ),
+            Error::ViewHasDependents(_) => Some(
+                "Drop them first, convert, and create them anew over the stream table.".into(),
+            ),
+            Error::NotOwner(_) | Error::NotOwnerOfView(_) => Some("Act as its owner, or as a member of that role.".into()),
             Error::ReadDenied(name) => Some(format!("Have its owner GRANT SELECT ON {name}.")),
             Error::NullArgument(_) => Some("Only arguments with a default can be left out.".into()),
             Error::CycleDetected { .. } => Some("Let it read the tables further down.".into()),

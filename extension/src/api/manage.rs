@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 use super::argument;
 use crate::ddl::alter::Changes;
 use crate::ddl::create::Definition;
-use crate::ddl::{alter, create, remove, restore};
+use crate::ddl::{alter, convert, create, remove, restore};
 use crate::error::{Error, Result, or_report};
 use crate::pg::name;
 
@@ -89,6 +89,15 @@ fn alter_stream_table(
             status: status.map(str::parse).transpose()?,
         };
         alter::alter(&argument::owned(name)?, &changes)
+    })());
+}
+
+/// Makes a stream table of a materialized view, which keeps its name, columns, indexes, comments, owner and privileges.
+#[pg_extern(schema = "pgtrickle")]
+fn convert_materialized_view(name: Option<&str>, schedule: default!(Option<&str>, "'calculated'")) {
+    or_report((|| {
+        let schedule = argument::schedule(schedule.unwrap_or("calculated"))?;
+        convert::convert(argument::required(name, "name")?, schedule)
     })());
 }
 

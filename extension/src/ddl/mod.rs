@@ -7,6 +7,7 @@
 
 pub mod alter;
 pub mod columns;
+pub mod convert;
 pub mod create;
 pub mod dependencies;
 pub mod events;

@@ -64,6 +64,11 @@ impl Relation {
         self.class().relpersistence as u8
     }
 
+    /// Whether a materialized view has been filled.
+    pub fn is_populated(&self) -> bool {
+        self.class().relispopulated
+    }
+
     /// The owner.
     pub fn owner(&self) -> pg_sys::Oid {
         self.class().relowner

@@ -1,0 +1,128 @@
+//! Making a stream table of a materialized view: same name, columns, indexes, comments, owner and privileges.
+//!
+//! What PostgreSQL knows of the view is read as statements, printed and quoted by the server; the view is dropped;
+//! a stream table of its query takes the name; the statements give it the rest. All of that is part of the
+//! caller's transaction: a failure leaves the view as it was.
+
+use pgrx::prelude::*;
+
+use super::create::{self, Definition};
+use super::{alter, owner};
+use crate::catalog::{self, RequestedMode};
+use crate::error::{Error, Result};
+use crate::pg::relation::Relation;
+use crate::pg::table::TableFacts;
+use crate::pg::{acl, depend, name, user, utility, view};
+use crate::refresh;
+
+/// What a relation has beside its rows, each as the statement that gives it to `$2`. Indexes come first, because
+/// some comments are about them. Privileges are given anew by the owner, whoever had given them before.
+const PARTS: &str = "
+SELECT s.statement FROM (
+    SELECT 1 AS place, i.indexrelid::pg_catalog.int8 AS part, pg_catalog.pg_get_indexdef(i.indexrelid) AS statement
+    FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisvalid
+    UNION ALL
+    SELECT 2, i.indexrelid::pg_catalog.int8, pg_catalog.format('COMMENT ON INDEX %I.%I IS %L', n.nspname, c.relname, d.description)
+    FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    JOIN pg_catalog.pg_description d ON d.objoid OPERATOR(pg_catalog.=) c.oid
+     AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid OPERATOR(pg_catalog.=) 0
+    WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisvalid
+    UNION ALL
+    SELECT 3, d.objsubid, CASE d.objsubid WHEN 0 THEN pg_catalog.format('COMMENT ON TABLE %s IS %L', $2, d.description)
+           ELSE pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', $2, a.attname, d.description) END
+    FROM pg_catalog.pg_description d
+    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.=) d.objsubid
+    WHERE d.objoid OPERATOR(pg_catalog.=) $1 AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+    UNION ALL
+    SELECT 4, 0, pg_catalog.format('GRANT %s ON TABLE %s TO %s%s', g.privilege_type, $2,
+           CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
+           CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+    FROM pg_catalog.pg_class c, pg_catalog.aclexplode(COALESCE(c.relacl, pg_catalog.acldefault('r', c.relowner))) g
+    WHERE c.oid OPERATOR(pg_catalog.=) $1
+    UNION ALL
+    SELECT 5, a.attnum, pg_catalog.format('GRANT %s (%I) ON TABLE %s TO %s%s', g.privilege_type, a.attname, $2,
+           CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
+           CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+    FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) g
+    WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND NOT a.attisdropped
+) s ORDER BY s.place, s.part";
+
+/// What default privileges have granted on a relation that has just been made, as statements that take it back.
+const REVOCATIONS: &str = "
+SELECT DISTINCT pg_catalog.format('REVOKE ALL ON TABLE %s FROM %s', $2,
+       CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END)
+FROM pg_catalog.pg_class c, pg_catalog.aclexplode(COALESCE(c.relacl, pg_catalog.acldefault('r', c.relowner))) g
+WHERE c.oid OPERATOR(pg_catalog.=) $1";
+
+/// Converts the materialized view of this name.
+pub fn convert(name: &str, schedule: &str) -> Result<()> {
+    let relid =
+        name::find_relation(name)?.ok_or_else(|| Error::UnknownView(name.trim().to_owned()))?;
+    let facts = lock(relid, name)?;
+    let (qualified, plain_name) = (
+        facts.qualified,
+        name::relation_name(relid).ok_or(Error::Vanished)?,
+    );
+    if depend::has_dependents(relid) {
+        return Err(Error::ViewHasDependents(plain_name));
+    }
+    let owner = depend::owner_of(relid).ok_or(Error::Vanished)?;
+    let is_owner = owner == user::current();
+    let is_populated = Relation::open(relid, pg_sys::NoLock as pg_sys::LOCKMODE)?.is_populated();
+    let query = view::definition(relid)?;
+    let parts = statements(PARTS, relid, &qualified)?;
+    utility::run(&format!("DROP MATERIALIZED VIEW {qualified}"))?;
+    create::create(&Definition {
+        name: &qualified,
+        query: &query,
+        schedule,
+        mode: RequestedMode::Auto,
+        initialize: is_owner && is_populated,
+    })?;
+    let relid = name::find_relation(&qualified)?.ok_or(Error::Vanished)?;
+    if !is_owner {
+        let table = catalog::load_by_relid(relid)?.ok_or(Error::Vanished)?;
+        depend::change_owner(relid, owner);
+        owner::sync(&table)?;
+        alter::rebuild(table.pgt_id, RequestedMode::Auto)?;
+        if is_populated {
+            refresh::run(table.pgt_id, refresh::Request::default())?;
+        }
+    }
+    let revocations = statements(REVOCATIONS, relid, &qualified)?;
+    revocations
+        .iter()
+        .chain(&parts)
+        .try_for_each(|sql| utility::run(sql))
+}
+
+/// Makes sure that it is a materialized view of the caller's, and that nobody else uses it any more.
+fn lock(relid: pg_sys::Oid, name: &str) -> Result<TableFacts> {
+    let unknown = || Error::UnknownView(name.trim().to_owned());
+    let facts = TableFacts::load(relid).ok_or_else(unknown)?;
+    let plain_name = name::relation_name(relid).ok_or_else(unknown)?;
+    if facts.kind != pg_sys::RELKIND_MATVIEW {
+        return Err(Error::NotAMaterializedView(plain_name));
+    }
+    if !acl::owns_relation(relid) {
+        return Err(Error::NotOwnerOfView(plain_name));
+    }
+    let lock = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
+    // Closing it keeps the lock to the end of the transaction.
+    drop(Relation::try_open(relid, lock).ok_or_else(unknown)?);
+    Ok(facts)
+}
+
+fn statements(sql: &str, relid: pg_sys::Oid, qualified: &str) -> Result<Vec<String>> {
+    // What has just been made or locked is younger than the active snapshot: hence not read-only.
+    Spi::connect_mut(|client| {
+        let mut statements = Vec::new();
+        for row in client.update(sql, None, &[relid.into(), qualified.into()])? {
+            statements.extend(row.get::<String>(1)?);
+        }
+        Ok::<_, spi::Error>(statements)
+    })
+    .map_err(|error| Error::Internal(error.to_string()))
+}
