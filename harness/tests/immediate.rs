@@ -1,0 +1,357 @@
+//! IMMEDIATE stream tables among concurrent writers: every interleaving of short scripts, and a crowd.
+//!
+//! Whatever is committed agrees, in every snapshot; so does what a transaction sees of its own changes.
+//! An older snapshot gets a serialization failure, never a wrong result.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use harness::client::{Session, SqlError};
+use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
+use harness::oracle::{self, Question};
+use harness::random::Random;
+use harness::scenario::{World, orphans};
+use tokio::task::JoinHandle;
+
+const SOURCES: &str = "
+    CREATE TABLE a (id int PRIMARY KEY, g int, x int);
+    CREATE TABLE b (id int PRIMARY KEY, aid int, y int);
+    CREATE INDEX ON b (aid);";
+
+const FILL: &str = "
+    TRUNCATE a, b;
+    INSERT INTO a SELECT i, i % 3, i FROM generate_series(1, 9) i;
+    INSERT INTO b SELECT i, 1 + i % 9, i FROM generate_series(1, 9) i;";
+
+/// Sums of one table, a join of both, and a stream table over them.
+const TABLES: [(&str, &str); 3] = [
+    (
+        "sums",
+        "SELECT g, count(*) AS n, sum(x) AS s, max(x) AS m FROM a GROUP BY g",
+    ),
+    (
+        "joined",
+        "SELECT a.g, b.y, a.x FROM a JOIN b ON b.aid = a.id",
+    ),
+    (
+        "chained",
+        "SELECT j.g, s.n, sum(j.y) AS y FROM joined j JOIN sums s USING (g) GROUP BY j.g, s.n",
+    ),
+];
+
+const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
+
+/// Steps between BEGIN with a first look, and COMMIT.
+const SCRIPTS: [[&[&str]; 2]; 3] = [
+    // The same group; a group that comes twice.
+    [
+        &[
+            "UPDATE a SET x = x + 10 WHERE id = 1",
+            "INSERT INTO a VALUES (20, 7, 20)",
+        ],
+        &["WITH d AS (DELETE FROM a WHERE id = 4) INSERT INTO a VALUES (21, 7, 21)"],
+    ],
+    // Both sides of a join.
+    [
+        &[
+            "INSERT INTO a VALUES (20, 1, 20)",
+            "UPDATE a SET g = 2 WHERE id = 1",
+        ],
+        &["INSERT INTO b SELECT 100 + i, i, i FROM unnest('{1,20,21}'::int[]) i"],
+    ],
+    // A savepoint that is rolled back, against a whole table.
+    [
+        &[
+            "SAVEPOINT s; DELETE FROM a WHERE g = 1; ROLLBACK TO s; UPDATE b SET y = 0 WHERE id = 2",
+            "DELETE FROM a WHERE id = 2",
+        ],
+        &["UPDATE a SET g = g + 1"],
+    ],
+];
+
+async fn set_up(cluster: &Cluster, database: &str) -> (Session, Vec<Question>) {
+    let session = Session::connect(cluster, database)
+        .await
+        .expect("a session");
+    session.execute(SOURCES).await.expect("sources");
+    session.execute(FILL).await.expect("rows");
+    let mut questions = Vec::new();
+    for (name, query) in TABLES {
+        session
+            .execute(&format!(
+                "SELECT pgtrickle.create_stream_table('{name}', '{query}', refresh_mode => 'IMMEDIATE')"
+            ))
+            .await
+            .expect("a stream table");
+        questions.push(Question::view(&session, name).await.expect("its view"));
+    }
+    (session, questions)
+}
+
+async fn judge(session: &Session, questions: &[Question], when: &str) {
+    for ((name, _), question) in TABLES.iter().zip(questions) {
+        let verdict = question.ask(session).await.expect("a verdict");
+        assert!(verdict.is_exact(), "{when}: {name} is {verdict}");
+    }
+}
+
+fn may_happen(error: &SqlError) -> bool {
+    ["40001", "40P01"].contains(&error.sqlstate.as_str())
+}
+
+/// One of the two sessions of a permutation.
+struct Actor {
+    session: Arc<Session>,
+    pid: String,
+    steps: VecDeque<String>,
+    /// How many of the steps may begin.
+    due: usize,
+    running: Option<JoinHandle<Result<(), SqlError>>>,
+    is_open: bool,
+}
+
+impl Actor {
+    async fn new(cluster: &Cluster, database: &str) -> Self {
+        let session = Session::connect(cluster, database)
+            .await
+            .expect("a session");
+        let pid = session
+            .scalar("SELECT pg_backend_pid()")
+            .await
+            .expect("a pid");
+        Actor {
+            session: Arc::new(session),
+            pid,
+            steps: VecDeque::new(),
+            due: 0,
+            running: None,
+            is_open: false,
+        }
+    }
+
+    fn prepare(&mut self, level: &str, script: &[&str]) {
+        let begin = format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM a");
+        self.steps = std::iter::once(begin.as_str())
+            .chain(script.iter().copied())
+            .chain(["COMMIT"])
+            .map(str::to_owned)
+            .collect();
+        self.due = 0;
+    }
+
+    /// Lets steps that are due run, until one waits for the other session. The error that ended it.
+    async fn advance(&mut self, witness: &Session) -> Option<SqlError> {
+        loop {
+            if self.running.is_none() {
+                if self.due == 0 {
+                    return None;
+                }
+                let step = self.steps.pop_front()?;
+                self.due -= 1;
+                self.is_open = step != "COMMIT";
+                let session = Arc::clone(&self.session);
+                self.running = Some(tokio::spawn(async move { session.execute(&step).await }));
+            }
+            if !self.settles(witness).await {
+                return None;
+            }
+            let done = self.running.take()?.await.expect("not cancelled");
+            if let Err(error) = done {
+                self.session.execute("ROLLBACK").await.expect("rolled back");
+                self.steps.clear();
+                self.due = 0;
+                self.is_open = false;
+                return Some(error);
+            }
+        }
+    }
+
+    /// Waits until the running step has ended (true) or waits for a lock.
+    async fn settles(&self, witness: &Session) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let blocked = format!("SELECT cardinality(pg_blocking_pids({}))", self.pid);
+        while Instant::now() < deadline {
+            if self.running.as_ref().is_none_or(JoinHandle::is_finished) {
+                return true;
+            }
+            if witness.scalar(&blocked).await.expect("a number") != "0" {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("a step neither ends nor waits");
+    }
+}
+
+/// All ways to merge two scripts of these lengths; `false` is the first's turn.
+fn interleavings(first: usize, second: usize) -> Vec<Vec<bool>> {
+    match (first, second) {
+        (0, n) => vec![vec![true; n]],
+        (n, 0) => vec![vec![false; n]],
+        _ => [(first - 1, second, false), (first, second - 1, true)]
+            .into_iter()
+            .flat_map(|(first, second, turn)| {
+                interleavings(first, second).into_iter().map(move |rest| {
+                    let mut all = vec![turn];
+                    all.extend(rest);
+                    all
+                })
+            })
+            .collect(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_interleaving_of_two_writers_is_exact() {
+    let cluster = start();
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    let database = world.database("permuted", &[]).await.expect("a database");
+    let (witness, questions) = set_up(&cluster, &database).await;
+    let mut actors = [
+        Actor::new(&cluster, &database).await,
+        Actor::new(&cluster, &database).await,
+    ];
+    for level in LEVELS {
+        let (mut refused, mut waits) = (0, 0);
+        for scripts in SCRIPTS {
+            for order in interleavings(scripts[0].len() + 2, scripts[1].len() + 2) {
+                witness.execute(FILL).await.expect("rows");
+                for (actor, script) in actors.iter_mut().zip(scripts) {
+                    actor.prepare(level, script);
+                }
+                let when = format!("{level}, {scripts:?}, {order:?}");
+                let mut turns: VecDeque<bool> = order.into();
+                let deadline = Instant::now() + Duration::from_secs(20);
+                // At the end, two that wait for each other are parted by the server.
+                while !turns.is_empty() || actors.iter().any(|a| a.running.is_some()) {
+                    assert!(Instant::now() < deadline, "{when}: somebody still waits");
+                    if let Some(turn) = turns.pop_front() {
+                        actors[usize::from(turn)].due += 1;
+                    }
+                    // The second round lets go on who has waited for the first.
+                    for at in [0, 1, 0, 1] {
+                        if let Some(error) = actors[at].advance(&witness).await {
+                            assert!(may_happen(&error), "{when}: {error}");
+                            refused += usize::from(error.sqlstate == "40001");
+                        }
+                    }
+                    judge(&witness, &questions, &when).await;
+                    for actor in &actors {
+                        match &actor.running {
+                            Some(_) => waits += 1,
+                            None if actor.is_open => {
+                                judge(&actor.session, &questions, &when).await;
+                            }
+                            None => {}
+                        }
+                    }
+                }
+                assert!(actors.iter().all(|actor| !actor.is_open), "{when}");
+            }
+        }
+        println!("{level}: {refused} refused, {waits} times somebody waited");
+        assert!(waits > 0, "nobody ever waited");
+        assert_eq!(refused > 0, level != "READ COMMITTED");
+    }
+    finish(&witness).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_writers_leaves_nothing_behind() {
+    let cluster = start();
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    let database = world.database("crowded", &[]).await.expect("a database");
+    let (witness, questions) = set_up(&cluster, &database).await;
+    let (committed, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut writers = Vec::new();
+    for number in 0..6 {
+        let session = Session::connect(&cluster, &database)
+            .await
+            .expect("a session");
+        let (committed, refused) = (Arc::clone(&committed), Arc::clone(&refused));
+        let is_over = Arc::clone(&is_over);
+        writers.push(tokio::spawn(async move {
+            let mut random = Random::new(number);
+            while !is_over.load(Ordering::Relaxed) {
+                match session.execute(&transaction(&mut random)).await {
+                    Ok(()) => committed.fetch_add(1, Ordering::Relaxed),
+                    Err(error) if may_happen(&error) => refused.fetch_add(1, Ordering::Relaxed),
+                    Err(error) => panic!("{error}"),
+                };
+                session.execute("ROLLBACK").await.expect("rolled back");
+            }
+        }));
+    }
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let mut judged = 0;
+    while committed.load(Ordering::Relaxed) < 600 || judged < 100 {
+        assert!(Instant::now() < deadline, "{committed:?} commits");
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+        witness.execute(begin).await.expect("a snapshot");
+        judge(&witness, &questions, "among writers").await;
+        witness.execute("COMMIT").await.expect("committed");
+        judged += 1;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.expect("no writer met another error");
+    }
+    println!("{committed:?} committed, {refused:?} refused, {judged} judged");
+    judge(&witness, &questions, "at the end").await;
+    finish(&witness).await;
+}
+
+/// A transaction of some statements. Ids are few, so that writers meet.
+fn transaction(random: &mut Random) -> String {
+    let level = LEVELS[random.below(3) as usize];
+    let mut sql = format!("BEGIN ISOLATION LEVEL {level};");
+    for _ in 0..=random.below(3) {
+        let (id, other) = (random.below(12), random.below(12));
+        sql.push_str(&match random.below(8) {
+            0 => format!("UPDATE a SET x = x + 1 WHERE id = {id};"),
+            1 => format!("UPDATE a SET g = {} WHERE id IN ({id}, {other});", id % 4),
+            2 => format!("DELETE FROM a WHERE id = {id};"),
+            3 => format!("INSERT INTO a VALUES ({id}, {}, {other}) ON CONFLICT (id) DO UPDATE SET x = excluded.x;", id % 4),
+            4 => format!("INSERT INTO b VALUES ({id}, {other}, {id}) ON CONFLICT (id) DO UPDATE SET aid = excluded.aid;"),
+            5 => format!("WITH d AS (DELETE FROM b WHERE aid = {id}) UPDATE a SET x = x - 1 WHERE id = {id};"),
+            6 => format!("SAVEPOINT s; DELETE FROM b WHERE id < {id}; ROLLBACK TO s;"),
+            _ => format!("UPDATE b SET y = y + 1 WHERE id = {id};"),
+        });
+    }
+    sql.push_str(if random.percent(85) {
+        "COMMIT"
+    } else {
+        "ROLLBACK"
+    });
+    sql
+}
+
+fn start() -> Cluster {
+    let extension = ExtensionDir::installed().expect("the extension is installed");
+    let options = ClusterOptions::new()
+        .extension(extension)
+        .setting("deadlock_timeout", "50ms");
+    Cluster::start(&options).expect("a private cluster starts")
+}
+
+async fn finish(session: &Session) {
+    for (name, _) in TABLES.iter().rev() {
+        let verdict = oracle::check(session, name).await.expect("a verdict");
+        assert!(verdict.is_exact(), "{name} at the end is {verdict}");
+        session
+            .execute(&format!("SELECT pgtrickle.drop_stream_table('{name}')"))
+            .await
+            .expect("dropped");
+    }
+    assert_eq!(
+        orphans(session).await.expect("a list"),
+        Vec::<String>::new()
+    );
+}
