@@ -22,7 +22,7 @@ CREATE VIEW seen AS SELECT i.kind, s.qty * i.price AS worth FROM sale s JOIN \"S
 ";
 
 /// Name, query, mode.
-const TABLES: [(&str, &str, &str); 6] = [
+const TABLES: [(&str, &str, &str); 9] = [
     (
         "by_kind",
         "SELECT kind, sum(worth) AS total, count(*) AS n FROM seen GROUP BY kind",
@@ -51,7 +51,23 @@ const TABLES: [(&str, &str, &str); 6] = [
     (
         "ranked",
         "SELECT id, rank() OVER (ORDER BY price DESC, id) AS place FROM \"Shop 1\".item",
+        "DIFFERENTIAL",
+    ),
+    (
+        "most_sold",
+        "SELECT i.id, s.qty, s.n FROM \"Shop 1\".item i LEFT JOIN LATERAL (SELECT qty, count(*) AS n FROM sale \
+         WHERE item_id = i.id GROUP BY qty ORDER BY n DESC, qty LIMIT 1) s ON true",
+        "DIFFERENTIAL",
+    ),
+    (
+        "unsold",
+        "SELECT kind, count(*) AS n FROM \"Shop 1\".item i WHERE i.id NOT IN (SELECT item_id FROM sale) GROUP BY kind",
         "AUTO",
+    ),
+    (
+        "at_once",
+        "SELECT i.kind, count(s.qty) AS n FROM \"Shop 1\".item i LEFT JOIN sale s ON s.item_id = i.id GROUP BY i.kind",
+        "IMMEDIATE",
     ),
 ];
 
@@ -75,6 +91,10 @@ fn run(mut command: Command) {
 async fn judge(session: &Session, when: &str, by_delta: bool) {
     for (name, _, mode) in TABLES {
         let quoted = harness::client::quote_literal(name);
+        if mode == "IMMEDIATE" {
+            let verdict = oracle::check(session, name).await.expect("a verdict");
+            assert!(verdict.is_exact(), "{when}: {name} is {verdict} by itself");
+        }
         let report = session
             .table(&format!(
                 "SELECT * FROM pgtrickle.refresh_stream_table({quoted})"
