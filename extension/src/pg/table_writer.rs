@@ -5,6 +5,7 @@ use std::ptr;
 
 use pgrx::pg_sys;
 
+use super::late_rows::LateRows;
 use super::relation::Relation;
 use super::slot::Slot;
 
@@ -14,11 +15,13 @@ pub struct TableWriter {
     estate: *mut pg_sys::EState,
     target: *mut pg_sys::ResultRelInfo,
     epq: Box<pg_sys::EPQState>,
+    late: Option<LateRows>,
 }
 
 impl TableWriter {
-    /// Opens the table for writes. It must stay open, locked in ROW EXCLUSIVE mode or stronger.
-    pub fn open(table: &Relation) -> Self {
+    /// Opens the table for writes. It must stay open, locked in ROW EXCLUSIVE mode or stronger. `key` are the
+    /// positions of the columns that tell its rows apart, see [`LateRows::of`].
+    pub fn open(table: &Relation, key: Option<&[usize]>) -> Self {
         // SAFETY: this is what logical replication's apply worker does (create_edata_for_relation):
         // a range table with the target alone, its ResultRelInfo, and indexes opened for insertion.
         unsafe {
@@ -58,16 +61,25 @@ impl TableWriter {
                 ptr::null_mut(),
             );
             pg_sys::MemoryContextSwitchTo(previous);
+            let late = LateRows::of(table, key, (*estate).es_query_cxt);
             TableWriter {
                 estate,
                 target,
                 epq,
+                late,
             }
         }
     }
 
     /// Inserts the slot's row.
     pub fn insert(&mut self, row: &mut Slot) {
+        match &mut self.late {
+            Some(late) => late.keep(row),
+            None => self.insert_now(row),
+        }
+    }
+
+    fn insert_now(&mut self, row: &mut Slot) {
         // SAFETY: the slot has the table's row type; per-row memory is reset below.
         unsafe {
             pg_sys::ExecSimpleRelationInsert(self.target, self.estate, row.as_ptr());
@@ -77,6 +89,13 @@ impl TableWriter {
 
     /// Replaces the row that `stored` was read from.
     pub fn update(&mut self, stored: &mut Slot, row: &mut Slot) {
+        if let Some(late) = &mut self.late
+            && late.moves(stored, row)
+        {
+            late.keep(row);
+            self.delete(stored);
+            return;
+        }
         // SAFETY: `stored` carries the row's TID; `row` has the table's row type.
         unsafe {
             pg_sys::ExecSimpleRelationUpdate(
@@ -104,8 +123,11 @@ impl TableWriter {
         self.after_row();
     }
 
-    /// Fires queued AFTER ROW triggers and closes the table's indexes.
+    /// Inserts what has been kept back, fires queued AFTER ROW triggers and closes the table's indexes.
     pub fn finish(mut self) {
+        if let Some(late) = self.late.take() {
+            late.each(|row| self.insert_now(row));
+        }
         // SAFETY: mirrors open, in reverse.
         unsafe {
             pg_sys::AfterTriggerEndQuery(self.estate);

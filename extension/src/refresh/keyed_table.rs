@@ -69,6 +69,8 @@ pub enum Place {
 #[derive(Debug)]
 pub struct KeyedTable {
     index: Option<KeyIndex>,
+    /// Positions of the columns that rows are found by.
+    key: Option<Vec<usize>>,
     /// The row that was found without the index.
     fetched: Option<Slot>,
     writer: Option<TableWriter>,
@@ -99,9 +101,14 @@ impl KeyedTable {
                 by_image,
             } => Some(KeyIndex::open(&relation, *index, columns, *by_image)?),
         };
+        let key = match lookup {
+            Lookup::Index { columns, .. } => Some(columns.clone()),
+            Lookup::Single => None,
+        };
         let row = Slot::new(relation.tuple_desc(), SlotKind::Virtual);
         Ok(KeyedTable {
             index,
+            key,
             fetched: None,
             writer: None,
             recorder: None,
@@ -146,6 +153,7 @@ impl KeyedTable {
             row,
             counts,
             relation,
+            ..
         } = self
         else {
             return Err(Error::Internal("the table writer is not open".into()));
@@ -315,7 +323,7 @@ impl KeyedTable {
 
     fn open_writer(&mut self) {
         if self.writer.is_none() {
-            self.writer = Some(TableWriter::open(&self.relation));
+            self.writer = Some(TableWriter::open(&self.relation, self.key.as_deref()));
         }
     }
 }

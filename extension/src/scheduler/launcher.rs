@@ -88,7 +88,12 @@ impl Launcher {
         let entry = database::find_or_claim(&self.block.databases, oid)?;
         let since_try = self.tried.get(&oid).map(Instant::elapsed);
         if entry.presence() == Presence::Starting {
-            let left = START_TIMEOUT.checked_sub(since_try.unwrap_or(START_TIMEOUT));
+            // One that a former launcher started is given the whole time anew.
+            let since = since_try.unwrap_or_else(|| {
+                self.tried.insert(oid, Instant::now());
+                Duration::ZERO
+            });
+            let left = START_TIMEOUT.checked_sub(since);
             if left.is_none() {
                 entry.set_presence(Presence::Stopped);
             }

@@ -72,13 +72,15 @@ impl<'a> Pool<'a> {
     }
 
     /// A job that a former scheduler handed out tells us nothing: we have begun with everything due. Its
-    /// worker is free again.
+    /// worker is free again, and looks whether it has been asked to go.
     fn release_inherited(&self) {
         let done = self
             .workers()
             .filter(|(index, worker)| self.is_own(worker) && !self.jobs.contains_key(index));
         for (_, worker) in done {
-            worker.advance(State::Done, State::Idle);
+            if worker.advance(State::Done, State::Idle) {
+                worker.process.wake();
+            }
         }
     }
 
@@ -101,10 +103,11 @@ impl<'a> Pool<'a> {
     /// Hands a job to an idle worker; false if there is none, or a drain has begun meanwhile.
     pub fn hand_out(&mut self, job: &[i64], now_us: i64) -> bool {
         let own = self.own.oid();
-        let Some((index, worker)) = self
-            .workers()
-            .find(|(_, worker)| worker.state() == State::Idle && worker.database() == own)
-        else {
+        let Some((index, worker)) = self.workers().find(|(_, worker)| {
+            worker.state() == State::Idle
+                && worker.database() == own
+                && !worker.retire.load(Ordering::SeqCst)
+        }) else {
             return false;
         };
         let generation = worker.generation();

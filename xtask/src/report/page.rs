@@ -76,7 +76,7 @@ pub fn missing(command: &str) -> String {
     )
 }
 
-/// A table; cells that begin like a number stand to the right.
+/// A table; numbers stand to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = String::from("<div class=\"scroll\"><table><thead><tr>");
     for cell in head {
@@ -86,7 +86,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     for row in rows {
         text.push_str("<tr>");
         for cell in row {
-            let is_number = cell.starts_with(|c: char| c.is_ascii_digit());
+            let is_number = cell.parse::<f64>().is_ok();
             let class = if is_number { " class=\"number\"" } else { "" };
             let _ = write!(text, "<td{class}>{}</td>", escape(cell));
         }

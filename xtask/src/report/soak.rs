@@ -216,7 +216,7 @@ fn plots(run: &Run) -> Vec<(&'static str, &'static str, Vec<Line>)> {
             .collect(),
     };
     const MIB: f64 = 1024.0 * 1024.0;
-    let memory = run.memory.iter().map(|(process, points)| Line {
+    let memory = largest(&run.memory).map(|(process, points)| Line {
         name: process.clone(),
         points: points
             .iter()
@@ -269,11 +269,23 @@ fn plots(run: &Run) -> Vec<(&'static str, &'static str, Vec<Line>)> {
             vec![line("pg_wal", &|s| s.wal_bytes as f64 / MIB)],
         ),
         (
-            "Private memory of the server's processes, the largest of each kind",
+            "Private memory of the server's processes: six kinds, the largest process of each",
             "MiB",
             memory.collect(),
         ),
     ]
+}
+
+/// How many kinds of process a plot can show.
+const KINDS: usize = 6;
+
+/// The kinds of process that were largest.
+fn largest(
+    memory: &BTreeMap<String, BTreeMap<u64, u64>>,
+) -> impl Iterator<Item = (&String, &BTreeMap<u64, u64>)> {
+    let mut kinds: Vec<_> = memory.iter().collect();
+    kinds.sort_by_key(|(_, points)| std::cmp::Reverse(points.values().max().copied()));
+    kinds.into_iter().take(KINDS)
 }
 
 /// Earlier runs.
