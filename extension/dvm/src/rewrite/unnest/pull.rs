@@ -62,41 +62,20 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
                 links: linked.links,
             })
         }
-        Relation::Bounded {
-            input,
-            value,
-            operator,
-            side,
-            bound,
-        } => {
-            let linked = pull(*input, columns)?;
-            is_over([&value], &linked.relation).then(|| Linked {
-                relation: Relation::Bounded {
-                    input: Box::new(linked.relation),
-                    value,
-                    operator,
-                    side,
-                    bound,
-                },
-                links: linked.links,
-            })
-        }
-        Relation::Expand {
-            input,
-            item,
-            columns: made,
-            key,
-        } => {
-            let linked = pull(*input, columns)?;
-            is_over([&item], &linked.relation).then(|| Linked {
-                relation: Relation::Expand {
-                    input: Box::new(linked.relation),
-                    item,
-                    columns: made,
-                    key,
-                },
-                links: linked.links,
-            })
+        unary @ (Relation::Bounded { .. } | Relation::Expand { .. }) => {
+            let mut links = None;
+            let relation = unary.map_inputs(&mut |input| match pull(input, columns) {
+                Some(linked) => {
+                    links = Some(linked.links);
+                    linked.relation
+                }
+                None => Relation::SingleRow,
+            });
+            let input = relation.inputs().into_iter().next()?;
+            let is_independent = is_over(relation.expressions(), input);
+            links
+                .filter(|_| is_independent)
+                .map(|links| Linked { relation, links })
         }
         Relation::Join {
             left,

@@ -120,51 +120,22 @@ impl<'a> Push<'a> {
                     alone.values,
                 )
             }
-            Relation::Filter { input, predicates } => {
-                let rows = self.over(*input);
-                let filtered = Relation::Filter {
-                    input: Box::new(rows.relation),
-                    predicates,
-                };
-                self.rows(filtered, rows.values)
-            }
-            Relation::Bounded {
-                input,
-                value,
-                operator,
-                side,
-                bound,
-            } => {
-                let rows = self.over(*input);
-                let bounded = Relation::Bounded {
-                    input: Box::new(rows.relation),
-                    value,
-                    operator,
-                    side,
-                    bound,
-                };
-                self.rows(bounded, rows.values)
+            unary @ (Relation::Filter { .. }
+            | Relation::Bounded { .. }
+            | Relation::Expand { .. }) => {
+                let mut values = Vec::new();
+                let relation = unary.map_inputs(&mut |input| {
+                    let rows = self.over(input);
+                    values = rows.values;
+                    rows.relation
+                });
+                self.rows(relation, values)
             }
             Relation::Project { input, columns } => {
                 let rows = self.over(*input);
                 let mut shown = columns;
                 shown.extend(kept(&rows.values));
                 self.rows(projected(rows.relation, shown), rows.values)
-            }
-            Relation::Expand {
-                input,
-                item,
-                columns,
-                key,
-            } => {
-                let rows = self.over(*input);
-                let expanded = Relation::Expand {
-                    input: Box::new(rows.relation),
-                    item,
-                    columns,
-                    key,
-                };
-                self.rows(expanded, rows.values)
             }
             Relation::Join {
                 left,
