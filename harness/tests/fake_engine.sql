@@ -26,7 +26,9 @@ BEGIN
         RAISE EXCEPTION 'not supported' USING ERRCODE = '0A000', HINT = 'ask for something else';
     END IF;
     EXECUTE format('CREATE VIEW %s AS %s', v, query);
-    EXECUTE format('CREATE TABLE %s AS SELECT * FROM %s', name, v);
+    -- What is shown at once is a view.
+    EXECUTE format('CREATE %s %s AS SELECT * FROM %s',
+                   CASE refresh_mode WHEN 'IMMEDIATE' THEN 'VIEW' ELSE 'TABLE' END, name, v);
     INSERT INTO pgtrickle.pgt_stream_tables (pgt_relid, view_relid, query)
     VALUES (name::regclass, v::regclass, query);
 END $$;
@@ -71,7 +73,10 @@ BEGIN
         RETURN;
     END IF;
     DELETE FROM pgtrickle.pgt_stream_tables s WHERE s.pgt_relid = name::regclass;
-    EXECUTE format('DROP TABLE %s CASCADE', name);
+    EXECUTE format('DROP %s %s CASCADE', (SELECT CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END
+                                            FROM pg_class WHERE oid = name::regclass), name);
+    DELETE FROM pgtrickle.pgt_stream_tables s
+     WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = s.pgt_relid);
     IF name <> 'messy' AND EXISTS (SELECT FROM pg_class WHERE oid = v) THEN
         EXECUTE format('DROP VIEW %s CASCADE', v);
     END IF;

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::dml::{Dml, dml};
+use super::dml::{Dml, Which, dml, which};
 
 /// A transaction.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub enum Transaction {
     RefreshUndone(Vec<Dml>, Vec<Dml>, Vec<Dml>),
     /// Two rows inserted into each of two tables, then deleted again: nothing.
     ThereAndBack(Vec<u8>),
+    /// Rows of a table deleted, and the same rows inserted again: nothing.
+    AwayAndBack(u8, Which),
 }
 
 /// What happens between two refreshes.
@@ -44,6 +46,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         1 => (changes(), changes(), changes())
             .prop_map(|(a, b, c)| Transaction::RefreshUndone(a, b, c)),
         1 => super::schema::row().prop_map(Transaction::ThereAndBack),
+        1 => (any::<u8>(), which()).prop_map(|(table, which)| Transaction::AwayAndBack(table, which)),
     ]
 }
 

@@ -19,6 +19,8 @@ pub struct Case {
     pub query: Select,
     /// A condition by which the query's rows are parted in three.
     pub parts: Option<Condition>,
+    /// Maintained by the statements themselves, too.
+    pub at_once: bool,
     /// Capture by generated SQL.
     pub sql_capture: bool,
     /// How many scans of a join have their corrections inlined.
@@ -34,14 +36,16 @@ pub fn case() -> impl Strategy<Value = Case> {
         select(),
         option::weighted(0.15, condition()),
         prop::bool::weighted(0.25),
+        prop::bool::weighted(0.25),
         1u8..9,
         vec(batch(), 1..5),
     )
         .prop_map(
-            |(tables, query, parts, sql_capture, inlined_scans, batches)| Case {
+            |(tables, query, parts, at_once, sql_capture, inlined_scans, batches)| Case {
                 tables,
                 query,
                 parts,
+                at_once,
                 sql_capture,
                 inlined_scans,
                 batches,
@@ -58,6 +62,8 @@ pub enum Act {
     View(String),
     /// A stream table: name and query. PostgreSQL may refuse the query, the extension may not.
     Create(String, String),
+    /// The same, in IMMEDIATE.
+    CreateImmediate(String, String),
     /// A change; may fail.
     Change(String),
     /// BEGIN, COMMIT and the like.
@@ -90,6 +96,8 @@ pub struct Script {
     pub late: String,
     /// The three parts, if there are any: together they are the table `st`.
     pub parts: Vec<String>,
+    /// The one in IMMEDIATE: never refreshed, judged after every change.
+    pub immediate: Option<String>,
     /// A query reads the clock: what is judged is refreshed in the same transaction.
     pub clock: bool,
     /// Settings of the session.
@@ -149,6 +157,13 @@ impl Case {
                 .any(|word| query.contains(word)),
             _ => false,
         });
+        // What follows the clock follows no statement.
+        let immediate = (self.at_once && !clock).then(|| "st_now".to_owned());
+        acts.extend(
+            immediate
+                .iter()
+                .map(|name| Act::CreateImmediate(name.clone(), printed.sql.clone())),
+        );
         for (index, batch) in self.batches.iter().enumerate() {
             self.batch(batch, index + 1 == self.batches.len(), &mut acts);
         }
@@ -157,6 +172,7 @@ impl Case {
             tables,
             late: "st_late".into(),
             parts,
+            immediate,
             clock,
             settings: vec![
                 // A product of several tables can be too much; such a case says nothing.
@@ -185,7 +201,9 @@ impl Case {
         let nothing = batch.iter().all(|transaction| {
             matches!(
                 transaction,
-                Transaction::ThereAndBack(_) | Transaction::RolledBack(_)
+                Transaction::ThereAndBack(_)
+                    | Transaction::AwayAndBack(..)
+                    | Transaction::RolledBack(_)
             )
         });
         acts.push(Act::RefreshAll {
@@ -249,6 +267,23 @@ impl Case {
                 acts.push(Act::RefreshHere { judge: true });
                 acts.push(control("COMMIT"));
             }
+            Transaction::AwayAndBack(table, which) => {
+                let index = usize::from(*table) % self.tables.len().max(1);
+                let Some(table) = self.tables.get(index) else {
+                    return;
+                };
+                let name = format!("t{index}");
+                let rows = which.render(table, &name);
+                acts.push(control("BEGIN"));
+                acts.push(control(&format!(
+                    "CREATE TEMPORARY TABLE away ON COMMIT DROP AS SELECT * FROM {name} WHERE {rows}"
+                )));
+                acts.push(Act::Change(format!("DELETE FROM {name} WHERE {rows}")));
+                acts.push(Act::Change(format!(
+                    "INSERT INTO {name} SELECT * FROM away"
+                )));
+                acts.push(control("COMMIT"));
+            }
             Transaction::ThereAndBack(row) => {
                 // The rows that are there keep their places: what is inserted goes again.
                 acts.push(control("BEGIN"));
@@ -302,10 +337,10 @@ impl Script {
                 Act::View(text) | Act::Change(text) | Act::Control(text) => {
                     sql.push_str(&format!("{text};\n"));
                 }
-                Act::Create(name, query) => sql.push_str(&format!(
-                    "SELECT pgtrickle.create_stream_table('{name}', $q${query}$q$, \
-                     refresh_mode => 'DIFFERENTIAL');\n"
-                )),
+                Act::Create(name, query) => sql.push_str(&creation(name, query, "DIFFERENTIAL")),
+                Act::CreateImmediate(name, query) => {
+                    sql.push_str(&creation(name, query, "IMMEDIATE"));
+                }
                 Act::RefreshHere { .. } => sql.push_str(&refresh(&self.tables)),
                 Act::RefreshAll { last, .. } => {
                     sql.push_str(&refresh(&self.tables));
@@ -319,7 +354,7 @@ impl Script {
             }
         }
         for (name, query) in self.acts.iter().filter_map(|act| match act {
-            Act::Create(name, query) => Some((name, query)),
+            Act::Create(name, query) | Act::CreateImmediate(name, query) => Some((name, query)),
             _ => None,
         }) {
             let question = crate::oracle::Question::query(name, query).sql();
@@ -327,4 +362,10 @@ impl Script {
         }
         sql
     }
+}
+
+fn creation(name: &str, query: &str, mode: &str) -> String {
+    format!(
+        "SELECT pgtrickle.create_stream_table('{name}', $q${query}$q$, refresh_mode => '{mode}');\n"
+    )
 }

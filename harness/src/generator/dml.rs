@@ -55,7 +55,8 @@ pub enum Dml {
     Ddl(u8, u8),
 }
 
-fn which() -> impl Strategy<Value = Which> {
+/// Rows of a table.
+pub fn which() -> impl Strategy<Value = Which> {
     prop_oneof![
         4 => (any::<u8>(), 0u8..64).prop_map(|(column, value)| Which::Value(column, value)),
         1 => any::<u8>().prop_map(Which::Null),
@@ -109,7 +110,7 @@ fn settable(table: &Table) -> Vec<Scoped> {
 
 impl Which {
     /// The condition.
-    fn render(&self, table: &Table, name: &str) -> String {
+    pub fn render(&self, table: &Table, name: &str) -> String {
         let columns = bare(table);
         match self {
             Self::Value(index, value) => match column(&columns, *index) {

@@ -217,8 +217,11 @@ impl Run<'_> {
             }
             Act::Create(name, query) => {
                 self.begin().await;
-                self.create(number, name, query).await?;
+                self.create(number, name, query, "DIFFERENTIAL").await?;
                 self.commit(number).await
+            }
+            Act::CreateImmediate(name, query) => {
+                self.create(number, name, query, "IMMEDIATE").await
             }
             Act::Change(sql) => match self.session.execute(sql).await {
                 Err(error) if error.sqlstate == TIMEOUT => Err(Stop::Void),
@@ -229,7 +232,7 @@ impl Run<'_> {
                     let kind = FindingKind::ChangeFailed(error.sqlstate.clone());
                     Err(self.found(number, kind, error.to_string()))
                 }
-                _ => Ok(()),
+                _ => self.judge_immediate(number).await,
             },
             Act::Control(sql) => match self.session.execute(sql).await {
                 Err(error) if error.is_connection_loss() => {
@@ -278,12 +281,18 @@ impl Run<'_> {
         })
     }
 
-    async fn create(&mut self, number: usize, name: &str, query: &str) -> Result<(), Stop> {
+    async fn create(
+        &mut self,
+        number: usize,
+        name: &str,
+        query: &str,
+        mode: &str,
+    ) -> Result<(), Stop> {
         // Not the extension's fault if PostgreSQL cannot run it.
         let probe = format!("SELECT count(*) FROM ({query}) q");
         self.session.execute(&probe).await.map_err(|_| Stop::Void)?;
         let create = format!(
-            "SELECT pgtrickle.create_stream_table({}, {}, refresh_mode => 'DIFFERENTIAL')",
+            "SELECT pgtrickle.create_stream_table({}, {}, refresh_mode => '{mode}')",
             quote_literal(name),
             quote_literal(query)
         );
@@ -337,6 +346,7 @@ impl Run<'_> {
         for name in &self.script.tables {
             self.judge(number, name).await?;
         }
+        self.judge_immediate(number).await?;
         if last {
             self.refresh(number, &self.script.late).await?;
             self.judge(number, &self.script.late).await?;
@@ -433,6 +443,17 @@ impl Run<'_> {
         }
         let what = format!("{name} is {verdict}");
         Err(self.explained(number, FindingKind::Wrong, what, name).await)
+    }
+
+    async fn judge_immediate(&mut self, number: usize) -> Result<(), Stop> {
+        match &self.script.immediate {
+            Some(name) => match self.judge(number, name).await {
+                // The query's names are others in the middle of a change of names.
+                Err(Stop::Void) => Ok(()),
+                other => other,
+            },
+            None => Ok(()),
+        }
     }
 
     async fn count(&self, number: usize, name: &str) -> Result<i64, Stop> {
