@@ -12,6 +12,7 @@ mod batch;
 mod case;
 mod dml;
 mod expr;
+mod finding;
 mod names;
 mod query;
 mod report;
@@ -21,6 +22,7 @@ mod search;
 mod types;
 
 pub use case::{Act, Case, Script, case};
+pub use finding::{Finding, FindingKind};
 pub use report::write_report;
-pub use run::{Arena, Finding, FindingKind};
+pub use run::Arena;
 pub use search::{Search, SearchReport};

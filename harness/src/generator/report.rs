@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::case::Case;
-use super::run::Finding;
+use super::finding::Finding;
 
 /// Where findings go.
 fn folder() -> PathBuf {

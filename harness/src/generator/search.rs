@@ -6,8 +6,9 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::case::{Case, case};
+use super::finding::Finding;
 use super::report::write_report;
-use super::run::{Arena, Finding};
+use super::run::Arena;
 use crate::client::SqlError;
 use crate::scenario::World;
 
