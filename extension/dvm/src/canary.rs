@@ -30,6 +30,13 @@ pub const PADDING_STAYS: &str = "padding_stays";
 /// A moving bound takes nobody in and puts nobody out.
 pub const BOUND_STANDS_STILL: &str = "bound_stands_still";
 
+/// Changed rows count as coming after the first rows of a whole input.
+pub const FIRST_ROWS_STAY: &str = "first_rows_stay";
+/// A partition that rows only leave is not computed again.
+pub const LEFT_PARTITION_STAYS: &str = "left_partition_stays";
+/// Rows equal in the order to the last of the first rows are cut off, ties or not.
+pub const TIES_CUT_OFF: &str = "ties_cut_off";
+
 /// A subquery that groups nothing has no row where there is nothing to group.
 pub const EMPTY_GROUP_FORGOTTEN: &str = "empty_group_forgotten";
 
@@ -41,7 +48,7 @@ pub const UNKNOWN_IS_FALSE: &str = "unknown_is_false";
 pub const IN_ENGINE: [&str; 2] = [EMPTY_GROUP_FORGOTTEN, UNKNOWN_IS_FALSE];
 
 /// The seeded bugs that the harness must catch through SQL.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 15] = [
     WRONG_SIGN,
     MISSING_CORRECTION_TERM,
     DROPPED_NULL_GROUP,
@@ -54,6 +61,9 @@ pub const NAMES: [&str; 12] = [
     FRONTIER_OFF_BY_ONE,
     PADDING_STAYS,
     BOUND_STANDS_STILL,
+    FIRST_ROWS_STAY,
+    LEFT_PARTITION_STAYS,
+    TIES_CUT_OFF,
 ];
 
 #[cfg(feature = "canary")]

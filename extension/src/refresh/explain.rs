@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pgtrickle_dvm::operators::aggregate::{self, Emit};
-use pgtrickle_dvm::operators::{output, partition};
+use pgtrickle_dvm::operators::{output, partition, state};
 use pgtrickle_dvm::plan::{Output, Source};
 use pgtrickle_dvm::sql::{image_table, state_table};
 use pgtrickle_dvm::tree::Expr;
@@ -114,7 +114,7 @@ fn statements(
             continue;
         }
         let item = |what: &str| format!("{what} of node {}, {event}", node.id);
-        let delta = aggregate::delta(context, node, &changed);
+        let delta = state::delta(context, node, &changed);
         for step in &delta.steps {
             lines.push(line("statement", &item(&step.name), &step.sql));
         }

@@ -4,6 +4,7 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::operators::aggregate::{self, CombineLayout, Emit};
 use pgtrickle_dvm::operators::join::BlockDelta;
+use pgtrickle_dvm::operators::state;
 use pgtrickle_dvm::plan::{Node, Source, Store};
 use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
 
@@ -76,7 +77,7 @@ impl NodeRun<'_> {
         let id = Some(self.node.id);
         let delta = || {
             let sources = changed.iter().map(|(source, _)| *source).collect();
-            aggregate::delta(self.compiled.context(), self.node, &sources)
+            state::delta(self.compiled.context(), self.node, &sources)
         };
         run_delta(self.compiled, connection, self.memory, id, changed, &delta)
     }

@@ -10,6 +10,7 @@ use super::types::Ty;
 
 mod aggregate;
 mod made;
+mod ordered;
 mod print;
 mod recursive;
 mod shape;
@@ -17,6 +18,7 @@ mod subquery;
 
 use aggregate::{Aggregate, aggregate};
 use made::{Made, made};
+use ordered::{Ordered, ordered};
 pub use print::{Object, Printer};
 use recursive::{Recursive, recursive};
 use subquery::{Lookup, Test, lookup, test};
@@ -107,6 +109,12 @@ impl Typed {
             None => Ty::ALL[usize::from(self.0) % Ty::ALL.len()],
         }
     }
+
+    /// Its SQL and its type.
+    fn plain(&self, scope: &[Scoped]) -> (String, Ty) {
+        let ty = self.ty(scope);
+        (self.1.render(ty, scope), ty)
+    }
 }
 
 /// What is selected.
@@ -116,6 +124,8 @@ pub enum Shape {
     Project(Vec<Typed>, Option<Made>, Vec<Lookup>),
     /// `SELECT DISTINCT`.
     Distinct(Vec<Typed>),
+    /// Windows, first rows, DISTINCT ON.
+    Ordered(Ordered),
     /// Groups. The mask says which keys are shown.
     Group {
         /// Group keys.
@@ -269,6 +279,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         3 => (vec(typed(), 1..4), option::weighted(0.1, made()), vec(lookup(), 0..2))
             .prop_map(|(exprs, made, lookups)| Shape::Project(exprs, made, lookups)),
         1 => vec(typed(), 1..3).prop_map(Shape::Distinct),
+        2 => ordered().prop_map(Shape::Ordered),
         5 => (
             vec(typed(), 0..3),
             prop_oneof![3 => Just(255u8), 1 => any::<u8>()],

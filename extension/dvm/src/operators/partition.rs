@@ -10,18 +10,24 @@
 //!
 //! State: the operator's rows, which may be those of the stream table. Cost: the size of the touched
 //! partitions, found through an index on the key; without a key there is one partition, the whole input.
+//!
+//! The first n rows S of a whole input stay as they are when fewer than n of them come after a changed row:
+//! when no row of ΔR is among the first n of S ⊎ ΔR, changed rows before stored ones that are equal to them.
+//! Otherwise they are asked for again: O(n) with an index in their order. The first rows of touched
+//! partitions cost as much, where an index has key and order.
 //! [`crate::plan`] refuses functions and limits whose result depends on the order of rows that ORDER BY
 //! does not tell apart.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::plan::Node;
+use crate::canary;
+use crate::plan::{BlockScan, Factor, Node, Source};
 use crate::sql::names::{TOUCHED, accumulator, column, input, key};
-use crate::sql::render_over;
+use crate::sql::{render_over, state_table};
 use crate::tree::{ColumnId, Expr, SortKey, WindowCall};
 
 use super::aggregate::Emit;
-use super::join::{self, Context};
+use super::join::{self, BlockDelta, Context};
 
 /// What is computed for each partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -141,25 +147,126 @@ pub fn recompute(
     sql
 }
 
+/// Whether a changed row is among the first rows of a whole input; `None` where only the partitions tell.
+pub fn touched(
+    context: Context<'_>,
+    node: &Node,
+    partition: &Partition,
+    changed: &BTreeSet<Source>,
+) -> Option<BlockDelta> {
+    let Partition::TopN {
+        order,
+        limit: Some(limit),
+        ..
+    } = partition
+    else {
+        return None;
+    };
+    if !node.is_global() {
+        return None;
+    }
+    let name = block_name(node);
+    let keys = |from: &str, names: &dyn Fn(usize) -> String| {
+        let printed = names_under(node, from, names);
+        let keys = order.iter().zip(0..);
+        keys.map(|(key, i)| format!("{} AS o{i}, ", render_over(&key.expr, &printed)))
+            .collect::<String>()
+    };
+    let mut by: Vec<String> = (order.iter().zip(0..))
+        .map(|(key, i)| key.render(|_| format!("f.o{i}")))
+        .collect();
+    by.push("f.is_changed DESC".into());
+    if canary::active(canary::FIRST_ROWS_STAY) {
+        by = vec!["f.is_changed ASC".into()];
+    }
+    let mut delta = join::differentiate(context, &node.block, changed, &name);
+    delta.terms = delta.terms.map(|terms| {
+        format!(
+            "SELECT count(*) AS d FROM (SELECT f.is_changed FROM (\
+             SELECT {}1 AS is_changed FROM (\n{terms}\n) AS d\n\
+             UNION ALL SELECT {}0 FROM {} AS s) AS f\nORDER BY {} LIMIT {limit}) AS f\n\
+             WHERE f.is_changed = 1 HAVING count(*) > 0",
+            keys("d", &name),
+            keys("s", &|position| accumulator(position)),
+            state_table(context.state_prefix, node.id),
+            by.join(", "),
+        )
+    });
+    Some(delta)
+}
+
+/// The name of a column of the block: the keys, then the others.
+fn block_name(node: &Node) -> impl Fn(usize) -> String {
+    let keys = node.keys.len();
+    move |position| match position.checked_sub(keys) {
+        None => key(position),
+        Some(rest) => input(rest),
+    }
+}
+
+/// How the block's columns print under an alias.
+fn names_under(
+    node: &Node,
+    alias: &str,
+    name: &dyn Fn(usize) -> String,
+) -> HashMap<ColumnId, String> {
+    let columns = node.block.columns.iter().enumerate();
+    columns
+        .map(|(position, c)| (c.id, format!("{alias}.{}", name(position))))
+        .collect()
+}
+
+/// Whether the first rows of a key are the first entries of an index.
+fn is_sorted_by_index(node: &Node, order: &[SortKey]) -> bool {
+    let [branch] = node.block.branches.as_slice() else {
+        return false;
+    };
+    let [
+        Factor {
+            scan: BlockScan::Table(table),
+            outer: None,
+        },
+    ] = branch.scans.as_slice()
+    else {
+        return false;
+    };
+    let attnum = |id: ColumnId| {
+        let position = node.block.columns.iter().position(|c| c.id == id)?;
+        let id = branch.outputs.get(position)?.as_column()?;
+        let column = table.columns.iter().find(|c| c.column.id == id)?;
+        Some(column.attnum)
+    };
+    let keys: Option<BTreeSet<i16>> = node.keys.iter().map(|key| attnum(key.id)).collect();
+    // ORDER BY begins with the keys of DISTINCT ON, which say nothing within a partition.
+    let first = order
+        .iter()
+        .map(|key| key.expr.as_column().and_then(attnum))
+        .find(|attnum| {
+            !keys
+                .as_ref()
+                .zip(*attnum)
+                .is_some_and(|(k, a)| k.contains(&a))
+        });
+    let (Some(keys), Some(Some(first))) = (keys, first) else {
+        return false;
+    };
+    table.indexes.iter().any(|index| {
+        let leading: Option<BTreeSet<i16>> =
+            index.attnums.iter().take(keys.len()).copied().collect();
+        leading.as_ref() == Some(&keys) && index.attnums.get(keys.len()) == Some(&Some(first))
+    })
+}
+
 /// The operator's rows as a FROM item `g`, with the columns of the state.
 fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>) -> String {
     let keys = node.keys.len();
-    let block_name = move |position: usize| match position.checked_sub(keys) {
-        None => key(position),
-        Some(rest) => input(rest),
-    };
-    let printed: HashMap<ColumnId, String> = node
-        .block
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(position, c)| (c.id, format!("d.{}", block_name(position))))
-        .collect();
+    let block_name = block_name(node);
+    let printed = names_under(node, "d", &block_name);
     let print = |expr: &Expr| render_over(expr, &printed);
     let by: Vec<String> = (0..keys).map(|k| format!("d.{}", key(k))).collect();
     let names = state_names(node);
     let mut items: Vec<String> = (0..node.block.columns.len())
-        .map(block_name)
+        .map(&block_name)
         .zip(&names)
         .map(|(from, to)| format!("d.{from} AS {to}"))
         .collect();
@@ -170,15 +277,16 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
             .map(|(call, name)| format!("{} AS {name}", call.render(&by, print))),
     );
 
-    let mut from = format!(
+    let block = format!(
         "(\n{}\n) AS d",
         join::state(context, &node.block, &block_name)
     );
     let mut conditions = Vec::new();
+    let mut touched = String::new();
     if let Rows::Touched(null_keys) = rows
         && !node.is_global()
     {
-        from = format!("{TOUCHED} AS t, {from}");
+        touched = format!("{TOUCHED} AS t, ");
         for (position, column) in node.keys.iter().enumerate() {
             let name = key(position);
             conditions.push(if null_keys.get(position).copied().unwrap_or(false) {
@@ -188,7 +296,6 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
             });
         }
     }
-    let mut end = String::new();
     let mut kept = String::new();
     if let Partition::TopN {
         order,
@@ -197,46 +304,216 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
         with_ties,
     } = partition
     {
-        let order: Vec<String> = order.iter().map(|key| key.render(print)).collect();
-        let order = if order.is_empty() {
-            String::new()
-        } else {
-            format!("ORDER BY {}", order.join(", "))
+        let sorted = order_within(node, order, print);
+        let count = limit.filter(|_| !with_ties);
+        let one_by_one = !touched.is_empty() && is_sorted_by_index(node, order);
+        if let Some(count) = count
+            && (node.is_global() || one_by_one)
+        {
+            let mut sql = format!("SELECT {}\nFROM {block}", items.join(", "));
+            join::push_where(&mut sql, &conditions);
+            let lateral = if one_by_one { "LATERAL " } else { "" };
+            return format!(
+                "{touched}{lateral}({sql}\n{sorted}\nLIMIT {count} OFFSET {offset}) AS g"
+            );
+        }
+        let over = match by.is_empty() {
+            true => sorted,
+            false => format!("PARTITION BY {} {sorted}", by.join(", ")),
         };
-        match limit {
-            Some(limit) if node.is_global() && !with_ties => {
-                end = format!("\n{order}\nLIMIT {limit} OFFSET {offset}");
+        items.push(format!("row_number() OVER ({over}) AS nth"));
+        kept = format!("g.nth > {offset}");
+        if let Some(limit) = limit {
+            let peers = *with_ties && !canary::active(canary::TIES_CUT_OFF);
+            let last = if peers { "nth_peer" } else { "nth" };
+            if *with_ties {
+                items.push(format!("rank() OVER ({over}) AS nth_peer"));
             }
-            _ => {
-                let over = if by.is_empty() {
-                    order
-                } else {
-                    format!("PARTITION BY {} {order}", by.join(", "))
-                };
-                items.push(format!("row_number() OVER ({over}) AS nth"));
-                kept = format!("g.nth > {offset}");
-                if let Some(limit) = limit {
-                    let last = if *with_ties { "nth_peer" } else { "nth" };
-                    if *with_ties {
-                        items.push(format!("rank() OVER ({over}) AS nth_peer"));
-                    }
-                    kept.push_str(&format!(
-                        " AND g.{last} <= {}",
-                        offset.saturating_add(*limit)
-                    ));
-                }
-            }
+            kept.push_str(&format!(
+                " AND g.{last} <= {}",
+                offset.saturating_add(*limit)
+            ));
         }
     }
     if items.is_empty() {
         items.push("1 AS one".into());
     }
-    let mut sql = format!("SELECT {}\nFROM {from}", items.join(", "));
+    let mut sql = format!("SELECT {}\nFROM {touched}{block}", items.join(", "));
     join::push_where(&mut sql, &conditions);
-    sql.push_str(&end);
     if kept.is_empty() {
         format!("({sql}) AS g")
     } else {
         format!("(SELECT * FROM ({sql}) AS g WHERE {kept}) AS g")
+    }
+}
+
+/// The ORDER BY clause of a partition, in which its keys are the same in all rows.
+fn order_within(node: &Node, order: &[SortKey], print: impl Fn(&Expr) -> String) -> String {
+    let says_something = |key: &&SortKey| {
+        let column = key.expr.as_column();
+        !key.is_default_order || !node.keys.iter().any(|k| Some(k.id) == column)
+    };
+    let keys: Vec<String> = order
+        .iter()
+        .filter(says_something)
+        .map(|key| key.render(&print))
+        .collect();
+    if keys.is_empty() {
+        String::new()
+    } else {
+        format!("ORDER BY {}", keys.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::operators::state;
+    use crate::plan::compile;
+    use crate::tree::testing::{
+        column as made, condition, expr, filter, first_rows, integer, keyed_scan, scan, sort_key,
+    };
+    use crate::tree::{Index, Relation, Ties};
+
+    /// What is touched when the table changed, and the rows of what is touched.
+    fn statements(relation: Relation) -> String {
+        let plan = compile(relation).expect("supported");
+        let context = Context {
+            plan: &plan,
+            state_prefix: "st_",
+            inline_limit: 5,
+        };
+        let node = &plan.nodes[0];
+        let touched = state::delta(context, node, &BTreeSet::from([Source::Table(1)]));
+        let exprs: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
+        let emit = Emit {
+            predicates: &[],
+            exprs: &exprs,
+            with_old: true,
+        };
+        let rule = node.partition().expect("partitions");
+        let fresh = recompute(context, node, rule, &emit, &[]);
+        format!("{}\n\n{fresh}", touched.terms.expect("changed"))
+    }
+
+    fn first(relation: Relation, by: &[ColumnId], order: &[&str]) -> Relation {
+        let keys = order.iter().map(|c| sort_key(c, "DESC NULLS LAST"));
+        first_rows(relation, by, keys.collect(), 0, Some(3), false)
+    }
+
+    #[test]
+    fn a_window_is_computed_over_the_touched_partitions() {
+        let windowed = Relation::Window {
+            input: Box::new(filter(scan(1, 10, "r"), vec![condition("($13 > 0)")])),
+            partition: vec![ColumnId(12)],
+            calls: vec![WindowCall {
+                column: made(31, "sum", integer()),
+                function: expr("sum($11)"),
+                arguments: vec![expr("$11")],
+                partition: Vec::new(),
+                order: vec![sort_key("$13", "DESC NULLS LAST")],
+                frame: "GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW".into(),
+                ties: Ties::Harmless,
+            }],
+        };
+        assert_snapshot!(statements(windowed), @r"
+        SELECT d.k0
+        FROM (
+        SELECT s0.a2 AS k0, s0.a1 AS x0, s0.a3 AS x1, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0
+        WHERE ((s0.a3 > 0))
+        ) AS d
+        GROUP BY d.k0
+
+        SELECT g.k0 AS c0, g.a0 AS c1, g.a1 AS c2, g.a2 AS c3
+        FROM (SELECT d.k0 AS k0, d.x0 AS a0, d.x1 AS a1, sum(d.x0) OVER (PARTITION BY d.k0 ORDER BY d.x1 DESC NULLS LAST GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW) AS a2
+        FROM __pgt_touched AS t, (
+        SELECT s0.b AS k0, s0.a AS x0, s0.c AS x1, 1 AS __pgt_w
+        FROM r AS s0
+        WHERE ((s0.c > 0))
+        ) AS d
+        WHERE d.k0 = t.k0) AS g
+        ");
+    }
+
+    #[test]
+    fn first_rows_of_a_whole_table_look_at_what_comes_before_the_last() {
+        let top = first(keyed_scan(1, 10, "k"), &[], &["$12", "$11"]);
+        assert_snapshot!(statements(top), @r"
+        SELECT count(*) AS d FROM (SELECT f.is_changed FROM (SELECT d.x1 AS o0, d.x0 AS o1, 1 AS is_changed FROM (
+        SELECT s0.a1 AS x0, s0.a2 AS x1, s0.a3 AS x2, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0
+        ) AS d
+        UNION ALL SELECT s.a1 AS o0, s.a0 AS o1, 0 FROM st_0 AS s) AS f
+        ORDER BY f.o0 DESC NULLS LAST, f.o1 DESC NULLS LAST, f.is_changed DESC LIMIT 3) AS f
+        WHERE f.is_changed = 1 HAVING count(*) > 0
+
+        SELECT g.a0 AS c0, g.a1 AS c1, g.a2 AS c2
+        FROM (SELECT d.x0 AS a0, d.x1 AS a1, d.x2 AS a2
+        FROM (
+        SELECT s0.a AS x0, s0.b AS x1, s0.c AS x2, 1 AS __pgt_w
+        FROM k AS s0
+        ) AS d
+        ORDER BY d.x1 DESC NULLS LAST, d.x0 DESC NULLS LAST
+        LIMIT 3 OFFSET 0) AS g
+        ");
+    }
+
+    #[test]
+    fn first_rows_of_keys_are_numbered() {
+        let tops = first(
+            keyed_scan(1, 10, "k"),
+            &[ColumnId(12)],
+            &["$12", "$13", "$11"],
+        );
+        assert_snapshot!(statements(tops), @r"
+        SELECT d.k0
+        FROM (
+        SELECT s0.a2 AS k0, s0.a1 AS x0, s0.a3 AS x1, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0
+        ) AS d
+        GROUP BY d.k0
+
+        SELECT g.k0 AS c0, g.a0 AS c1, g.a1 AS c2
+        FROM (SELECT * FROM (SELECT d.k0 AS k0, d.x0 AS a0, d.x1 AS a1, row_number() OVER (PARTITION BY d.k0 ORDER BY d.x1 DESC NULLS LAST, d.x0 DESC NULLS LAST) AS nth
+        FROM __pgt_touched AS t, (
+        SELECT s0.b AS k0, s0.a AS x0, s0.c AS x1, 1 AS __pgt_w
+        FROM k AS s0
+        ) AS d
+        WHERE d.k0 = t.k0) AS g WHERE g.nth > 0 AND g.nth <= 3) AS g
+        ");
+    }
+
+    #[test]
+    fn first_rows_of_keys_are_read_from_an_index_in_their_order() {
+        let Relation::Scan(mut table) = keyed_scan(1, 10, "k") else {
+            unreachable!("a scan is a scan");
+        };
+        table.indexes.push(Index {
+            attnums: vec![Some(2), Some(3)],
+            identifies_row: false,
+        });
+        let keys = ["$12", "$13", "$11"];
+        let tops = first(Relation::Scan(table), &[ColumnId(12)], &keys);
+        assert_snapshot!(statements(tops), @r"
+        SELECT d.k0
+        FROM (
+        SELECT s0.a2 AS k0, s0.a1 AS x0, s0.a3 AS x1, s0.__pgt_w AS __pgt_w
+        FROM __pgt_delta_1 AS s0
+        ) AS d
+        GROUP BY d.k0
+
+        SELECT g.k0 AS c0, g.a0 AS c1, g.a1 AS c2
+        FROM __pgt_touched AS t, LATERAL (SELECT d.k0 AS k0, d.x0 AS a0, d.x1 AS a1
+        FROM (
+        SELECT s0.b AS k0, s0.a AS x0, s0.c AS x1, 1 AS __pgt_w
+        FROM k AS s0
+        ) AS d
+        WHERE d.k0 = t.k0
+        ORDER BY d.x1 DESC NULLS LAST, d.x0 DESC NULLS LAST
+        LIMIT 3 OFFSET 0) AS g
+        ");
     }
 }

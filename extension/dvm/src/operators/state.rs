@@ -1,10 +1,12 @@
 //! The state of a node, whatever its operator.
 
-use crate::plan::Node;
+use std::collections::BTreeSet;
+
+use crate::plan::{Node, Source};
 use crate::sql::names::column;
 
 use super::aggregate::{self, Maintenance};
-use super::join::Context;
+use super::join::{BlockDelta, Context};
 use super::partition;
 
 /// Names of the state columns.
@@ -12,6 +14,17 @@ pub fn names(node: &Node) -> Vec<String> {
     match node.maintenance {
         Maintenance::Partition(_) => partition::state_names(node),
         Maintenance::Accumulate { .. } | Maintenance::Recompute => aggregate::state_names(node),
+    }
+}
+
+/// What is touched: one row per key, for groups that are added up with what is to be added.
+pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> BlockDelta {
+    let touched = aggregate::delta(context, node, changed);
+    match &node.maintenance {
+        Maintenance::Partition(rule) => {
+            partition::touched(context, node, rule, changed).unwrap_or(touched)
+        }
+        Maintenance::Accumulate { .. } | Maintenance::Recompute => touched,
     }
 }
 

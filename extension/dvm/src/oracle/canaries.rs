@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use super::engine::{Engine, Postgres, Sqlite};
 use super::queries::Draw;
 use super::refresh::Simulation;
-use super::{aggregates, images, joins, outer_joins, subqueries};
+use super::{aggregates, images, joins, outer_joins, partitions, subqueries};
 use crate::canary;
 use crate::tree::AggregateKind;
 use crate::tree::testing::{aggregate, group, numeric, scan};
@@ -62,6 +62,18 @@ fn oracle_catches_each_seeded_bug_of_the_outer_joins() {
     for limit in [1, 5] {
         let join = |numbers: &[u16]| outer_joins::replay(numbers, 3, limit);
         assert!(caught(canary::PADDING_STAYS, 200, &join));
+    }
+}
+
+#[test]
+fn oracle_catches_each_seeded_bug_of_the_partitions() {
+    for name in [
+        canary::FIRST_ROWS_STAY,
+        canary::LEFT_PARTITION_STAYS,
+        canary::TIES_CUT_OFF,
+    ] {
+        let case = |numbers: &[u16]| partitions::replay(numbers, 5);
+        assert!(caught(name, 400, &case), "{name} was missed");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::operators::aggregate::{self, CombineLayout, Emit};
+use crate::operators::state;
 use crate::plan::{Identity, Node, Output, Source, Store};
 use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, column, delta as delta_name, key};
 use crate::tree::Expr;
@@ -25,7 +26,7 @@ impl Simulation<'_> {
         if moved.is_empty() {
             return;
         }
-        let delta = aggregate::delta(self.context(), node, &moved);
+        let delta = state::delta(self.context(), node, &moved);
         if !self.run_delta("group_deltas", delta) {
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::aggregate::{self, Emit};
+use crate::operators::aggregate::Emit;
 use crate::operators::{partition, state};
 use crate::plan::{Node, Output, Source, Store};
 use crate::sql::names::{TOUCHED, WEIGHT, column, delta as delta_name, key};
@@ -20,7 +20,7 @@ impl Simulation<'_> {
             .intersection(changed)
             .copied()
             .collect();
-        let delta = aggregate::delta(self.context(), node, &moved);
+        let delta = state::delta(self.context(), node, &moved);
         if moved.is_empty() || !self.run_delta("group_deltas", delta) {
             return;
         }

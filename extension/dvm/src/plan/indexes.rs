@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::operators::partition::Partition;
 use crate::tree::{ColumnId, Expr, Predicate, Scan};
 
 use super::block::{BlockScan, Branch, Outer};
@@ -29,6 +30,7 @@ impl Plan {
                 if node.may_recompute() {
                     group_keys(node, branch, &mut missing);
                 }
+                first_rows(node, branch, &mut missing);
             }
         }
         if let Output::Linear { block, .. } = &self.output {
@@ -112,6 +114,22 @@ fn group_keys(node: &Node, branch: &Branch, missing: &mut BTreeSet<MissingIndex>
     }
 }
 
+/// What the first rows of a whole table are ordered by.
+fn first_rows(node: &Node, branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
+    let Some(Partition::TopN { order, .. }) = node.partition() else {
+        return;
+    };
+    let first = order.first().and_then(|key| key.expr.as_column());
+    let position = node.block.columns.iter().position(|c| Some(c.id) == first);
+    let value = position.and_then(|position| branch.outputs.get(position));
+    if let (true, [factor], Some(value)) = (node.is_global(), branch.scans.as_slice(), value)
+        && let BlockScan::Table(table) = &factor.scan
+        && !value.columns().is_empty()
+    {
+        suggest(table, &[value], "first rows", missing);
+    }
+}
+
 fn tables(branch: &Branch) -> impl Iterator<Item = &Scan> {
     branch.scans.iter().filter_map(|factor| match &factor.scan {
         BlockScan::Table(table) => Some(table),
@@ -172,8 +190,10 @@ fn suggest(
 #[cfg(test)]
 mod tests {
     use crate::plan::compile;
-    use crate::tree::testing::{aggregate, equal, group, join, keyed_scan, scan};
-    use crate::tree::{AggregateKind, Relation};
+    use crate::tree::testing::{
+        aggregate, equal, first_rows, group, join, keyed_scan, scan, sort_key,
+    };
+    use crate::tree::{AggregateKind, ColumnId, Relation};
 
     fn missing(relation: Relation) -> Vec<String> {
         let plan = compile(relation).expect("supported");
@@ -201,6 +221,25 @@ mod tests {
             vec![equal("$11", "$21"), equal("$12", "$22")],
         );
         assert_eq!(missing(both), [""; 0]);
+    }
+
+    #[test]
+    fn first_rows_want_an_index_in_their_order() {
+        let first = |by: &[u32], column: &str| {
+            let by: Vec<ColumnId> = by.iter().map(|id| ColumnId(*id)).collect();
+            let keys = [column, "$11", "$12", "$13"].map(|c| sort_key(c, "ASC NULLS LAST"));
+            first_rows(
+                keyed_scan(1, 10, "r"),
+                &by,
+                keys.to_vec(),
+                0,
+                Some(2),
+                false,
+            )
+        };
+        assert_eq!(missing(first(&[], "$12")), ["r(b) for first rows"]);
+        assert_eq!(missing(first(&[], "$11")), [""; 0]);
+        assert_eq!(missing(first(&[13], "$12")), ["r(c) for recomputed group"]);
     }
 
     #[test]

@@ -195,3 +195,77 @@ impl Agreement {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::compile;
+    use crate::tree::testing::{
+        column, equal, expr, first_rows, integer, join, keyed_scan, left_join, project, scan,
+        sort_key,
+    };
+    use crate::tree::{Relation, Ties, WindowCall};
+
+    /// Whether the first row in this order is the same however ties fall.
+    fn is_settled(relation: Relation, order: &[&str]) -> bool {
+        let keys = order.iter().map(|c| sort_key(c, "ASC NULLS LAST"));
+        compile(first_rows(relation, &[], keys.collect(), 0, Some(1), false)).is_ok()
+    }
+
+    fn pair() -> Relation {
+        let on = vec![equal("$12", "$21")];
+        join(keyed_scan(1, 10, "k"), keyed_scan(2, 20, "l"), on)
+    }
+
+    #[test]
+    fn a_key_settles_what_depends_on_it() {
+        for (relation, order, settled) in [
+            (keyed_scan(1, 10, "k"), vec!["$11"], true),
+            (keyed_scan(1, 10, "k"), vec!["$12", "$11"], true),
+            (keyed_scan(1, 10, "k"), vec!["$12", "$13"], false),
+            (scan(1, 10, "r"), vec!["$11"], false),
+            (scan(1, 10, "r"), vec!["$13", "$12", "$11"], true),
+            (
+                project(scan(1, 10, "r"), &[(31, "x", "$12")]),
+                vec!["$31"],
+                true,
+            ),
+            (project(scan(1, 10, "r"), &[(31, "x", "1")]), vec![], true),
+        ] {
+            assert_eq!(is_settled(relation, &order), settled, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn equalities_carry_keys_through_joins() {
+        assert!(is_settled(pair(), &["$11"]));
+        assert!(!is_settled(pair(), &["$21"]));
+        let outer = |on| left_join(keyed_scan(1, 10, "k"), keyed_scan(2, 20, "l"), on);
+        assert!(is_settled(outer(vec![equal("$12", "$21")]), &["$11"]));
+        assert!(!is_settled(outer(vec![equal("$12", "$22")]), &["$11"]));
+    }
+
+    #[test]
+    fn duplicates_have_no_places_in_two_orders() {
+        let numbered = |id, keys: [&str; 3]| WindowCall {
+            column: column(id, "n", integer()),
+            function: expr("row_number()"),
+            arguments: Vec::new(),
+            partition: Vec::new(),
+            order: keys.map(|c| sort_key(c, "ASC NULLS LAST")).to_vec(),
+            frame: String::new(),
+            ties: Ties::Rows,
+        };
+        let windowed = |input, other: [&str; 3]| {
+            compile(Relation::Window {
+                input: Box::new(input),
+                partition: Vec::new(),
+                calls: vec![numbered(31, ["$11", "$12", "$13"]), numbered(32, other)],
+            })
+        };
+        assert!(windowed(scan(1, 10, "r"), ["$11", "$12", "$13"]).is_ok());
+        let refused =
+            windowed(scan(1, 10, "r"), ["$13", "$12", "$11"]).map(|plan| plan.to_string());
+        insta::assert_snapshot!(refused.expect_err("refused"), @"the result of window functions with different orders over duplicate rows depends on the order of rows that its ORDER BY does not tell apart");
+        assert!(windowed(keyed_scan(1, 10, "k"), ["$13", "$12", "$11"]).is_ok());
+    }
+}

@@ -26,7 +26,7 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
         list.push(format!("{sql} AS {name}"));
         columns.extend(ty.map(|ty| (name, ty)));
     };
-    let distinct = matches!(shape, Shape::Distinct(_));
+    let mut word = String::new();
     match shape {
         Shape::Project(exprs, made, lookups) => {
             for typed in exprs {
@@ -41,7 +41,16 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
                 put(sql, ty);
             }
         }
+        Shape::Ordered(ordered) => {
+            let clauses = ordered.clauses(scope);
+            for (sql, ty) in clauses.list {
+                put(sql, Some(ty));
+            }
+            word = clauses.word;
+            tail = clauses.tail;
+        }
         Shape::Distinct(exprs) => {
+            word = "DISTINCT ".to_owned();
             for typed in exprs {
                 let ty = typed.ty(scope);
                 put(ty.canonical(&typed.1.render(ty, scope)), Some(ty));
@@ -82,7 +91,6 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
             }
         }
     }
-    let word = if distinct { "DISTINCT " } else { "" };
     Shown {
         list: format!("{word}{}", list.join(", ")),
         columns,

@@ -145,6 +145,9 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
                 .collect();
             join::push_where(&mut sql, &known);
         }
+        if canary::active(canary::LEFT_PARTITION_STAYS) && node.partition().is_some() {
+            join::push_where(&mut sql, &[format!("{weight} > 0")]);
+        }
         sql + &touched
     });
     delta

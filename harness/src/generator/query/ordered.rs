@@ -1,0 +1,255 @@
+//! Windows, first rows and DISTINCT ON over the select list, and their SQL.
+//!
+//! Where a result follows the places of rows, everything that is shown is in the order, in a form in which
+//! equal values look alike: otherwise the query would have several results.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::super::expr::Scoped;
+use super::super::types::Ty;
+use super::{Typed, typed};
+
+/// A call of a window function.
+#[derive(Debug, Clone)]
+pub struct Call {
+    function: u8,
+    argument: Typed,
+    partition: Typed,
+    order: Typed,
+    frame: u8,
+}
+
+/// What orders do to a select list.
+#[derive(Debug, Clone)]
+pub enum Ordered {
+    /// Functions of peer groups, each with a window of its own.
+    Peers(Vec<Typed>, Vec<Call>),
+    /// Functions of places, in one window that partitions by the first columns.
+    Places(Vec<Typed>, usize, Vec<Call>),
+    /// DISTINCT ON that many columns, directions, rows skipped, rows kept.
+    First(Vec<Typed>, usize, u8, u8, u8),
+    /// The first rows by the first column, with ties; directions, rows kept.
+    WithTies(Vec<Typed>, u8, u8),
+}
+
+/// A shape.
+pub fn ordered() -> impl Strategy<Value = Ordered> {
+    let call = || {
+        (any::<u8>(), typed(), typed(), typed(), any::<u8>()).prop_map(
+            |(function, argument, partition, order, frame)| Call {
+                function,
+                argument,
+                partition,
+                order,
+                frame,
+            },
+        )
+    };
+    prop_oneof![
+        3 => (vec(typed(), 1..3), vec(call(), 1..3))
+            .prop_map(|(shown, calls)| Ordered::Peers(shown, calls)),
+        3 => (vec(typed(), 1..4), 0..3usize, vec(call(), 1..3))
+            .prop_map(|(shown, by, calls)| Ordered::Places(shown, by, calls)),
+        3 => (vec(typed(), 1..4), 0..3usize, any::<u8>(), any::<u8>(), any::<u8>()).prop_map(
+            |(shown, on, directions, skipped, kept)| {
+                Ordered::First(shown, on, directions, skipped, kept)
+            }
+        ),
+        1 => (vec(typed(), 1..3), any::<u8>(), any::<u8>())
+            .prop_map(|(shown, directions, kept)| Ordered::WithTies(shown, directions, kept)),
+    ]
+}
+
+/// The parts of a query.
+pub struct Clauses {
+    /// Between SELECT and the list.
+    pub word: String,
+    /// The list, without names.
+    pub list: Vec<(String, Ty)>,
+    /// What follows WHERE.
+    pub tail: String,
+}
+
+const DIRECTIONS: [&str; 4] = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"];
+
+/// Frames of whole peer groups.
+const PEER_FRAMES: [&str; 6] = [
+    "",
+    "",
+    " RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+    " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW",
+    " GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE TIES",
+    " RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW",
+];
+
+/// Frames of rows.
+const ROW_FRAMES: [&str; 3] = [
+    " ROWS BETWEEN 1 PRECEDING AND CURRENT ROW",
+    " ROWS UNBOUNDED PRECEDING",
+    " ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING EXCLUDE GROUP",
+];
+
+fn pick<'a>(choices: &[&'a str], index: u8) -> &'a str {
+    choices
+        .get(usize::from(index) % choices.len().max(1))
+        .copied()
+        .unwrap_or("")
+}
+
+impl Ordered {
+    /// The query's parts over these columns.
+    pub fn clauses(&self, scope: &[Scoped]) -> Clauses {
+        match self {
+            Ordered::Peers(shown, calls) => {
+                let mut list: Vec<(String, Ty)> =
+                    shown.iter().map(|typed| typed.plain(scope)).collect();
+                list.extend(calls.iter().map(|call| call.of_peers(scope)));
+                Clauses::of(list, String::new())
+            }
+            Ordered::Places(shown, by, calls) => {
+                let mut list = settled(shown, scope);
+                let shown: Vec<&str> = list.iter().map(|(sql, _)| sql.as_str()).collect();
+                let by = shown
+                    .iter()
+                    .take(*by)
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let partition = if by.is_empty() {
+                    by
+                } else {
+                    format!("PARTITION BY {by} ")
+                };
+                let tail = format!(" WINDOW w AS ({partition}ORDER BY {})", shown.join(", "));
+                let called: Vec<(String, Ty)> =
+                    calls.iter().map(|call| call.of_places(&list)).collect();
+                list.extend(called);
+                Clauses::of(list, tail)
+            }
+            Ordered::First(shown, on, directions, skipped, kept) => {
+                let list = settled(shown, scope);
+                let on = (*on).min(list.len());
+                let mut positions: Vec<usize> = (1..=list.len()).collect();
+                if on == 0 {
+                    positions.rotate_left(usize::from(*directions) % list.len().max(1));
+                }
+                let limit = match kept % 6 {
+                    0 if on > 0 => String::new(),
+                    kept => format!(" LIMIT {kept}"),
+                };
+                let offset = match skipped % 4 {
+                    skipped @ 1..3 => format!(" OFFSET {skipped}"),
+                    _ => String::new(),
+                };
+                let first: Vec<String> = (1..=on).map(|p| p.to_string()).collect();
+                Clauses {
+                    word: match on {
+                        0 => String::new(),
+                        _ => format!("DISTINCT ON ({}) ", first.join(", ")),
+                    },
+                    list,
+                    tail: format!("{}{limit}{offset}", order_by(&positions, *directions)),
+                }
+            }
+            Ordered::WithTies(shown, directions, kept) => {
+                let list = shown.iter().map(|typed| typed.plain(scope)).collect();
+                let rows = 1 + kept % 4;
+                let order = order_by(&[1], *directions);
+                Clauses::of(list, format!("{order} FETCH FIRST {rows} ROWS WITH TIES"))
+            }
+        }
+    }
+}
+
+impl Clauses {
+    fn of(list: Vec<(String, Ty)>, tail: String) -> Self {
+        Clauses {
+            word: String::new(),
+            list,
+            tail,
+        }
+    }
+}
+
+fn order_by(positions: &[usize], directions: u8) -> String {
+    let keys: Vec<String> = (0..)
+        .zip(positions)
+        .map(|(i, p)| format!("{p}{}", pick(&DIRECTIONS, directions >> (2 * (i % 4)))))
+        .collect();
+    format!(" ORDER BY {}", keys.join(", "))
+}
+
+/// The expressions in a form in which equal values look alike.
+fn settled(exprs: &[Typed], scope: &[Scoped]) -> Vec<(String, Ty)> {
+    exprs
+        .iter()
+        .map(|typed| match typed.plain(scope) {
+            (sql, Ty::Money | Ty::Numeric) => (format!("({sql})::numeric(10,2)"), Ty::Money),
+            (sql, Ty::Float) => (format!("({sql})::text"), Ty::Text),
+            (sql, Ty::Loose) => (format!("({sql} COLLATE \"C\")"), Ty::TextC),
+            (sql, Ty::Ints | Ty::Json | Ty::Span | Ty::Interval | Ty::Pair) => {
+                (format!("({sql} IS NULL)"), Ty::Bool)
+            }
+            (sql, ty) => (format!("({sql})"), ty),
+        })
+        .collect()
+}
+
+impl Call {
+    fn of_peers(&self, scope: &[Scoped]) -> (String, Ty) {
+        let (argument, ty) = self.argument.plain(scope);
+        let (function, ty) = match (self.function % 8, ty) {
+            (0, _) => ("rank()".to_owned(), Ty::BigInt),
+            (1, _) => ("dense_rank()".to_owned(), Ty::BigInt),
+            (2, _) => (format!("count({argument})"), Ty::BigInt),
+            (3, Ty::Int) => (format!("sum({argument})"), Ty::BigInt),
+            (3, Ty::Float) => (format!("sum({argument})"), Ty::Float),
+            (3, Ty::BigInt | Ty::Money | Ty::Numeric) => (format!("sum({argument})"), Ty::Numeric),
+            (4, Ty::Int | Ty::BigInt) => (format!("avg({argument})"), Ty::Numeric),
+            (5, Ty::Bool) => (format!("bool_or({argument})"), Ty::Bool),
+            (5 | 6, ty) if ty.has_extremes() => {
+                let value = ty.canonical(&argument);
+                let ty = if ty == Ty::Money { Ty::Numeric } else { ty };
+                (format!("max({value})"), ty)
+            }
+            _ => (
+                format!("count(*) FILTER (WHERE {argument} IS NOT NULL)"),
+                Ty::BigInt,
+            ),
+        };
+        let (partition, _) = self.partition.plain(scope);
+        let (order, _) = self.order.plain(scope);
+        let is_aggregate = !function.ends_with("rank()");
+        let window = match self.frame % 8 {
+            7 if is_aggregate => String::new(),
+            6 if is_aggregate => format!("PARTITION BY ({partition})"),
+            5 => format!("ORDER BY ({order})"),
+            frame => format!(
+                "PARTITION BY ({partition}) ORDER BY ({order}){}{}",
+                pick(&DIRECTIONS, self.frame >> 4),
+                if is_aggregate {
+                    pick(&PEER_FRAMES, frame)
+                } else {
+                    ""
+                }
+            ),
+        };
+        (format!("{function} OVER ({window})"), ty)
+    }
+
+    /// The call in the window `w`, with one of the columns shown as its argument.
+    fn of_places(&self, shown: &[(String, Ty)]) -> (String, Ty) {
+        let chosen = shown.get(usize::from(self.frame >> 4) % shown.len().max(1));
+        let (argument, ty) = chosen.cloned().unwrap_or(("1".into(), Ty::Int));
+        let rows = pick(&ROW_FRAMES, self.frame);
+        match self.function % 6 {
+            0 => ("row_number() OVER w".into(), Ty::BigInt),
+            1 => (format!("lag({argument}) OVER w"), ty),
+            2 => (format!("lead({argument}, 2) OVER w"), ty),
+            3 => ("ntile(3) OVER w".into(), Ty::Int),
+            4 => (format!("first_value({argument}) OVER (w{rows})"), ty),
+            _ => (format!("count({argument}) OVER (w{rows})"), Ty::BigInt),
+        }
+    }
+}
