@@ -1,7 +1,5 @@
 //! One SELECT: FROM, WHERE, grouping, window functions, output columns, DISTINCT, LIMIT.
 
-use std::collections::BTreeSet;
-
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation};
 
@@ -37,17 +35,6 @@ struct Selected {
     ids: Vec<Option<ColumnId>>,
     /// The columns by reference.
     references: Vec<(u32, ColumnId)>,
-}
-
-impl Selected {
-    /// What they read.
-    fn reads(&self) -> BTreeSet<ColumnId> {
-        self.columns
-            .iter()
-            .chain(&self.sets)
-            .flat_map(|(_, expr)| expr.columns())
-            .collect()
-    }
 }
 
 impl Analyzer {
@@ -135,11 +122,11 @@ impl Analyzer {
         let known = std::mem::take(&mut windows.known);
         let mut stage = Stage::new(&level, grouping.as_ref());
         stage.windows = &known;
-        let selected = self.select_list(&mut stage, outputs, width)?;
-        let mut read = selected.reads();
-        read.extend(stage.reads());
+        let mut selected = self.select_list(&mut stage, outputs, width)?;
         if !known.is_empty() {
-            relation = self.storable(windows.over(relation, read));
+            let mut read = stage.reads();
+            read.extend(selected.sets.iter().flat_map(|(_, expr)| expr.columns()));
+            relation = self.windowed(windows, relation, &mut selected.columns, read);
         }
         relation = Relation::Project {
             input: Box::new(with_sets(stage.over(relation), selected.sets)),

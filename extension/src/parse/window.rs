@@ -67,7 +67,7 @@ pub(super) struct Windows {
     /// Flattened calls, and the columns that carry their results.
     pub known: Vec<(Node, ColumnId)>,
     calls: Vec<(BTreeSet<ColumnId>, WindowCall)>,
-    /// Keys that are not columns of the input.
+    /// What is computed below the windows.
     computed: Vec<(Column, Expr)>,
     pending: Vec<Pending>,
 }
@@ -81,8 +81,8 @@ struct Window {
 }
 
 impl Windows {
-    /// The results beside those columns of `input` that somebody reads.
-    pub fn over(self, input: Relation, mut read: BTreeSet<ColumnId>) -> Relation {
+    /// The results beside the columns of `input` that are read and what is computed of them.
+    fn over(self, input: Relation, mut read: BTreeSet<ColumnId>) -> Relation {
         let input = (self.pending.into_iter()).fold(input, |input, pending| pending.over(input));
         for (partition, call) in &self.calls {
             read.extend(partition);
@@ -121,6 +121,12 @@ impl Windows {
                 calls,
             })
     }
+
+    /// The column that carries an expression over the input, if one does.
+    fn carries(&self, expr: &Expr) -> Option<&Column> {
+        let mut computed = self.computed.iter();
+        computed.find(|(_, known)| known == expr).map(|(c, _)| c)
+    }
 }
 
 impl Analyzer {
@@ -134,9 +140,9 @@ impl Analyzer {
         let mut windows = Windows::default();
         let mut stage = Stage::new(level, grouping);
         for clause in &written.windows {
-            let window = self.window(&mut stage, *clause, &mut windows.computed)?;
+            let window = self.window(&mut stage, *clause, &mut windows)?;
             for call in written.calls.iter().filter(|c| c.winref == clause.winref) {
-                let bound = self.window_call(&mut stage, *call, &window)?;
+                let bound = self.window_call(&mut stage, *call, &window, &mut windows)?;
                 windows.known.push((call.node(), bound.column.id));
                 let keys = window.partition.iter().map(|key| key.id).collect();
                 windows.calls.push((keys, bound));
@@ -146,24 +152,59 @@ impl Analyzer {
         Ok(windows)
     }
 
+    /// The windows over `input` under a select list, of which they compute what they can: so partitions hold
+    /// what is shown and not what it is made of. `read` is what else is read above.
+    pub fn windowed(
+        &mut self,
+        mut windows: Windows,
+        input: Relation,
+        selected: &mut [(Column, Expr)],
+        mut read: BTreeSet<ColumnId>,
+    ) -> Relation {
+        let below: BTreeSet<ColumnId> = input.columns().iter().map(|c| c.id).collect();
+        for (column, expr) in selected {
+            if expr.as_column().is_none() && expr.columns().is_subset(&below) {
+                let known = windows.carries(expr).cloned();
+                let carrier = known.unwrap_or_else(|| {
+                    let id = self.fresh(column.id);
+                    let carrier = Column {
+                        id,
+                        ..column.clone()
+                    };
+                    windows.computed.push((carrier.clone(), expr.clone()));
+                    carrier
+                });
+                *expr = Expr::of(&carrier);
+            } else {
+                read.extend(expr.columns());
+            }
+        }
+        let windowed = windows.over(input, read);
+        self.storable(windowed)
+    }
+
     fn window(
         &mut self,
         stage: &mut Stage<'_>,
         clause: NodeOf<pg_sys::WindowClause>,
-        computed: &mut Vec<(Column, Expr)>,
+        windows: &mut Windows,
     ) -> Result<Window> {
         let query = stage.level.query;
         let mut partition = Vec::new();
         for key in node::list_of::<pg_sys::SortGroupClause>(clause.partitionClause) {
             if let Some(flat) = query::referenced(query, key.tleSortGroupRef) {
-                partition.push(self.partition_key(stage, flat, computed)?);
+                let bound = self.bind(stage, flat)?;
+                let column = self.carrier(bound, windows);
+                self.check_key(&column);
+                partition.push(column);
             }
         }
         let mut order = Vec::new();
         for key in node::list_of::<pg_sys::SortGroupClause>(clause.orderClause) {
             if let Some(flat) = query::referenced(query, key.tleSortGroupRef) {
                 let bound = self.bind(stage, flat)?;
-                order.push(sort_key(&key, bound.type_oid(), self.expression(bound)));
+                let column = self.carrier(bound, windows);
+                order.push(sort_key(&key, bound.type_oid(), Expr::of(&column)));
             }
         }
         for function in [clause.startInRangeFunc, clause.endInRangeFunc] {
@@ -182,30 +223,19 @@ impl Analyzer {
         })
     }
 
-    /// A key of PARTITION BY as a column of the operator's input.
-    fn partition_key(
-        &mut self,
-        stage: &mut Stage<'_>,
-        flat: Node,
-        computed: &mut Vec<(Column, Expr)>,
-    ) -> Result<Column> {
-        let bound = self.bind(stage, flat)?;
+    /// The column below the windows that carries a bound expression.
+    fn carrier(&mut self, bound: Node, windows: &mut Windows) -> Column {
         let expr = self.expression(bound);
         let own = expr.as_column().and_then(|id| self.slot(id));
-        let known = computed.iter().find(|(_, known)| *known == expr);
-        let column = match (own, known) {
-            (Some(slot), _) => slot.column.clone(),
-            (None, Some((column, _))) => column.clone(),
-            (None, None) => {
-                let scale = self.scale(bound);
-                let ty = (bound.type_oid(), bound.typmod(), bound.collation());
-                let column = self.add_column("partition", ty, expr.nullable, scale);
-                computed.push((column.clone(), expr));
-                column
-            }
-        };
-        self.check_key(&column);
-        Ok(column)
+        let own = own.map(|slot| slot.column.clone());
+        if let Some(column) = own.or_else(|| windows.carries(&expr).cloned()) {
+            return column;
+        }
+        let scale = self.scale(bound);
+        let ty = (bound.type_oid(), bound.typmod(), bound.collation());
+        let column = self.add_column("computed", ty, expr.nullable, scale);
+        windows.computed.push((column.clone(), expr));
+        column
     }
 
     /// A frame clause as it is written; empty for the default.
@@ -276,24 +306,40 @@ impl Analyzer {
         Ok(format!("({}) {word}", expr.render(|_| String::new())))
     }
 
+    /// What a call reads: a constant, or a column below the windows.
+    fn carried(
+        &mut self,
+        stage: &mut Stage<'_>,
+        read: Node,
+        windows: &mut Windows,
+    ) -> Result<Node> {
+        let bound = self.bind(stage, read)?;
+        if bound.is::<pg_sys::Const>() {
+            return Ok(bound);
+        }
+        let column = self.carrier(bound, windows);
+        Ok(self.parameter(column.id).unwrap_or(bound))
+    }
+
     fn window_call(
         &mut self,
         stage: &mut Stage<'_>,
         call: NodeOf<pg_sys::WindowFunc>,
         window: &Window,
+        windows: &mut Windows,
     ) -> Result<WindowCall> {
         let name = types::function_name(call.winfnoid);
         self.note(&WINDOW_FUNCTION, format!("window function {name}"));
         let mut reads = Vec::new();
         for argument in node::list(call.args) {
-            reads.push(self.bind(stage, argument)?);
+            reads.push(self.carried(stage, argument, windows)?);
         }
         let scale = match reads.first() {
             Some(first) if passes_scale(&name, reads.len()) => self.scale(*first),
             _ => Scale::Unknown,
         };
         let filter = match Node::new(call.aggfilter) {
-            Some(filter) => Some(self.bind(stage, filter)?),
+            Some(filter) => Some(self.carried(stage, filter, windows)?),
             None => None,
         };
         let arguments: Vec<Expr> = (reads.iter().copied().chain(filter))
