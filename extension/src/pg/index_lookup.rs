@@ -9,22 +9,32 @@ use crate::error::Result;
 /// A function of SQL takes at most this many arguments.
 pub const HASHED_COLUMNS_MAX: usize = 100;
 
-/// A usable index of `table` over these columns (positions from 0): over the hash of their image, or
-/// over the columns themselves in this order.
-pub fn find(table: pg_sys::Oid, columns: &[usize], by_image: bool) -> Result<Option<pg_sys::Oid>> {
+/// What an index is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The hash of the columns' image.
+    Image,
+    /// The columns in this order. No two rows have the same values, NULLs included.
+    Key,
+    /// The columns in this order.
+    Values,
+}
+
+/// A usable index of `table` over these columns (positions from 0).
+pub fn find(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Option<pg_sys::Oid>> {
     let table = Relation::open(table, pg_sys::AccessShareLock as i32)?;
     for oid in table.indexes() {
         let Some(index) = Relation::try_open(oid, pg_sys::AccessShareLock as i32) else {
             continue;
         };
-        if is_over(&index, columns, by_image)? {
+        if is_over(&index, columns, over)? {
             return Ok(Some(oid));
         }
     }
     Ok(None)
 }
 
-fn is_over(index: &Relation, columns: &[usize], by_image: bool) -> Result<bool> {
+fn is_over(index: &Relation, columns: &[usize], over: Over) -> Result<bool> {
     // SAFETY: an open index has its pg_index row.
     let form = unsafe { &*(*index.as_ptr()).rd_index };
     if !form.indisvalid || !form.indisready || !form.indislive {
@@ -42,13 +52,14 @@ fn is_over(index: &Relation, columns: &[usize], by_image: bool) -> Result<bool> 
         .iter()
         .map(|c| i16::try_from(c + 1).unwrap_or(0))
         .collect();
-    if by_image {
+    if over == Over::Image {
         is_image_hash(index, wanted.get(..HASHED_COLUMNS_MAX).unwrap_or(&wanted))
     } else {
         let keys = form.indnkeyatts as usize;
         // SAFETY: indkey has indnatts elements, at least indnkeyatts.
         let attnums = unsafe { form.indkey.values.as_slice(keys) };
-        Ok(attnums == wanted && form.indisunique && form.indnullsnotdistinct)
+        let is_key = form.indisunique && form.indnullsnotdistinct;
+        Ok(attnums == wanted && (is_key || over == Over::Values))
     }
 }
 

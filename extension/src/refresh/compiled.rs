@@ -14,7 +14,7 @@ use pgtrickle_dvm::plan::{self, BlockScan, Identity, Image, Node, Output, Plan, 
 use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Obstacle, Result};
 use crate::parse;
-use crate::pg::index_lookup;
+use crate::pg::index_lookup::{self, Over};
 use crate::pg::invalidation;
 use crate::pg::relation::Relation;
 use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
@@ -252,7 +252,7 @@ impl Compiled {
     pub fn open_state(&self, node: &Node) -> Result<KeyedTable> {
         let oid = layout::state_table_oid(&self.state_prefix, node.id)?;
         let columns: Vec<usize> = (0..node.keys.len()).collect();
-        let lookup = lookup_of(oid, &columns, state_by_image(node))?;
+        let lookup = lookup_of(oid, &columns, state_index(node))?;
         KeyedTable::open(oid, &lookup)
     }
 
@@ -276,10 +276,17 @@ impl Compiled {
             Identity::Key {
                 columns,
                 unique_index,
-            } => lookup_of(self.stream_table, columns, !unique_index)?,
+            } => {
+                let over = if *unique_index {
+                    Over::Key
+                } else {
+                    Over::Image
+                };
+                lookup_of(self.stream_table, columns, over)?
+            }
             Identity::Image => {
                 let all: Vec<usize> = (0..self.plan.columns.len()).collect();
-                lookup_of(self.stream_table, &all, true)?
+                lookup_of(self.stream_table, &all, Over::Image)?
             }
         };
         let (_, lookup) = known.insert((now, lookup));
@@ -287,22 +294,22 @@ impl Compiled {
     }
 
     /// Where the stream table's columns make the partitions of the last node, when it holds them itself, and
-    /// whether they are looked up by image.
-    pub fn partitions_in_output(&self) -> Option<(&[usize], bool)> {
+    /// how they are looked up.
+    pub fn partitions_in_output(&self) -> Option<(&[usize], Over)> {
         let last = self.last_node()?;
         last.partition()?;
         match &last.store {
-            Store::Output(positions) => Some((positions, state_by_image(last))),
+            Store::Output(positions) => Some((positions, state_index(last))),
             Store::Table { .. } | Store::None => None,
         }
     }
 
     /// Opens the stream table to look up partitions of the last node.
     pub fn open_partitions(&self) -> Result<KeyedTable> {
-        let (columns, by_image) = self.partitions_in_output().ok_or_else(|| {
+        let (columns, over) = self.partitions_in_output().ok_or_else(|| {
             Error::Internal("the stream table does not hold the last node's partitions".into())
         })?;
-        let lookup = lookup_of(self.stream_table, columns, by_image)?;
+        let lookup = lookup_of(self.stream_table, columns, over)?;
         KeyedTable::open_recording(self.stream_table, &lookup)
     }
 
@@ -315,23 +322,27 @@ impl Compiled {
     }
 }
 
-/// Whether a state table is looked up by the image of its key: always, unless equal keys can have
-/// different images.
-pub(super) fn state_by_image(node: &Node) -> bool {
-    matches!(node.maintenance, Maintenance::Accumulate { .. })
-        || node.keys.iter().all(|key| key.ty.image_equality)
+/// How a state table is looked up: by the image of its key, unless equal keys can have different images.
+pub(super) fn state_index(node: &Node) -> Over {
+    let alike = node.keys.iter().all(|key| key.ty.image_equality);
+    match node.maintenance {
+        Maintenance::Accumulate { .. } => Over::Image,
+        Maintenance::Recompute | Maintenance::Partition(_) if alike => Over::Image,
+        Maintenance::Recompute => Over::Key,
+        Maintenance::Partition(_) => Over::Values,
+    }
 }
 
-fn lookup_of(table: pg_sys::Oid, columns: &[usize], by_image: bool) -> Result<Lookup> {
+fn lookup_of(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Lookup> {
     if columns.is_empty() {
         return Ok(Lookup::Single);
     }
-    let index = index_lookup::find(table, columns, by_image)?
+    let index = index_lookup::find(table, columns, over)?
         .ok_or_else(|| Error::Internal(format!("relation {} has no key index", table.to_u32())))?;
     Ok(Lookup::Index {
         index,
         columns: columns.to_vec(),
-        by_image,
+        by_image: over == Over::Image,
     })
 }
 

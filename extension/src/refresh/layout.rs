@@ -6,11 +6,12 @@ use pgtrickle_dvm::plan::{Identity, Node, Store};
 use pgtrickle_dvm::sql::{image_table, state_table};
 
 use crate::error::{Error, Result};
+use crate::pg::index_lookup::{self, Over};
 use crate::pg::relation::Relation;
-use crate::pg::{depend, index_lookup, name, utility};
+use crate::pg::{depend, name, utility};
 use crate::{catalog, ddl};
 
-use super::compiled::{Compiled, has_table, state_by_image};
+use super::compiled::{Compiled, has_table, state_index};
 
 /// Qualified prefix of the state tables of a stream table.
 pub fn state_prefix(pgt_id: i64) -> String {
@@ -79,16 +80,16 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
     for image in &compiled.plan.images {
         let oid = image_table_oid(context.state_prefix, image.id)?;
         for position in &image.indexes {
-            ensure_index(oid, None, &[*position], false, false)?;
+            ensure_index(oid, None, &[*position], Over::Values)?;
         }
     }
     for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
         create_state_indexes(context.state_prefix, node)?;
     }
     let partitions = compiled.partitions_in_output();
-    if let Some((columns, by_image)) = &partitions {
+    if let Some((columns, over)) = &partitions {
         let name = partition_index(table.pgt_id);
-        ensure_index(table.relid, Some(&name), columns, *by_image, false)?;
+        ensure_index(table.relid, Some(&name), columns, *over)?;
     }
     match compiled.plan.output.identity() {
         Identity::Key { columns, .. } if columns.is_empty() => Ok(()),
@@ -99,8 +100,11 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
             table.relid,
             Some(&key_index(table.pgt_id)),
             columns,
-            !unique_index,
-            *unique_index,
+            if *unique_index {
+                Over::Key
+            } else {
+                Over::Image
+            },
         ),
         Identity::Image if partitions.is_some() => Ok(()),
         Identity::Image => {
@@ -109,8 +113,7 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
                 table.relid,
                 Some(&key_index(table.pgt_id)),
                 &all,
-                true,
-                false,
+                Over::Image,
             )
         }
     }
@@ -120,9 +123,7 @@ fn create_state_indexes(state_prefix: &str, node: &Node) -> Result<()> {
     let oid = state_table_oid(state_prefix, node.id)?;
     let columns: Vec<usize> = (0..node.keys.len()).collect();
     if !columns.is_empty() {
-        let by_image = state_by_image(node);
-        let unique = !by_image && node.partition().is_none();
-        ensure_index(oid, None, &columns, by_image, unique)?;
+        ensure_index(oid, None, &columns, state_index(node))?;
     }
     if let Store::Table { indexes } = &node.store {
         for positions in indexes {
@@ -168,10 +169,9 @@ fn ensure_index(
     table: pg_sys::Oid,
     index_name: Option<&str>,
     columns: &[usize],
-    by_image: bool,
-    unique: bool,
+    over: Over,
 ) -> Result<()> {
-    if columns.is_empty() || index_lookup::find(table, columns, by_image)?.is_some() {
+    if columns.is_empty() || index_lookup::find(table, columns, over)?.is_some() {
         return Ok(());
     }
     let relation = Relation::open(table, pg_sys::AccessShareLock as i32)?;
@@ -180,12 +180,14 @@ fn ensure_index(
         .ok_or_else(|| Error::Internal("an indexed table does not exist".into()))?;
     drop(relation);
     let index = index_name.map(name::quote).unwrap_or_default();
-    let sql = if by_image {
-        format!("CREATE INDEX {index} ON {qualified} (pgtrickle.row_image_hash({list}))")
-    } else if unique {
-        format!("CREATE UNIQUE INDEX {index} ON {qualified} ({list}) NULLS NOT DISTINCT")
-    } else {
-        format!("CREATE INDEX {index} ON {qualified} ({list})")
+    let sql = match over {
+        Over::Image => {
+            format!("CREATE INDEX {index} ON {qualified} (pgtrickle.row_image_hash({list}))")
+        }
+        Over::Key => {
+            format!("CREATE UNIQUE INDEX {index} ON {qualified} ({list}) NULLS NOT DISTINCT")
+        }
+        Over::Values => format!("CREATE INDEX {index} ON {qualified} ({list})"),
     };
     utility::run_as_extension_owner(&sql)
 }
