@@ -5,6 +5,7 @@
 
 pub mod aggregate;
 pub(crate) mod bound;
+mod first_rows;
 pub mod image;
 pub mod join;
 pub mod outer_join;

@@ -10,24 +10,22 @@
 //!
 //! State: the operator's rows, which may be those of the stream table. Cost: the size of the touched
 //! partitions, found through an index on the key; without a key there is one partition, the whole input.
+//! [`super::first_rows`] does better for some limits.
 //!
-//! The first n rows S of a whole input stay as they are when fewer than n of them come after a changed row:
-//! when no row of ΔR is among the first n of S ⊎ ΔR, changed rows before stored ones that are equal to them.
-//! Otherwise they are asked for again: O(n) with an index in their order. The first rows of touched
-//! partitions cost as much, where an index has key and order.
 //! [`crate::plan`] refuses functions and limits whose result depends on the order of rows that ORDER BY
 //! does not tell apart.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::canary;
-use crate::plan::{BlockScan, Factor, Node, Source};
+use crate::plan::Node;
 use crate::sql::names::{TOUCHED, accumulator, column, input, key};
-use crate::sql::{render_over, state_table};
+use crate::sql::render_over;
 use crate::tree::{ColumnId, Expr, SortKey, WindowCall};
 
 use super::aggregate::Emit;
-use super::join::{self, BlockDelta, Context};
+use super::first_rows;
+use super::join::{self, Context};
 
 /// What is computed for each partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -147,56 +145,8 @@ pub fn recompute(
     sql
 }
 
-/// Whether a changed row is among the first rows of a whole input; `None` where only the partitions tell.
-pub fn touched(
-    context: Context<'_>,
-    node: &Node,
-    partition: &Partition,
-    changed: &BTreeSet<Source>,
-) -> Option<BlockDelta> {
-    let Partition::TopN {
-        order,
-        limit: Some(limit),
-        ..
-    } = partition
-    else {
-        return None;
-    };
-    if !node.is_global() {
-        return None;
-    }
-    let name = block_name(node);
-    let keys = |from: &str, names: &dyn Fn(usize) -> String| {
-        let printed = names_under(node, from, names);
-        let keys = order.iter().zip(0..);
-        keys.map(|(key, i)| format!("{} AS o{i}, ", render_over(&key.expr, &printed)))
-            .collect::<String>()
-    };
-    let mut by: Vec<String> = (order.iter().zip(0..))
-        .map(|(key, i)| key.render(|_| format!("f.o{i}")))
-        .collect();
-    by.push("f.is_changed DESC".into());
-    if canary::active(canary::FIRST_ROWS_STAY) {
-        by = vec!["f.is_changed ASC".into()];
-    }
-    let mut delta = join::differentiate(context, &node.block, changed, &name);
-    delta.terms = delta.terms.map(|terms| {
-        format!(
-            "SELECT count(*) AS d FROM (SELECT f.is_changed FROM (\
-             SELECT {}1 AS is_changed FROM (\n{terms}\n) AS d\n\
-             UNION ALL SELECT {}0 FROM {} AS s) AS f\nORDER BY {} LIMIT {limit}) AS f\n\
-             WHERE f.is_changed = 1 HAVING count(*) > 0",
-            keys("d", &name),
-            keys("s", &|position| accumulator(position)),
-            state_table(context.state_prefix, node.id),
-            by.join(", "),
-        )
-    });
-    Some(delta)
-}
-
 /// The name of a column of the block: the keys, then the others.
-fn block_name(node: &Node) -> impl Fn(usize) -> String {
+pub(super) fn block_name(node: &Node) -> impl Fn(usize) -> String {
     let keys = node.keys.len();
     move |position| match position.checked_sub(keys) {
         None => key(position),
@@ -205,7 +155,7 @@ fn block_name(node: &Node) -> impl Fn(usize) -> String {
 }
 
 /// How the block's columns print under an alias.
-fn names_under(
+pub(super) fn names_under(
     node: &Node,
     alias: &str,
     name: &dyn Fn(usize) -> String,
@@ -214,47 +164,6 @@ fn names_under(
     columns
         .map(|(position, c)| (c.id, format!("{alias}.{}", name(position))))
         .collect()
-}
-
-/// Whether the first rows of a key are the first entries of an index.
-fn is_sorted_by_index(node: &Node, order: &[SortKey]) -> bool {
-    let [branch] = node.block.branches.as_slice() else {
-        return false;
-    };
-    let [
-        Factor {
-            scan: BlockScan::Table(table),
-            outer: None,
-        },
-    ] = branch.scans.as_slice()
-    else {
-        return false;
-    };
-    let attnum = |id: ColumnId| {
-        let position = node.block.columns.iter().position(|c| c.id == id)?;
-        let id = branch.outputs.get(position)?.as_column()?;
-        let column = table.columns.iter().find(|c| c.column.id == id)?;
-        Some(column.attnum)
-    };
-    let keys: Option<BTreeSet<i16>> = node.keys.iter().map(|key| attnum(key.id)).collect();
-    // ORDER BY begins with the keys of DISTINCT ON, which say nothing within a partition.
-    let first = order
-        .iter()
-        .map(|key| key.expr.as_column().and_then(attnum))
-        .find(|attnum| {
-            !keys
-                .as_ref()
-                .zip(*attnum)
-                .is_some_and(|(k, a)| k.contains(&a))
-        });
-    let (Some(keys), Some(Some(first))) = (keys, first) else {
-        return false;
-    };
-    table.indexes.iter().any(|index| {
-        let leading: Option<BTreeSet<i16>> =
-            index.attnums.iter().take(keys.len()).copied().collect();
-        leading.as_ref() == Some(&keys) && index.attnums.get(keys.len()) == Some(&Some(first))
-    })
 }
 
 /// The operator's rows as a FROM item `g`, with the columns of the state.
@@ -304,9 +213,9 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
         with_ties,
     } = partition
     {
-        let sorted = order_within(node, order, print);
+        let sorted = first_rows::order_within(node, order, print);
         let count = limit.filter(|_| !with_ties);
-        let one_by_one = !touched.is_empty() && is_sorted_by_index(node, order);
+        let one_by_one = !touched.is_empty() && first_rows::is_sorted_by_index(node, order);
         if let Some(count) = count
             && (node.is_global() || one_by_one)
         {
@@ -347,31 +256,15 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
     }
 }
 
-/// The ORDER BY clause of a partition, in which its keys are the same in all rows.
-fn order_within(node: &Node, order: &[SortKey], print: impl Fn(&Expr) -> String) -> String {
-    let says_something = |key: &&SortKey| {
-        let column = key.expr.as_column();
-        !key.is_default_order || !node.keys.iter().any(|k| Some(k.id) == column)
-    };
-    let keys: Vec<String> = order
-        .iter()
-        .filter(says_something)
-        .map(|key| key.render(&print))
-        .collect();
-    if keys.is_empty() {
-        String::new()
-    } else {
-        format!("ORDER BY {}", keys.join(", "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
 
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::operators::state;
-    use crate::plan::compile;
+    use crate::plan::{Source, compile};
     use crate::tree::testing::{
         column as made, condition, expr, filter, first_rows, integer, keyed_scan, scan, sort_key,
     };

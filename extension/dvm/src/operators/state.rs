@@ -6,6 +6,7 @@ use crate::plan::{Node, Source};
 use crate::sql::names::column;
 
 use super::aggregate::{self, Maintenance};
+use super::first_rows;
 use super::join::{BlockDelta, Context};
 use super::partition;
 
@@ -22,7 +23,7 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
     let touched = aggregate::delta(context, node, changed);
     match &node.maintenance {
         Maintenance::Partition(rule) => {
-            partition::touched(context, node, rule, changed).unwrap_or(touched)
+            first_rows::touched(context, node, rule, changed).unwrap_or(touched)
         }
         Maintenance::Accumulate { .. } | Maintenance::Recompute => touched,
     }
