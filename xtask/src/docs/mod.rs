@@ -57,7 +57,7 @@ pub fn run(machine: &Machine, options: &Options) -> Result<()> {
                 text: settings(&session).await?,
             },
             Table {
-                file: "docs/limitations.md",
+                file: "docs/LIMITATIONS.md",
                 marker: "capabilities",
                 text: capabilities::table(&constructs)?,
             },
