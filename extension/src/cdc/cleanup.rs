@@ -7,8 +7,9 @@
 //! frontier but their own.
 //!
 //! A drained buffer is truncated, if that takes no waiting and leaves nobody else waiting: outside
-//! transaction blocks only, and after a fresh look under the lock. Else consumed rows are deleted,
-//! a bounded number per call, and vacuum makes their space reusable.
+//! transaction blocks only, and after a fresh look under the lock. Else consumed rows of a large one are
+//! deleted, a bounded number per call, and vacuum makes their space reusable. A small one waits for its
+//! slowest reader: as a rule that is in this round, and passing over pages costs less than deleting rows.
 
 use super::buffer;
 use crate::error::Result;
@@ -77,7 +78,7 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
         NEXT_TRY.with_borrow_mut(|next| next.remove(&found.to_u32()));
         return Ok(());
     }
-    let more = delete_consumed(found, is_consumed)?;
+    let more = pages >= INDEXED_PAGES && delete_consumed(found, is_consumed)?;
     let next = NextTry {
         pages: if more {
             0
@@ -136,8 +137,6 @@ fn delete_consumed(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -
         deleted += usize::from(removal::delete(&changes, scan.tid()));
     }
     drop(scan);
-    if changes.blocks() >= INDEXED_PAGES {
-        removal::summarise(&changes)?;
-    }
+    removal::summarise(&changes)?;
     Ok(deleted == DELETED_ROWS_MAX)
 }
