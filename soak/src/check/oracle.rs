@@ -62,7 +62,7 @@ async fn take_turn(
     let scans = [CHAIN - 1, CHAIN][random.below(2) as usize];
     let commit = random.percent(50);
     for _ in 0..TRIES {
-        match judge(session, &table.name, scans, commit).await {
+        match judge(session, table, scans, commit).await {
             Err(error) if is_contention(&error) => {
                 session.execute("ROLLBACK").await?;
                 let pause = Duration::from_millis(5 + random.below(40));
@@ -106,7 +106,7 @@ fn conclude(arena: &Arena, table: &StreamTable, scans: usize, turn: Turn) {
 /// Refreshes and judges in one snapshot, with the chain's delta in one of its forms.
 async fn judge(
     session: &Session,
-    name: &str,
+    table: &StreamTable,
     scans: usize,
     commit: bool,
 ) -> Result<Turn, SqlError> {
@@ -115,15 +115,28 @@ async fn judge(
             "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL pg_trickle.part3_max_scan_count = {scans}"
         ))
         .await?;
+    if table.mode == "IMMEDIATE" {
+        // It needs no refresh: it is of every snapshot.
+        let verdict = oracle::check(session, &table.name).await?;
+        session.execute("COMMIT").await?;
+        return Ok(if verdict.is_exact() {
+            Turn::Exact {
+                action: "no refresh".into(),
+                rows: verdict.wanted,
+            }
+        } else {
+            Turn::Wrong(format!("without a refresh it is {verdict}"))
+        });
+    }
     let report = session
         .table(&format!(
             "SELECT action, reason FROM pgtrickle.refresh_stream_table({})",
-            quote_literal(name)
+            quote_literal(&table.name)
         ))
         .await?;
     let action = report.value(0, "action").unwrap_or_default().to_owned();
     let turn = if ["DIFFERENTIAL", "NO_DATA"].contains(&action.as_str()) {
-        let verdict = oracle::check(session, name).await?;
+        let verdict = oracle::check(session, &table.name).await?;
         if verdict.is_exact() {
             Turn::Exact {
                 action,

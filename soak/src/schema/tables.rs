@@ -122,6 +122,26 @@ const FAMILIES: &[(&str, &str)] = &[
         "SELECT e.k, sum(e.amount) AS amount, min(a.v) AS least FROM entry e JOIN branch b ON b.id = e.k JOIN account a ON a.branch_id = b.id GROUP BY e.k",
     ),
     (
+        "ranked",
+        "SELECT id, branch_id, rank() OVER (PARTITION BY branch_id ORDER BY v, id) AS place FROM account WHERE v < 10",
+    ),
+    (
+        "first_rows",
+        "SELECT id, v FROM account ORDER BY v DESC, id LIMIT 20",
+    ),
+    (
+        "existing",
+        "SELECT b.id, b.region FROM branch b WHERE EXISTS (SELECT 1 FROM entry e WHERE e.k = b.id)",
+    ),
+    (
+        "absent",
+        "SELECT k, note FROM entry WHERE k NOT IN (SELECT id FROM branch)",
+    ),
+    (
+        "looked_up",
+        "SELECT b.id, (SELECT sum(e.amount) FROM entry e WHERE e.k = b.id) AS total FROM branch b",
+    ),
+    (
         "redefined",
         "SELECT f.region, sum(f.factor) AS total FROM factors f GROUP BY f.region",
     ),
@@ -159,6 +179,13 @@ pub fn all() -> Vec<StreamTable> {
         ..table(
             "recent",
             "SELECT id, v FROM account WHERE at > now() - interval '30 seconds'".into(),
+        )
+    });
+    tables.push(StreamTable {
+        mode: "IMMEDIATE",
+        ..table(
+            "at_once",
+            "SELECT v, count(*) AS n, sum(id) AS total FROM spare GROUP BY v".into(),
         )
     });
     tables.push(StreamTable {
