@@ -1,7 +1,8 @@
-//! `cargo bench -p benches --bench round_trips`: what is saved by asking the server once, or not at all.
+//! `cargo bench -p benches --bench round_trips`: what is saved by asking the server once, or not
+//! at all; what IMMEDIATE costs a statement; how long reading and compiling the queries of TPC-H takes.
 
 use anyhow::Result;
-use benches::{round_trips, server};
+use benches::{round_trips, server, statements};
 
 fn main() -> Result<()> {
     // `cargo test --benches` passes this; there is nothing quick to test here.
@@ -18,6 +19,8 @@ fn main() -> Result<()> {
         println!("{}", round_trips::probe(&session).await?);
         println!("{}", round_trips::watermark(&session).await?);
         println!("{}", round_trips::templates(&cluster, &session).await?);
+        println!("{}", statements::immediate(&session).await?);
+        println!("{}", statements::planning(&session).await?);
         Ok(())
     })
 }

@@ -13,6 +13,7 @@
 //! - [`latency`]: from commit to stream table, with the scheduler at work
 //! - [`report`]: the tables and the gates
 //! - [`round_trips`]: what is saved by asking the server once, or not at all
+//! - [`statements`]: reading the queries of TPC-H, and statements that IMMEDIATE stream tables follow
 //! - [`trees`]: operator trees for the benchmarks that need no server
 
 pub mod capture;
@@ -27,6 +28,7 @@ pub mod report;
 pub mod round_trips;
 pub mod server;
 pub mod settings;
+pub mod statements;
 pub mod stats;
 pub mod trees;
 pub mod views;
