@@ -10,6 +10,7 @@
 //! - [`refresh`], [`growth`], [`capture`]: the measurements
 //! - [`formatted`]: the text of capture triggers, built the naive way
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
+//! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
 //! - [`report`]: the tables and the gates
 //! - [`round_trips`]: what is saved by asking the server once, or not at all
@@ -22,6 +23,7 @@ pub mod formatted;
 pub mod gate;
 pub mod gate_cases;
 pub mod growth;
+pub mod immediate;
 pub mod latency;
 pub mod refresh;
 pub mod report;
