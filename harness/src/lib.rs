@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod document;
 pub mod generator;
 pub mod latency;
+pub mod nexmark;
 pub mod oracle;
 pub mod postgres;
 pub mod random;
