@@ -88,6 +88,8 @@ fn of_sqlstate(severity: &str, sqlstate: &str, message: &str) -> Class {
     match sqlstate {
         // Serialization, deadlock, lock not available, duplicate key, prepared transaction that has gone.
         "40001" | "40P01" | "55P03" | "23505" | "42704" => Class::Contention,
+        // Autovacuum gives way to whoever wants a lock.
+        "57014" if message.contains("canceling autovacuum task") => Class::Contention,
         // Ended, crashed, starting up, cancelled, connection lost.
         "57P01" | "57P02" | "57P03" | "57014" | "08006" | "08P01" => Class::Fault,
         // What a worker says of a refresh that failed ends with the reason.
@@ -159,6 +161,10 @@ mod tests {
         assert_eq!(
             line("57014 ERROR:  canceling statement due to user request"),
             Class::Fault
+        );
+        assert_eq!(
+            line("57014 ERROR:  canceling autovacuum task"),
+            Class::Contention
         );
         assert_eq!(line("XX000 ERROR:  cache lookup failed"), Class::Unexpected);
         assert_eq!(
