@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
 
-use crate::cluster::Cluster;
+use crate::backend::Backend;
 
 /// A row as text; `None` is NULL.
 pub type Row = Vec<Option<String>>;
@@ -117,20 +117,20 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// Connects as the superuser.
-    pub async fn connect(cluster: &Cluster, database: &str) -> Result<Self, SqlError> {
-        Self::connect_as(cluster, database, crate::cluster::SUPERUSER).await
+    pub async fn connect(server: &dyn Backend, database: &str) -> Result<Self, SqlError> {
+        Self::connect_as(server, database, crate::cluster::SUPERUSER).await
     }
 
     /// Connects as this role. Must be called in a tokio runtime.
     pub async fn connect_as(
-        cluster: &Cluster,
+        server: &dyn Backend,
         database: &str,
         role: &str,
     ) -> Result<Self, SqlError> {
         let mut config = tokio_postgres::Config::new();
         config
-            .host_path(cluster.socket_dir())
-            .port(cluster.port())
+            .host_path(server.socket_dir())
+            .port(server.port())
             .user(role)
             .dbname(database)
             .application_name("harness");
@@ -233,16 +233,16 @@ impl Session {
 /// Sessions by name, opened when first used.
 #[derive(Debug)]
 pub struct Sessions<'a> {
-    cluster: &'a Cluster,
+    server: &'a dyn Backend,
     database: String,
     open: BTreeMap<String, Arc<Session>>,
 }
 
 impl<'a> Sessions<'a> {
     /// No session yet.
-    pub fn new(cluster: &'a Cluster, database: impl Into<String>) -> Self {
+    pub fn new(server: &'a dyn Backend, database: impl Into<String>) -> Self {
         Self {
-            cluster,
+            server,
             database: database.into(),
             open: BTreeMap::new(),
         }
@@ -253,7 +253,7 @@ impl<'a> Sessions<'a> {
         if let Some(session) = self.open.get(name).filter(|session| !session.is_closed()) {
             return Ok(Arc::clone(session));
         }
-        let session = Arc::new(Session::connect(self.cluster, &self.database).await?);
+        let session = Arc::new(Session::connect(self.server, &self.database).await?);
         self.open.insert(name.to_owned(), Arc::clone(&session));
         Ok(session)
     }

@@ -1,10 +1,11 @@
 //! The proof around pg_trickle: real servers, real sessions, and one question asked again and
 //! again — does the stream table hold exactly what its query returns?
 //!
-//! From the bottom up: [`postgres`] finds a server's programs, [`cluster`] runs a private one,
-//! [`client`] talks to it, [`oracle`] judges, [`scenario`] replays written stories and
+//! From the bottom up: [`postgres`] finds a server's programs, [`cluster`] runs a private one, [`backend`]
+//! is what the rest knows of it, [`client`] talks to it, [`oracle`] judges, [`scenario`] replays written stories and
 //! [`generator`] makes up new ones.
 
+pub mod backend;
 pub mod client;
 pub mod cluster;
 pub mod document;

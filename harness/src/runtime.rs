@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backend::Backend;
 use crate::client::{Session, SqlError};
 use crate::cluster::{Cluster, ClusterError, ClusterOptions, ExtensionDir};
 use crate::oracle;
@@ -69,8 +70,8 @@ pub async fn follows(session: &Session, name: &str) -> Result<(), String> {
 }
 
 /// A session with the extension created.
-pub async fn connect(cluster: &Cluster, database: &str) -> Result<Session, SqlError> {
-    let session = Session::connect(cluster, database).await?;
+pub async fn connect(server: &dyn Backend, database: &str) -> Result<Session, SqlError> {
+    let session = Session::connect(server, database).await?;
     session
         .execute("SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS pg_trickle")
         .await?;

@@ -7,8 +7,10 @@ mod build;
 mod cluster;
 mod command;
 mod demo;
+mod digests;
 mod docs;
 mod doctor;
+mod images;
 mod paths;
 mod report;
 mod setup;
@@ -55,6 +57,12 @@ enum Task {
     Tidy,
     /// Regenerate the tables of functions and settings in docs/
     Docs(docs::Options),
+    /// Pin container images to digests, or check that they are
+    #[command(subcommand)]
+    Digests(digests::Task),
+    /// Build a container image of what this machine has built
+    #[command(subcommand)]
+    Images(images::Task),
     /// Print the environment that plain `cargo` commands need, for `eval "$(cargo xtask env)"`
     Env,
 }
@@ -94,6 +102,8 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Psql(options) => cluster::psql(&options),
         Task::Tidy => tidy::run(),
         Task::Docs(options) => docs::run(&setup::ensure()?, &options).map(|()| ExitCode::SUCCESS),
+        Task::Digests(task) => digests::run(&task, setup::ensure),
+        Task::Images(task) => images::run(&task, &setup::ensure()?).map(|()| ExitCode::SUCCESS),
         Task::Env => {
             let machine = setup::ensure()?;
             for (name, value) in machine.environment() {

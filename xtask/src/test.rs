@@ -120,6 +120,11 @@ pub fn run() -> Result<ExitCode> {
             .env("PGT_INSTALL_DIR", install);
         Ok(cargo)
     })?);
+    suites.push(suite("images: digests, against a registry", || {
+        let mut cargo = machine.cargo();
+        cargo.args(["test", "--package", "images", "--features", "registry"]);
+        Ok(cargo)
+    })?);
     suites.push(suite("benches: the rivals are right, too", || {
         let mut cargo = machine.cargo();
         cargo.args(["test", "--package", "benches", "--lib", "--tests"]);

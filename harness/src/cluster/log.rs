@@ -50,8 +50,8 @@ impl Cluster {
     }
 }
 
-/// The lines that tell of a crash.
-fn crash_lines(log: &str) -> Vec<String> {
+/// The lines of a server's log that tell of a crash.
+pub fn crash_lines(log: &str) -> Vec<String> {
     log.lines()
         .filter(|line| CRASH_SIGNS.iter().any(|sign| line.contains(sign)))
         .map(str::to_owned)

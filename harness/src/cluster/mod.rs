@@ -14,7 +14,7 @@ mod watchdog;
 
 pub use account::Account;
 pub use extension::ExtensionDir;
-pub use log::LogMark;
+pub use log::{LogMark, crash_lines};
 pub use options::ClusterOptions;
 pub use server::{Cluster, SUPERUSER, StopMode};
 

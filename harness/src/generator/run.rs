@@ -99,7 +99,7 @@ impl<'a> Arena<'a> {
                 .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect();
             let name = self.world.database("fuzz", &settings).await?;
-            let session = Session::connect(self.world.cluster, &name).await?;
+            let session = Session::connect(self.world.server, &name).await?;
             self.database = Some((name, session));
         }
         if let Some((_, session)) = &self.database {

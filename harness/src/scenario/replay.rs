@@ -96,7 +96,7 @@ impl<'a> Replayer<'a> {
         let mut replayer = Self {
             scenario,
             variant,
-            sessions: Sessions::new(world.cluster, &database),
+            sessions: Sessions::new(world.server, &database),
             live: Vec::new(),
         };
         let result = replayer.run().await;

@@ -2,40 +2,40 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::backend::Backend;
 use crate::client::{Session, SqlError, quote_ident};
-use crate::cluster::Cluster;
 
 /// The database that others are copied from.
 const TEMPLATE: &str = "pgt_template";
 
-/// A cluster with a template database.
+/// A server with a template database.
 #[derive(Debug)]
 pub struct World<'a> {
-    /// The cluster.
-    pub cluster: &'a Cluster,
+    /// The server.
+    pub server: &'a dyn Backend,
     next: AtomicU32,
 }
 
 impl<'a> World<'a> {
     /// Makes the template; `install` is what turns an empty database into one with stream tables.
-    pub async fn new(cluster: &'a Cluster, install: &str) -> Result<Self, SqlError> {
-        let admin = Session::connect(cluster, "postgres").await?;
+    pub async fn new(server: &'a dyn Backend, install: &str) -> Result<Self, SqlError> {
+        let admin = Session::connect(server, "postgres").await?;
         admin
             .execute(&format!("CREATE DATABASE {TEMPLATE}"))
             .await?;
-        Session::connect(cluster, TEMPLATE)
+        Session::connect(server, TEMPLATE)
             .await?
             .execute(install)
             .await?;
         Ok(Self {
-            cluster,
+            server,
             next: AtomicU32::new(0),
         })
     }
 
     /// The template with the extension in it.
-    pub async fn with_extension(cluster: &'a Cluster) -> Result<Self, SqlError> {
-        Self::new(cluster, "CREATE EXTENSION pg_trickle").await
+    pub async fn with_extension(server: &'a dyn Backend) -> Result<Self, SqlError> {
+        Self::new(server, "CREATE EXTENSION pg_trickle").await
     }
 
     /// A new database; settings apply to every session in it.
@@ -81,12 +81,12 @@ impl<'a> World<'a> {
     /// A session beside the databases. Waits while the server recovers from a crash that some
     /// scenario caused, so that the others go on.
     async fn admin(&self) -> Result<Session, SqlError> {
-        let mut session = Session::connect(self.cluster, "postgres").await;
+        let mut session = Session::connect(self.server, "postgres").await;
         for _ in 0..200 {
             match &session {
                 Err(error) if error.is_connection_loss() => {
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                    session = Session::connect(self.cluster, "postgres").await;
+                    session = Session::connect(self.server, "postgres").await;
                 }
                 _ => break,
             }

@@ -187,7 +187,7 @@ fn version_of(tarball: &Path) -> Result<String> {
         .with_context(|| format!("{} is not a source tarball", tarball.display()))
 }
 
-fn os_release() -> HashMap<String, String> {
+pub fn os_release() -> HashMap<String, String> {
     fs::read_to_string("/etc/os-release")
         .unwrap_or_default()
         .lines()

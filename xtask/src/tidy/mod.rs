@@ -8,6 +8,7 @@ mod layers;
 mod text;
 
 use crate::command;
+use crate::digests;
 use crate::paths;
 use anyhow::{Result, bail};
 use std::fmt;
@@ -60,7 +61,21 @@ const RULES: &[Rule] = &[
 /// Prints every complaint; fails if there is one.
 pub fn run() -> Result<ExitCode> {
     let files = files()?;
-    let complaints = complaints(&files);
+    let mut complaints = complaints(&files);
+    let (unpinned, contradictions) = digests::all()?
+        .into_iter()
+        .partition::<Vec<_>, _>(|finding| finding.is_unpinned);
+    complaints.extend(contradictions.into_iter().map(|finding| Complaint {
+        path: finding.path,
+        line: finding.line,
+        what: finding.what,
+    }));
+    if !unpinned.is_empty() {
+        println!(
+            "tidy: {} image references are not pinned yet: cargo xtask digests check",
+            unpinned.len()
+        );
+    }
     for complaint in &complaints {
         println!("{complaint}");
     }

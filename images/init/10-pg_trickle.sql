@@ -1,0 +1,2 @@
+-- Runs once, when the data directory is made.
+CREATE EXTENSION pg_trickle;

@@ -1,0 +1,180 @@
+//! `cargo xtask images local`: an image for tests, of what this machine has built.
+//!
+//! Where no registry can be reached the images of `images/` cannot be built. This one needs a package
+//! archive only: a small system from debootstrap, the server and the extension of this machine, and the
+//! libraries that they ask for. It is one layer, and is made anew whenever it is asked for; the small system
+//! is kept in the cache.
+
+mod rootfs;
+
+use crate::build;
+use crate::command;
+use crate::paths;
+use crate::setup::Machine;
+use crate::ui::Steps;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Its name.
+const NAME: &str = "pg-trickle-local:dev";
+
+/// What to do about images.
+#[derive(clap::Subcommand)]
+pub enum Task {
+    /// Build the image that the container tests use, without a registry
+    Local(build::Options),
+}
+
+/// Does it.
+pub fn run(task: &Task, machine: &Machine) -> Result<()> {
+    let Task::Local(options) = task;
+    for program in ["docker", "debootstrap"] {
+        if paths::on_path(program).is_none() {
+            bail!("there is no {program}: apt-get install docker.io debootstrap");
+        }
+    }
+    let install = build::run(machine, options)?;
+    let mut steps = Steps::new(3);
+    let system = steps.step("a small system", rootfs::ensure)?;
+    let tree = paths::target().join("image");
+    steps.step("server, extension, and their libraries", |_| {
+        let files = lay_out(machine, &install, &system, &tree)?;
+        Ok(((), format!("{files} libraries")))
+    })?;
+    steps.step(NAME, |_| {
+        Ok((import(machine, &tree)?, "imported".to_owned()))
+    })
+}
+
+/// Puts the server, the extension and what they need into a copy of the system; returns how many libraries
+/// that took.
+fn lay_out(machine: &Machine, install: &Path, system: &Path, tree: &Path) -> Result<usize> {
+    if tree.exists() {
+        fs::remove_dir_all(tree)?;
+    }
+    command::output(Command::new("cp").arg("-a").arg(system).arg(tree))?;
+    let server = &machine.postgres;
+    for dir in [&server.bin_dir, &server.package_lib_dir, &server.share_dir] {
+        copy_dir(dir, &below(tree, dir))?;
+    }
+    copy_dir(&install.join("lib"), &below(tree, &server.package_lib_dir))?;
+    copy_dir(
+        &install.join("share/extension"),
+        &below(tree, &server.share_dir.join("extension")),
+    )?;
+    let mut wanted = libraries(&server.program("postgres"))?;
+    for program in ["psql", "initdb", "pg_ctl", "pg_isready", "pg_basebackup"] {
+        wanted.extend(libraries(&server.program(program))?);
+    }
+    for entry in fs::read_dir(below(tree, &server.package_lib_dir))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "so") {
+            wanted.extend(libraries(&path)?);
+        }
+    }
+    wanted.retain(|library| !below(tree, library).exists());
+    for library in &wanted {
+        let to = below(tree, library);
+        fs::create_dir_all(to.parent().context("a library without a folder")?)?;
+        fs::copy(library, &to).with_context(|| format!("could not copy {}", library.display()))?;
+    }
+    let entrypoint = tree.join("usr/local/bin/entrypoint.sh");
+    fs::create_dir_all(entrypoint.parent().context("no folder")?)?;
+    fs::copy(
+        paths::repository().join("images/local/entrypoint.sh"),
+        &entrypoint,
+    )?;
+    for dir in ["var/lib/postgresql", "run/postgresql"] {
+        let dir = tree.join(dir);
+        fs::create_dir_all(&dir)?;
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777))?;
+    }
+    for (file, line) in [
+        (
+            "passwd",
+            "postgres:x:999:999::/var/lib/postgresql:/bin/sh\n",
+        ),
+        ("group", "postgres:x:999:\n"),
+    ] {
+        let path = tree.join("etc").join(file);
+        let known = fs::read_to_string(&path)?;
+        fs::write(path, format!("{known}{line}"))?;
+    }
+    Ok(wanted.len())
+}
+
+/// Where an absolute path of this machine is in another tree.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    let mut contents = from.as_os_str().to_owned();
+    contents.push("/.");
+    command::output(
+        Command::new("cp")
+            .args(["-rL", "--preserve=mode"])
+            .arg(contents)
+            .arg(to),
+    )?;
+    Ok(())
+}
+
+/// The files of the libraries that a program or a library asks for.
+fn libraries(of: &Path) -> Result<BTreeSet<PathBuf>> {
+    let listed = command::output(Command::new("ldd").arg(of))?;
+    Ok(listed
+        .lines()
+        .filter_map(|line| line.split_once("=> ")?.1.split(" (").next())
+        .filter(|path| path.starts_with('/'))
+        .map(|path| without_links(Path::new(path)))
+        .collect())
+}
+
+/// The path with the links to its folder resolved: `/lib` is one, and must stay one in the image.
+fn without_links(path: &Path) -> PathBuf {
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// Hands the tree to the engine as one layer.
+fn import(machine: &Machine, tree: &Path) -> Result<()> {
+    let path = format!(
+        "PATH={}:/usr/local/bin:/usr/bin:/bin",
+        machine.postgres.bin_dir.display()
+    );
+    let archive = paths::target().join("image.tar");
+    command::output(
+        Command::new("tar")
+            .args([
+                "--create",
+                "--numeric-owner",
+                "--owner=0",
+                "--group=0",
+                "--file",
+            ])
+            .arg(&archive)
+            .arg("-C")
+            .arg(tree)
+            .arg("."),
+    )?;
+    let imported = command::output(
+        Command::new("docker")
+            .arg("import")
+            .args(["--change", "ENTRYPOINT [\"/usr/local/bin/entrypoint.sh\"]"])
+            .args(["--change", "USER postgres"])
+            .args(["--change", "ENV PGDATA=/var/lib/postgresql/data"])
+            .args(["--change", &format!("ENV {path}")])
+            .arg(&archive)
+            .arg(NAME),
+    );
+    fs::remove_file(&archive)?;
+    imported.map(|_| ())
+}
