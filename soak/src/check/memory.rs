@@ -97,8 +97,13 @@ fn growth(points: &[(f64, f64)]) -> Option<Growth> {
     let slope = product / square;
     Some(Growth {
         kb_per_minute: slope * 60.0,
-        total_kb: slope * (last.0 - from),
+        // Between the lowest values of both halves: what a query takes for a while is no leak.
+        total_kb: 2.0 * (lowest(&late[late.len() / 2..]) - lowest(&late[..late.len() / 2])),
     })
+}
+
+fn lowest(points: &[(f64, f64)]) -> f64 {
+    points.iter().map(|p| p.1).fold(f64::MAX, f64::min)
 }
 
 /// The server's processes: id, what each is, and its private memory in kB.
