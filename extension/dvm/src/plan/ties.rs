@@ -170,7 +170,8 @@ impl Agreement {
                         reads.difference(&own).all(|id| self.alike.contains(id))
                     })
             });
-            if same_row || same_match {
+            let same_group = factor.outer.is_none() && self.is_same_group(&factor.scan, nodes);
+            if same_row || same_group || same_match {
                 self.equal.extend(&own);
                 self.alike.extend(&own);
             }
@@ -182,6 +183,27 @@ impl Agreement {
                 }
             }
         }
+    }
+
+    /// Whether the scan is of groups, and rows agree in keys on which the other keys depend.
+    fn is_same_group(&self, scan: &BlockScan, nodes: &[Node]) -> bool {
+        let BlockScan::Node { node, columns } = scan else {
+            return false;
+        };
+        let Some(node) = nodes.get(*node).filter(|node| node.partition().is_none()) else {
+            return false;
+        };
+        let [branch] = node.block.branches.as_slice() else {
+            return false;
+        };
+        let is_equal = |position: usize| {
+            position < node.keys.len()
+                && columns
+                    .get(position)
+                    .is_some_and(|c| self.equal.contains(&c.id))
+        };
+        let depend = Agreement::of(branch, nodes, is_equal).outputs(branch);
+        (0..node.keys.len()).all(|position| is_equal(position) || depend.contains(&position))
     }
 
     /// Positions of the outputs that follow.
@@ -200,10 +222,10 @@ impl Agreement {
 mod tests {
     use crate::plan::compile;
     use crate::tree::testing::{
-        column, equal, expr, first_rows, integer, join, keyed_scan, left_join, project, scan,
-        sort_key,
+        aggregate, column, equal, expr, first_rows, group, integer, join, keyed_scan, left_join,
+        project, scan, sort_key,
     };
-    use crate::tree::{Relation, Ties, WindowCall};
+    use crate::tree::{AggregateKind, Relation, Ties, WindowCall};
 
     /// Whether the first row in this order is the same however ties fall.
     fn is_settled(relation: Relation, order: &[&str]) -> bool {
@@ -242,6 +264,23 @@ mod tests {
         let outer = |on| left_join(keyed_scan(1, 10, "k"), keyed_scan(2, 20, "l"), on);
         assert!(is_settled(outer(vec![equal("$12", "$21")]), &["$11"]));
         assert!(!is_settled(outer(vec![equal("$12", "$22")]), &["$11"]));
+    }
+
+    #[test]
+    fn keys_of_groups_carry_what_depends_on_them() {
+        let grouped = |keys: &[(u32, &str, &str)]| {
+            group(
+                pair(),
+                keys,
+                vec![aggregate(41, AggregateKind::CountStar, "")],
+            )
+        };
+        let by_key = grouped(&[(31, "x", "$11"), (32, "y", "$13"), (33, "z", "$22")]);
+        assert!(is_settled(by_key.clone(), &["$41", "$31"]));
+        assert!(!is_settled(by_key, &["$41", "$33"]));
+        let by_others = grouped(&[(31, "x", "$12"), (32, "y", "$13"), (33, "z", "$22")]);
+        assert!(!is_settled(by_others.clone(), &["$41", "$31"]));
+        assert!(is_settled(by_others, &["$31", "$32"]));
     }
 
     #[test]
