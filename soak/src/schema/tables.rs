@@ -185,7 +185,7 @@ pub fn all() -> Vec<StreamTable> {
         mode: "IMMEDIATE",
         ..table(
             "at_once",
-            "SELECT v, count(*) AS n, sum(id) AS total FROM spare GROUP BY v".into(),
+            "SELECT parent, count(*) AS n, sum(id) AS total FROM node GROUP BY parent".into(),
         )
     });
     tables.push(StreamTable {
