@@ -26,9 +26,9 @@ BEGIN
         RAISE EXCEPTION 'not supported' USING ERRCODE = '0A000', HINT = 'ask for something else';
     END IF;
     EXECUTE format('CREATE VIEW %s AS %s', v, query);
-    -- What is shown at once is a view.
+    -- What is shown at once is a view, except one that forgets to follow.
     EXECUTE format('CREATE %s %s AS SELECT * FROM %s',
-                   CASE refresh_mode WHEN 'IMMEDIATE' THEN 'VIEW' ELSE 'TABLE' END, name, v);
+                   CASE WHEN refresh_mode = 'IMMEDIATE' AND name <> 'idle' THEN 'VIEW' ELSE 'TABLE' END, name, v);
     INSERT INTO pgtrickle.pgt_stream_tables (pgt_relid, view_relid, query)
     VALUES (name::regclass, v::regclass, query);
 END $$;

@@ -111,11 +111,11 @@ async fn the_replayer_reports_what_is_wrong_and_nothing_else() {
             assert_eq!(complaints(&world, &text(&change)).await, [complaint]);
         }
     }
-    let change = text("name = 's'\nsql = 'INSERT INTO t VALUES (1)'");
+    let change = text("name = 's'\nsql = 'INSERT INTO t VALUES (1)'").replace("'st'", "'idle'");
     assert_eq!(
         complaints_of(&world, &change, |mode| mode == Mode::Immediate).await,
         [
-            "s: st is wrong: the query has 1 rows, the stream table 0; 1 missing, 0 surplus\
+            "s: idle is wrong: the query has 1 rows, the stream table 0; 1 missing, 0 surplus\
              \n  missing (1)\na fake"
         ]
     );
