@@ -53,7 +53,10 @@ impl Analyzer {
         let mut column = self.add_column(name.clone(), ty, !counts, scale);
         self.check_storable(&column);
         let keeps_order = node::list_length(call.aggorder) == 0 && call.aggkind as u8 == b'n';
-        if kind == AggregateKind::Recompute && keeps_order && stage.level.has_ordered_input() {
+        let may_show_order = kind == AggregateKind::Recompute
+            && keeps_order
+            && !disregards_order(call.aggfnoid, &name);
+        if may_show_order && stage.level.has_ordered_input() {
             self.refuse(&ORDERED_INPUT, format!("{name} without ORDER BY"));
         }
         let is_extremum = matches!(
@@ -138,4 +141,29 @@ fn capability_of(kind: AggregateKind) -> &'static Capability {
         AggregateKind::BoolAnd | AggregateKind::BoolOr => &BOOL_AGGREGATE,
         AggregateKind::Recompute => &RECOMPUTED_AGGREGATE,
     }
+}
+
+/// Whether the aggregate is one of the server's own whose result does not show the order of its input, but for
+/// the last digits of floats.
+fn disregards_order(function: pg_sys::Oid, name: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "avg",
+        "bit_and",
+        "bit_or",
+        "bit_xor",
+        "corr",
+        "covar_pop",
+        "covar_samp",
+        "range_agg",
+        "range_intersect_agg",
+        "stddev",
+        "stddev_pop",
+        "stddev_samp",
+        "sum",
+        "var_pop",
+        "var_samp",
+        "variance",
+    ];
+    function.to_u32() < pg_sys::FirstNormalObjectId
+        && (NAMES.contains(&name) || name.starts_with("regr_"))
 }
