@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod document;
 pub mod generator;
 pub mod latency;
+mod named_queries;
 pub mod nexmark;
 pub mod oracle;
 pub mod postgres;

@@ -6,6 +6,7 @@ use nexmark::config::NexmarkConfig;
 use nexmark::event::Event;
 
 use crate::client::quote_literal;
+use crate::named_queries;
 
 /// The tables and the indexes that the queries want.
 pub const TABLES: &str = "
@@ -23,12 +24,7 @@ CREATE INDEX ON bid (date_time);";
 
 /// The queries: name and SQL.
 pub fn queries() -> Vec<(&'static str, &'static str)> {
-    include_str!("queries.sql")
-        .split("-- q")
-        .skip(1)
-        .filter_map(|part| part.split_once('\n'))
-        .map(|(name, sql)| (name, sql.trim().trim_end_matches(';')))
-        .collect()
+    named_queries::of(include_str!("queries.sql"))
 }
 
 /// The events, always the same.

@@ -12,6 +12,7 @@ use tpchgen::generators::{
 };
 
 use crate::cluster::Cluster;
+use crate::named_queries;
 
 /// Tables as the specification has them, with primary keys.
 pub const TABLES: &str = "
@@ -189,12 +190,7 @@ impl NewOrders {
 /// The queries, with the validation parameters of the specification: name and SQL. Where LIMIT leaves
 /// the order of equal rows open, further columns decide.
 pub fn queries() -> Vec<(&'static str, &'static str)> {
-    include_str!("queries.sql")
-        .split("-- q")
-        .skip(1)
-        .filter_map(|part| part.split_once('\n'))
-        .map(|(name, sql)| (name, sql.trim().trim_end_matches(';')))
-        .collect()
+    named_queries::of(include_str!("queries.sql"))
 }
 
 #[cfg(test)]

@@ -19,6 +19,14 @@ const KEYED: u32 = 4;
 /// Different values with different display scales.
 const NUMBERS: &str = "('{2,1.50,0.1250,-3,1e-20,Infinity,NaN}'::numeric[])";
 
+/// Computed columns of this name, for [`project`] and [`group`].
+pub fn named<'v>(name: &'v str, values: &'v [(u32, String)]) -> Vec<(u32, &'v str, &'v str)> {
+    values
+        .iter()
+        .map(|(id, text)| (*id, name, text.as_str()))
+        .collect()
+}
+
 /// Draws from a list of numbers.
 pub struct Draw<'a> {
     numbers: std::slice::Iter<'a, u16>,
@@ -102,6 +110,13 @@ impl<'a> Draw<'a> {
             5 => format!("({first} % 2)"),
             _ => first,
         }
+    }
+
+    /// So many values over the relation, each with an identity.
+    pub(super) fn values(&mut self, count: usize, relation: &Relation) -> Vec<(u32, String)> {
+        (0..count)
+            .map(|_| (self.id(), self.value(relation)))
+            .collect()
     }
 
     pub(super) fn truth(&mut self, relation: &Relation) -> String {
@@ -224,13 +239,8 @@ impl<'a> Draw<'a> {
     /// A SELECT list over the relation.
     pub fn selected(&mut self, relation: Relation) -> Relation {
         let width = 1 + self.below(4);
-        let columns: Vec<(u32, String)> = (0..width)
-            .map(|_| (self.id(), self.value(&relation)))
-            .collect();
-        let columns: Vec<(u32, &str, &str)> = columns
-            .iter()
-            .map(|(id, text)| (*id, "x", text.as_str()))
-            .collect();
+        let columns = self.values(width, &relation);
+        let columns = named("x", &columns);
         project(relation, &columns)
     }
 
@@ -257,13 +267,9 @@ impl<'a> Draw<'a> {
             let relation = self.selected(relation);
             return distinct(relation);
         }
-        let keys: Vec<(u32, String)> = (0..[1, 2, 0][self.below(3)])
-            .map(|_| (self.id(), self.value(&relation)))
-            .collect();
-        let keys: Vec<(u32, &str, &str)> = keys
-            .iter()
-            .map(|(id, text)| (*id, "g", text.as_str()))
-            .collect();
+        let count = [1, 2, 0][self.below(3)];
+        let keys = self.values(count, &relation);
+        let keys = named("g", &keys);
         let aggregates = (0..1 + self.below(4))
             .map(|_| {
                 let id = self.id();

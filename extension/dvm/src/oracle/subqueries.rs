@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::engine::{Engine, Postgres};
 use super::joins::{numbers, replay_query};
-use super::queries::Draw;
+use super::queries::{Draw, named};
 use super::refresh::Simulation;
 use crate::tree::testing::{
     aggregate, boolean, column, condition, distinct, equal, filter, group, integer, join,
@@ -82,11 +82,7 @@ impl Draw<'_> {
                 }
                 let case = format!("CASE WHEN ${mark} THEN 1 WHEN NOT ${mark} THEN 2 ELSE 3 END");
                 columns.push((self.id(), case));
-                let columns: Vec<(u32, &str, &str)> = columns
-                    .iter()
-                    .map(|(id, text)| (*id, "x", text.as_str()))
-                    .collect();
-                project(relation, &columns)
+                project(relation, &named("x", &columns))
             }
         }
     }
@@ -170,13 +166,8 @@ impl Draw<'_> {
     }
 
     fn grouped_plainly(&mut self, relation: Relation, keys: usize) -> Relation {
-        let keys: Vec<(u32, String)> = (0..keys)
-            .map(|_| (self.id(), self.value(&relation)))
-            .collect();
-        let keys: Vec<(u32, &str, &str)> = keys
-            .iter()
-            .map(|(id, text)| (*id, "g", text.as_str()))
-            .collect();
+        let keys = self.values(keys, &relation);
+        let keys = named("g", &keys);
         let kinds = [
             AggregateKind::CountStar,
             AggregateKind::Max,

@@ -261,11 +261,7 @@ impl Compiler {
         let input_columns = input.columns();
         let mut reads: Vec<ColumnId> = aggregates
             .iter()
-            .flat_map(|a| {
-                [Some(&a.call), a.argument.as_ref(), a.filter.as_ref()]
-                    .into_iter()
-                    .flatten()
-            })
+            .flat_map(Aggregate::exprs)
             .flat_map(Expr::columns)
             .collect();
         reads.sort_unstable();

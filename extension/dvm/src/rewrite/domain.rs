@@ -126,27 +126,42 @@ fn image_text(column: &Column) -> Result<Expr, crate::Error> {
     ))
 }
 
-/// `a IS NOT DISTINCT FROM b` in a form that indexes serve. It fixes either side as an equality does.
-pub(super) fn same(a: &Expr, b: &Expr) -> Predicate {
+/// `a = b`, by the default equality of b's type.
+pub(super) fn equality(a: &Expr, b: &Expr) -> Predicate {
     let equal = format!(" {} ", b.ty.equality);
-    let mut pieces = vec![
+    let pieces = [
         Piece::Sql("("),
         Piece::Expr(a),
         Piece::Sql(&equal),
         Piece::Expr(b),
+        Piece::Sql(")"),
     ];
-    if a.nullable && b.nullable {
-        pieces.extend([
-            Piece::Sql(" OR "),
-            Piece::Expr(a),
-            Piece::Sql(" IS NULL AND "),
-            Piece::Expr(b),
-            Piece::Sql(" IS NULL"),
-        ]);
+    Predicate {
+        expr: Expr::truth(pieces, a.nullable || b.nullable),
+        equality: Some((a.clone(), b.clone())),
     }
-    pieces.push(Piece::Sql(")"));
+}
+
+/// `a IS NOT DISTINCT FROM b` in a form that indexes serve. It fixes either side as an equality does.
+pub(super) fn same(a: &Expr, b: &Expr) -> Predicate {
+    let equality = equality(a, b);
+    if !a.nullable || !b.nullable {
+        return equality;
+    }
+    let equal = format!(" {} ", b.ty.equality);
+    let pieces = [
+        Piece::Sql("("),
+        Piece::Expr(a),
+        Piece::Sql(&equal),
+        Piece::Expr(b),
+        Piece::Sql(" OR "),
+        Piece::Expr(a),
+        Piece::Sql(" IS NULL AND "),
+        Piece::Expr(b),
+        Piece::Sql(" IS NULL)"),
+    ];
     Predicate {
         expr: Expr::truth(pieces, false),
-        equality: Some((a.clone(), b.clone())),
+        ..equality
     }
 }

@@ -56,3 +56,12 @@ pub struct Aggregate {
     /// it does not change.
     pub distinct: bool,
 }
+
+impl Aggregate {
+    /// Every expression of the call.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        std::iter::once(&self.call)
+            .chain(&self.argument)
+            .chain(&self.filter)
+    }
+}

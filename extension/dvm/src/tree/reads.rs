@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::aggregate::Aggregate;
 use super::column::ColumnId;
 use super::expr::Expr;
 use super::relation::{ApplyKind, Predicate, Relation};
@@ -48,15 +49,7 @@ impl Relation {
             } => keys
                 .iter()
                 .map(|(_, expr)| expr)
-                .chain(aggregates.iter().flat_map(|call| {
-                    [
-                        Some(&call.call),
-                        call.argument.as_ref(),
-                        call.filter.as_ref(),
-                    ]
-                    .into_iter()
-                    .flatten()
-                }))
+                .chain(aggregates.iter().flat_map(Aggregate::exprs))
                 .collect(),
         }
     }

@@ -385,6 +385,17 @@ impl Relation {
         }
     }
 
+    /// Makes partitions smaller: by these columns of the input, too. Operators without partitions stay.
+    pub fn partition_also_by(&mut self, keys: &[ColumnId]) {
+        if let Relation::Window { partition, .. } | Relation::TopN { partition, .. } = self {
+            for key in keys {
+                if !partition.contains(key) {
+                    partition.push(*key);
+                }
+            }
+        }
+    }
+
     /// The output columns, in order.
     pub fn columns(&self) -> Vec<Column> {
         match self {

@@ -12,9 +12,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::{Column, ColumnId, Expr, Piece, Predicate, Relation};
+use crate::tree::{Column, ColumnId, Expr, Predicate, Relation};
 
 use super::super::ColumnAllocator;
+use super::super::domain::equality;
 use super::{Linked, Outputs, kept};
 
 /// The subquery without dependence, and the conjuncts that it had.
@@ -25,6 +26,11 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             links: Vec::new(),
         });
     }
+    let reads: BTreeSet<ColumnId> = relation
+        .expressions()
+        .into_iter()
+        .flat_map(Expr::columns)
+        .collect();
     match relation {
         Relation::Filter { input, predicates } => {
             let mut linked = pull(*input, columns)?;
@@ -46,7 +52,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             columns: mut shown,
         } => {
             let linked = pull(*input, columns)?;
-            if !is_over(shown.iter().map(|(_, expr)| expr), &linked.relation) {
+            if !reads.is_subset(&linked.relation.ids()) {
                 return None;
             }
             let read = read_by(&linked.links);
@@ -62,21 +68,10 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
                 links: linked.links,
             })
         }
-        unary @ (Relation::Bounded { .. } | Relation::Expand { .. }) => {
-            let mut links = None;
-            let relation = unary.map_inputs(&mut |input| match pull(input, columns) {
-                Some(linked) => {
-                    links = Some(linked.links);
-                    linked.relation
-                }
-                None => Relation::SingleRow,
-            });
-            let input = relation.inputs().into_iter().next()?;
-            let is_independent = is_over(relation.expressions(), input);
-            links
-                .filter(|_| is_independent)
-                .map(|links| Linked { relation, links })
-        }
+        unary @ (Relation::Bounded { .. }
+        | Relation::Expand { .. }
+        | Relation::Window { .. }
+        | Relation::TopN { .. }) => through(unary, &reads, columns),
         Relation::Join {
             left,
             right,
@@ -109,8 +104,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             let left = pull(*left, columns)?;
             let mut own = left.relation.ids();
             own.extend(right.ids());
-            let is_inner = predicates.iter().all(|p| p.expr.columns().is_subset(&own));
-            is_inner.then(|| Linked {
+            reads.is_subset(&own).then(|| Linked {
                 relation: super::left_joined(left.relation, *right, predicates, present),
                 links: left.links,
             })
@@ -132,19 +126,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             aggregates,
         } if !keys.is_empty() => {
             let linked = pull(*input, columns)?;
-            let of_calls = aggregates.iter().flat_map(|call| {
-                [
-                    Some(&call.call),
-                    call.argument.as_ref(),
-                    call.filter.as_ref(),
-                ]
-                .into_iter()
-                .flatten()
-            });
-            if !is_over(
-                keys.iter().map(|(_, expr)| expr).chain(of_calls),
-                &linked.relation,
-            ) {
+            if !reads.is_subset(&linked.relation.ids()) {
                 return None;
             }
             let (keys, links) = grouped_by(keys, linked.links, &linked.relation, columns)?;
@@ -157,85 +139,64 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
                 links,
             })
         }
-        Relation::Window {
-            input,
-            partition,
-            calls,
-        } => {
-            let linked = pull(*input, columns)?;
-            if !is_over(calls.iter().flat_map(|call| call.exprs()), &linked.relation) {
-                return None;
-            }
-            let (linked, partition) = partitioned(linked, partition, columns)?;
-            Some(Linked {
-                relation: Relation::Window {
-                    input: Box::new(linked.relation),
-                    partition,
-                    calls,
-                },
-                links: linked.links,
-            })
-        }
-        Relation::TopN {
-            input,
-            partition,
-            order,
-            offset,
-            limit,
-            with_ties,
-        } => {
-            let linked = pull(*input, columns)?;
-            if !is_over(order.iter().map(|key| &key.expr), &linked.relation) {
-                return None;
-            }
-            let (linked, partition) = partitioned(linked, partition, columns)?;
-            Some(Linked {
-                relation: Relation::TopN {
-                    input: Box::new(linked.relation),
-                    partition,
-                    order,
-                    offset,
-                    limit,
-                    with_ties,
-                },
-                links: linked.links,
-            })
-        }
         _ => None,
     }
 }
 
-/// The partition with what the links compare. `None` if one is not an equality.
-fn partitioned(
-    linked: Linked,
-    mut partition: Vec<ColumnId>,
+/// An operator of one input that reads these columns of it. Windows and first rows are those of an outer row
+/// where the partition has what the links compare, too.
+fn through(
+    unary: Relation,
+    reads: &BTreeSet<ColumnId>,
     columns: &mut ColumnAllocator,
-) -> Option<(Linked, Vec<ColumnId>)> {
+) -> Option<Linked> {
+    let partitions = matches!(unary, Relation::Window { .. } | Relation::TopN { .. });
+    let mut found = None;
+    let mut relation = unary.map_inputs(&mut |input| {
+        let linked = pull(input, columns)
+            .filter(|linked| reads.is_subset(&linked.relation.ids()))
+            .and_then(|linked| match partitions {
+                true => with_keys(linked, columns),
+                false => Some((linked, Vec::new())),
+            });
+        match linked {
+            Some((linked, keys)) => {
+                found = Some((linked.links, keys));
+                linked.relation
+            }
+            None => Relation::SingleRow,
+        }
+    });
+    let (links, keys) = found?;
+    relation.partition_also_by(&keys);
+    Some(Linked { relation, links })
+}
+
+/// The relation with a column for each side of a link that is its own, and those columns. `None` if a link is
+/// not an equality.
+fn with_keys(linked: Linked, columns: &mut ColumnAllocator) -> Option<(Linked, Vec<ColumnId>)> {
     let own = linked.relation.ids();
     let mut shown = kept(&linked.relation.columns());
+    let mut keys = Vec::with_capacity(linked.links.len());
     let mut links = Vec::with_capacity(linked.links.len());
     for link in linked.links {
         let (inner, outer) = sides(&link, &own)?;
-        let id = match inner.as_column() {
+        match inner.as_column() {
             Some(id) => {
+                keys.push(id);
                 links.push(link);
-                id
             }
             None if inner.ty == outer.ty => {
                 let key = columns.column("key", inner.ty.clone(), inner.nullable);
+                keys.push(key.id);
                 links.push(equality(outer, &Expr::of(&key)));
-                let id = key.id;
                 shown.push((key, inner.clone()));
-                id
             }
             None => return None,
-        };
-        if !partition.contains(&id) {
-            partition.push(id);
         }
     }
     let relation = super::projected(linked.relation, shown);
-    Some((Linked { relation, links }, partition))
+    Some((Linked { relation, links }, keys))
 }
 
 /// Grouping keys with what the links compare, and the links over them. `None` if one is not an equality.
@@ -293,28 +254,6 @@ pub(super) fn sides<'p>(
             let reads = inner.columns();
             !reads.is_empty() && reads.is_subset(own) && outer.columns().is_disjoint(own)
         })
-}
-
-fn equality(left: &Expr, right: &Expr) -> Predicate {
-    let operator = format!(" {} ", right.ty.equality);
-    Predicate {
-        expr: Expr::truth(
-            [
-                Piece::Sql("("),
-                Piece::Expr(left),
-                Piece::Sql(&operator),
-                Piece::Expr(right),
-                Piece::Sql(")"),
-            ],
-            left.nullable || right.nullable,
-        ),
-        equality: Some((left.clone(), right.clone())),
-    }
-}
-
-pub(super) fn is_over<'e>(exprs: impl IntoIterator<Item = &'e Expr>, relation: &Relation) -> bool {
-    let own = relation.ids();
-    exprs.into_iter().all(|expr| expr.columns().is_subset(&own))
 }
 
 fn read_by(links: &[Predicate]) -> BTreeSet<ColumnId> {

@@ -98,37 +98,42 @@ impl<'a> Push<'a> {
         self.rows(relation, values)
     }
 
+    /// Each value beside each row of a relation that does not depend on it.
+    fn times(&mut self, relation: Relation) -> Rows {
+        let alone = self.values_alone();
+        self.rows(
+            super::joined(alone.relation, relation, Vec::new()),
+            alone.values,
+        )
+    }
+
     /// The relation for every value.
     pub fn over(&mut self, relation: Relation) -> Rows {
         if relation == Relation::SingleRow {
             return self.values_alone();
         }
         if !self.is_dependent(&relation) {
-            let alone = self.values_alone();
-            let joined = super::joined(alone.relation, relation, Vec::new());
-            return self.rows(joined, alone.values);
+            return self.times(relation);
         }
         match relation {
             // Never dependent, and unnested before.
             leaf @ (Relation::Scan(_)
             | Relation::Opaque(_)
             | Relation::SingleRow
-            | Relation::Apply { .. }) => {
-                let alone = self.values_alone();
-                self.rows(
-                    super::joined(alone.relation, leaf, Vec::new()),
-                    alone.values,
-                )
-            }
+            | Relation::Apply { .. }) => self.times(leaf),
             unary @ (Relation::Filter { .. }
             | Relation::Bounded { .. }
-            | Relation::Expand { .. }) => {
+            | Relation::Expand { .. }
+            | Relation::Window { .. }
+            | Relation::TopN { .. }) => {
                 let mut values = Vec::new();
-                let relation = unary.map_inputs(&mut |input| {
+                let mut relation = unary.map_inputs(&mut |input| {
                     let rows = self.over(input);
                     values = rows.values;
                     rows.relation
                 });
+                let keys: Vec<ColumnId> = values.iter().map(|c| c.id).collect();
+                relation.partition_also_by(&keys);
                 self.rows(relation, values)
             }
             Relation::Project { input, columns } => {
@@ -160,40 +165,6 @@ impl<'a> Push<'a> {
                 )
             }
             Relation::UnionAll { columns, inputs } => self.union(columns, inputs),
-            Relation::Window {
-                input,
-                mut partition,
-                calls,
-            } => {
-                let rows = self.over(*input);
-                partition.extend(rows.values.iter().map(|c| c.id));
-                let window = Relation::Window {
-                    input: Box::new(rows.relation),
-                    partition,
-                    calls,
-                };
-                self.rows(window, rows.values)
-            }
-            Relation::TopN {
-                input,
-                mut partition,
-                order,
-                offset,
-                limit,
-                with_ties,
-            } => {
-                let rows = self.over(*input);
-                partition.extend(rows.values.iter().map(|c| c.id));
-                let first = Relation::TopN {
-                    input: Box::new(rows.relation),
-                    partition,
-                    order,
-                    offset,
-                    limit,
-                    with_ties,
-                };
-                self.rows(first, rows.values)
-            }
             Relation::Distinct { input } => {
                 let mut shown = kept(&input.columns());
                 let rows = self.over(*input);

@@ -10,7 +10,7 @@ use crate::tree::{
     Aggregate, AggregateKind, ApplyKind, Column, ColumnId, Expr, Part, Piece, Predicate, Relation,
 };
 
-use super::pull::{grouped_by, is_over, pull};
+use super::pull::{grouped_by, pull};
 use super::push::Push;
 use super::{
     Outputs, Unnester, all_true, case, constant_truth, joined, kept, left_joined, projected,
@@ -157,17 +157,6 @@ impl Unnester<'_> {
         input: Relation,
         whole: &Whole,
     ) -> Result<(Relation, Outputs), crate::Error> {
-        let calls = || {
-            whole.aggregates.iter().flat_map(|call| {
-                [
-                    Some(&call.call),
-                    call.argument.as_ref(),
-                    call.filter.as_ref(),
-                ]
-                .into_iter()
-                .flatten()
-            })
-        };
         let alone = Relation::Aggregate {
             input: Box::new(whole.input.clone()),
             keys: Vec::new(),
@@ -179,7 +168,11 @@ impl Unnester<'_> {
             return Ok((joined(input, alone, Vec::new()), kept(&shown)));
         }
         let pulled = pull(whole.input.clone(), self.columns)
-            .filter(|linked| is_over(calls(), &linked.relation))
+            .filter(|linked| {
+                let own = linked.relation.ids();
+                let mut calls = whole.aggregates.iter().flat_map(Aggregate::exprs);
+                calls.all(|expr| expr.columns().is_subset(&own))
+            })
             .and_then(|linked| {
                 let (keys, links) =
                     grouped_by(Vec::new(), linked.links, &linked.relation, self.columns)?;
