@@ -2,7 +2,7 @@
 //! at all; what IMMEDIATE costs a statement; how long reading and compiling the queries of TPC-H takes.
 
 use anyhow::Result;
-use benches::{round_trips, server, statements};
+use benches::{planning, round_trips, server};
 
 fn main() -> Result<()> {
     // `cargo test --benches` passes this; there is nothing quick to test here.
@@ -19,8 +19,7 @@ fn main() -> Result<()> {
         println!("{}", round_trips::probe(&session).await?);
         println!("{}", round_trips::watermark(&session).await?);
         println!("{}", round_trips::templates(&cluster, &session).await?);
-        println!("{}", statements::immediate(&session).await?);
-        println!("{}", statements::planning(&session).await?);
+        println!("{}", planning::queries(&session).await?);
         Ok(())
     })
 }

@@ -12,9 +12,9 @@
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
+//! - [`planning`]: reading and compiling the queries of TPC-H
 //! - [`report`]: the tables and the gates
 //! - [`round_trips`]: what is saved by asking the server once, or not at all
-//! - [`statements`]: reading the queries of TPC-H, and statements that IMMEDIATE stream tables follow
 //! - [`trees`]: operator trees for the benchmarks that need no server
 
 pub mod capture;
@@ -25,12 +25,12 @@ pub mod gate_cases;
 pub mod growth;
 pub mod immediate;
 pub mod latency;
+pub mod planning;
 pub mod refresh;
 pub mod report;
 pub mod round_trips;
 pub mod server;
 pub mod settings;
-pub mod statements;
 pub mod stats;
 pub mod trees;
 pub mod views;

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::client::{Session, SqlError, quote_literal};
-use harness::oracle;
+use harness::oracle::{self, Verdict};
 use harness::random::Random;
 
 use crate::arena::{Arena, is_contention};
@@ -157,30 +157,35 @@ async fn judge(
 
 /// At the end, without any refresh by hand: every stream table comes to be exact by itself.
 pub async fn settle(arena: &Arena, session: &Session, patience: Duration) -> Result<(), SqlError> {
-    let end = std::time::Instant::now() + patience;
+    let end = Instant::now() + patience;
     for table in schema::stream_tables() {
         if table.follows_clock {
             continue;
         }
-        loop {
-            let verdict = oracle::check(session, &table.name).await?;
-            if verdict.is_exact() {
-                let rows = verdict.wanted;
-                arena.checked(WHO, &table.name, format!("at rest, exact: {rows} rows"));
-                break;
-            }
-            if std::time::Instant::now() > end {
-                let mode = session
-                    .scalar(&format!(
-                        "SELECT s::text FROM pgtrickle.pgt_status() s WHERE name = {}",
-                        quote_literal(&table.name)
-                    ))
-                    .await?;
-                arena.violation(WHO, &format!("{} at rest is {verdict}\n{mode}", table.name));
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        let verdict = at_rest(session, &table.name, end).await?;
+        if verdict.is_exact() {
+            let rows = verdict.wanted;
+            arena.checked(WHO, &table.name, format!("at rest, exact: {rows} rows"));
+        } else {
+            let mode = session
+                .scalar(&format!(
+                    "SELECT s::text FROM pgtrickle.pgt_status() s WHERE name = {}",
+                    quote_literal(&table.name)
+                ))
+                .await?;
+            arena.violation(WHO, &format!("{} at rest is {verdict}\n{mode}", table.name));
         }
     }
     Ok(())
+}
+
+/// The verdict on a stream table as soon as the scheduler has made it exact, or at the end of patience.
+pub async fn at_rest(session: &Session, table: &str, end: Instant) -> Result<Verdict, SqlError> {
+    loop {
+        let verdict = oracle::check(session, table).await?;
+        if verdict.is_exact() || Instant::now() > end {
+            return Ok(verdict);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

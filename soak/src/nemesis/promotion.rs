@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::client::Session;
 use harness::cluster::Cluster;
-use harness::oracle;
 use harness::random::Random;
 use tokio::task::block_in_place;
 
 use super::Outcome;
 use crate::arena::{Arena, DATABASE};
+use crate::check::oracle::at_rest;
 use crate::schema;
 use crate::writer;
 
@@ -60,20 +60,13 @@ async fn judge(standby: &Cluster, session: &Session) -> Result<usize> {
             continue;
         }
         // What was pending at the promotion is applied by the scheduler.
-        loop {
-            let verdict = oracle::check(session, &table.name).await?;
-            if verdict.is_exact() {
-                break;
-            }
-            if Instant::now() > end {
-                bail!(
-                    "on the promoted standby {} is {verdict}\n{}",
-                    table.name,
-                    standby.log_tail(20)
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let verdict = at_rest(session, &table.name, end).await?;
+        ensure!(
+            verdict.is_exact(),
+            "on the promoted standby {} is {verdict}\n{}",
+            table.name,
+            standby.log_tail(20)
+        );
         judged += 1;
     }
     Ok(judged)
