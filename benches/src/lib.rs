@@ -12,6 +12,7 @@
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
+//! - [`queries`] over [`tpch`] and [`nexmark`]: refreshing well-known queries against computing them again
 //! - [`planning`]: reading and compiling the queries of TPC-H
 //! - [`report`]: the tables and the gates
 //! - [`round_trips`]: what is saved by asking the server once, or not at all
@@ -25,12 +26,15 @@ pub mod gate_cases;
 pub mod growth;
 pub mod immediate;
 pub mod latency;
+pub mod nexmark;
 pub mod planning;
+pub mod queries;
 pub mod refresh;
 pub mod report;
 pub mod round_trips;
 pub mod server;
 pub mod settings;
 pub mod stats;
+pub mod tpch;
 pub mod trees;
 pub mod views;

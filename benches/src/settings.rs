@@ -37,6 +37,16 @@ impl Settings {
     }
 }
 
+/// Scale factor of TPC-H: `PGT_BENCH_SCALE`.
+pub fn tpch_scale() -> f64 {
+    variable("PGT_BENCH_SCALE", 1.0)
+}
+
+/// Events of Nexmark before anything is measured, more than a million bids among them: `PGT_BENCH_EVENTS`.
+pub fn nexmark_events() -> usize {
+    variable("PGT_BENCH_EVENTS", 1_100_000)
+}
+
 fn variable<T: FromStr>(name: &str, default: T) -> T {
     env::var(name)
         .ok()

@@ -142,10 +142,15 @@ fn write_rows(stdin: ChildStdin, rows: &mut dyn Iterator<Item = String>) -> Resu
 ///
 /// Loaded orders use eight of every 32 keys. New ones are further orders of the same generator under
 /// keys from the gaps, as the specification has it.
-#[allow(missing_debug_implementations, reason = "boxed iterators")]
 pub struct NewOrders {
     orders: Box<dyn Iterator<Item = Order<'static>>>,
     lineitems: std::iter::Peekable<Box<dyn Iterator<Item = LineItem<'static>>>>,
+}
+
+impl std::fmt::Debug for NewOrders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewOrders")
+    }
 }
 
 /// How far a new order's key lies from the key that it was generated with.

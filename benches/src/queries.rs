@@ -1,0 +1,178 @@
+//! Well-known sets of queries: what a refresh takes after a small change, against computing the query again.
+
+use crate::stats::{median, time_ms};
+use anyhow::{Result, ensure};
+use harness::client::{Session, quote_literal};
+use harness::oracle::Question;
+use std::fmt::Write;
+use std::time::Instant;
+
+/// Measured changes; one before them warms caches and plans.
+const ROUNDS: usize = 5;
+
+/// How often each query is computed again.
+const RECOMPUTED: usize = 3;
+
+/// Tables, queries over them, and changes.
+#[allow(async_fn_in_trait, reason = "only ever used with one thread")]
+pub trait Workload {
+    /// Name and SQL.
+    fn queries(&self) -> Vec<(&'static str, &'static str)>;
+    /// Creates and fills the tables.
+    async fn load(&mut self, session: &Session) -> Result<()>;
+    /// Makes and commits the next change.
+    async fn change(&mut self, session: &Session, round: usize) -> Result<()>;
+}
+
+/// One query.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub query: String,
+    /// Reading, compiling and creating, without filling: milliseconds.
+    pub create_ms: f64,
+    /// Medians in milliseconds, commit included.
+    pub refresh_ms: f64,
+    pub recompute_ms: f64,
+    /// Whether any change reached the query's tables.
+    pub is_touched: bool,
+}
+
+impl Row {
+    /// How many times faster the refresh is.
+    pub fn ratio(&self) -> f64 {
+        self.recompute_ms / self.refresh_ms
+    }
+}
+
+/// Loads, creates, changes and measures; every result is judged at the end.
+pub async fn measure(session: &Session, workload: &mut impl Workload) -> Result<Vec<Row>> {
+    workload.load(session).await?;
+    session.execute("VACUUM ANALYZE").await?;
+    let mut rows = create(session, &workload.queries()).await?;
+    session.execute("VACUUM ANALYZE").await?;
+
+    let mut refreshes = vec![Vec::new(); rows.len()];
+    for round in 0..=ROUNDS {
+        eprintln!("change {round}");
+        workload.change(session, round).await?;
+        for (row, times) in rows.iter_mut().zip(&mut refreshes) {
+            let (took, action) = refresh(session, &row.query).await?;
+            let is_maintained = ["DIFFERENTIAL", "NO_DATA"].contains(&action.as_str());
+            ensure!(is_maintained, "{} was refreshed by {action}", row.query);
+            row.is_touched |= action == "DIFFERENTIAL";
+            if round > 0 {
+                times.push(took);
+            }
+        }
+        session.execute("VACUUM").await?;
+    }
+    for (row, times) in rows.iter_mut().zip(&refreshes) {
+        let again = format!("REFRESH MATERIALIZED VIEW full_{}", row.query);
+        let mut taken = Vec::new();
+        for _ in 0..RECOMPUTED {
+            taken.push(time_ms(session, &again).await?);
+        }
+        (row.refresh_ms, row.recompute_ms) = (median(times), median(&taken));
+        eprintln!("{row:?}");
+    }
+    for (name, sql) in workload.queries() {
+        let verdict = Question::query(&format!("q{name}"), sql)
+            .ask(session)
+            .await?;
+        ensure!(verdict.is_exact(), "q{name} is {verdict}");
+    }
+    Ok(rows)
+}
+
+/// Every query as a filled stream table and as a materialized view without rows.
+async fn create(session: &Session, queries: &[(&str, &str)]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (name, sql) in queries {
+        let query = format!("q{name}");
+        eprintln!("creating {query}");
+        let create = format!(
+            "SELECT pgtrickle.create_stream_table('{query}', {}, refresh_mode => 'DIFFERENTIAL',
+                initialize => false)",
+            quote_literal(sql)
+        );
+        let create_ms = time_ms(session, &create).await?;
+        refresh(session, &query).await?;
+        let view = format!("CREATE MATERIALIZED VIEW full_{query} AS {sql} WITH NO DATA");
+        session.execute(&view).await?;
+        rows.push(Row {
+            query,
+            create_ms,
+            refresh_ms: f64::NAN,
+            recompute_ms: f64::NAN,
+            is_touched: false,
+        });
+    }
+    Ok(rows)
+}
+
+/// Milliseconds and action.
+async fn refresh(session: &Session, query: &str) -> Result<(f64, String)> {
+    let sql = format!("SELECT action FROM pgtrickle.refresh_stream_table('{query}')");
+    let started = Instant::now();
+    let action = session.scalar(&sql).await?;
+    Ok((started.elapsed().as_secs_f64() * 1e3, action))
+}
+
+/// The table, as Markdown.
+pub fn markdown(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| query | create, ms | refresh, ms | recomputation, ms | times faster |\n|---|---:|---:|---:|---:|\n",
+    );
+    for row in rows {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "| {} | {:.0} | {:.1} | {:.1} | {:.1}{} |",
+            row.query.to_uppercase(),
+            row.create_ms,
+            row.refresh_ms,
+            row.recompute_ms,
+            row.ratio(),
+            if row.is_touched { "" } else { " (untouched)" }
+        );
+    }
+    let touched: Vec<f64> = rows
+        .iter()
+        .filter(|row| row.is_touched)
+        .map(Row::ratio)
+        .collect();
+    let faster = rows.iter().filter(|row| row.ratio() > 1.0).count();
+    let _ = writeln!(
+        text,
+        "\nFaster on {faster} of {}; in the median of the {} that the changes touch, {:.1} times.",
+        rows.len(),
+        touched.len(),
+        median(&touched)
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_of_touched_queries_only() {
+        let row = |query: &str, refresh_ms, is_touched| Row {
+            query: query.into(),
+            create_ms: 1.0,
+            refresh_ms,
+            recompute_ms: 10.0,
+            is_touched,
+        };
+        let text = markdown(&[
+            row("q1", 1.0, true),
+            row("q2", 0.1, false),
+            row("q3", 20.0, true),
+        ]);
+        assert!(text.contains("| Q2 | 1 | 0.1 | 10.0 | 100.0 (untouched) |"));
+        assert!(text.contains(
+            "Faster on 2 of 3; in the median of the 2 that the changes touch, 5.2 times"
+        ));
+    }
+}

@@ -1,0 +1,70 @@
+//! TPC-H: a change touches one order in a thousand and its lineitems. 60 % of them are updated, 20 % come,
+//! 20 % go.
+
+use crate::queries::Workload;
+use anyhow::Result;
+use harness::client::Session;
+use harness::cluster::Cluster;
+use harness::tpch::{self, NewOrders};
+
+/// The tables at a scale factor.
+#[derive(Debug)]
+pub struct Tpch<'a> {
+    cluster: &'a Cluster,
+    database: &'a str,
+    scale: f64,
+    new: NewOrders,
+}
+
+impl<'a> Tpch<'a> {
+    /// In an empty database.
+    pub fn new(cluster: &'a Cluster, database: &'a str, scale: f64) -> Self {
+        let new = NewOrders::new(scale);
+        Self {
+            cluster,
+            database,
+            scale,
+            new,
+        }
+    }
+}
+
+impl Workload for Tpch<'_> {
+    fn queries(&self) -> Vec<(&'static str, &'static str)> {
+        tpch::queries()
+    }
+
+    async fn load(&mut self, session: &Session) -> Result<()> {
+        session.execute(tpch::TABLES).await?;
+        tpch::load(self.cluster, self.database, self.scale, |table| {
+            eprintln!("loading {table}");
+        })?;
+        session.execute(tpch::INDEXES).await?;
+        Ok(())
+    }
+
+    async fn change(&mut self, session: &Session, round: usize) -> Result<()> {
+        let fifth = (self.scale * 1_500_000.0 / 5_000.0).max(1.0) as usize;
+        self.new.insert(self.cluster, self.database, fifth)?;
+        // Every 5,000th order goes, three times as many are updated; other ones in each round.
+        let (go, stay) = (round * 7, round * 7 + 1);
+        session
+            .execute(&format!(
+                "BEGIN;
+                 CREATE TEMP TABLE chosen ON COMMIT DROP AS
+                     SELECT o_orderkey, row_number() OVER (ORDER BY o_orderkey) % 5000 AS place FROM orders;
+                 CREATE INDEX ON chosen (o_orderkey);
+                 DELETE FROM lineitem USING chosen WHERE l_orderkey = o_orderkey AND place = {go};
+                 DELETE FROM orders o USING chosen c WHERE o.o_orderkey = c.o_orderkey AND place = {go};
+                 UPDATE lineitem SET l_quantity = l_quantity % 50 + 1, l_extendedprice = l_extendedprice * 1.01,
+                     l_discount = (l_discount * 100 + 1) % 11 / 100, l_shipdate = l_shipdate + 3
+                 FROM chosen WHERE l_orderkey = o_orderkey AND place BETWEEN {stay} AND {stay} + 2;
+                 UPDATE orders o SET o_totalprice = o_totalprice * 1.01, o_orderdate = o_orderdate + 3,
+                     o_orderpriority = '1-URGENT'
+                 FROM chosen c WHERE o.o_orderkey = c.o_orderkey AND place BETWEEN {stay} AND {stay} + 2;
+                 COMMIT"
+            ))
+            .await?;
+        Ok(())
+    }
+}
