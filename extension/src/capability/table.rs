@@ -217,12 +217,15 @@ capabilities! {
             remedy: "select ordinary columns",
         },
         "SELECT a, xmin::text AS x FROM t";
-    WHOLE_ROW: Expression, "whole-row references",
+    WHOLE_ROW: Expression, "whole rows: t, t.*, row_to_json(t)",
+        Maintained { how: "as a row of all columns; columns that come, go or change their names are followed" },
+        "SELECT id, to_jsonb(u) AS j, u FROM u";
+    REPEATED_FIELD: Expression, "rows without a named type whose fields share a name",
         FullOnly {
-            reason: "the captured rows carry single columns, not the row's type",
-            remedy: "list the columns: ROW(t.a, t.b)",
+            reason: "a row is written with the names of its fields, which must differ",
+            remedy: "give the columns different names",
         },
-        "SELECT t FROM t";
+        "SELECT row_to_json(s) AS j FROM (t JOIN u ON u.id = t.u_id) AS s";
     VIRTUAL_GENERATED_COLUMN: Expression, "virtual generated columns",
         Maintained { how: "replaced by their expression" },
         "SELECT id, v FROM g";

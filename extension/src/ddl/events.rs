@@ -66,10 +66,12 @@ REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
 "#)]
 fn on_alter_table() {
     let outcome = relations_of(
-        "SELECT DISTINCT objid FROM pg_catalog.pg_event_trigger_ddl_commands()
-         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-           AND (command_tag NOT LIKE 'CREATE%TABLE'
-                OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = objid))",
+        "SELECT DISTINCT CASE classid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN objid ELSE 0 END
+           FROM pg_catalog.pg_event_trigger_ddl_commands()
+          WHERE classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+             OR classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                AND (command_tag NOT LIKE 'CREATE%TABLE'
+                     OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = objid))",
     )
     .and_then(|altered| {
         if altered.is_empty() {
@@ -83,8 +85,9 @@ fn on_alter_table() {
     }
 }
 
+/// Follows altered relations; `InvalidOid` stands for an altered type.
 fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
-    for relid in altered {
+    for relid in altered.iter().filter(|oid| **oid != pg_sys::InvalidOid) {
         if let Some(table) = catalog::load_by_relid(*relid)?
             && table.require_home().is_ok()
         {

@@ -1,5 +1,7 @@
 //! What an analysis finds.
 
+use std::collections::BTreeSet;
+
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ColumnType, Relation};
 
@@ -18,6 +20,8 @@ pub struct Analysis {
     /// Every relation that the query names, tables and views, so that a change of any of them can
     /// make the analysis out of date.
     pub relations: Vec<pg_sys::Oid>,
+    /// Types whose definition is in printed values, with that definition.
+    pub definitions: BTreeSet<String>,
     /// Everything that cannot be maintained incrementally.
     pub unsupported: Vec<Unsupported>,
     /// The constructs that the query is made of.

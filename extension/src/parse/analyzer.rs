@@ -14,6 +14,7 @@ use crate::capability::{Capability, TOO_MANY_LEVELS};
 use crate::error::Result;
 use crate::pg::make_node;
 use crate::pg::node::{self, Node, NodeOf};
+use crate::pg::printed::Definitions;
 use crate::pg::table::TableFacts;
 
 /// All that is known of a column of the tree.
@@ -65,6 +66,8 @@ pub(super) struct Analyzer {
     unsupported: Vec<Unsupported>,
     constructs: Vec<Construct>,
     levels: usize,
+    definitions: BTreeSet<String>,
+    defining: BTreeSet<u32>,
     /// Columns that subqueries read of the levels around them, in the order of analysis.
     outside: Vec<ColumnId>,
 }
@@ -85,6 +88,8 @@ impl Analyzer {
             unsupported: Vec::new(),
             constructs: Vec::new(),
             levels: 0,
+            definitions: BTreeSet::new(),
+            defining: BTreeSet::new(),
             outside: Vec::new(),
         }
     }
@@ -106,13 +111,14 @@ impl Analyzer {
         }
         let supported = self.unsupported.is_empty();
         let used = if supported { self.used.clone() } else { named };
-        let mut relations: Vec<pg_sys::Oid> = self.tables.keys().copied().collect();
-        relations.sort_unstable_by_key(|oid| oid.to_u32());
+        let mut relations = std::mem::take(&mut self.defining);
+        relations.extend(self.tables.keys().map(|oid| oid.to_u32()));
         Ok(Analysis {
             relation: supported.then_some(derived.relation),
             columns,
             sources: self.sources(used),
-            relations,
+            relations: relations.into_iter().map(Into::into).collect(),
+            definitions: self.definitions,
             unsupported: self.unsupported,
             constructs: self.constructs,
         })
@@ -152,6 +158,13 @@ impl Analyzer {
                 construct,
             });
         }
+    }
+
+    /// Records what printed values depend on.
+    pub fn depend_on(&mut self, definitions: Definitions) {
+        self.definitions.extend(definitions.described);
+        let relations = definitions.relations.iter().map(|oid| oid.to_u32());
+        self.defining.extend(relations);
     }
 
     /// Records that a query reads a column of a level around it.
@@ -223,6 +236,12 @@ impl Analyzer {
             explicit_collation: false,
         });
         column
+    }
+
+    /// Makes a boolean column that is never NULL.
+    pub fn truth(&mut self, name: &str) -> Column {
+        let boolean = (pg_sys::BOOLOID, -1, pg_sys::InvalidOid);
+        self.add_column(name, boolean, false, Scale::Unknown)
     }
 
     /// Records whether an expression that says COLLATE computes the column.

@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use super::analyzer::Analyzer;
 use super::from::Level;
 use super::stage::Stage;
-use crate::capability::{SYSTEM_COLUMN, UNKNOWN_CONSTRUCT, WHOLE_ROW};
+use crate::capability::{SYSTEM_COLUMN, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
 use crate::pg::make_node;
 use crate::pg::node::{Node, NodeOf};
@@ -85,9 +85,7 @@ impl Analyzer {
             return self.parameter(id);
         }
         let name = level.name_of(var.varno);
-        if var.varattno == 0 {
-            self.refuse(&WHOLE_ROW, format!("whole row of {name}"));
-        } else if var.varattno < 0 {
+        if var.varattno < 0 {
             self.refuse(&SYSTEM_COLUMN, format!("system column of {name}"));
         } else if level.is_readable(var.varno) {
             self.refuse(

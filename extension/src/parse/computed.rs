@@ -22,7 +22,8 @@ use crate::capability::{
 use crate::error::Result;
 use crate::pg::from_item::{self, ItemColumn};
 use crate::pg::node::{self, Node, NodeOf, Walk};
-use crate::pg::{deparse, query, types};
+use crate::pg::whole_row::MARK;
+use crate::pg::{deparse, make_node, query, types};
 
 /// A computed item of FROM.
 pub(super) struct Computed {
@@ -59,8 +60,14 @@ impl Analyzer {
             .funcordinality
             .then(|| all.last().map(|column| column.attnum))
             .flatten();
+        let mark = make_node::make_true().map(|var| ItemColumn {
+            attnum: MARK,
+            name: "present".into(),
+            var,
+        });
         let read: Vec<ItemColumn> = all
             .into_iter()
+            .chain(mark)
             .filter(|column| used.contains(&column.attnum))
             .collect();
         let mut ids = BTreeMap::new();

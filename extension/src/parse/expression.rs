@@ -7,10 +7,10 @@ use super::analyzer::Analyzer;
 use super::bounds::{TimeFilter, time_filter};
 use super::implied::name_operators;
 use super::stage::{Conjuncts, Stage, filtered};
-use crate::capability::{RECORD, UNPRINTABLE_OPERATOR};
+use crate::capability::{RECORD, REPEATED_FIELD, UNPRINTABLE_OPERATOR, WHOLE_ROW};
 use crate::error::Result;
 use crate::pg::node::{self, Node, Tagged, Walk};
-use crate::pg::{deparse, query, types};
+use crate::pg::{deparse, query, types, whole_row};
 
 impl Analyzer {
     /// The printed form of a bound expression.
@@ -116,6 +116,7 @@ impl Analyzer {
     /// what it does not.
     pub fn check_printable(&mut self, bound: Node) -> bool {
         let mut refused = Vec::new();
+        let mut is_whole_row = false;
         bound.walk(&mut |node| {
             if let Some(select) = node.cast::<pg_sys::FieldSelect>() {
                 // A call names the fields that it returns.
@@ -126,11 +127,20 @@ impl Analyzer {
                     refused.push((&RECORD, "a field of a row without a named type".to_owned()));
                 }
             }
+            if let Some(row) = node.cast::<pg_sys::RowExpr>() {
+                if whole_row::repeats_a_name(&row) {
+                    refused.push((&REPEATED_FIELD, "a row of columns".to_owned()));
+                }
+                is_whole_row |= whole_row::stands_for_one(&row);
+            }
             if compares_foreign_rows(node) {
                 refused.push((&UNPRINTABLE_OPERATOR, "comparison of rows".to_owned()));
             }
             Walk::Descend
         });
+        if is_whole_row {
+            self.note(&WHOLE_ROW, "a whole row");
+        }
         let printable = refused.is_empty();
         for (capability, construct) in refused {
             self.refuse(capability, construct);

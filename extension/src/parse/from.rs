@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::ColumnId;
+use pgtrickle_dvm::tree::{Column, ColumnId};
 
 use super::analyzer::{Access, Analyzer};
 use super::range::{Range, entry_name};
@@ -12,6 +12,7 @@ use crate::capability::VIRTUAL_COLUMN_OF_OUTER_JOIN;
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::query::flatten_lateral;
+use crate::pg::whole_row::{MARK, null_supplied};
 
 /// One query level with its inputs analysed.
 pub(super) struct Level<'a> {
@@ -29,12 +30,23 @@ pub(super) struct Level<'a> {
 struct Input {
     range: Range,
     reads: BTreeSet<ColumnId>,
+    /// The mark that is true in each row, where somebody asks for it.
+    mark: Option<Column>,
 }
 
 impl<'a> Level<'a> {
     /// The column that a Var means.
     pub fn column(&self, varno: i32, attnum: i16) -> Option<ColumnId> {
-        self.input(varno)?.range.column(attnum)
+        let input = self.input(varno)?;
+        match &input.mark {
+            Some(mark) if attnum == MARK => Some(mark.id),
+            _ => input.range.column(attnum),
+        }
+    }
+
+    /// The mark of a range table entry.
+    pub fn mark(&self, varno: i32) -> Option<&Column> {
+        self.input(varno)?.mark.as_ref()
     }
 
     fn input(&self, varno: i32) -> Option<&Input> {
@@ -112,15 +124,16 @@ impl Analyzer {
             } else {
                 Range::Other
             };
+            // A computed item has it among its columns.
+            let is_marked = used.contains(&MARK) && !matches!(range, Range::Computed(_));
+            let mark = is_marked.then(|| self.truth("present"));
             if nulled.contains(&index) {
                 self.check_null_supplied(entry);
-                range
-                    .columns()
-                    .into_iter()
-                    .for_each(|id| self.set_nullable(id));
+                let marks = mark.iter().map(|mark| mark.id);
+                (range.columns().into_iter().chain(marks)).for_each(|id| self.set_nullable(id));
             }
             let reads = self.reads_outside_since(before);
-            level.ranges.push(Input { range, reads });
+            level.ranges.push(Input { range, reads, mark });
         }
         Ok(level)
     }
@@ -167,35 +180,4 @@ fn usage(roots: &[Node]) -> (Usage, BTreeSet<i32>) {
         });
     }
     (usage, members)
-}
-
-/// The range table entries to which an outer join can supply NULLs.
-fn null_supplied(query: NodeOf<pg_sys::Query>) -> BTreeSet<i32> {
-    use pg_sys::JoinType::{JOIN_FULL, JOIN_LEFT, JOIN_RIGHT};
-    let mut nulled = BTreeSet::new();
-    let Some(from) = Node::new(query.jointree) else {
-        return nulled;
-    };
-    from.walk(&mut |node| {
-        if let Some(join) = node.cast::<pg_sys::JoinExpr>() {
-            let left = matches!(join.jointype, JOIN_RIGHT | JOIN_FULL);
-            let right = matches!(join.jointype, JOIN_LEFT | JOIN_FULL);
-            for side in [left.then_some(join.larg), right.then_some(join.rarg)] {
-                side.and_then(Node::new)
-                    .into_iter()
-                    .for_each(|side| add_members(side, &mut nulled));
-            }
-        }
-        Walk::Descend
-    });
-    nulled
-}
-
-fn add_members(tree: Node, members: &mut BTreeSet<i32>) {
-    tree.walk(&mut |node| {
-        if let Some(reference) = node.cast::<pg_sys::RangeTblRef>() {
-            members.insert(reference.rtindex);
-        }
-        Walk::Descend
-    });
 }

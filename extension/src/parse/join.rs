@@ -15,7 +15,6 @@ use pgtrickle_dvm::tree::{ApplyKind, Column, ColumnId, Expr, Part, Predicate, Re
 use super::analyzer::Analyzer;
 use super::from::Level;
 use super::range::Range;
-use super::scale::Scale;
 use super::stage::{Conjuncts, Stage, filtered};
 use crate::capability::{INNER_JOIN, OUTER_JOIN, OUTER_JOIN_SUBQUERY, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
@@ -102,6 +101,10 @@ impl Analyzer {
             }
             Range::Other => Relation::SingleRow,
         };
+        let relation = match level.mark(index) {
+            Some(mark) => marked(relation, mark),
+            None => relation,
+        };
         Ok(Joined { relation, reads })
     }
 
@@ -173,8 +176,7 @@ impl Analyzer {
 
     fn full_join(&mut self, left: Relation, right: Relation, on: Vec<Predicate>) -> Relation {
         let (left_columns, right_columns) = (left.columns(), right.columns());
-        let boolean = (pg_sys::BOOLOID, -1, pg_sys::InvalidOid);
-        let present = self.add_column("present", boolean, false, Scale::Unknown);
+        let present = self.truth("present");
         let (first, first_names) = self.copy(Relation::LeftJoin {
             left: Box::new(left.clone()),
             right: Box::new(right.clone()),
@@ -224,6 +226,19 @@ impl Analyzer {
                 (filtered(second, vec![unmatched]), second_exprs),
             ],
         }
+    }
+}
+
+/// The relation with a column that is true in each of its rows.
+fn marked(relation: Relation, mark: &Column) -> Relation {
+    let truth = (mark.clone(), Expr::constant("true", mark.ty.clone(), false));
+    let columns = relation.columns().into_iter().map(|column| {
+        let expr = Expr::of(&column);
+        (column, expr)
+    });
+    Relation::Project {
+        columns: columns.chain([truth]).collect(),
+        input: Box::new(relation),
     }
 }
 

@@ -62,7 +62,11 @@ impl Analyzer {
                 .all(|arg| self.is_nullable(arg));
         }
         let is_distinct = expr.tag() == pg_sys::NodeTag::T_DistinctExpr;
-        if is_distinct || expr.is::<pg_sys::NullTest>() || expr.is::<pg_sys::BooleanTest>() {
+        if is_distinct
+            || expr.is::<pg_sys::RowExpr>()
+            || expr.is::<pg_sys::NullTest>()
+            || expr.is::<pg_sys::BooleanTest>()
+        {
             return false;
         }
         if let Some(operator) = expr.cast::<pg_sys::OpExpr>() {

@@ -102,7 +102,8 @@ impl Analyzer {
                         (&SUBQUERY, subquery)
                     };
                     self.note(kind, name);
-                    let derived = self.query(subquery, Some(scope), access, &needed(used))?;
+                    let derived =
+                        self.query(subquery, Some(scope), access, &Needed::Only(used.clone()))?;
                     Ok(Range::Derived(derived))
                 }
                 None => Ok(Range::Other),
@@ -144,7 +145,7 @@ impl Analyzer {
                 roles: access.roles,
             };
             // A view's query stands for itself: it sees no CTE of the query that names it.
-            let derived = self.query(inner, None, &access, &needed(used))?;
+            let derived = self.query(inner, None, &access, &Needed::Only(used.clone()))?;
             return Ok(Range::Derived(derived));
         }
         if !self.check_table(&facts, entry.inh, used, &access)? {
@@ -237,17 +238,8 @@ impl Analyzer {
         };
         self.note(&CTE, name);
         let copy = node::copy_query(inner);
-        let derived = self.query(copy, Some(scope), access, &needed(used))?;
+        let derived = self.query(copy, Some(scope), access, &Needed::Only(used.clone()))?;
         Ok(Range::Derived(derived))
-    }
-}
-
-/// Which output columns of a subquery are needed. A whole-row reference needs all.
-fn needed(used: &BTreeSet<i16>) -> Needed {
-    if used.contains(&0) {
-        Needed::All
-    } else {
-        Needed::Only(used.clone())
     }
 }
 

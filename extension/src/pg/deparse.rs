@@ -2,7 +2,8 @@
 
 use pgrx::pg_sys;
 
-use super::node::{Node, NodeOf, copy_query, text};
+use super::node::{Node, NodeOf, copy_query, map_expressions, text};
+use super::whole_row;
 
 /// Pins everything that changes how the server prints expressions: the search path, and the
 /// formats of literals. Undone on drop; an aborting transaction undoes it by itself.
@@ -59,6 +60,7 @@ impl Drop for PrintSettings {
 /// An expression without column references, as text. Implicit coercions are printed, so that the
 /// text means the same wherever its parts are put.
 pub fn expression(expr: Node) -> String {
+    let expr = whole_row::named(expr);
     // SAFETY: a valid expression; parameters are printed as `$n`, and no context is needed because
     // there are no column references.
     text(unsafe { pg_sys::deparse_expression(expr.as_ptr(), std::ptr::null_mut(), false, true) })
@@ -66,7 +68,7 @@ pub fn expression(expr: Node) -> String {
 
 /// A query, as text on several lines. The server scribbles on what it prints, so it prints a copy.
 pub fn query(query: NodeOf<pg_sys::Query>) -> String {
-    let copy = copy_query(query);
+    let copy = map_expressions(copy_query(query), &mut whole_row::named);
     // SAFETY: a valid query of which nobody else knows.
     text(unsafe { pg_sys::pg_get_querydef(copy.as_ptr(), false) })
 }

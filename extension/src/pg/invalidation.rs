@@ -30,13 +30,16 @@ pub fn generation() -> u64 {
             // SAFETY: registered once per session; the callbacks take no lock and cannot fail.
             unsafe {
                 pg_sys::CacheRegisterRelcacheCallback(Some(on_change), pg_sys::Datum::from(0));
-                // The names of schemas are in the text of kept statements, and renaming one
-                // changes no relation.
-                pg_sys::CacheRegisterSyscacheCallback(
-                    pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
-                    Some(on_schema_change),
-                    pg_sys::Datum::from(0),
-                );
+                // The names of schemas are in the text of kept statements, and labels of enums in
+                // printed values; renaming one changes no relation.
+                use pg_sys::SysCacheIdentifier::{ENUMOID, NAMESPACEOID};
+                for cache in [NAMESPACEOID, ENUMOID] {
+                    pg_sys::CacheRegisterSyscacheCallback(
+                        cache as i32,
+                        Some(on_name_change),
+                        pg_sys::Datum::from(0),
+                    );
+                }
             }
         }
         log.generation
@@ -73,8 +76,8 @@ unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, relation: pg_sys
     });
 }
 
-/// The server's notice of a schema that was made, changed or dropped.
-unsafe extern "C-unwind" fn on_schema_change(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+/// The server's notice of a schema, or a label of an enum, that was made, changed or dropped.
+unsafe extern "C-unwind" fn on_name_change(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     LOG.with(|log| {
         if let Ok(mut log) = log.try_borrow_mut() {
             log.generation += 1;

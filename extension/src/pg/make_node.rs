@@ -1,5 +1,7 @@
 //! New expression nodes, in the current memory context.
 
+use std::ffi::CString;
+
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag;
 
@@ -42,6 +44,56 @@ pub fn make_param(
         (*param).location = -1;
         Node::new(param)
     }
+}
+
+/// A reference to a column of an item of the query itself.
+pub fn make_var(item: i32, attnum: i16, type_oid: pg_sys::Oid) -> Option<Node> {
+    // SAFETY: makes a node in the current memory context.
+    Node::new(unsafe { pg_sys::makeVar(item, attnum, type_oid, -1, pg_sys::InvalidOid, 0) })
+}
+
+/// `ROW(…)::type`.
+pub fn make_row(fields: &[Node], type_oid: pg_sys::Oid) -> Option<Node> {
+    let row = allocate::<pg_sys::RowExpr>(NodeTag::T_RowExpr);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*row).args = list_of(fields);
+        (*row).row_typeid = type_oid;
+        (*row).row_format = pg_sys::CoercionForm::COERCE_EXPLICIT_CAST;
+        (*row).location = -1;
+    }
+    Node::new(row)
+}
+
+/// `(SELECT r FROM (SELECT fields) r(names))`: a row whose fields have names.
+pub fn make_record(fields: &[Node], names: &[CString]) -> Option<Node> {
+    let targets = targets_of(fields);
+    let inner = allocate::<pg_sys::Query>(NodeTag::T_Query);
+    let entry = allocate::<pg_sys::RangeTblEntry>(NodeTag::T_RangeTblEntry);
+    let link = allocate::<pg_sys::SubLink>(NodeTag::T_SubLink);
+    // SAFETY: fresh nodes of these types; names are copied.
+    unsafe {
+        (*inner).commandType = pg_sys::CmdType::CMD_SELECT;
+        (*inner).canSetTag = true;
+        (*inner).jointree = pg_sys::makeFromExpr(std::ptr::null_mut(), std::ptr::null_mut());
+        (*inner).targetList = list_of(&targets);
+        let names = names.iter().fold(std::ptr::null_mut(), |list, name| {
+            pg_sys::lappend(
+                list,
+                pg_sys::makeString(pg_sys::pstrdup(name.as_ptr())).cast(),
+            )
+        });
+        (*entry).rtekind = pg_sys::RTEKind::RTE_SUBQUERY;
+        (*entry).subquery = inner;
+        (*entry).alias = pg_sys::makeAlias(c"r".as_ptr(), names);
+        (*entry).eref = pg_sys::makeAlias(c"r".as_ptr(), names);
+        (*entry).inFromCl = true;
+        let row = make_var(1, 0, pg_sys::RECORDOID)?;
+        (*link).subLinkType = pg_sys::SubLinkType::EXPR_SUBLINK;
+        (*link).subselect = make_query(Node::new(entry)?, &[row])?.as_ptr().cast();
+        (*link).location = -1;
+    }
+    Node::new(link)
 }
 
 /// A NULL constant of the given type.

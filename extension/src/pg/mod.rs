@@ -16,6 +16,7 @@ pub mod catalog_table;
 pub mod change_pages;
 pub mod change_scan;
 pub mod cluster;
+pub mod constant;
 pub mod database;
 pub mod deparse;
 pub mod depend;
@@ -36,6 +37,7 @@ pub mod memory;
 pub mod multi_insert;
 pub mod name;
 pub mod node;
+pub mod printed;
 pub mod process;
 pub mod query;
 pub mod relation;
@@ -62,6 +64,7 @@ pub mod utility;
 pub mod utility_hook;
 pub mod varlena;
 pub mod view;
+pub mod whole_row;
 
 /// Whether an error is on its way to abort the (sub)transaction, which will clean up for us.
 pub fn is_aborting() -> bool {

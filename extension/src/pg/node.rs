@@ -77,8 +77,10 @@ tagged! {
     FieldSelect = T_FieldSelect,
     SQLValueFunction = T_SQLValueFunction,
     RowCompareExpr = T_RowCompareExpr,
+    RowExpr = T_RowExpr,
     RawStmt = T_RawStmt,
     SelectStmt = T_SelectStmt,
+    String = T_String,
 }
 
 impl Node {
@@ -340,6 +342,14 @@ pub fn oid_list(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
             .map(|i| (*(*list).elements.add(i)).oid_value)
             .collect()
     }
+}
+
+/// The texts of a list of string nodes.
+pub fn string_list(strings: *mut pg_sys::List) -> Vec<String> {
+    list_of::<pg_sys::String>(strings)
+        .into_iter()
+        .map(|string| text(string.sval))
+        .collect()
 }
 
 /// The elements of an integer list.

@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 
 use super::make_node;
 use super::node::{self, Node, NodeOf, Walk};
+use super::whole_row;
 use crate::error::{Error, Result};
 
 /// The raw statements of a text. Syntax errors are reported by the server itself.
@@ -59,8 +60,8 @@ pub fn of_view(view: pg_sys::Oid) -> Result<NodeOf<pg_sys::Query>> {
     }
 }
 
-/// An expression of a query with references to joins, to grouping columns and to virtual generated
-/// columns replaced by what they stand for, also in the subqueries inside of it. Nothing remains of
+/// An expression of a query with references to joins, to grouping columns, to whole rows and to virtual
+/// generated columns replaced by what they stand for, also in the subqueries inside of it. Nothing remains of
 /// which joins make a column NULL, so that the same column is the same node everywhere.
 pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
     // SAFETY: an expression of this query; the functions work on copies.
@@ -70,6 +71,7 @@ pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
             flat = pg_sys::flatten_group_exprs(std::ptr::null_mut(), query.as_ptr(), flat);
         }
         flat = pg_sys::flatten_join_alias_vars(std::ptr::null_mut(), query.as_ptr(), flat);
+        flat = Node::new(flat).map_or(flat, |flat| whole_row::expand(query, flat).as_ptr());
         for (i, entry) in node::list_of::<pg_sys::RangeTblEntry>(query.rtable)
             .into_iter()
             .enumerate()

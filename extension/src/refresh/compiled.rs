@@ -121,7 +121,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         Ok(plan) => plan,
         Err(error) => return Ok(Outcome::Unsupported(vec![engine_obstacle(&error)])),
     };
-    let compiled = Rc::new(Compiled::new(table, plan)?);
+    let compiled = Rc::new(Compiled::new(table, plan, &analysis.definitions)?);
     let mut relations = analysis.relations;
     relations.extend(compiled.tables.iter().map(|t| t.oid));
     relations.extend([table.view, table.relid]);
@@ -167,10 +167,10 @@ pub fn forget(pgt_id: i64) {
 }
 
 impl Compiled {
-    fn new(table: &StreamTable, plan: Plan) -> Result<Self> {
+    fn new(table: &StreamTable, plan: Plan, definitions: &BTreeSet<String>) -> Result<Self> {
         let tables = tables_of(&plan)?;
         let trees: Vec<&[u32]> = tables.iter().map(|source| source.tree.as_slice()).collect();
-        let fingerprint = plan.fingerprint(&trees);
+        let fingerprint = plan.fingerprint(&(trees, definitions));
         Ok(Compiled {
             plan,
             fingerprint: fingerprint.cast_signed(),

@@ -1,0 +1,28 @@
+//! The values of constants in expressions.
+
+use pgrx::{FromDatum, pg_sys};
+
+use super::node::Node;
+
+/// A constant of this type that is not NULL.
+fn datum(node: Node, type_oid: pg_sys::Oid) -> Option<pg_sys::Datum> {
+    let constant = node.cast::<pg_sys::Const>()?;
+    (constant.consttype == type_oid && !constant.constisnull).then_some(constant.constvalue)
+}
+
+/// The text of a constant.
+pub fn text(node: Node) -> Option<String> {
+    let datum = datum(node, pg_sys::TEXTOID)?;
+    // SAFETY: a text that is not NULL.
+    unsafe { String::from_datum(datum, false) }
+}
+
+/// Whether a constant interval consists of hours, minutes and seconds only, which are the same everywhere
+/// and at any time.
+pub fn is_duration(node: Node) -> bool {
+    datum(node, pg_sys::INTERVALOID).is_some_and(|datum| {
+        // SAFETY: an interval that is not NULL, by reference.
+        let interval = unsafe { &*datum.cast_mut_ptr::<pg_sys::Interval>() };
+        interval.month == 0 && interval.day == 0
+    })
+}
