@@ -7,6 +7,7 @@ use crate::build;
 use crate::cluster;
 use crate::demo;
 use crate::docs;
+use crate::images::{self, Engine};
 use crate::report::results;
 use crate::setup::{self, Machine};
 use crate::soak;
@@ -116,10 +117,29 @@ pub fn run() -> Result<ExitCode> {
         let install = build::run(&machine, &build::Options::default())?;
         let mut cargo = machine.cargo();
         cargo
-            .args(["test", "--package", "monitoring"])
+            .args(["test", "--package", "monitoring", "--", "--show-output"])
             .env("PGT_INSTALL_DIR", install);
         Ok(cargo)
     })?);
+    let mut engine = None;
+    suites.push(suite("containers: scenarios, stops, a standby", || {
+        let mut cargo = machine.cargo();
+        cargo
+            .args(["test", "--package", "containers", "--no-fail-fast", "--"])
+            .args(["--show-output", "--test-threads", "2"]);
+        match Engine::ensure() {
+            Ok(found) => {
+                images::local(&machine, &build::Options::default(), &found)?;
+                found.tell(&mut cargo);
+                engine = Some(found);
+            }
+            Err(why) => {
+                cargo.env("PGT_NO_ENGINE", format!("{why:#}"));
+            }
+        }
+        Ok(cargo)
+    })?);
+    drop(engine);
     suites.push(suite("images: digests, against a registry", || {
         let mut cargo = machine.cargo();
         cargo.args(["test", "--package", "images", "--features", "registry"]);
@@ -280,11 +300,22 @@ fn check(name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<Suite>
 /// Passes the output through and adds up the results in it.
 fn watch(command: &mut Command) -> Result<(Counts, bool)> {
     let (printed, succeeded) = pass_through(command)?;
+    Ok((count(&printed), succeeded))
+}
+
+/// The sums of what cargo has printed. A test that says that it is skipped has passed nothing.
+fn count(printed: &str) -> Counts {
     let mut counts = Counts::default();
     for result in printed.lines().filter_map(parse) {
         counts.add(result);
     }
-    Ok((counts, succeeded))
+    let skips = printed
+        .lines()
+        .filter(|line| line.starts_with("skipped: "))
+        .count() as u64;
+    counts.passed = counts.passed.saturating_sub(skips);
+    counts.ignored += skips;
+    counts
 }
 
 /// Passes the output through and returns it, and whether the command succeeded.
@@ -367,6 +398,14 @@ mod tests {
         };
         assert_eq!(parse(line), Some(counts));
         assert_eq!(parse("running 19 tests"), None);
+    }
+
+    #[test]
+    fn a_test_that_says_that_it_is_skipped_has_not_passed() {
+        let printed = "skipped: a_stop: there is no docker\n\
+            test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out";
+        let counts = count(printed);
+        assert_eq!((counts.passed, counts.ignored), (2, 1));
     }
 
     #[test]

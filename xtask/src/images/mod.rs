@@ -5,14 +5,17 @@
 //! libraries that they ask for. It is one layer, and is made anew whenever it is asked for; the small system
 //! is kept in the cache.
 
+mod engine;
 mod rootfs;
+
+pub use engine::Engine;
 
 use crate::build;
 use crate::command;
 use crate::paths;
 use crate::setup::Machine;
 use crate::ui::Steps;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -32,11 +35,11 @@ pub enum Task {
 /// Does it.
 pub fn run(task: &Task, machine: &Machine) -> Result<()> {
     let Task::Local(options) = task;
-    for program in ["docker", "debootstrap"] {
-        if paths::on_path(program).is_none() {
-            bail!("there is no {program}: apt-get install docker.io debootstrap");
-        }
-    }
+    local(machine, options, &Engine::running()?)
+}
+
+/// Makes the image for this engine.
+pub fn local(machine: &Machine, options: &build::Options, engine: &Engine) -> Result<()> {
     let install = build::run(machine, options)?;
     let mut steps = Steps::new(3);
     let system = steps.step("a small system", rootfs::ensure)?;
@@ -46,7 +49,7 @@ pub fn run(task: &Task, machine: &Machine) -> Result<()> {
         Ok(((), format!("{files} libraries")))
     })?;
     steps.step(NAME, |_| {
-        Ok((import(machine, &tree)?, "imported".to_owned()))
+        Ok((import(machine, &tree, engine)?, "imported".to_owned()))
     })
 }
 
@@ -145,7 +148,7 @@ fn without_links(path: &Path) -> PathBuf {
 }
 
 /// Hands the tree to the engine as one layer.
-fn import(machine: &Machine, tree: &Path) -> Result<()> {
+fn import(machine: &Machine, tree: &Path, engine: &Engine) -> Result<()> {
     let path = format!(
         "PATH={}:/usr/local/bin:/usr/bin:/bin",
         machine.postgres.bin_dir.display()
@@ -166,11 +169,14 @@ fn import(machine: &Machine, tree: &Path) -> Result<()> {
             .arg("."),
     )?;
     let imported = command::output(
-        Command::new("docker")
+        engine
+            .docker()
             .arg("import")
             .args(["--change", "ENTRYPOINT [\"/usr/local/bin/entrypoint.sh\"]"])
             .args(["--change", "USER postgres"])
             .args(["--change", "ENV PGDATA=/var/lib/postgresql/data"])
+            // The client of this machine's server may look elsewhere; that of the published images looks there.
+            .args(["--change", "ENV PGHOST=/var/run/postgresql"])
             .args(["--change", &format!("ENV {path}")])
             .arg(&archive)
             .arg(NAME),
