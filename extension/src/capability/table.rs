@@ -166,13 +166,6 @@ capabilities! {
             remedy: "join the subquery's tables instead, or let it read one side only",
         },
         "SELECT t.a, u.b FROM t FULL JOIN u ON t.a = u.a AND EXISTS (SELECT FROM v WHERE v.a = t.a AND v.b = u.b)";
-    VIRTUAL_COLUMN_OF_OUTER_JOIN: Join,
-        "tables with virtual generated columns where an outer join supplies NULLs",
-        FullOnly {
-            reason: "the column is NULL without a match, and its expression may not be",
-            remedy: "make the column STORED",
-        },
-        "SELECT t.a, g.v FROM t LEFT JOIN g ON g.id = t.u_id";
 
     FILTER: Expression, "WHERE",
         Maintained { how: "applied to the changes" },

@@ -8,7 +8,6 @@ use pgtrickle_dvm::tree::{Column, ColumnId};
 use super::analyzer::{Access, Analyzer};
 use super::range::{Range, entry_name};
 use super::scope::{Offered, Scope};
-use crate::capability::VIRTUAL_COLUMN_OF_OUTER_JOIN;
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::query::flatten_lateral;
@@ -128,7 +127,6 @@ impl Analyzer {
             let is_marked = used.contains(&MARK) && !matches!(range, Range::Computed(_));
             let mark = is_marked.then(|| self.truth("present"));
             if nulled.contains(&index) {
-                self.check_null_supplied(entry);
                 let marks = mark.iter().map(|mark| mark.id);
                 (range.columns().into_iter().chain(marks)).for_each(|id| self.set_nullable(id));
             }
@@ -136,20 +134,6 @@ impl Analyzer {
             level.ranges.push(Input { range, reads, mark });
         }
         Ok(level)
-    }
-
-    /// A virtual generated column is NULL where an outer join has no row for it, but its expression
-    /// need not be.
-    fn check_null_supplied(&mut self, entry: NodeOf<pg_sys::RangeTblEntry>) {
-        if entry.rtekind != pg_sys::RTEKind::RTE_RELATION {
-            return;
-        }
-        let is_virtual = self
-            .table(entry.relid)
-            .is_some_and(|facts| facts.attributes.iter().any(|a| a.is_virtual));
-        if is_virtual {
-            self.refuse(&VIRTUAL_COLUMN_OF_OUTER_JOIN, entry_name(&entry));
-        }
     }
 }
 

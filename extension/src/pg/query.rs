@@ -72,11 +72,13 @@ pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
         }
         flat = pg_sys::flatten_join_alias_vars(std::ptr::null_mut(), query.as_ptr(), flat);
         flat = Node::new(flat).map_or(flat, |flat| whole_row::expand(query, flat).as_ptr());
+        let nulled = whole_row::null_supplied(query);
         for (i, entry) in node::list_of::<pg_sys::RangeTblEntry>(query.rtable)
             .into_iter()
             .enumerate()
         {
-            flat = expand_virtual(flat, &entry, i as i32 + 1);
+            let index = i as i32 + 1;
+            flat = expand_virtual(flat, &entry, index, nulled.contains(&index));
         }
         Node::new(flat).unwrap_or(expr)
     };
@@ -124,7 +126,8 @@ pub fn fold(expr: Node) -> Node {
         .unwrap_or(expr)
 }
 
-/// The expression with the virtual generated columns of one table replaced by their expressions.
+/// The expression with the virtual generated columns of one table replaced by their expressions. Where an
+/// outer join supplies NULLs, a missing row has NULL in place of the expression's value.
 ///
 /// # Safety
 /// `expr` belongs to a query whose range table has `entry` at `index`, and whose tables are locked.
@@ -132,6 +135,7 @@ unsafe fn expand_virtual(
     expr: *mut pg_sys::Node,
     entry: &pg_sys::RangeTblEntry,
     index: i32,
+    is_nulled: bool,
 ) -> *mut pg_sys::Node {
     let kind = entry.relkind as u8;
     if entry.rtekind != pg_sys::RTEKind::RTE_RELATION
@@ -144,10 +148,14 @@ unsafe fn expand_virtual(
         let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
         let relation = pg_sys::relation_open(entry.relid, no_lock);
         let constraints = (*(*relation).rd_att).constr;
-        let expanded = if !constraints.is_null() && (*constraints).has_generated_virtual {
-            pg_sys::expand_generated_columns_in_expr(expr, relation, index)
-        } else {
+        let expanded = if constraints.is_null() || !(*constraints).has_generated_virtual {
             expr
+        } else {
+            let marked = Node::new(expr)
+                .filter(|_| is_nulled)
+                .map(|expr| whole_row::mark_virtual(expr, entry.relid, index));
+            let expr = marked.map_or(expr, Node::as_ptr);
+            pg_sys::expand_generated_columns_in_expr(expr, relation, index)
         };
         pg_sys::relation_close(relation, no_lock);
         expanded

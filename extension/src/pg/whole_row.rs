@@ -1,8 +1,9 @@
-//! References to whole rows: as rows of columns to read them, and with names to print them.
+//! References to whole rows: as rows of columns to read them, and with names to print them; and what else
+//! is NULL only because the whole row is missing.
 //!
 //! - `t` becomes `ROW(t.a, t.b)`, of the type of its rows.
 //! - Where an outer join supplies NULLs, a missing row is NULL, and not a row of NULLs:
-//!   `CASE WHEN t.0 THEN ROW(t.a, t.b) END`. Column 0 is a mark that is true in each row of `t`.
+//!   `CASE WHEN t.mark THEN ROW(t.a, t.b) END`, with a mark that is true in each row of `t`.
 //! - A row of a named type is printed with the type, `ROW($1, $2)::s.t`; one without, whose fields have
 //!   names, as `(SELECT r FROM (SELECT $1, $2) r(a, b))`.
 
@@ -14,9 +15,10 @@ use pgrx::pg_sys;
 use super::make_node;
 use super::node::{self, Node, NodeOf, Walk};
 use super::query::shift_levels;
+use super::table::TableFacts;
 
-/// Attribute number of the mark that is true in each row of an item.
-pub const MARK: i16 = 0;
+/// Attribute number of the mark that is true in each row of an item: one that no column has.
+pub const MARK: i16 = i16::MAX;
 
 /// The expression with references to whole rows of the query's items replaced by rows of their columns,
 /// also in the subqueries inside of it.
@@ -32,16 +34,40 @@ pub fn expand(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
     }
     let entries = node::list_of::<pg_sys::RangeTblEntry>(query.rtable);
     let nulled = null_supplied(query);
-    expand_at(expr, 0, &|var| {
+    replace_at(expr, 0, &|var| {
+        if !is_whole_row(&var) {
+            return None;
+        }
         let entry = entries.get(usize::try_from(var.varno).ok()?.checked_sub(1)?)?;
         let row = row_of(var, *entry)?;
-        if !nulled.contains(&var.varno) {
-            return Some(row);
+        if nulled.contains(&var.varno) {
+            where_present(var.varno, row)
+        } else {
+            Some(row)
         }
-        let mark = make_node::make_var(var.varno, MARK, pg_sys::BOOLOID)?;
-        let missing = make_node::make_null(row.type_oid(), -1, pg_sys::InvalidOid)?;
-        make_node::make_case(&[(mark, row)], Some(missing), row)
     })
+}
+
+/// The expression with the virtual generated columns of an item, to which an outer join can supply NULLs,
+/// made NULL in a missing row.
+pub fn mark_virtual(expr: Node, table: pg_sys::Oid, item: i32) -> Node {
+    let facts = TableFacts::load(table);
+    let is_virtual = |attnum| {
+        let attribute = facts.as_ref().and_then(|facts| facts.attribute(attnum));
+        attribute.is_some_and(|attribute| attribute.is_virtual)
+    };
+    replace_at(expr, 0, &|var| {
+        let is_meant = var.varno == item && is_virtual(var.varattno);
+        let here = shift_levels(var.node(), -(var.varlevelsup as i32));
+        is_meant.then(|| where_present(item, here)).flatten()
+    })
+}
+
+/// The value in the rows of an item, NULL where it is missing.
+fn where_present(item: i32, value: Node) -> Option<Node> {
+    let mark = make_node::make_var(item, MARK, pg_sys::BOOLOID)?;
+    let missing = make_node::make_null(value.type_oid(), value.typmod(), value.collation())?;
+    make_node::make_case(&[(mark, value)], Some(missing), value)
 }
 
 /// The range table entries to which an outer join can supply NULLs.
@@ -75,25 +101,26 @@ fn add_members(tree: Node, members: &mut BTreeSet<i32>) {
     });
 }
 
-/// A reference to a whole row. The mark is a boolean, which no row is.
 fn is_whole_row(var: &pg_sys::Var) -> bool {
-    var.varattno == 0 && var.vartype != pg_sys::BOOLOID
+    var.varattno == 0
 }
 
-/// The rows of the level that is `level` queries further out than `expr`, expanded.
-fn expand_at(expr: Node, level: u32, row: &dyn Fn(NodeOf<pg_sys::Var>) -> Option<Node>) -> Node {
+/// A copy of the expression with columns of the level that is `level` queries further out replaced, for
+/// which `replace` has something as it reads at that level.
+fn replace_at(
+    expr: Node,
+    level: u32,
+    replace: &dyn Fn(NodeOf<pg_sys::Var>) -> Option<Node>,
+) -> Node {
     node::check_stack_depth();
     expr.replace(&mut |found| {
         if let Some(query) = found.cast::<pg_sys::Query>() {
-            let inner = &mut |part| expand_at(part, level + 1, row);
+            let inner = &mut |part| replace_at(part, level + 1, replace);
             return Some(node::map_expressions(query, inner).node());
         }
         let var = found.cast::<pg_sys::Var>()?;
-        let is_here = is_whole_row(&var) && var.varlevelsup == level;
-        is_here
-            .then(|| row(var))
-            .flatten()
-            .map(|row| shift_levels(row, level as i32))
+        let here = (var.varlevelsup == level).then(|| replace(var)).flatten();
+        here.map(|new| shift_levels(new, level as i32))
     })
 }
 
