@@ -13,6 +13,19 @@ pub struct Scoped {
     pub ty: Ty,
 }
 
+impl Scoped {
+    /// The whole row that the column is of, where it is named by its item.
+    pub fn row(&self) -> Option<String> {
+        let end = match self.sql.strip_prefix('"') {
+            Some(quoted) => quoted.find("\".")? + 2,
+            None => self.sql.find('.')?,
+        };
+        let item = self.sql.get(..end)?;
+        let is_plain = item.chars().all(|c| c.is_alphanumeric() || c == '_');
+        (is_plain || item.starts_with('"')).then(|| format!("({item}.*)"))
+    }
+}
+
 /// An expression of whatever type is asked for.
 #[derive(Debug, Clone)]
 pub enum Expr {
@@ -31,8 +44,8 @@ pub enum Condition {
     Column(u8, u8, u8),
     /// Two expressions compared.
     Compare(u8, u8, Expr, Expr),
-    /// IS NULL, IS NOT NULL.
-    Null(u8, bool),
+    /// IS NULL, IS NOT NULL, of a column or of a whole row.
+    Null(u8, bool, bool),
     /// A boolean expression.
     Flag(Expr),
     /// NOT.
@@ -60,7 +73,8 @@ pub fn condition() -> impl Strategy<Value = Condition> {
             .prop_map(|(column, op, value)| Condition::Column(column, op, value)),
         2 => (any::<u8>(), any::<u8>(), expr(), expr())
             .prop_map(|(column, op, a, b)| Condition::Compare(column, op, a, b)),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(column, not)| Condition::Null(column, not)),
+        1 => (any::<u8>(), any::<bool>(), prop::bool::weighted(0.3))
+            .prop_map(|(column, not, whole)| Condition::Null(column, not, whole)),
         1 => expr().prop_map(Condition::Flag),
     ];
     leaf.prop_recursive(2, 4, 2, |inner| {
@@ -184,9 +198,12 @@ impl Condition {
                 let (a, b) = (a.render(ty, scope), b.render(ty, scope));
                 format!("{a} {} {b}", comparison(*op))
             }
-            Self::Null(index, not) => match column(scope, *index) {
-                Some(column) if *not => format!("{} IS NOT NULL", column.sql),
-                Some(column) => format!("{} IS NULL", column.sql),
+            Self::Null(index, not, whole) => match column(scope, *index) {
+                Some(column) => {
+                    let row = whole.then(|| column.row()).flatten();
+                    let value = row.as_ref().unwrap_or(&column.sql);
+                    format!("{value} IS {}NULL", if *not { "NOT " } else { "" })
+                }
                 None => "true".into(),
             },
             Self::Flag(expr) => expr.render(Ty::Bool, scope),

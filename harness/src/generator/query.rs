@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::expr::{Condition, Expr, Scoped, condition, expr};
+use super::expr::{Expr, Scoped, expr};
 use super::schema::style;
 use super::types::Ty;
 
@@ -91,7 +91,7 @@ pub struct Join {
     left: u8,
     right: u8,
     op: u8,
-    extra: Option<Condition>,
+    extra: Option<Test>,
     made: Made,
     lookup: Lookup,
 }
@@ -136,8 +136,8 @@ pub enum Shape {
         sets: u8,
         /// Aggregates.
         aggregates: Vec<Aggregate>,
-        /// HAVING: an aggregate, compared with a value.
-        having: Option<(Aggregate, u8, u8)>,
+        /// HAVING: an aggregate, compared with a value, or with one looked up.
+        having: Option<(Aggregate, u8, u8, Option<Lookup>)>,
     },
 }
 
@@ -225,7 +225,7 @@ fn join(item: BoxedStrategy<Item>) -> impl Strategy<Value = Join> {
         any::<u8>(),
         any::<u8>(),
         any::<u8>(),
-        option::weighted(0.2, condition()),
+        option::weighted(0.2, test()),
         made(),
         lookup(),
     )
@@ -285,7 +285,7 @@ fn shape() -> impl Strategy<Value = Shape> {
             prop_oneof![3 => Just(255u8), 1 => any::<u8>()],
             prop_oneof![6 => Just(0u8), 2 => 1u8..4],
             vec(aggregate(), 1..4),
-            option::weighted(0.2, (aggregate(), any::<u8>(), any::<u8>())),
+            option::weighted(0.2, (aggregate(), any::<u8>(), any::<u8>(), option::of(lookup()))),
         )
             .prop_map(|(keys, shown, sets, aggregates, having)| Shape::Group {
                 keys,

@@ -54,7 +54,14 @@ impl Aggregate {
             argument(number)
         };
         let (call, ty) = match self.function % 16 {
-            0 => ("count(*)".into(), Ty::BigInt),
+            0 => {
+                let row = scope
+                    .first()
+                    .filter(|_| self.distinct)
+                    .and_then(Scoped::row);
+                let counted = row.unwrap_or_else(|| "*".into());
+                (format!("count({counted})"), Ty::BigInt)
+            }
             1 | 2 => {
                 let ty = match number {
                     Ty::Int => Ty::BigInt,

@@ -5,7 +5,7 @@ use super::super::names;
 use super::super::schema::Table;
 use super::super::types::Ty;
 use super::shape::{Shown, print_shape};
-use super::subquery::Around;
+use super::subquery::{Around, Test};
 use super::{Clock, Item, Join, Kind, Select, Wrap};
 
 /// How two queries are combined, the simplest first.
@@ -187,10 +187,10 @@ impl<'a> Printer<'a> {
                 sql: format!("{alias}.{name}"),
                 ty,
             }));
-            let on = join.extra.as_ref().map(|extra| extra.render(scope));
             return match join.kind {
                 Kind::LeftMade | Kind::LeftLateral => {
-                    let on = on.unwrap_or_else(|| "true".into());
+                    let extra = join.extra.as_ref().and_then(Test::plain);
+                    let on = extra.map_or_else(|| "true".into(), |extra| extra.render(scope));
                     format!(" LEFT JOIN LATERAL {item} ON {on}")
                 }
                 _ if last => format!(", LATERAL {item}"),
@@ -225,7 +225,7 @@ impl<'a> Printer<'a> {
         let mut on = join_condition(join, &left, &right);
         // The server joins in full by equalities only.
         if let Some(extra) = join.extra.as_ref().filter(|_| word != "FULL JOIN") {
-            on = format!("{on} AND ({})", extra.render(scope));
+            on = format!("{on} AND ({})", extra.render(scope, &mut self.around()));
         }
         format!(" {word} {item} ON {on}")
     }

@@ -81,12 +81,19 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
             if !group.is_empty() {
                 tail = format!(" GROUP BY {}", grouping(*sets, &group));
             }
-            if let Some((aggregate, op, value)) = having {
-                tail.push_str(&match aggregate.render(scope) {
-                    (sql, Some(ty)) => {
+            if let Some((aggregate, op, value, lookup)) = having {
+                let found = lookup
+                    .as_ref()
+                    .map(|lookup| lookup.render(&columns_of(&group, scope), around));
+                tail.push_str(&match (aggregate.render(scope), found) {
+                    ((sql, Some(ty)), Some((found, Some(other)))) if ty == other => {
+                        format!(" HAVING {sql} {} {found}", comparison(*op))
+                    }
+                    (_, Some((found, _))) => format!(" HAVING {found} IS NOT NULL"),
+                    ((sql, Some(ty)), None) => {
                         format!(" HAVING {sql} {} {}", comparison(*op), ty.value(*value))
                     }
-                    (sql, None) => format!(" HAVING {sql} IS NOT NULL"),
+                    ((sql, None), None) => format!(" HAVING {sql} IS NOT NULL"),
                 });
             }
         }
@@ -96,6 +103,12 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
         columns,
         tail,
     }
+}
+
+/// The keys that are columns: what a subquery above the grouping may read of the rows.
+fn columns_of(keys: &[String], scope: &[Scoped]) -> Vec<Scoped> {
+    let is_key = |column: &&Scoped| keys.contains(&format!("({})", column.sql));
+    scope.iter().filter(is_key).cloned().collect()
 }
 
 /// What stands behind GROUP BY.

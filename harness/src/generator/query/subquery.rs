@@ -205,6 +205,14 @@ impl Lookup {
 }
 
 impl Test {
+    /// The condition, if it has no subquery.
+    pub fn plain(&self) -> Option<&Condition> {
+        match self {
+            Self::Plain(condition) => Some(condition),
+            _ => None,
+        }
+    }
+
     /// The condition as SQL.
     pub fn render(&self, scope: &[Scoped], around: &mut Around<'_>) -> String {
         match self {
