@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use harness::client::{SERIALIZATION_FAILURE, Session, SqlError};
-use harness::cluster::Cluster;
 
 use crate::journal::{Event, Journal};
 use crate::profile::Profile;
+use crate::server::Server;
 use crate::sometimes::{self, Sometimes};
 use crate::window::Windows;
 use crate::writer::Ledger;
@@ -23,7 +23,7 @@ const SHOWN: usize = 20;
 #[derive(Debug)]
 pub struct Arena {
     /// The server.
-    pub cluster: Cluster,
+    pub server: Box<dyn Server>,
     /// Where everything is written down.
     pub journal: Journal,
     /// When something was broken on purpose.
@@ -51,9 +51,9 @@ pub struct Arena {
 
 impl Arena {
     /// Before anything happens.
-    pub fn new(cluster: Cluster, journal: Journal, profile: Profile, seed: u64) -> Self {
+    pub fn new(server: Box<dyn Server>, journal: Journal, profile: Profile, seed: u64) -> Self {
         Self {
-            cluster,
+            server,
             journal,
             windows: Windows::default(),
             sometimes: Sometimes::default(),
@@ -106,7 +106,7 @@ impl Arena {
     pub async fn connect(&self, who: &str) -> Option<Session> {
         let mut reported = false;
         while self.is_running() {
-            match Session::connect(&self.cluster, DATABASE).await {
+            match Session::connect(&*self.server, DATABASE).await {
                 Ok(session) => match session.execute("SET lock_timeout = '3s'").await {
                     Ok(()) => return Some(session),
                     Err(error) => self.report(who, &error),

@@ -21,6 +21,8 @@ pub struct Request {
     pub minutes: f64,
     /// How hard.
     pub profile: String,
+    /// Where the server is.
+    pub backend: String,
     /// How often the run has begun: writers of each time have numbers of their own.
     pub attempt: u64,
 }
@@ -148,6 +150,7 @@ mod tests {
             seed: 7,
             minutes: 1.0,
             profile: "light".into(),
+            backend: "embedded".into(),
             attempt: 0,
         };
         folder.begin(&request).unwrap();

@@ -18,6 +18,7 @@ pub mod progress;
 pub mod run;
 pub mod sample;
 pub mod schema;
+pub mod server;
 pub mod sometimes;
 pub mod window;
 pub mod writer;

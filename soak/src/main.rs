@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use soak::folder::{self, Folder, Request};
 use soak::nemesis;
 use soak::profile::Profile;
 use soak::run::{self, Verdict};
+use soak::server::Place;
 
 /// Writers, faults and checkers on one server.
 #[derive(Parser)]
@@ -25,18 +26,10 @@ struct Options {
     profile: Profile,
     /// Where the server runs
     #[arg(long, value_enum, default_value = "embedded")]
-    backend: Backend,
+    backend: Place,
     /// Go on with the run of --seed, or with the latest one that was interrupted
     #[arg(long)]
     resume: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Backend {
-    /// A private server of this machine.
-    Embedded,
-    /// A container.
-    Container,
 }
 
 fn main() -> ExitCode {
@@ -51,12 +44,6 @@ fn main() -> ExitCode {
 }
 
 fn start(options: &Options) -> Result<Verdict> {
-    if options.backend == Backend::Container {
-        bail!(
-            "the faults of a soak signal single processes and read their memory, which takes a server of this \
-             machine: use --backend embedded"
-        );
-    }
     if !options.minutes.is_finite() || options.minutes <= 0.0 {
         bail!("--minutes must be a number above 0");
     }
@@ -73,6 +60,7 @@ fn start(options: &Options) -> Result<Verdict> {
             seed: options.seed.unwrap_or(now),
             minutes: options.minutes,
             profile: options.profile.name().to_owned(),
+            backend: options.backend.name().to_owned(),
             attempt: 0,
         };
         (Folder::of(&runs, request.seed), Some(request))

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use harness::client::Session;
-use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
 use tokio::task::JoinSet;
 
 use crate::arena::{Arena, DATABASE};
 use crate::folder::{self, Folder, Request};
 use crate::journal::{Event, Journal};
+use crate::server::{self, Place, Server};
 use crate::sometimes;
 use crate::{check, ddl, nemesis, progress, sample, schema, writer};
 
@@ -36,10 +36,10 @@ pub struct Verdict {
 pub async fn run(folder: &Folder, request: &Request) -> Result<Verdict> {
     let profile = folder::profile(&request.profile)?;
     let is_resumed = request.attempt > 0;
-    let options = options(folder)?;
-    let cluster = tokio::task::block_in_place(|| Cluster::start(&options))?;
+    let place = server::place(&request.backend)?;
+    let server = tokio::task::block_in_place(|| start(place, folder))?;
     let journal = Journal::open(&folder.journal())?;
-    let session = Session::connect(&cluster, DATABASE).await?;
+    let session = Session::connect(&*server, DATABASE).await?;
     if is_resumed {
         session.execute("SELECT pgtrickle.resume()").await?;
     } else {
@@ -47,7 +47,7 @@ pub async fn run(folder: &Folder, request: &Request) -> Result<Verdict> {
     }
     let length = Duration::from_secs_f64(request.minutes * 60.0);
     let left = length.saturating_sub(Duration::from_secs_f64(journal.now_s()));
-    let arena = Arc::new(Arena::new(cluster, journal, profile, request.seed));
+    let arena = Arc::new(Arena::new(server, journal, profile, request.seed));
     arena.journal.write(Event::Start {
         seed: request.seed,
         profile: request.profile.clone(),
@@ -91,7 +91,7 @@ pub async fn run(folder: &Folder, request: &Request) -> Result<Verdict> {
 }
 
 /// The server of a run.
-fn options(folder: &Folder) -> Result<ClusterOptions> {
+fn start(place: Place, folder: &Folder) -> Result<Box<dyn Server>> {
     let ring = nemesis::RING_CAPACITY.to_string();
     let settings = [
         ("log_line_prefix", check::log::PREFIX),
@@ -108,14 +108,7 @@ fn options(folder: &Folder) -> Result<ClusterOptions> {
         ("pg_trickle.drain_timeout", "2s"),
         ("pg_trickle.max_consecutive_errors", "20"),
     ];
-    let mut options = ClusterOptions::new()
-        .extension(ExtensionDir::installed()?)
-        .scheduled()
-        .data_root(folder.data.clone());
-    for (name, value) in settings {
-        options = options.setting(name, value);
-    }
-    Ok(options)
+    place.start(folder, &settings)
 }
 
 fn spawn_watchers(

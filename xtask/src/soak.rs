@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: builds the extension and hands over to the program that soaks it.
 
 use crate::build;
+use crate::images::{self, Engine};
 use crate::setup::{self, Machine};
 use anyhow::{Result, bail};
 use std::process::{Command, ExitCode};
@@ -36,6 +37,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         ..build::Options::default()
     };
     let mut cargo = command(&machine, &build)?;
+    // Until the end of the run.
+    let _engine = match options.backend.as_str() {
+        "container" => Some(engine(&machine, &build, &mut cargo)?),
+        _ => None,
+    };
     cargo
         .args(["--minutes", &options.minutes.to_string()])
         .args(["--profile", &options.profile, "--backend", &options.backend]);
@@ -50,6 +56,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// An engine with the image, which the program is told of.
+fn engine(machine: &Machine, build: &build::Options, program: &mut Command) -> Result<Engine> {
+    let engine = Engine::ensure()?;
+    images::local(machine, build, &engine)?;
+    engine.tell(program);
+    Ok(engine)
 }
 
 /// A minute with every kind of fault, as part of the tests.

@@ -117,7 +117,7 @@ struct LogReader {
 impl LogReader {
     /// What is there is of the time before the run.
     fn at_the_end(arena: &Arena) -> Self {
-        let log = std::fs::metadata(arena.cluster.log_path());
+        let log = std::fs::metadata(arena.server.log_path());
         Self {
             position: log.map_or(0, |file| file.len()),
             rest: String::new(),
@@ -127,7 +127,7 @@ impl LogReader {
     /// The whole lines that have come since the last call.
     fn new_lines(&mut self, arena: &Arena) -> Vec<String> {
         let mut bytes = Vec::new();
-        let read = File::open(arena.cluster.log_path()).and_then(|mut file| {
+        let read = File::open(arena.server.log_path()).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.position))?;
             file.read_to_end(&mut bytes)
         });

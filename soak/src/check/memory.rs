@@ -108,7 +108,7 @@ fn lowest(points: &[(f64, f64)]) -> f64 {
 
 /// The server's processes: id, what each is, and its private memory in kB.
 fn processes(arena: &Arena) -> Vec<(i32, String, u64)> {
-    let file = arena.cluster.data_dir().join("postmaster.pid");
+    let file = arena.server.data_dir().join("postmaster.pid");
     let Some(postmaster) = fs::read_to_string(file)
         .ok()
         .and_then(|text| text.lines().next()?.trim().parse::<i32>().ok())
@@ -161,6 +161,7 @@ fn role(title: &str) -> String {
         "io worker",
         "logical replication launcher",
         "walsender",
+        "logger",
     ] {
         if title.starts_with(known) {
             return known.into();

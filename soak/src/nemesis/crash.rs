@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use harness::cluster::StopMode;
+use harness::cluster::{StopMode, crash_lines};
 use harness::random::Random;
 use tokio::task::block_in_place;
 
@@ -23,17 +23,17 @@ pub async fn kill(arena: &Arena, kind: &str) -> Result<Outcome> {
     let Ok(pid) = pid.parse() else {
         return Ok(Outcome::Done(format!("there was no {kind}")));
     };
-    let mark = arena.cluster.log_mark();
-    if arena.cluster.kill_backend(pid).is_err() {
+    let mark = arena.server.log_end();
+    if arena.server.kill_backend(pid).is_err() {
         return Ok(Outcome::Done(format!("{kind} {pid} had gone")));
     }
     for _ in 0..500 {
-        if !arena.cluster.crashes_since(mark).is_empty() {
+        if !crash_lines(&arena.server.log_since(mark)).is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    block_in_place(|| arena.cluster.wait_ready())?;
+    block_in_place(|| arena.server.wait_ready())?;
     arena.saw(Event::RecoveredCrash);
     Ok(Outcome::Done(format!("killed {kind} {pid}")))
 }
@@ -53,7 +53,8 @@ pub async fn end_process(arena: &Arena, random: &mut Random) -> Result<Outcome> 
 
 /// Stops at once and recovers.
 pub async fn restart_immediately(arena: &Arena) -> Result<Outcome> {
-    block_in_place(|| arena.cluster.restart(StopMode::Immediate))?;
+    block_in_place(|| arena.server.stop(StopMode::Immediate))?;
+    block_in_place(|| arena.server.launch())?;
     arena.saw(Event::RecoveredCrash);
     Ok(Outcome::Done("stopped at once, recovered".into()))
 }
@@ -65,11 +66,11 @@ pub async fn stop_without_drain(arena: &Arena) -> Result<Outcome> {
 
 /// A fast stop and a start; the stop has to be clean.
 pub fn stop_cleanly(arena: &Arena) -> Result<()> {
-    let mark = arena.cluster.log_mark();
-    block_in_place(|| arena.cluster.stop(StopMode::Fast))?;
-    let log = arena.cluster.log_since(mark);
-    let crashes = arena.cluster.crashes_since(mark);
-    block_in_place(|| arena.cluster.launch())?;
+    let mark = arena.server.log_end();
+    block_in_place(|| arena.server.stop(StopMode::Fast))?;
+    let log = arena.server.log_since(mark);
+    let crashes = crash_lines(&log);
+    block_in_place(|| arena.server.launch())?;
     if !log.contains("database system is shut down") || !crashes.is_empty() {
         bail!("the stop was not clean: {}", crashes.join("; "));
     }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use harness::client::Session;
-use harness::cluster::Cluster;
 use harness::random::Random;
 use tokio::task::block_in_place;
 
@@ -12,6 +11,7 @@ use super::Outcome;
 use crate::arena::{Arena, DATABASE};
 use crate::check::oracle::at_rest;
 use crate::schema;
+use crate::server::Server;
 use crate::writer;
 
 /// How long a step may take.
@@ -19,8 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Makes it, promotes it, lets its scheduler work, and judges every stream table.
 pub async fn of_a_standby(arena: &Arena) -> Result<Outcome> {
-    let standby = block_in_place(|| arena.cluster.standby())?;
-    let session = Session::connect(&standby, DATABASE).await?;
+    let standby = block_in_place(|| arena.server.standby())?;
+    let session = Session::connect(&*standby, DATABASE).await?;
     let state = session.scalar("SELECT pgtrickle.scheduler_state()").await?;
     ensure!(state == "STANDBY", "a standby's scheduler says {state}");
     let primary = arena.connect("nemesis").await.context("the run is over")?;
@@ -45,14 +45,14 @@ pub async fn of_a_standby(arena: &Arena) -> Result<Outcome> {
         "SELECT (SELECT at FROM beat_deep) = (SELECT at FROM beat)",
     )
     .await?;
-    let judged = judge(&standby, &session).await?;
+    let judged = judge(&*standby, &session).await?;
     Ok(Outcome::Done(format!(
         "{judged} stream tables exact after promotion"
     )))
 }
 
 /// Every stream table against its query, without a refresh by hand.
-async fn judge(standby: &Cluster, session: &Session) -> Result<usize> {
+async fn judge(standby: &dyn Server, session: &Session) -> Result<usize> {
     let mut judged = 0;
     let end = Instant::now() + DEADLINE;
     for table in schema::stream_tables() {

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use harness::backend::Backend;
 use harness::client::{Session, SqlError, quote_literal};
-use harness::cluster::Cluster;
 
 use crate::arena::{Arena, DATABASE};
 
@@ -18,7 +18,7 @@ pub async fn all_is_well(arena: &Arena) -> Result<()> {
     let mut last = String::from("nothing was seen");
     let mut since = None;
     while Instant::now() < end && arena.is_running() {
-        match look(&arena.cluster, &mut since).await {
+        match look(&*arena.server, &mut since).await {
             Ok(found) if found == "t RUNNING RUNNING" => return Ok(()),
             Ok(found) => last = found,
             Err(error) => last = error.to_string(),
@@ -32,8 +32,8 @@ pub async fn all_is_well(arena: &Arena) -> Result<()> {
 }
 
 /// Whether the heartbeat has arrived since the first look, and what scheduler and drain are about.
-async fn look(cluster: &Cluster, since: &mut Option<String>) -> Result<String, SqlError> {
-    let session = Session::connect(cluster, DATABASE).await?;
+async fn look(server: &dyn Backend, since: &mut Option<String>) -> Result<String, SqlError> {
+    let session = Session::connect(server, DATABASE).await?;
     let since = match since {
         Some(since) => since,
         None => since.insert(session.scalar("SELECT clock_timestamp()").await?),
