@@ -2,24 +2,13 @@
 //! `PGT_BENCH_EVENTS` is how many events there were before.
 
 use anyhow::Result;
-use benches::queries::{markdown, measure};
-use benches::{nexmark::Nexmark, server, settings};
+use benches::{nexmark::Nexmark, queries, settings};
 
 fn main() -> Result<()> {
-    // `cargo test --benches` passes this; there is nothing quick to test here.
-    if std::env::args().any(|argument| argument == "--test") {
+    if settings::is_trial() {
         return Ok(());
     }
     let events = settings::nexmark_events();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let rows = runtime.block_on(async {
-        let cluster = server::start()?;
-        let session = server::database(&cluster, "nexmark").await?;
-        measure(&session, &mut Nexmark::new(events)).await
-    })?;
-    println!("\nNexmark after {events} events\n\n{}", markdown(&rows));
-    Ok(())
+    let title = format!("Nexmark after {events} events");
+    queries::report("nexmark", &title, |_| Nexmark::new(events))
 }

@@ -2,24 +2,17 @@
 //! `PGT_BENCH_SCALE` is the scale factor.
 
 use anyhow::Result;
-use benches::queries::{markdown, measure};
-use benches::{server, settings, tpch::Tpch};
+use benches::{queries, settings, tpch::Tpch};
+
+const DATABASE: &str = "tpch";
 
 fn main() -> Result<()> {
-    // `cargo test --benches` passes this; there is nothing quick to test here.
-    if std::env::args().any(|argument| argument == "--test") {
+    if settings::is_trial() {
         return Ok(());
     }
     let scale = settings::tpch_scale();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let rows = runtime.block_on(async {
-        let cluster = server::start()?;
-        let session = server::database(&cluster, "tpch").await?;
-        measure(&session, &mut Tpch::new(&cluster, "tpch", scale)).await
-    })?;
-    println!("\nTPC-H at scale factor {scale}\n\n{}", markdown(&rows));
-    Ok(())
+    let title = format!("TPC-H at scale factor {scale}");
+    queries::report(DATABASE, &title, |cluster| {
+        Tpch::new(cluster, DATABASE, scale)
+    })
 }

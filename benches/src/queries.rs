@@ -1,10 +1,13 @@
 //! Well-known sets of queries: what a refresh takes after a small change, against computing the query again.
 
+use crate::server;
 use crate::stats::{median, time_ms};
 use anyhow::{Result, ensure};
 use harness::client::{Session, quote_literal};
+use harness::cluster::Cluster;
 use harness::oracle::Question;
 use std::fmt::Write;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Measured changes; one before them warms caches and plans.
@@ -82,6 +85,25 @@ pub async fn measure(session: &Session, workload: &mut impl Workload) -> Result<
         ensure!(verdict.is_exact(), "q{name} is {verdict}");
     }
     Ok(rows)
+}
+
+/// Measures in a database of this name on a server of its own, and prints the table under a title.
+pub fn report<W: Workload>(
+    database: &str,
+    title: &str,
+    workload: impl FnOnce(Rc<Cluster>) -> W,
+) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let rows = runtime.block_on(async {
+        let cluster = Rc::new(server::start()?);
+        let session = server::database(&cluster, database).await?;
+        measure(&session, &mut workload(Rc::clone(&cluster))).await
+    })?;
+    println!("\n{title}\n\n{}", markdown(&rows));
+    Ok(())
 }
 
 /// Every query as a filled stream table and as a materialized view without rows.

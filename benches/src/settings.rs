@@ -37,6 +37,11 @@ impl Settings {
     }
 }
 
+/// Whether cargo only wants to see that benchmarks start, as `cargo test --benches` does.
+pub fn is_trial() -> bool {
+    std::env::args().any(|argument| argument == "--test")
+}
+
 /// Scale factor of TPC-H: `PGT_BENCH_SCALE`.
 pub fn tpch_scale() -> f64 {
     variable("PGT_BENCH_SCALE", 1.0)

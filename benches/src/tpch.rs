@@ -6,19 +6,20 @@ use anyhow::Result;
 use harness::client::Session;
 use harness::cluster::Cluster;
 use harness::tpch::{self, NewOrders};
+use std::rc::Rc;
 
 /// The tables at a scale factor.
 #[derive(Debug)]
-pub struct Tpch<'a> {
-    cluster: &'a Cluster,
-    database: &'a str,
+pub struct Tpch {
+    cluster: Rc<Cluster>,
+    database: &'static str,
     scale: f64,
     new: NewOrders,
 }
 
-impl<'a> Tpch<'a> {
+impl Tpch {
     /// In an empty database.
-    pub fn new(cluster: &'a Cluster, database: &'a str, scale: f64) -> Self {
+    pub fn new(cluster: Rc<Cluster>, database: &'static str, scale: f64) -> Self {
         let new = NewOrders::new(scale);
         Self {
             cluster,
@@ -29,14 +30,14 @@ impl<'a> Tpch<'a> {
     }
 }
 
-impl Workload for Tpch<'_> {
+impl Workload for Tpch {
     fn queries(&self) -> Vec<(&'static str, &'static str)> {
         tpch::queries()
     }
 
     async fn load(&mut self, session: &Session) -> Result<()> {
         session.execute(tpch::TABLES).await?;
-        tpch::load(self.cluster, self.database, self.scale, |table| {
+        tpch::load(&self.cluster, self.database, self.scale, |table| {
             eprintln!("loading {table}");
         })?;
         session.execute(tpch::INDEXES).await?;
@@ -45,7 +46,7 @@ impl Workload for Tpch<'_> {
 
     async fn change(&mut self, session: &Session, round: usize) -> Result<()> {
         let fifth = (self.scale * 1_500_000.0 / 5_000.0).max(1.0) as usize;
-        self.new.insert(self.cluster, self.database, fifth)?;
+        self.new.insert(&self.cluster, self.database, fifth)?;
         // Every 5,000th order goes, three times as many are updated; other ones in each round.
         let (go, stay) = (round * 7, round * 7 + 1);
         session
