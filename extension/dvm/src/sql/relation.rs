@@ -297,11 +297,16 @@ fn mark_beside(names: &[String]) -> String {
     mark
 }
 
-/// Whether the branch reads, above its joins, whether this factor has a match.
+/// Whether the branch reads whether this factor has a match: in what later scans are computed from, in
+/// conditions, or in its outputs.
 pub(crate) fn reads_present(branch: &Branch, factor: &Factor) -> bool {
     let Some(outer) = &factor.outer else {
         return false;
     };
+    let computed = |f: &Factor| f.scan.reads().contains(&outer.present);
+    if branch.scans.iter().any(computed) {
+        return true;
+    }
     let later = branch
         .scans
         .iter()
