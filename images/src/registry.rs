@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
+use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use serde::Deserialize;
@@ -105,16 +105,22 @@ fn platforms(entries: Vec<Entry>) -> Vec<String> {
     names
 }
 
+/// Whether the registry wants fewer requests.
+fn limits(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::ServerError { code, .. } => *code == 429,
+        OciDistributionError::RegistryError { envelope, .. } => envelope
+            .errors
+            .iter()
+            .any(|error| error.code == OciErrorCode::Toomanyrequests),
+        _ => false,
+    }
+}
+
 /// What went wrong, and what to do about it.
 fn explain(tagged: &str, error: OciDistributionError) -> anyhow::Error {
-    let text = format!("{error:?}");
     let remedy = match &error {
-        _ if text.contains("429")
-            || text.contains("TOOMANYREQUESTS")
-            || text.contains("Toomanyrequests") =>
-        {
-            "the registry limits requests: wait, and run the command again"
-        }
+        _ if limits(&error) => "the registry limits requests: wait, and run the command again",
         OciDistributionError::RequestError(_) => {
             "the registry cannot be reached: is there a network, and is the name right?"
         }
@@ -125,4 +131,22 @@ fn explain(tagged: &str, error: OciDistributionError) -> anyhow::Error {
         _ => "the registry does not deliver it: do name and tag exist?",
     };
     anyhow::Error::new(error).context(format!("{tagged} could not be resolved; {remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number in an address is no status.
+    #[test]
+    fn a_port_is_not_taken_for_a_limit() {
+        let answer = |code| OciDistributionError::ServerError {
+            code,
+            url: "a:42900/v2/".to_owned(),
+            message: String::new(),
+        };
+        let told = |code| format!("{:#}", explain("a:1", answer(code)));
+        assert!(told(404).contains("do name and tag exist?"));
+        assert!(told(429).contains("limits requests"));
+    }
 }
