@@ -43,8 +43,11 @@ pub const EMPTY_GROUP_FORGOTTEN: &str = "empty_group_forgotten";
 /// `x IN (…, NULL)` is false rather than NULL where x is not among the rest.
 pub const UNKNOWN_IS_FALSE: &str = "unknown_is_false";
 
+/// What a recursion loses by a deletion does not come back, though it can be derived otherwise.
+pub const REDERIVATION_FORGOTTEN: &str = "rederivation_forgotten";
+
 /// The seeded bugs that the harness must catch through SQL.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 18] = [
     WRONG_SIGN,
     MISSING_CORRECTION_TERM,
     DROPPED_NULL_GROUP,
@@ -62,6 +65,7 @@ pub const NAMES: [&str; 17] = [
     FIRST_ROWS_STAY,
     LEFT_PARTITION_STAYS,
     TIES_CUT_OFF,
+    REDERIVATION_FORGOTTEN,
 ];
 
 #[cfg(feature = "canary")]

@@ -143,10 +143,17 @@ capabilities! {
         "SELECT a FROM t TABLESAMPLE SYSTEM (10)";
     RECURSIVE_CTE: Source, "recursive common table expressions",
         Maintained {
+            how: "rows that change are followed round by round; what a deletion cuts off under UNION \
+                  comes back if it is derived otherwise",
+        },
+        "WITH RECURSIVE r AS (SELECT a FROM t WHERE b IS NULL UNION SELECT t.a FROM r JOIN t ON t.b = r.a) SELECT a FROM r";
+    RECURSIVE_CTE_WHOLE: Source, "recursive common table expressions of anything but joins of up to five tables, \
+                                  and under UNION of types with equal values that differ",
+        Maintained {
             how: "computed as a whole when one of their tables changes, and compared with a stored \
                   image, in O(n)",
         },
-        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT n FROM r";
+        "WITH RECURSIVE r AS (SELECT max(a) AS n FROM t UNION ALL SELECT n - 1 FROM r WHERE n > 0) SELECT n FROM r";
     RECURSIVE_CTE_OUTSIDE: Source, "recursive common table expressions that read what is around them",
         FullOnly {
             reason: "it is computed as a whole, which takes one that reads nothing outside",

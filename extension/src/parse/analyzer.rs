@@ -9,6 +9,7 @@ use pgtrickle_dvm::tree::{Column, ColumnId, Relation};
 use super::analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 use super::facts::TypeFacts;
 use super::range::Needed;
+use super::recursion::Open;
 use super::scale::Scale;
 use crate::capability::{Capability, TOO_MANY_LEVELS};
 use crate::error::Result;
@@ -70,6 +71,16 @@ pub(super) struct Analyzer {
     defining: BTreeSet<u32>,
     /// Columns that subqueries read of the levels around them, in the order of analysis.
     outside: Vec<ColumnId>,
+    /// The recursion whose parts are being analysed.
+    pub open_recursion: Option<Open>,
+}
+
+/// How much has been found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Findings {
+    /// Of what cannot be maintained.
+    pub refused: usize,
+    noted: usize,
 }
 
 /// Most query levels that an analysis enters: references to views and CTEs are expanded, so a short
@@ -91,6 +102,7 @@ impl Analyzer {
             definitions: BTreeSet::new(),
             defining: BTreeSet::new(),
             outside: Vec::new(),
+            open_recursion: None,
         }
     }
 
@@ -158,6 +170,20 @@ impl Analyzer {
                 construct,
             });
         }
+    }
+
+    /// How much has been found so far.
+    pub fn findings(&self) -> Findings {
+        Findings {
+            refused: self.unsupported.len(),
+            noted: self.constructs.len(),
+        }
+    }
+
+    /// Forgets what has been found since then.
+    pub fn forget_since(&mut self, before: Findings) {
+        self.unsupported.truncate(before.refused);
+        self.constructs.truncate(before.noted);
     }
 
     /// Records what printed values depend on.

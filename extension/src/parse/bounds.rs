@@ -70,6 +70,7 @@ impl Analyzer {
         let column = self.add_column("bound", ty, true, Scale::Unknown);
         let operator = types::operator_text(filter.operator);
         let bound = Opaque {
+            recursion: None,
             query: format!("SELECT {text}"),
             columns: vec![column.clone()],
             sources: Vec::new(),

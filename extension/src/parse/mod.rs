@@ -37,6 +37,7 @@ mod nullable;
 mod opaque;
 mod order;
 mod range;
+mod recursion;
 mod scale;
 mod scope;
 mod set_operation;

@@ -15,7 +15,8 @@ use super::scale::Scale;
 use super::scope::Scope;
 use super::sources::selected;
 use crate::capability::{
-    RECURSIVE_CTE, RECURSIVE_CTE_OUTSIDE, ROW_MARKS, TABLESAMPLE, UNKNOWN_CONSTRUCT,
+    RECURSIVE_CTE, RECURSIVE_CTE_OUTSIDE, RECURSIVE_CTE_WHOLE, ROW_MARKS, TABLESAMPLE,
+    UNKNOWN_CONSTRUCT,
 };
 use crate::error::Result;
 use crate::pg::from_item::{self, ItemColumn};
@@ -58,6 +59,7 @@ impl Analyzer {
                 columns,
                 sources: Vec::new(),
                 polled: true,
+                recursion: None,
             }),
             columns: ids,
             ordered: false,
@@ -77,7 +79,6 @@ impl Analyzer {
         let Some(needed) = self.needed_ctes(scope.query, cte) else {
             return Ok(Range::Other);
         };
-        self.note(&RECURSIVE_CTE, format!("WITH RECURSIVE {name}"));
         let mut reads = Reads::default();
         for cte in &needed {
             if let Some(query) = Node::new(cte.ctequery).and_then(Node::cast) {
@@ -86,7 +87,18 @@ impl Analyzer {
             }
         }
         let all = from_item::columns(entry);
-        let read: Vec<&ItemColumn> = all.iter().filter(|c| used.contains(&c.attnum)).collect();
+        let recursion = match reads.polled {
+            true => None,
+            false => self.recursion(scope, cte, &needed, entry, access)?,
+        };
+        let kind = match recursion {
+            Some(_) => &RECURSIVE_CTE,
+            None => &RECURSIVE_CTE_WHOLE,
+        };
+        self.note(kind, format!("WITH RECURSIVE {name}"));
+        // A recursion by deltas keeps its rows as a whole.
+        let is_read = |c: &&ItemColumn| recursion.is_some() || used.contains(&c.attnum);
+        let read: Vec<&ItemColumn> = all.iter().filter(is_read).collect();
         let mut ids = vec![None; all.len()];
         let columns: Vec<Column> = read
             .iter()
@@ -100,8 +112,7 @@ impl Analyzer {
                 column
             })
             .collect();
-        let vars: Vec<Node> = read.iter().map(|column| column.var).collect();
-        let Some(whole) = make_with(&needed, entry, &vars) else {
+        let Some(text) = with_text(&needed, entry, &read) else {
             self.refuse(&UNKNOWN_CONSTRUCT, format!("WITH RECURSIVE {name}"));
             return Ok(Range::Other);
         };
@@ -115,10 +126,11 @@ impl Analyzer {
         let sources = sources.collect();
         Ok(Range::Derived(Derived {
             relation: Relation::Opaque(Opaque {
-                query: deparse::query(node::map_expressions(whole, &mut name_operators)),
+                query: text,
                 columns,
                 sources,
                 polled: reads.polled,
+                recursion: recursion.map(Box::new),
             }),
             columns: ids,
             ordered: false,
@@ -231,6 +243,20 @@ impl Analyzer {
         }
         Ok(())
     }
+}
+
+/// `WITH RECURSIVE … SELECT columns FROM entry`, as the server prints it.
+pub(super) fn with_text(
+    ctes: &[NodeOf<pg_sys::CommonTableExpr>],
+    entry: NodeOf<pg_sys::RangeTblEntry>,
+    columns: &[&ItemColumn],
+) -> Option<String> {
+    let vars: Vec<Node> = columns.iter().map(|column| column.var).collect();
+    let whole = make_with(ctes, entry, &vars)?;
+    Some(deparse::query(node::map_expressions(
+        whole,
+        &mut name_operators,
+    )))
 }
 
 /// What the definition of a CTE reads of the levels around it.

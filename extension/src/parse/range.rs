@@ -229,6 +229,15 @@ impl Analyzer {
             self.refuse(&UNKNOWN_CONSTRUCT, format!("WITH {name}"));
             return Ok(Range::Other);
         };
+        if entry.self_reference && self.open_recursion.is_some() {
+            return Ok(match self.recursive_reference(entry) {
+                Some(rows) => Range::Derived(rows),
+                None => {
+                    self.refuse(&UNKNOWN_CONSTRUCT, format!("WITH RECURSIVE {name}"));
+                    Range::Other
+                }
+            });
+        }
         if cte.cterecursive || entry.self_reference {
             return self.recursive(scope, cte, entry, used, access);
         }

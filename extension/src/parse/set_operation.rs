@@ -54,6 +54,21 @@ struct Around<'a> {
     access: &'a Access,
 }
 
+impl<'a> Around<'a> {
+    fn of(query: NodeOf<pg_sys::Query>, scope: &'a Scope<'a>, access: &'a Access) -> Self {
+        Around {
+            entries: node::list_of(query.rtable),
+            names: node::list_of::<pg_sys::TargetEntry>(query.targetList)
+                .into_iter()
+                .filter(|target| !target.resjunk)
+                .map(|target| node::text(target.resname))
+                .collect(),
+            scope,
+            access,
+        }
+    }
+}
+
 /// Inputs of a bag union, each with one expression per column.
 type Inputs = Vec<(Relation, Vec<Expr>)>;
 
@@ -67,16 +82,7 @@ impl Analyzer {
         access: &Access,
         needed: &Needed,
     ) -> Result<Derived> {
-        let around = Around {
-            entries: node::list_of(query.rtable),
-            names: node::list_of::<pg_sys::TargetEntry>(query.targetList)
-                .into_iter()
-                .filter(|target| !target.resjunk)
-                .map(|target| node::text(target.resname))
-                .collect(),
-            scope,
-            access,
-        };
+        let around = Around::of(query, scope, access);
         let sorted: BTreeSet<i16> = (order::references(&query).into_iter())
             .filter_map(|reference| position_of(query, reference))
             .collect();
@@ -92,6 +98,29 @@ impl Analyzer {
         });
         derived.ordered = node::list_length(query.sortClause) > 0;
         Ok(derived)
+    }
+
+    /// The rows of both sides of a UNION, all of them. What is on the left is taken apart; the right side is the last
+    /// input.
+    pub(super) fn union_terms(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        operation: NodeOf<pg_sys::SetOperationStmt>,
+        scope: &Scope<'_>,
+        access: &Access,
+        needed: &Needed,
+    ) -> Result<Relation> {
+        let around = Around::of(query, scope, access);
+        let mut sides = Vec::new();
+        if let Some(left) = Node::new(operation.larg) {
+            self.sides(left, operation.all, &mut sides);
+        }
+        sides.extend(Node::new(operation.rarg));
+        let mut derived = Vec::with_capacity(sides.len());
+        for side in sides {
+            derived.push(self.operand(&around, side, needed)?);
+        }
+        Ok(self.union_all(&around, operation, derived, needed).relation)
     }
 
     fn operation(

@@ -262,6 +262,13 @@ impl Compiled {
         KeyedTable::open(oid, &Lookup::Single)
     }
 
+    /// Opens the table with the rows of a recursion that is maintained by deltas.
+    pub fn open_recursion(&self, image: &Image) -> Result<KeyedTable> {
+        let oid = layout::image_table_oid(&self.state_prefix, image.id)?;
+        let all: Vec<usize> = (0..image.opaque.columns.len()).collect();
+        KeyedTable::open(oid, &lookup_of(oid, &all, Over::Image)?)
+    }
+
     /// Opens the stream table. Its changes go to its own buffer, if it has one.
     pub fn open_output(&self) -> Result<KeyedTable> {
         let _locked = Relation::open(self.stream_table, pg_sys::RowExclusiveLock as i32)?;

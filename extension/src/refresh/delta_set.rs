@@ -1,6 +1,7 @@
-//! The consolidated delta of a linear output: rows by image, each with its net weight.
+//! Consolidated deltas: rows by image, each with its net weight.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 
 use pgrx::pg_sys;
 
@@ -10,6 +11,7 @@ use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
 use super::keyed_table::{Counts, KeyedTable, Place};
+use super::sink::Row;
 
 /// One row with its net weight.
 #[derive(Debug)]
@@ -70,8 +72,55 @@ impl DeltaSet {
         }
     }
 
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether a row with this image hash is in it.
+    pub fn contains(&self, hash: u128) -> bool {
+        self.entries.contains_key(&hash)
+    }
+
+    /// The rows with their weights.
+    pub fn rows(&self) -> impl Iterator<Item = (Row<'_>, i64)> {
+        let rows = self.entries.values();
+        rows.map(|entry| {
+            (
+                (entry.values.as_slice(), entry.nulls.as_slice()),
+                entry.weight,
+            )
+        })
+    }
+
+    /// Keeps the rows for which `keep` says so of image hash and values, each with this weight.
+    pub fn retain_as(&mut self, weight: i64, mut keep: impl FnMut(u128, Row<'_>) -> bool) {
+        self.entries.retain(|hash, entry| {
+            entry.weight = weight;
+            keep(*hash, (&entry.values, &entry.nulls))
+        });
+    }
+
+    /// Adds another set of rows of the same type so many times.
+    pub fn add(&mut self, other: Self, times: i64) {
+        for (hash, mut entry) in other.entries {
+            entry.weight *= times;
+            match self.entries.entry(hash) {
+                Slot::Occupied(mut known) => {
+                    known.get_mut().weight += entry.weight;
+                    if known.get().weight == 0 {
+                        known.remove();
+                    }
+                }
+                Slot::Vacant(free) => {
+                    free.insert(entry);
+                }
+            }
+        }
+    }
+
     /// Applies it to a table whose rows are found by the image of the whole row.
-    pub fn apply_by_image(self, mut table: KeyedTable) -> Result<Counts> {
+    pub fn apply_by_image(&self, mut table: KeyedTable) -> Result<Counts> {
         for entry in self.entries.values().filter(|e| e.weight < 0) {
             table.delete(&entry.values, &entry.nulls, entry.weight.unsigned_abs())?;
         }

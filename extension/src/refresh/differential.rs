@@ -34,6 +34,8 @@ pub enum Differential {
         counts: Counts,
         /// Change rows read.
         delta_rows: u64,
+        /// Why a part of it was computed as a whole that deltas serve otherwise.
+        reason: Option<&'static str>,
     },
 }
 
@@ -64,7 +66,7 @@ pub(super) fn apply_inputs(
     if inputs.must_recompute {
         return Ok(Differential::MustRecompute("TRUNCATE"));
     }
-    let bounds = images::compare(compiled, &mut inputs, snapshot, memory)?;
+    let compared = images::compare(compiled, &mut inputs, snapshot, memory)?;
     if inputs.is_empty() {
         return Ok(if inputs.raw_rows == 0 {
             Differential::NoData
@@ -72,6 +74,7 @@ pub(super) fn apply_inputs(
             Differential::Applied {
                 counts: Counts::default(),
                 delta_rows: inputs.raw_rows,
+                reason: compared.recomputed,
             }
         });
     }
@@ -95,10 +98,12 @@ pub(super) fn apply_inputs(
     if only_bounds_moved && !done.touched {
         return Ok(Differential::NoData);
     }
-    bounds.keep(compiled)?;
+    let reason = compared.recomputed;
+    compared.keep(compiled)?;
     Ok(Differential::Applied {
         counts: done.counts,
         delta_rows,
+        reason,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pgtrickle_dvm::operators::aggregate::{self, Emit};
-use pgtrickle_dvm::operators::{output, partition, state};
+use pgtrickle_dvm::operators::{output, partition, recursion, state};
 use pgtrickle_dvm::plan::{Output, Source};
 use pgtrickle_dvm::sql::{image_table, state_table};
 use pgtrickle_dvm::tree::Expr;
@@ -81,6 +81,7 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
     for table in &compiled.tables {
         let oid = table.oid.to_u32();
         let relation = name::qualified_name(table.oid).unwrap_or_default();
+        recursions(compiled, table.oid.to_u32(), &relation, lines);
         let images = compiled.plan.images.iter();
         let reading = images.filter(|i| i.opaque.sources.iter().any(|s| s.oid == oid));
         let mut changed: BTreeSet<Source> = reading.map(|i| Source::Image(i.id)).collect();
@@ -98,6 +99,29 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
             &what,
             lines,
         );
+    }
+}
+
+/// The statements of the recursions over a table: what its change derives, what that derives, and what else derives
+/// rows that were lost.
+fn recursions(compiled: &Compiled, oid: u32, relation: &str, lines: &mut Vec<ExplainLine>) {
+    let context = compiled.context();
+    for image in &compiled.plan.images {
+        let changed = BTreeSet::from([Source::Table(oid)]);
+        let Some(rule) = &image.recursion else {
+            continue;
+        };
+        let Some(derived) = recursion::changes(context, rule, &changed) else {
+            continue;
+        };
+        let item = |what: &str| format!("{what} of image {}, {relation} changed", image.id);
+        lines.push(line("statement", &item("derived rows"), &derived));
+        let round = recursion::step(context, image, rule, &BTreeSet::new());
+        lines.push(line("statement", &item("round"), &round));
+        if rule.distinct {
+            let again = recursion::rederive(context, rule, &[]);
+            lines.push(line("statement", &item("rederived rows"), &again));
+        }
     }
 }
 

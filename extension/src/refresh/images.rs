@@ -1,6 +1,8 @@
 //! Subqueries that are computed as a whole: their rows are compared with those that the last refresh
 //! kept, and the difference is a delta like any other.
 //!
+//! Recursions whose rows follow from each other by joins are not: see [`super::recursion`].
+//!
 //! Bounds are compared, too, but are kept only when the refresh wrote something: a bound that moved over
 //! no row leaves nothing to remember, since the next comparison begins where this one did.
 
@@ -12,6 +14,7 @@ use crate::image::hash128;
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::spi::Connection;
+use crate::pg::subtransaction::{self, Attempt};
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 use crate::shmem::progress::Followed;
@@ -20,13 +23,19 @@ use super::compiled::Compiled;
 use super::full;
 use super::inputs::Inputs;
 use super::keyed_table::{Counts, Place};
+use super::recursion;
 use super::row_types;
 use super::sink::Sink;
 use super::statements::Kind;
 
-/// Bounds that have moved, with their new values.
+/// What a comparison leaves behind beside the deltas.
 #[derive(Debug, Default)]
-pub struct MovedBounds(Vec<(usize, TupleStore)>);
+pub struct Compared {
+    /// Bounds that have moved, with their new values.
+    moved: Vec<(usize, TupleStore)>,
+    /// Why a recursion that is maintained by deltas was computed as a whole.
+    pub recomputed: Option<&'static str>,
+}
 
 /// The rows of the subquery at the snapshot.
 pub fn compute(compiled: &Compiled, image: &Image, memory: &MemoryContext) -> Result<TupleStore> {
@@ -45,20 +54,32 @@ pub fn compare(
     inputs: &mut Inputs,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
-) -> Result<MovedBounds> {
-    let mut moved = MovedBounds::default();
+) -> Result<Compared> {
+    let mut compared = Compared::default();
     for image in &compiled.plan.images {
         let mut sources = image.opaque.sources.iter();
         let may_differ = image.opaque.polled || sources.any(|s| inputs.has(Source::Table(s.oid)));
         if !may_differ {
             continue;
         }
+        if let Some(rule) = &image.recursion {
+            // A row can meet what is no longer, or not yet, there beside it, for which an expression need not
+            // have a value.
+            let run = || recursion::maintain(compiled, image, rule, inputs, snapshot, memory);
+            if let Attempt::Done(delta) = subtransaction::attempt(run)? {
+                if let Some(delta) = delta {
+                    inputs.insert(Source::Image(image.id), delta);
+                }
+                continue;
+            }
+            compared.recomputed = Some("RECURSION_DATA_EXCEPTION");
+        }
         let fresh = compute(compiled, image, memory)?;
         let mut delta = Sink::delta(memory);
         delta.expect(fresh.tuple_desc(), 0..row_types::width(fresh.tuple_desc()))?;
         if image.is_bound {
             if compare_bound(compiled, image, &fresh, &mut delta)? {
-                moved.0.push((image.id, fresh));
+                compared.moved.push((image.id, fresh));
             }
         } else {
             let table = compiled.open_image(image)?;
@@ -79,7 +100,7 @@ pub fn compare(
             inputs.insert(Source::Image(image.id), store);
         }
     }
-    Ok(moved)
+    Ok(compared)
 }
 
 /// Whether the bound has moved; its old and its new value go to the delta.
@@ -110,10 +131,10 @@ fn compare_bound(
     Ok(true)
 }
 
-impl MovedBounds {
-    /// Keeps the new values.
+impl Compared {
+    /// Keeps the new values of bounds.
     pub fn keep(self, compiled: &Compiled) -> Result<()> {
-        for (id, fresh) in self.0 {
+        for (id, fresh) in self.moved {
             if let Some(image) = compiled.plan.images.get(id) {
                 let table = compiled.open_image(image)?;
                 full::replace(table, fresh, &Followed::by_nobody(), &mut |_, _| Ok(()))?;

@@ -100,6 +100,15 @@ impl Inputs {
             .collect()
     }
 
+    /// The deltas of the changed ones among `sources`.
+    pub fn of(&self, sources: &BTreeSet<Source>) -> Vec<(Source, &TupleStore)> {
+        self.stores
+            .iter()
+            .filter(|(source, _)| sources.contains(source))
+            .map(|(source, store)| (*source, store))
+            .collect()
+    }
+
     /// Registers the deltas of these sources as ephemeral relations.
     pub fn register(&self, connection: &Connection, sources: &[(Source, u64)]) -> Result<()> {
         for (source, _) in sources {

@@ -79,6 +79,10 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
     let context = compiled.context();
     for image in &compiled.plan.images {
         let oid = image_table_oid(context.state_prefix, image.id)?;
+        if image.recursion.is_some() {
+            let all: Vec<usize> = (0..image.opaque.columns.len()).collect();
+            ensure_index(oid, None, &all, Over::Image)?;
+        }
         for position in &image.indexes {
             ensure_index(oid, None, &[*position], Over::Values)?;
         }

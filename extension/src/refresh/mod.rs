@@ -23,6 +23,7 @@ mod keyed_table;
 mod layout;
 mod node;
 mod partition;
+mod recursion;
 mod row_types;
 mod sink;
 mod statements;

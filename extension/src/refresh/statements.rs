@@ -15,6 +15,12 @@ use crate::pg::spi::{Connection, Kept};
 pub enum Kind {
     /// A subquery that is computed as a whole.
     Image(usize),
+    /// What changed tables derive in one step of a recursion.
+    Derived(usize),
+    /// What a round's rows of a recursion derive.
+    Round(usize),
+    /// What else derives rows of a recursion; which of their columns are NULL.
+    Rederived(usize, Vec<bool>),
     /// A step before the delta of a node, or of the output (`None`).
     Step(Option<usize>, usize),
     /// The delta of a node, or of the output (`None`).

@@ -372,9 +372,13 @@ impl Choice {
                     compiled, frontier, &may_apply, snapshot, memory,
                 )? {
                     Differential::NoData => Ok(Work::NONE),
-                    Differential::Applied { counts, delta_rows } => Ok(Work {
+                    Differential::Applied {
+                        counts,
+                        delta_rows,
+                        reason,
+                    } => Ok(Work {
                         action: "DIFFERENTIAL",
-                        reason: None,
+                        reason: reason.map(str::to_owned),
                         counts,
                         delta_rows,
                         writes: true,

@@ -85,7 +85,8 @@ pub fn differentiate(
             continue;
         }
         if is_inlined(context, branch, &moved) {
-            terms.extend(inline_terms(context, branch, &moved, name));
+            let unchanged = vec![Role::State; branch.scans.len()];
+            terms.extend(inline_terms(context, branch, unchanged, &moved, name));
         } else {
             let (steps, last) = prefix_join::differentiate(
                 context,
@@ -143,13 +144,37 @@ pub(super) struct Moved {
     pub roles: Vec<Role>,
 }
 
+/// What the delta of `source` joins to when the delta of `removed` is taken from the other relations:
+/// `ΔR₁ ⋈ (R₂⁺ − ΔR₂) ⋈ …`.
+pub fn joined_without(
+    context: Context<'_>,
+    block: &Block,
+    source: Source,
+    removed: &BTreeSet<Source>,
+    name: &dyn Fn(usize) -> String,
+) -> String {
+    let mut terms = Vec::new();
+    for branch in &block.branches {
+        let of_source = |factor: &Factor| match factor.source() == Some(source) {
+            true => Role::Delta,
+            false => Role::State,
+        };
+        let roles = branch.scans.iter().map(of_source).collect();
+        let moved = changed_factors(branch, removed);
+        terms.extend(inline_terms(context, branch, roles, &moved, name));
+    }
+    terms.join("\nUNION ALL\n")
+}
+
+/// The terms in which any of the moved factors play other roles than these.
 fn inline_terms(
     context: Context<'_>,
     branch: &Branch,
+    roles: Vec<Role>,
     moved: &[Moved],
     name: &dyn Fn(usize) -> String,
 ) -> Vec<String> {
-    let mut choices = vec![vec![Role::State; branch.scans.len()]];
+    let mut choices = vec![roles];
     for factor in moved {
         let unchanged = choices.clone();
         for role in &factor.roles {

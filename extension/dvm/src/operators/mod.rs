@@ -12,4 +12,5 @@ pub mod outer_join;
 pub mod output;
 pub mod partition;
 pub mod prefix_join;
+pub mod recursion;
 pub mod state;

@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 use super::engine::{Engine, Postgres, Sqlite};
 use super::queries::Draw;
 use super::refresh::Simulation;
-use super::{aggregates, images, joins, outer_joins, partitions, subqueries};
+use super::{aggregates, images, joins, outer_joins, partitions, recursion, subqueries};
 use crate::canary;
 use crate::tree::AggregateKind;
 use crate::tree::testing::{aggregate, group, numeric, scan};
@@ -81,6 +81,12 @@ fn oracle_catches_each_seeded_bug_of_the_partitions() {
 fn oracle_catches_a_bound_that_stands_still() {
     let case = |numbers: &[u16]| images::replay(numbers, 2, 5);
     assert!(caught(canary::BOUND_STANDS_STILL, 200, &case));
+}
+
+#[test]
+fn oracle_catches_a_forgotten_rederivation() {
+    let name = canary::REDERIVATION_FORGOTTEN;
+    assert!(caught(name, 400, &recursion::replay), "{name} was missed");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! - [`engine`]: where statements run, an in-memory SQLite (or a PostgreSQL server, on demand).
 //! - [`truth`]: a tree as one plain query, independent of plans and rules.
-//! - [`refresh`], [`node`]: a refresh in SQL, as the extension executes it.
+//! - [`refresh`], [`node`], [`recursion`]: a refresh in SQL, as the extension executes it.
 //! - [`queries`]: random tables, trees and changes.
 //!
 //! Two families of tests: `oracle_*` (the refreshed content is the content computed from nothing) and
@@ -22,4 +22,5 @@ mod images;
 mod joins;
 mod outer_joins;
 mod partitions;
+mod recursion;
 mod subqueries;

@@ -142,7 +142,14 @@ impl<'e> Simulation<'e> {
         for image in self.plan.images.clone() {
             let sources = image.opaque.sources.iter();
             let mut sources = sources.map(|source| Source::Table(source.oid));
-            if sources.any(|source| changed.contains(&source)) && self.compare(&image) {
+            if !sources.any(|source| changed.contains(&source)) {
+                continue;
+            }
+            let differs = match &image.recursion {
+                Some(recursion) => self.recur(&image, recursion, &changed),
+                None => self.compare(&image),
+            };
+            if differs {
                 changed.insert(Source::Image(image.id));
             }
         }
@@ -162,7 +169,7 @@ impl<'e> Simulation<'e> {
     }
 
     /// Computes an image anew and writes down how it differs from what was kept.
-    fn compare(&mut self, image: &Image) -> bool {
+    pub(super) fn compare(&mut self, image: &Image) -> bool {
         let columns = numbered("c", image.opaque.columns.len()).join(", ");
         let (kept, delta) = (
             image_table(STATE, image.id),
@@ -266,6 +273,17 @@ impl<'e> Simulation<'e> {
         let wanted = self.grouped(&format!("SELECT *, 1 FROM ({}) AS q", self.truth));
         assert_eq!(self.content(), wanted, "{}\n{}", self.truth, self.plan);
 
+        for image in self.plan.images.clone() {
+            if image.recursion.is_some() {
+                let kept = self.weights(&format!(
+                    "SELECT *, 1 FROM {}",
+                    image_table(STATE, image.id)
+                ));
+                let fresh =
+                    self.weights(&format!("SELECT *, 1 FROM ({}) AS q", image.opaque.query));
+                assert_eq!(kept, fresh, "rows of image {}\n{}", image.id, self.plan);
+            }
+        }
         for node in self.plan.nodes.clone() {
             if matches!(node.store, Store::Table { .. }) && !self.engine.is_postgres() {
                 let fresh = state::initial(self.context(), &node);
@@ -302,7 +320,12 @@ fn collect_scans(relation: &Relation, scans: &mut BTreeMap<u32, Scan>) {
     }
 }
 
-fn insert(engine: &mut dyn Engine, table: &str, rows: &[Vec<Option<i64>>], weight: Option<i64>) {
+pub(super) fn insert(
+    engine: &mut dyn Engine,
+    table: &str,
+    rows: &[Vec<Option<i64>>],
+    weight: Option<i64>,
+) {
     if rows.is_empty() {
         return;
     }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use crate::operators::aggregate::Maintenance;
 use crate::operators::partition::Partition;
 use crate::rewrite::{ColumnAllocator, normalise};
-use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
+use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Predicate, Relation};
 
 use super::block::{Block, BlockScan, Branch, Factor, Source};
 use super::partition::{first, holds_partitions};
-use super::{Identity, Image, Node, Output, Plan, Store, blocks_of, image, keys};
+use super::{Identity, Image, Node, Output, Plan, Recursion, Store, blocks_of, image, keys};
 
 /// Joins over bag unions multiply branches; beyond this many a query is refused.
 pub const MAX_BRANCHES: usize = 64;
@@ -93,7 +93,7 @@ impl Compiler {
             Relation::Opaque(opaque) => {
                 let columns = opaque.columns.clone();
                 let outputs = columns.iter().map(Expr::of).collect();
-                let image = image::intern(&mut self.images, opaque, false);
+                let image = self.image(opaque)?;
                 Ok(vec![Branch {
                     scans: vec![Factor::inner(BlockScan::Image { image, columns })],
                     predicates: Vec::new(),
@@ -249,6 +249,33 @@ impl Compiler {
                 aggregates,
             } => self.aggregate(*input, keys, aggregates),
         }
+    }
+
+    /// The number of a subquery's image. Inside of a recursion its own text stands for its rows.
+    fn image(&mut self, mut opaque: Opaque) -> Result<usize, crate::Error> {
+        let columns = opaque.columns.clone();
+        let recursion = opaque.recursion.take();
+        let known = self.images.len();
+        let id = image::intern(&mut self.images, opaque, false);
+        if let Some(recursion) = recursion
+            && id == known
+        {
+            let mut block = |part| -> Result<Block, crate::Error> {
+                Ok(Block {
+                    columns: columns.clone(),
+                    branches: self.linearise(part)?,
+                })
+            };
+            let recursion = Recursion {
+                seed: block(recursion.seed)?,
+                step: block(recursion.step)?,
+                distinct: recursion.distinct,
+            };
+            if let Some(image) = self.images.get_mut(id) {
+                image.recursion = Some(recursion);
+            }
+        }
+        Ok(id)
     }
 
     /// Adds a node that groups.

@@ -11,14 +11,20 @@ use super::{Identity, Output, Plan, Store};
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for image in &self.images {
-            let (what, when) = match (image.is_bound, image.opaque.polled) {
-                (true, _) => ("bound", "a value that moves by itself"),
-                (false, true) => ("image", "recomputed as a whole at each refresh"),
-                (false, false) => ("image", "recomputed as a whole when its sources change"),
+            let rule = image.recursion.as_ref().map(|recursion| recursion.distinct);
+            let (what, when) = match (image.is_bound, image.opaque.polled, rule) {
+                (true, ..) => ("bound", "a value that moves by itself"),
+                (_, true, _) => ("image", "recomputed as a whole at each refresh"),
+                (_, _, None) => ("image", "recomputed as a whole when its sources change"),
+                (_, _, Some(true)) => ("image", "a recursion, by deltas: delete and rederive"),
+                (_, _, Some(false)) => ("image", "a recursion, by deltas: of every derivation"),
             };
             writeln!(f, "{what} {}: {when}", image.id)?;
             let query: Vec<&str> = image.opaque.query.split_whitespace().collect();
             writeln!(f, "  {}", query.join(" "))?;
+            for block in image.blocks() {
+                write_block(f, block)?;
+            }
         }
         for node in &self.nodes {
             let keys: Vec<&str> = node.keys.iter().map(|k| k.name.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use crate::tree::{Column, Opaque};
 
-use super::block::Source;
+use super::block::{Block, Source};
 use super::{Node, Output, blocks_of, keys};
 
 /// A subquery with an image of its rows.
@@ -16,6 +16,26 @@ pub struct Image {
     pub is_bound: bool,
     /// Positions of columns that joins look up: each wants an index.
     pub indexes: Vec<usize>,
+    /// For a recursion: how its rows follow from each other.
+    pub recursion: Option<Recursion>,
+}
+
+/// A recursion that is maintained by deltas. Both blocks have the columns of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Recursion {
+    /// The rows that it begins with.
+    pub seed: Block,
+    /// The rows that follow from those of the image, which each branch reads once.
+    pub step: Block,
+    /// Whether a row counts once, however often it is derived.
+    pub distinct: bool,
+}
+
+impl Image {
+    /// The blocks that its rows are derived by.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        (self.recursion.iter()).flat_map(|recursion| [&recursion.seed, &recursion.step])
+    }
 }
 
 /// The number of the subquery's image: copies share one.
@@ -35,13 +55,15 @@ pub(super) fn intern(images: &mut Vec<Image>, opaque: Opaque, is_bound: bool) ->
         opaque,
         is_bound,
         indexes: Vec::new(),
+        recursion: None,
     });
     id
 }
 
 /// Finds the columns of images that joins look up.
 pub(super) fn place_indexes(images: &mut [Image], nodes: &[Node], output: &Output) {
-    for (source, position) in keys::looked_up(blocks_of(nodes, output)) {
+    let blocks = blocks_of(nodes, output).chain(images.iter().flat_map(Image::blocks));
+    for (source, position) in keys::looked_up(blocks) {
         if let Source::Image(image) = source
             && let Some(image) = images.get_mut(image)
             && !image.indexes.contains(&position)

@@ -6,7 +6,7 @@ use crate::operators::partition::Partition;
 use crate::tree::{ColumnId, Expr, Predicate, Scan};
 
 use super::block::{BlockScan, Branch, Outer};
-use super::{Node, Output, Plan};
+use super::{Image, Node, Output, Plan};
 
 /// An index that would spare a scan of a whole source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,12 @@ impl Plan {
     /// Every missing index, each once.
     pub fn missing_indexes(&self) -> Vec<MissingIndex> {
         let mut missing = BTreeSet::new();
+        for block in self.images.iter().flat_map(Image::blocks) {
+            block
+                .branches
+                .iter()
+                .for_each(|branch| joins(branch, &mut missing));
+        }
         for node in &self.nodes {
             for branch in &node.block.branches {
                 joins(branch, &mut missing);

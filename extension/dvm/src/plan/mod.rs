@@ -23,7 +23,7 @@ mod ties;
 
 pub use block::{Block, BlockScan, Branch, Factor, Matched, Outer, Source};
 pub use compile::{MAX_BRANCHES, compile};
-pub use image::Image;
+pub use image::{Image, Recursion};
 pub use indexes::MissingIndex;
 
 use crate::operators::aggregate::{Accumulator, Maintenance};
@@ -55,13 +55,14 @@ impl Plan {
         self.images.iter().any(|image| image.opaque.polled)
     }
 
-    /// Every block: the nodes', then the output's.
+    /// Every block: the recursions', the nodes', then the output's.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        blocks_of(&self.nodes, &self.output)
+        let recursions = self.images.iter().flat_map(Image::blocks);
+        recursions.chain(blocks_of(&self.nodes, &self.output))
     }
 }
 
-/// Every block of a plan of these parts.
+/// Every block of nodes and output.
 fn blocks_of<'a>(nodes: &'a [Node], output: &'a Output) -> impl Iterator<Item = &'a Block> {
     nodes.iter().map(|n| &n.block).chain(match output {
         Output::Linear { block, .. } => Some(block),

@@ -11,6 +11,7 @@ mod expr;
 mod opaque;
 mod printed;
 mod reads;
+mod recursion;
 mod relabel;
 mod relation;
 #[cfg(test)]
@@ -21,5 +22,6 @@ pub use aggregate::{Aggregate, AggregateKind};
 pub use column::{Column, ColumnId, ColumnType};
 pub use expr::{Expr, Part, Piece};
 pub use opaque::{Opaque, OpaqueSource, Side};
+pub use recursion::Recursion;
 pub use relation::{ApplyKind, Index, Predicate, Relation, Scan, ScanColumn};
 pub use window::{SortKey, Ties, WindowCall};

@@ -1,8 +1,10 @@
-//! Subqueries that no rule looks into.
+//! Subqueries that are computed as a whole.
 
 use super::column::Column;
+use super::recursion::Recursion;
 
-/// A subquery that is computed as a whole: its rows are compared with an image of them that is kept.
+/// A subquery that is computed as a whole: its rows are kept as an image. After a change they are computed
+/// again and compared with it, unless the subquery is a recursion that says how its rows follow from each other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Opaque {
     /// The query, printed by the server. It reads nothing around it.
@@ -13,6 +15,8 @@ pub struct Opaque {
     pub sources: Vec<OpaqueSource>,
     /// Whether its rows can change without a change of the sources, so that each refresh computes it.
     pub polled: bool,
+    /// How its rows follow from each other, for a recursion that is maintained by deltas.
+    pub recursion: Option<Box<Recursion>>,
 }
 
 /// A table below an opaque subquery.

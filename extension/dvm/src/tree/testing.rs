@@ -170,6 +170,7 @@ pub fn opaque(query: &str, columns: &[(u32, &str)], sources: &[u32]) -> Opaque {
             })
             .collect(),
         polled: false,
+        recursion: None,
     }
 }
 

@@ -1,0 +1,168 @@
+//! Recursive CTEs whose rows follow from each other by joins of tables.
+//!
+//! The parts of the definition are analysed like any query. If they come to anything else than linear blocks, all that
+//! was found is forgotten, and the CTE is computed as a whole.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{Column, Opaque, Recursion, Relation};
+
+use super::analyzer::{Access, Analyzer, Derived};
+use super::opaque::with_text;
+use super::range::Needed;
+use super::scale::Scale;
+use super::scope::Scope;
+use crate::error::Result;
+use crate::pg::from_item::{self, ItemColumn};
+use crate::pg::node::{self, Node, NodeOf};
+
+/// A recursion whose parts are being analysed.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    name: String,
+    /// By which its rows are known.
+    text: String,
+    columns: Vec<Column>,
+}
+
+impl Analyzer {
+    /// How the rows of a recursive CTE follow from each other, if that is by joins.
+    pub(super) fn recursion(
+        &mut self,
+        scope: &Scope<'_>,
+        cte: NodeOf<pg_sys::CommonTableExpr>,
+        needed: &[NodeOf<pg_sys::CommonTableExpr>],
+        entry: NodeOf<pg_sys::RangeTblEntry>,
+        access: &Access,
+    ) -> Result<Option<Recursion>> {
+        if !cte.search_clause.is_null() || !cte.cycle_clause.is_null() {
+            return Ok(None);
+        }
+        let all = from_item::columns(entry);
+        let columns = self.recursion_columns(&all);
+        let read: Vec<&ItemColumn> = all.iter().collect();
+        let Some(text) = with_text(needed, entry, &read) else {
+            return Ok(None);
+        };
+        let before = self.findings();
+        let open = Open {
+            name: node::text(cte.ctename),
+            text,
+            columns,
+        };
+        let outer = self.open_recursion.replace(open);
+        let found = self.parts_of(scope, cte, access);
+        self.open_recursion = outer;
+        let found = found?.filter(|_| self.findings().refused == before.refused);
+        if found.is_none() {
+            self.forget_since(before);
+        }
+        Ok(found)
+    }
+
+    fn parts_of(
+        &mut self,
+        scope: &Scope<'_>,
+        cte: NodeOf<pg_sys::CommonTableExpr>,
+        access: &Access,
+    ) -> Result<Option<Recursion>> {
+        let query = Node::new(cte.ctequery).and_then(Node::cast::<pg_sys::Query>);
+        let Some(query) = query.map(node::copy_query) else {
+            return Ok(None);
+        };
+        let operation = Node::new(query.setOperations).and_then(Node::cast);
+        let Some(operation) = operation.filter(|_| is_plain(&query)) else {
+            return Ok(None);
+        };
+        let inside = Scope {
+            query,
+            parent: Some(scope),
+            offered: None,
+        };
+        let Some((seed, step)) = self.recursion_terms(query, operation, &inside, access)? else {
+            return Ok(None);
+        };
+        let alike = |column: &Column| {
+            operation.all || (column.ty.image_equality && !column.ty.equality.is_empty())
+        };
+        let Some(open) = &self.open_recursion else {
+            return Ok(None);
+        };
+        let types = |columns: &[Column]| -> Vec<_> {
+            columns.iter().map(|column| column.ty.sql.clone()).collect()
+        };
+        let fits = !open.columns.is_empty()
+            && open.columns.iter().all(alike)
+            && types(&open.columns) == types(&seed.columns());
+        Ok((fits.then(|| Recursion::new(seed, step, !operation.all, &open.text))).flatten())
+    }
+
+    /// The recursive reference itself, of which nothing is known but its rows.
+    pub(super) fn recursive_reference(
+        &mut self,
+        entry: NodeOf<pg_sys::RangeTblEntry>,
+    ) -> Option<Derived> {
+        let open = self.open_recursion.clone()?;
+        let all = from_item::columns(entry);
+        let columns = self.recursion_columns(&all);
+        let alike = open.columns.len() == columns.len()
+            && (open.columns.iter().zip(&columns)).all(|(a, b)| a.ty == b.ty);
+        if !alike || open.name != node::text(entry.ctename) {
+            return None;
+        }
+        let ids = columns.iter().map(|column| Some(column.id)).collect();
+        Some(Derived {
+            relation: Relation::Opaque(Opaque {
+                query: open.text,
+                columns,
+                sources: Vec::new(),
+                polled: false,
+                recursion: None,
+            }),
+            columns: ids,
+            ordered: false,
+        })
+    }
+
+    fn recursion_columns(&mut self, all: &[ItemColumn]) -> Vec<Column> {
+        all.iter()
+            .map(|ItemColumn { name, var, .. }| {
+                let ty = (var.type_oid(), var.typmod(), var.collation());
+                self.add_column(name, ty, true, Scale::Unknown)
+            })
+            .collect()
+    }
+
+    /// Both terms of a recursive UNION.
+    fn recursion_terms(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        operation: NodeOf<pg_sys::SetOperationStmt>,
+        scope: &Scope<'_>,
+        access: &Access,
+    ) -> Result<Option<(Relation, Relation)>> {
+        let needed = &Needed::All;
+        let Relation::UnionAll {
+            columns,
+            mut inputs,
+        } = self.union_terms(query, operation, scope, access, needed)?
+        else {
+            return Ok(None);
+        };
+        let Some(step) = inputs.pop() else {
+            return Ok(None);
+        };
+        let union = |inputs| Relation::UnionAll {
+            columns: columns.clone(),
+            inputs,
+        };
+        Ok(Some((union(inputs), union(vec![step]))))
+    }
+}
+
+/// Whether nothing but a set operation is said.
+fn is_plain(query: &pg_sys::Query) -> bool {
+    node::list_length(query.sortClause) == 0
+        && node::list_length(query.rowMarks) == 0
+        && query.limitCount.is_null()
+        && query.limitOffset.is_null()
+}

@@ -1,0 +1,319 @@
+//! Recursions maintained by deltas, round by round. The algebra is that of [`pgtrickle_dvm::operators::recursion`]: what
+//! rows derive is computed by statements, what is new among it is found by image.
+//!
+//! Memory: O(rows that change or lose a derivation).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::operators::recursion;
+use pgtrickle_dvm::plan::{Image, Recursion, Source};
+use pgtrickle_dvm::sql::names::{self, TOUCHED, WEIGHT};
+
+use crate::error::{Error, Result};
+use crate::pg::memory::MemoryContext;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::spi::Connection;
+use crate::pg::tupdesc::{OwnTupleDesc, attributes};
+use crate::pg::tuplestore::TupleStore;
+
+use super::compiled::Compiled;
+use super::delta_set::DeltaSet;
+use super::inputs::Inputs;
+use super::row_types;
+use super::statements::Kind;
+
+/// Deltas by the relation that they are of.
+type Deltas<'a> = Vec<(Source, &'a TupleStore)>;
+
+/// Brings the rows of the recursion to the snapshot and returns how they changed.
+pub fn maintain(
+    compiled: &Compiled,
+    image: &Image,
+    rule: &Recursion,
+    inputs: &Inputs,
+    snapshot: &mut ActiveSnapshot,
+    memory: &MemoryContext,
+) -> Result<Option<TupleStore>> {
+    let mut tables = rule.seed.sources();
+    tables.extend(rule.step.sources());
+    let all = inputs.of(&tables);
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let mut run = Run {
+        compiled,
+        image,
+        rule,
+        snapshot,
+        memory,
+        desc: row_type(compiled, image, memory)?,
+    };
+    let (gone, came) = (run.part(&all, -1)?, run.part(&all, 1)?);
+    let (gone, came) = (references(&gone), references(&came));
+    let delta = match rule.distinct {
+        true => run.delete_and_rederive(&gone, &came)?,
+        false => run.count_derivations(&all, &gone, &came)?,
+    };
+    run.store(&delta).map(Some)
+}
+
+/// Everything that the rounds read.
+struct Run<'a> {
+    compiled: &'a Compiled,
+    image: &'a Image,
+    rule: &'a Recursion,
+    snapshot: &'a mut ActiveSnapshot,
+    memory: &'a MemoryContext,
+    /// The image's columns and a weight.
+    desc: OwnTupleDesc,
+}
+
+impl Run<'_> {
+    /// UNION ALL.
+    fn count_derivations(
+        &mut self,
+        all: &Deltas<'_>,
+        gone: &Deltas<'_>,
+        came: &Deltas<'_>,
+    ) -> Result<DeltaSet> {
+        let mut delta = self.none()?;
+        if !gone.is_empty() {
+            let mut lost = self.derived(all)?;
+            lost.add(self.derived(came)?, -1);
+            delta = self.rounds(lost, came)?;
+            self.apply(&delta)?;
+        }
+        let found = self.derived(came)?;
+        let found = self.rounds(found, &Vec::new())?;
+        self.apply(&found)?;
+        delta.add(found, 1);
+        Ok(delta)
+    }
+
+    /// UNION.
+    fn delete_and_rederive(&mut self, gone: &Deltas<'_>, came: &Deltas<'_>) -> Result<DeltaSet> {
+        let mut lost = self.none()?;
+        let mut table = self.compiled.open_recursion(self.image)?;
+        let mut round = self.derived(gone)?;
+        loop {
+            round.retain_as(-1, |hash, (row, nulls)| {
+                !lost.contains(hash) && table.find(row, nulls).is_some()
+            });
+            if round.is_empty() {
+                break;
+            }
+            let next = self.round(&round, &Vec::new())?;
+            lost.add(std::mem::replace(&mut round, next), 1);
+        }
+        drop(table);
+        self.apply(&lost)?;
+
+        let mut found = self.none()?;
+        let mut table = self.compiled.open_recursion(self.image)?;
+        let mut round = self.derived(came)?;
+        round.add(self.rederived(&lost)?, 1);
+        loop {
+            round.retain_as(1, |hash, (row, nulls)| {
+                !found.contains(hash) && table.find(row, nulls).is_none()
+            });
+            if round.is_empty() {
+                break;
+            }
+            let next = self.round(&round, &Vec::new())?;
+            found.add(std::mem::replace(&mut round, next), 1);
+        }
+        drop(table);
+        self.apply(&found)?;
+        lost.add(found, 1);
+        Ok(lost)
+    }
+
+    /// The sum of what these rows derive in any number of steps over tables to which nothing came.
+    fn rounds(&self, first: DeltaSet, came: &Deltas<'_>) -> Result<DeltaSet> {
+        let mut total = self.none()?;
+        let mut round = first;
+        while !round.is_empty() {
+            let next = self.round(&round, came)?;
+            total.add(std::mem::replace(&mut round, next), 1);
+        }
+        Ok(total)
+    }
+
+    /// What these rows derive in one step.
+    fn round(&self, rows: &DeltaSet, came: &Deltas<'_>) -> Result<DeltaSet> {
+        pgrx::check_for_interrupts!();
+        let store = self.store(rows)?;
+        let step = self.rule.step.sources();
+        let mut deltas: Deltas<'_> = came.clone();
+        deltas.retain(|(source, _)| step.contains(source));
+        let came: BTreeSet<Source> = deltas.iter().map(|(source, _)| *source).collect();
+        deltas.push((Source::Image(self.image.id), &store));
+        self.run(Kind::Round(self.image.id), &deltas, || {
+            recursion::step(self.compiled.context(), self.image, self.rule, &came)
+        })
+    }
+
+    /// What these deltas of tables derive in one step.
+    fn derived(&self, deltas: &Deltas<'_>) -> Result<DeltaSet> {
+        if deltas.is_empty() {
+            return self.none();
+        }
+        let changed = deltas.iter().map(|(source, _)| *source).collect();
+        self.run(Kind::Derived(self.image.id), deltas, || {
+            recursion::changes(self.compiled.context(), self.rule, &changed).unwrap_or_default()
+        })
+    }
+
+    /// Which of these rows, which are not in the image, are derived by those that are.
+    fn rederived(&self, lost: &DeltaSet) -> Result<DeltaSet> {
+        let mut again = self.none()?;
+        for (null_columns, rows) in self.by_null_columns(lost)? {
+            let connection = Connection::open()?;
+            connection.register(TOUCHED, &rows)?;
+            let kind = Kind::Rederived(self.image.id, null_columns.clone());
+            let size = [(Source::Image(self.image.id), rows.count())];
+            let statement = self.compiled.statements.get(&connection, kind, &size, || {
+                recursion::rederive(self.compiled.context(), self.rule, &null_columns)
+            })?;
+            let rows = connection.run(&statement, self.memory.as_ptr())?;
+            connection.unregister(TOUCHED)?;
+            drop(connection);
+            again.add(self.checked(&rows)?, 1);
+        }
+        again.retain_as(1, |hash, _| lost.contains(hash));
+        Ok(again)
+    }
+
+    /// The rows, named as keys, by which of their columns are NULL.
+    fn by_null_columns(&self, rows: &DeltaSet) -> Result<BTreeMap<Vec<bool>, TupleStore>> {
+        let width = self.image.opaque.columns.len();
+        let columns = row_types::columns_of(self.desc.as_ptr(), 0..width, |position, _| {
+            names::key(position)
+        });
+        let desc = OwnTupleDesc::build(self.memory.as_ptr(), &columns)?;
+        let mut parts = BTreeMap::new();
+        for ((values, nulls), _) in rows.rows() {
+            parts
+                .entry(nulls.to_vec())
+                .or_insert_with(|| TupleStore::new(self.memory.as_ptr(), desc.as_ptr()))
+                .put_values(values, nulls);
+        }
+        Ok(parts)
+    }
+
+    fn run(
+        &self,
+        kind: Kind,
+        deltas: &Deltas<'_>,
+        sql: impl FnOnce() -> String,
+    ) -> Result<DeltaSet> {
+        let connection = Connection::open()?;
+        for (source, store) in deltas {
+            connection.register(&names::delta(*source), store)?;
+        }
+        let sizes: Vec<(Source, u64)> = deltas
+            .iter()
+            .map(|(source, store)| (*source, store.count()))
+            .collect();
+        let statement = self
+            .compiled
+            .statements
+            .get(&connection, kind, &sizes, sql)?;
+        let rows = connection.run(&statement, self.memory.as_ptr())?;
+        drop(connection);
+        self.checked(&rows)
+    }
+
+    /// The rows that a statement returned, which are written without a cast.
+    fn checked(&self, rows: &TupleStore) -> Result<DeltaSet> {
+        let width = self.image.opaque.columns.len();
+        // SAFETY: both row types live as long as what they describe.
+        let (wanted, given) = unsafe {
+            (
+                attributes(self.desc.as_ptr()),
+                attributes(rows.tuple_desc()),
+            )
+        };
+        let differs = |(w, g): (
+            &pg_sys::FormData_pg_attribute,
+            &pg_sys::FormData_pg_attribute,
+        )| { w.atttypid != g.atttypid };
+        if wanted.len() != given.len() || wanted.iter().zip(given).take(width).any(differs) {
+            return Err(Error::Internal(
+                "a step of a recursion has other columns than the recursion".into(),
+            ));
+        }
+        Ok(DeltaSet::consolidate(rows))
+    }
+
+    /// The rows of one sign of each delta, as far as there are any.
+    fn part(&self, deltas: &Deltas<'_>, sign: i32) -> Result<Vec<(Source, TupleStore)>> {
+        let mut parts = Vec::new();
+        for (source, store) in deltas {
+            let mut part = TupleStore::new(self.memory.as_ptr(), store.tuple_desc());
+            let mut scan = store.scan();
+            while let Some(row) = scan.next() {
+                let (values, nulls) = row.values();
+                let weight = values.last().map_or(0, |weight| weight.value() as i32);
+                if weight.signum() == sign {
+                    part.put_values(values, nulls);
+                }
+            }
+            if part.count() > 0 {
+                parts.push((*source, part));
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The rows as a delta of the image.
+    fn store(&self, rows: &DeltaSet) -> Result<TupleStore> {
+        let mut store = TupleStore::new(self.memory.as_ptr(), self.desc.as_ptr());
+        for ((values, nulls), weight) in rows.rows() {
+            let mut left = weight;
+            while left != 0 {
+                let part = left.clamp(i32::MIN.into(), i32::MAX.into());
+                left -= part;
+                let mut values = values.to_vec();
+                let mut nulls = nulls.to_vec();
+                values.push(pg_sys::Datum::from(part as i32));
+                nulls.push(false);
+                store.put_values(&values, &nulls);
+            }
+        }
+        Ok(store)
+    }
+
+    fn none(&self) -> Result<DeltaSet> {
+        let empty = TupleStore::new(self.memory.as_ptr(), self.desc.as_ptr());
+        Ok(DeltaSet::consolidate(&empty))
+    }
+
+    /// Writes the rows to the image.
+    fn apply(&mut self, rows: &DeltaSet) -> Result<()> {
+        if !rows.is_empty() {
+            rows.apply_by_image(self.compiled.open_recursion(self.image)?)?;
+            self.snapshot.show_own_writes();
+        }
+        Ok(())
+    }
+}
+
+fn references(stores: &[(Source, TupleStore)]) -> Deltas<'_> {
+    stores
+        .iter()
+        .map(|(source, store)| (*source, store))
+        .collect()
+}
+
+/// The image's columns and a weight.
+fn row_type(compiled: &Compiled, image: &Image, memory: &MemoryContext) -> Result<OwnTupleDesc> {
+    let table = compiled.open_recursion(image)?;
+    let all = 0..image.opaque.columns.len();
+    let mut columns = row_types::columns_of(table.tuple_desc(), all, |position, _| {
+        names::column(position)
+    });
+    columns.push(row_types::plain(WEIGHT, pg_sys::INT4OID));
+    OwnTupleDesc::build(memory.as_ptr(), &columns)
+}
