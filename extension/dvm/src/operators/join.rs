@@ -112,7 +112,7 @@ fn is_inlined(context: Context<'_>, branch: &Branch, moved: &[Moved]) -> bool {
 }
 
 /// The factors that changed, each with the ways in which it did.
-fn changed_factors(branch: &Branch, changed: &BTreeSet<Source>) -> Vec<Moved> {
+pub(super) fn changed_factors(branch: &Branch, changed: &BTreeSet<Source>) -> Vec<Moved> {
     let mut moved: Vec<Moved> = branch
         .scans
         .iter()
@@ -144,30 +144,8 @@ pub(super) struct Moved {
     pub roles: Vec<Role>,
 }
 
-/// What the delta of `source` joins to when the delta of `removed` is taken from the other relations:
-/// `ΔR₁ ⋈ (R₂⁺ − ΔR₂) ⋈ …`.
-pub fn joined_without(
-    context: Context<'_>,
-    block: &Block,
-    source: Source,
-    removed: &BTreeSet<Source>,
-    name: &dyn Fn(usize) -> String,
-) -> String {
-    let mut terms = Vec::new();
-    for branch in &block.branches {
-        let of_source = |factor: &Factor| match factor.source() == Some(source) {
-            true => Role::Delta,
-            false => Role::State,
-        };
-        let roles = branch.scans.iter().map(of_source).collect();
-        let moved = changed_factors(branch, removed);
-        terms.extend(inline_terms(context, branch, roles, &moved, name));
-    }
-    terms.join("\nUNION ALL\n")
-}
-
 /// The terms in which any of the moved factors play other roles than these.
-fn inline_terms(
+pub(super) fn inline_terms(
     context: Context<'_>,
     branch: &Branch,
     roles: Vec<Role>,

@@ -29,7 +29,7 @@
 use std::collections::BTreeSet;
 
 use crate::canary;
-use crate::plan::{Block, Image, Recursion, Source};
+use crate::plan::{Block, Factor, Image, Recursion, Source};
 use crate::sql::From;
 use crate::sql::names::{TOUCHED, WEIGHT, column, key};
 use crate::sql::relation::{Printed, Role, render_over};
@@ -57,13 +57,16 @@ pub fn step(
     recursion: &Recursion,
     came: &BTreeSet<Source>,
 ) -> String {
-    join::joined_without(
-        context,
-        &recursion.step,
-        Source::Image(image.id),
-        came,
-        &column,
-    )
+    let of_rows = |factor: &Factor| match factor.source() == Some(Source::Image(image.id)) {
+        true => Role::Delta,
+        false => Role::State,
+    };
+    let terms = recursion.step.branches.iter().flat_map(|branch| {
+        let roles = branch.scans.iter().map(of_rows).collect();
+        let moved = join::changed_factors(branch, came);
+        join::inline_terms(context, branch, roles, &moved, &column)
+    });
+    terms.collect::<Vec<_>>().join("\nUNION ALL\n")
 }
 
 /// Terms without intermediate results: there are few tables in a join, and few terms.
@@ -145,7 +148,11 @@ mod tests {
             inline_limit: 1,
         };
         let image = plan.images.first().expect("an image");
-        of(context, image, image.recursion.as_ref().expect("a recursion"))
+        of(
+            context,
+            image,
+            image.recursion.as_ref().expect("a recursion"),
+        )
     }
 
     fn tables(oids: &[u32]) -> BTreeSet<Source> {
