@@ -23,6 +23,10 @@ impl Plan {
         let mut plan = self.clone();
         for image in &mut plan.images {
             image.opaque.columns.iter_mut().for_each(anonymise);
+            if let Some(recursion) = &mut image.recursion {
+                anonymise_block(&mut recursion.seed);
+                anonymise_block(&mut recursion.step);
+            }
         }
         let columns = plan.columns.iter_mut();
         columns.for_each(anonymise);
@@ -99,8 +103,10 @@ impl Hasher for Fnv {
 #[cfg(test)]
 mod tests {
     use crate::plan::compile;
-    use crate::tree::testing::{aggregate, column, condition, filter, group, integer, scan};
-    use crate::tree::{AggregateKind, Index, Relation, Scan};
+    use crate::tree::testing::{
+        aggregate, column, condition, equal, filter, group, integer, join, opaque, project, scan,
+    };
+    use crate::tree::{AggregateKind, Index, Recursion, Relation, Scan};
 
     fn of(relation: Relation) -> u64 {
         compile(relation).expect("supported").fingerprint(&())
@@ -137,6 +143,32 @@ mod tests {
             });
         });
         assert_eq!(of(table(|_| {})), of(indexed));
+    }
+
+    #[test]
+    fn an_index_below_a_recursion_is_the_same_plan() {
+        let of_recursion = |indexes: Vec<Index>| {
+            let table = |base| match scan(1, base, "r") {
+                Relation::Scan(table) => Relation::Scan(Scan {
+                    indexes: indexes.clone(),
+                    ..table
+                }),
+                other => other,
+            };
+            let shown = |input, x| project(input, &[(41, "x", x)]);
+            let rows = Relation::Opaque(opaque("WITH RECURSIVE r …", &[(1, "x")], &[1]));
+            let step = shown(join(rows, table(10), vec![equal("$1", "$11")]), "$12");
+            let seed = shown(table(20), "$21");
+            let mut whole = opaque("WITH RECURSIVE r …", &[(51, "x")], &[1]);
+            whole.recursion = Recursion::new(seed, step, true, &whole.query).map(Box::new);
+            assert!(whole.recursion.is_some());
+            of(Relation::Opaque(whole))
+        };
+        let index = Index {
+            attnums: vec![Some(2)],
+            identifies_row: true,
+        };
+        assert_eq!(of_recursion(Vec::new()), of_recursion(vec![index]));
     }
 
     #[test]
