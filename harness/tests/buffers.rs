@@ -19,7 +19,7 @@ CREATE INDEX ON b (a_id); CREATE INDEX ON b (g);
 VACUUM ANALYZE";
 
 /// An operator each.
-const QUERIES: [(&str, &str); 22] = [
+const QUERIES: [(&str, &str); 24] = [
     ("filter", "SELECT id, v FROM a WHERE v > 500"),
     (
         "inner_join",
@@ -96,6 +96,17 @@ const QUERIES: [(&str, &str); 22] = [
     ),
     ("first_rows", "SELECT id, v FROM a ORDER BY v, id LIMIT 10"),
     ("made_rows", "SELECT a.id, u.x FROM a, unnest(a.arr) u(x)"),
+    (
+        "reached",
+        "WITH RECURSIVE r(id) AS (SELECT id FROM a WHERE v < 500 \
+         UNION SELECT b.id FROM r JOIN b ON b.a_id = r.id AND b.id > r.id) SELECT id FROM r",
+    ),
+    (
+        "derivations",
+        "WITH RECURSIVE r(id, depth) AS (SELECT id, 0 FROM a WHERE v < 500 \
+         UNION ALL SELECT b.id, r.depth + 1 FROM r JOIN b ON b.a_id = r.id WHERE r.depth < 3) \
+         SELECT id, depth FROM r",
+    ),
 ];
 
 /// Changes of one row each.
