@@ -25,7 +25,18 @@ const DATA_EXCEPTION_CLASSES: [i32; 2] = [2 | (2 << 6), 2 | (1 << 6)];
 /// Does the work in a subtransaction. Errors other than data exceptions are thrown again when the
 /// subtransaction has been rolled back: whoever catches them must find its own as the innermost.
 pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
-    let is_done = |outcome: &std::result::Result<Result<T>, _>| matches!(outcome, Ok(Ok(_)));
+    attempt_if(|_| true, work)
+}
+
+/// Like [`attempt`], but what the work wrote is also undone if `stays` says so of its result.
+pub fn attempt_if<T>(
+    stays: impl FnOnce(&T) -> bool,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<Attempt<T>> {
+    let is_done = |outcome: &std::result::Result<Result<T>, _>| match outcome {
+        Ok(Ok(done)) => stays(done),
+        _ => false,
+    };
     let outcome = within(is_done, || {
         PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
             .catch_others(|error| Err(Box::new(error)))

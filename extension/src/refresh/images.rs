@@ -23,7 +23,7 @@ use super::compiled::Compiled;
 use super::full;
 use super::inputs::Inputs;
 use super::keyed_table::{Counts, Place};
-use super::recursion;
+use super::recursion::{self, Outcome};
 use super::row_types;
 use super::sink::Sink;
 use super::statements::Kind;
@@ -66,13 +66,17 @@ pub fn compare(
             // A row can meet what is no longer, or not yet, there beside it, for which an expression need not
             // have a value.
             let run = || recursion::maintain(compiled, image, rule, inputs, snapshot, memory);
-            if let Attempt::Done(delta) = subtransaction::attempt(run)? {
-                if let Some(delta) = delta {
+            match subtransaction::attempt_if(Outcome::stays, run)? {
+                Attempt::Done(Outcome::Unchanged) => continue,
+                Attempt::Done(Outcome::Changed(delta)) => {
                     inputs.insert(Source::Image(image.id), delta);
+                    continue;
                 }
-                continue;
+                Attempt::Done(Outcome::TooMuch) => {
+                    compared.recomputed = Some("RECURSION_LARGE_CHANGE");
+                }
+                Attempt::DataException => compared.recomputed = Some("RECURSION_DATA_EXCEPTION"),
             }
-            compared.recomputed = Some("RECURSION_DATA_EXCEPTION");
         }
         let fresh = compute(compiled, image, memory)?;
         let mut delta = Sink::delta(memory);

@@ -26,7 +26,34 @@ use super::statements::Kind;
 /// Deltas by the relation that they are of.
 type Deltas<'a> = Vec<(Source, &'a TupleStore)>;
 
-/// Brings the rows of the recursion to the snapshot and returns how they changed.
+/// What came of following a change.
+#[derive(Debug)]
+pub enum Outcome {
+    /// No row came or went.
+    Unchanged,
+    /// The image is at the snapshot; this is how it changed.
+    Changed(TupleStore),
+    /// The whole is cheaper to compute. What was written must be undone.
+    TooMuch,
+}
+
+impl Outcome {
+    /// Whether what was written is right.
+    pub fn stays(&self) -> bool {
+        !matches!(self, Outcome::TooMuch)
+    }
+}
+
+/// So much is followed in any case, in rows.
+const FOLLOWED_MIN: u64 = 1000;
+
+/// Beyond, this part of the image: a row that is followed costs several times one that is computed.
+const FOLLOWED_PART: u64 = 8;
+
+/// What a round costs beside its rows.
+const ROUND_ROWS: u64 = 4;
+
+/// Brings the rows of the recursion to the snapshot.
 pub fn maintain(
     compiled: &Compiled,
     image: &Image,
@@ -34,12 +61,12 @@ pub fn maintain(
     inputs: &Inputs,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
-) -> Result<Option<TupleStore>> {
+) -> Result<Outcome> {
     let mut tables = rule.seed.sources();
     tables.extend(rule.step.sources());
     let all = inputs.of(&tables);
     if all.is_empty() {
-        return Ok(None);
+        return Ok(Outcome::Unchanged);
     }
     let mut run = Run {
         compiled,
@@ -48,6 +75,8 @@ pub fn maintain(
         snapshot,
         memory,
         desc: row_type(compiled, image, memory)?,
+        spent: 0,
+        limit: None,
     };
     let (gone, came) = (run.part(&all, -1)?, run.part(&all, 1)?);
     let (gone, came) = (references(&gone), references(&came));
@@ -55,7 +84,11 @@ pub fn maintain(
         true => run.delete_and_rederive(&gone, &came)?,
         false => run.count_derivations(&all, &gone, &came)?,
     };
-    run.store(&delta).map(Some)
+    Ok(match delta {
+        None => Outcome::TooMuch,
+        Some(delta) if delta.is_empty() => Outcome::Unchanged,
+        Some(delta) => Outcome::Changed(run.store(&delta)?),
+    })
 }
 
 /// Everything that the rounds read.
@@ -67,7 +100,14 @@ struct Run<'a> {
     memory: &'a MemoryContext,
     /// The image's columns and a weight.
     desc: OwnTupleDesc,
+    /// Rows followed so far.
+    spent: u64,
+    /// How many may be.
+    limit: Option<u64>,
 }
+
+/// The result of rounds, unless they came to too much.
+type Bounded = Result<Option<DeltaSet>>;
 
 impl Run<'_> {
     /// UNION ALL.
@@ -76,68 +116,93 @@ impl Run<'_> {
         all: &Deltas<'_>,
         gone: &Deltas<'_>,
         came: &Deltas<'_>,
-    ) -> Result<DeltaSet> {
-        let mut delta = self.none()?;
+    ) -> Bounded {
+        let mut delta = self.none();
         if !gone.is_empty() {
             let mut lost = self.derived(all)?;
             lost.add(self.derived(came)?, -1);
-            delta = self.rounds(lost, came)?;
+            delta = match self.rounds(lost, came)? {
+                Some(lost) => lost,
+                None => return Ok(None),
+            };
             self.apply(&delta)?;
         }
         let found = self.derived(came)?;
-        let found = self.rounds(found, &Vec::new())?;
+        let Some(found) = self.rounds(found, &Vec::new())? else {
+            return Ok(None);
+        };
         self.apply(&found)?;
         delta.add(found, 1);
-        Ok(delta)
+        Ok(Some(delta))
     }
 
     /// UNION.
-    fn delete_and_rederive(&mut self, gone: &Deltas<'_>, came: &Deltas<'_>) -> Result<DeltaSet> {
-        let mut lost = self.none()?;
-        let mut table = self.compiled.open_recursion(self.image)?;
-        let mut round = self.derived(gone)?;
-        loop {
-            round.retain_as(-1, |hash, (row, nulls)| {
-                !lost.contains(hash) && table.find(row, nulls).is_some()
-            });
-            if round.is_empty() {
-                break;
-            }
-            let next = self.round(&round, &Vec::new())?;
-            lost.add(std::mem::replace(&mut round, next), 1);
-        }
-        drop(table);
-        self.apply(&lost)?;
-
-        let mut found = self.none()?;
-        let mut table = self.compiled.open_recursion(self.image)?;
-        let mut round = self.derived(came)?;
-        round.add(self.rederived(&lost)?, 1);
-        loop {
-            round.retain_as(1, |hash, (row, nulls)| {
-                !found.contains(hash) && table.find(row, nulls).is_none()
-            });
-            if round.is_empty() {
-                break;
-            }
-            let next = self.round(&round, &Vec::new())?;
-            found.add(std::mem::replace(&mut round, next), 1);
-        }
-        drop(table);
+    fn delete_and_rederive(&mut self, gone: &Deltas<'_>, came: &Deltas<'_>) -> Bounded {
+        let first = self.derived(gone)?;
+        let Some(mut delta) = self.rounds_among(first, -1)? else {
+            return Ok(None);
+        };
+        self.apply(&delta)?;
+        let mut first = self.derived(came)?;
+        first.add(self.rederived(&delta)?, 1);
+        let Some(found) = self.rounds_among(first, 1)? else {
+            return Ok(None);
+        };
         self.apply(&found)?;
-        lost.add(found, 1);
-        Ok(lost)
+        delta.add(found, 1);
+        Ok(Some(delta))
+    }
+
+    /// What can be reached from these rows, among those that are in the image (weight −1) or not (1).
+    fn rounds_among(&mut self, first: DeltaSet, weight: i64) -> Bounded {
+        let mut table = self.compiled.open_recursion(self.image)?;
+        let mut total = self.none();
+        let mut round = first;
+        loop {
+            round.retain_as(weight, |hash, (row, nulls)| {
+                !total.contains(hash) && table.find(row, nulls).is_some() == (weight < 0)
+            });
+            if round.is_empty() {
+                return Ok(Some(total));
+            }
+            if self.is_too_much(&round)? {
+                return Ok(None);
+            }
+            let next = self.round(&round, &Vec::new())?;
+            total.add(std::mem::replace(&mut round, next), 1);
+        }
     }
 
     /// The sum of what these rows derive in any number of steps over tables to which nothing came.
-    fn rounds(&self, first: DeltaSet, came: &Deltas<'_>) -> Result<DeltaSet> {
-        let mut total = self.none()?;
+    fn rounds(&mut self, first: DeltaSet, came: &Deltas<'_>) -> Bounded {
+        let mut total = self.none();
         let mut round = first;
         while !round.is_empty() {
+            if self.is_too_much(&round)? {
+                return Ok(None);
+            }
             let next = self.round(&round, came)?;
             total.add(std::mem::replace(&mut round, next), 1);
         }
-        Ok(total)
+        Ok(Some(total))
+    }
+
+    /// Whether the whole is cheaper than one more round of these rows.
+    fn is_too_much(&mut self, round: &DeltaSet) -> Result<bool> {
+        self.spent += round.rows().count() as u64 + ROUND_ROWS;
+        if self.spent <= FOLLOWED_MIN {
+            return Ok(false);
+        }
+        let limit = match self.limit {
+            Some(limit) => limit,
+            None => {
+                let mut rows = 0;
+                let table = self.compiled.open_recursion(self.image)?;
+                table.visit_all(&mut |_, _| rows += 1);
+                *self.limit.insert(rows / FOLLOWED_PART)
+            }
+        };
+        Ok(self.spent > limit)
     }
 
     /// What these rows derive in one step.
@@ -157,7 +222,7 @@ impl Run<'_> {
     /// What these deltas of tables derive in one step.
     fn derived(&self, deltas: &Deltas<'_>) -> Result<DeltaSet> {
         if deltas.is_empty() {
-            return self.none();
+            return Ok(self.none());
         }
         let changed = deltas.iter().map(|(source, _)| *source).collect();
         self.run(Kind::Derived(self.image.id), deltas, || {
@@ -167,7 +232,7 @@ impl Run<'_> {
 
     /// Which of these rows, which are not in the image, are derived by those that are.
     fn rederived(&self, lost: &DeltaSet) -> Result<DeltaSet> {
-        let mut again = self.none()?;
+        let mut again = self.none();
         for (null_columns, rows) in self.by_null_columns(lost)? {
             let connection = Connection::open()?;
             connection.register(TOUCHED, &rows)?;
@@ -285,9 +350,8 @@ impl Run<'_> {
         Ok(store)
     }
 
-    fn none(&self) -> Result<DeltaSet> {
-        let empty = TupleStore::new(self.memory.as_ptr(), self.desc.as_ptr());
-        Ok(DeltaSet::consolidate(&empty))
+    fn none(&self) -> DeltaSet {
+        DeltaSet::consolidate(&TupleStore::new(self.memory.as_ptr(), self.desc.as_ptr()))
     }
 
     /// Writes the rows to the image.
