@@ -118,7 +118,7 @@ impl Analyzer {
         sides.extend(Node::new(operation.rarg));
         let mut derived = Vec::with_capacity(sides.len());
         for side in sides {
-            derived.push(self.operand(&around, side, needed)?);
+            derived.push(self.operand(&around, operation, side, needed)?);
         }
         Ok(self.union_all(&around, operation, derived, needed).relation)
     }
@@ -137,7 +137,7 @@ impl Analyzer {
             self.sides(operation.node(), operation.all, &mut sides);
             let mut derived = Vec::with_capacity(sides.len());
             for side in sides {
-                derived.push(self.operand(around, side, needed)?);
+                derived.push(self.operand(around, operation, side, needed)?);
             }
             let mut union = self.union_all(around, operation, derived, needed);
             if operation.all {
@@ -153,7 +153,7 @@ impl Analyzer {
             .into_iter()
             .filter_map(Node::new)
         {
-            sides.push(self.operand(around, side, &all)?);
+            sides.push(self.operand(around, operation, side, &all)?);
         }
         let union = self.union_all(around, operation, sides, &all);
         self.note(&SET_OPERATION, name_of(&operation));
@@ -179,7 +179,14 @@ impl Analyzer {
         }
     }
 
-    fn operand(&mut self, around: &Around<'_>, item: Node, needed: &Needed) -> Result<Derived> {
+    /// A side of this operation.
+    fn operand(
+        &mut self,
+        around: &Around<'_>,
+        of: NodeOf<pg_sys::SetOperationStmt>,
+        item: Node,
+        needed: &Needed,
+    ) -> Result<Derived> {
         if let Some(operation) = item.cast::<pg_sys::SetOperationStmt>() {
             return self.operation(around, operation, needed);
         }
@@ -189,7 +196,10 @@ impl Analyzer {
             .and_then(|i| around.entries.get(i))
             .and_then(|entry| Node::new(entry.subquery)?.cast::<pg_sys::Query>());
         match subquery {
-            Some(subquery) => self.query(subquery, Some(around.scope), around.access, needed),
+            Some(subquery) => {
+                query::resolve_unknowns(subquery, &node::oid_list(of.colTypes), CONTEXT);
+                self.query(subquery, Some(around.scope), around.access, needed)
+            }
             None => {
                 self.refuse(&UNKNOWN_CONSTRUCT, "arm of a set operation");
                 Ok(Derived {

@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 
 use super::make_node;
 use super::node::{self, Node, NodeOf, Walk};
+use super::snapshot::LatestSnapshot;
 use super::whole_row;
 use crate::error::{Error, Result};
 
@@ -119,8 +120,10 @@ pub fn negate(condition: Node) -> Node {
     Node::new(unsafe { pg_sys::negate_clause(condition.as_ptr()) }).unwrap_or(condition)
 }
 
-/// The expression with all that is constant in it computed.
+/// The expression with all that is constant in it computed. Functions may read: a worker has no snapshot yet when
+/// it analyses a query.
 pub fn fold(expr: Node) -> Node {
+    let _snapshot = LatestSnapshot::push();
     // SAFETY: a valid expression without a plan around it; the function works on a copy.
     Node::new(unsafe { pg_sys::eval_const_expressions(std::ptr::null_mut(), expr.as_ptr()) })
         .unwrap_or(expr)
@@ -205,6 +208,32 @@ pub fn coerce(
         coerced = make_node::make_collate(coerced, collation).unwrap_or(coerced);
     }
     coerced
+}
+
+/// Gives the output columns of an arm of a set operation, a query of our own, a type where they have none: a literal
+/// under COLLATE stays as it is until the server plans the operation.
+pub fn resolve_unknowns(
+    arm: NodeOf<pg_sys::Query>,
+    types: &[pg_sys::Oid],
+    context: &'static std::ffi::CStr,
+) {
+    let targets = node::list_of::<pg_sys::TargetEntry>(arm.targetList);
+    let shown = targets.into_iter().filter(|target| !target.resjunk);
+    for (target, type_oid) in shown.zip(types) {
+        let is_unknown = |expr: &Node| expr.type_oid() == pg_sys::UNKNOWNOID;
+        if let Some(expr) = Node::new(target.expr).filter(is_unknown) {
+            // SAFETY: nodes of our own copy; the coercion is pushed below the COLLATE.
+            unsafe {
+                (*target.as_ptr()).expr = pg_sys::coerce_to_common_type(
+                    std::ptr::null_mut(),
+                    expr.as_ptr(),
+                    *type_oid,
+                    context.as_ptr(),
+                )
+                .cast();
+            }
+        }
+    }
 }
 
 /// A copy of a query that shows the columns which it only sorts by, behind the others.

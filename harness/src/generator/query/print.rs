@@ -88,6 +88,8 @@ impl<'a> Printer<'a> {
         let Some((operation, other)) = &select.combined else {
             return first;
         };
+        // The literal has no type of its own: the operation gives it one.
+        let literal = (*operation > 191).then_some("'a' COLLATE \"C\"");
         let operation = SET_OPERATIONS[usize::from(*operation) % SET_OPERATIONS.len()];
         let second = self.select(other);
         let (one, two) = (self.fresh("u"), self.fresh("u"));
@@ -107,6 +109,11 @@ impl<'a> Printer<'a> {
                 (true, _) => ty.canonical(&sql),
             };
             left.push(format!("{} AS {name}", shown(ty, format!("{one}.{name}"))));
+            if let (Some(literal), true, Ty::Text | Ty::TextC) = (literal, same, ty) {
+                right.push(literal.to_owned());
+                columns.push((name.clone(), Ty::TextC));
+                continue;
+            }
             right.push(shown(other_ty, format!("{two}.{other_name}")));
             columns.push((name.clone(), if same { *ty } else { Ty::Text }));
         }
