@@ -16,7 +16,7 @@ use crate::pg::capture_trigger::CAPTURE;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::{attribute_name, attributes};
 use crate::pg::user::OwnerContext;
-use crate::pg::{capture_trigger, depend, function, inherit, name, type_name};
+use crate::pg::{capture_trigger, depend, function, inherit, name, removal, type_name, types};
 use pgrx::Spi;
 use pgrx::pg_sys;
 use pgtrickle_dvm::capture_sql::{CapturedColumn, build_stmt_trigger_fn_sql};
@@ -202,28 +202,39 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
         .map(|(_, attnum)| *attnum)
         .collect();
     drop(changes);
-    let missing = attnums
-        .iter()
-        .filter(|attnum| !present.iter().any(|(_, there)| there == *attnum));
+    let missing = || {
+        let is_missing = |attnum: &&i16| !present.iter().any(|(_, there)| there == *attnum);
+        attnums.iter().filter(is_missing)
+    };
     let mut actions = Vec::new();
     for attnum in &outdated {
         actions.push(format!("DROP COLUMN {}", buffer::column_name(*attnum)));
     }
-    for attnum in outdated.iter().chain(missing) {
+    for attnum in outdated.iter().chain(missing()) {
         actions.push(format!("ADD COLUMN {}", column_definition(table, *attnum)?));
     }
     if actions.is_empty() {
         return Ok(());
+    }
+    // ADD COLUMN has the constraints of a domain checked for each row that is there, by functions of whoever
+    // made the domain, with our rights.
+    let added = outdated.iter().chain(missing()).copied();
+    let is_checked = added
+        .filter_map(|attnum| given.get(attnum as usize - 1))
+        .any(|column| types::is_constrained_domain(column.atttypid));
+    if is_checked {
+        let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
+        removal::truncate(Relation::open(found, lockmode)?);
     }
     run(&format!(
         "ALTER TABLE {} {}",
         qualified_buffer(table.oid()),
         actions.join(", ")
     ))?;
-    if !outdated.is_empty()
+    if (is_checked || !outdated.is_empty())
         && let Some(target) = target::of(table.oid(), table.tuple_desc())?
     {
-        // What was captured in the old type is lost.
+        // What was captured before, or in the old type, is lost.
         recompute_readers(target)?;
     }
     Ok(())
@@ -300,14 +311,11 @@ fn column_definition(table: &Relation, attnum: i16) -> Result<String> {
         .get((attnum - 1).max(0) as usize)
         .filter(|column| !column.attisdropped && column.attnum == attnum)
         .ok_or_else(|| Error::Internal(format!("{} has no column {attnum}", table.name())))?;
-    let mut definition = buffer::column_name(attnum);
-    definition.push(' ');
-    definition.push_str(&type_name::type_name(column.atttypid, column.atttypmod));
-    if column.attcollation != pg_sys::InvalidOid {
-        definition.push_str(" COLLATE ");
-        definition.push_str(&type_name::collation_name(column.attcollation)?);
-    }
-    Ok(definition)
+    Ok(format!(
+        "{} {}",
+        buffer::column_name(attnum),
+        type_name::definition(column.atttypid, column.atttypmod, column.attcollation)?
+    ))
 }
 
 fn run(sql: &str) -> Result<()> {

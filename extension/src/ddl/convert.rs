@@ -1,19 +1,19 @@
 //! Making a stream table of a materialized view: same name, columns, indexes, comments, owner and privileges.
 //!
 //! What PostgreSQL knows of the view is read as statements, printed and quoted by the server; the view is dropped;
-//! a stream table of its query takes the name; the statements give it the rest. All of that is part of the
-//! caller's transaction: a failure leaves the view as it was.
+//! a stream table of its query takes the name; the statements give it the rest. All of that is done as the
+//! owner, whose query and index expressions are read in the course of it, and is part of the caller's
+//! transaction: a failure leaves the view as it was.
 
 use pgrx::prelude::*;
 
 use super::create::{self, Definition};
-use super::{alter, owner};
-use crate::catalog::{self, RequestedMode};
+use crate::catalog::RequestedMode;
 use crate::error::{Error, Result};
 use crate::pg::relation::Relation;
 use crate::pg::table::TableFacts;
-use crate::pg::{acl, depend, name, user, utility, view};
-use crate::refresh;
+use crate::pg::user::OwnerContext;
+use crate::pg::{acl, depend, name, utility, view};
 
 /// What a relation has beside its rows, each as the statement that gives it to `$2`. Indexes come first, because
 /// some comments are about them. Privileges are given anew by the owner, whoever had given them before.
@@ -69,8 +69,8 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
         return Err(Error::ViewHasDependents(plain_name));
     }
     let owner = depend::owner_of(relid).ok_or(Error::Vanished)?;
-    let is_owner = owner == user::current();
     let is_populated = Relation::open(relid, pg_sys::NoLock as pg_sys::LOCKMODE)?.is_populated();
+    let _owner = OwnerContext::enter(owner, &[])?;
     let query = view::definition(relid)?;
     let parts = statements(PARTS, relid, &qualified)?;
     utility::run(&format!("DROP MATERIALIZED VIEW {qualified}"))?;
@@ -79,18 +79,9 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
         query: &query,
         schedule,
         mode: RequestedMode::Auto,
-        initialize: is_owner && is_populated,
+        initialize: is_populated,
     })?;
     let relid = name::find_relation(&qualified)?.ok_or(Error::Vanished)?;
-    if !is_owner {
-        let table = catalog::load_by_relid(relid)?.ok_or(Error::Vanished)?;
-        depend::change_owner(relid, owner);
-        owner::sync(&table)?;
-        alter::rebuild(table.pgt_id, RequestedMode::Auto)?;
-        if is_populated {
-            refresh::run(table.pgt_id, refresh::Request::default())?;
-        }
-    }
     let revocations = statements(REVOCATIONS, relid, &qualified)?;
     revocations
         .iter()

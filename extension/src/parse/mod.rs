@@ -58,10 +58,12 @@ use crate::pg::inner_query::located;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::query;
 use crate::pg::table::TableFacts;
-use crate::pg::user;
+use crate::pg::user::{self, OwnerContext};
 
-/// Analyses the query of a stored view, as it will run with the rights of `owner`.
+/// Analyses the query of a stored view, as it will run with the rights of `owner`: also here, since what is
+/// constant in it is computed.
 pub fn analyse_view(view: pg_sys::Oid, owner: pg_sys::Oid) -> Result<Analysis> {
+    let _owner = OwnerContext::enter(owner, &[])?;
     let query = query::of_view(view)?;
     let mut analysis = analyse(query, owner)?;
     if let Some(facts) = TableFacts::load(view) {

@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 
 use super::ffi::{CreateTuplestoreDestReceiver, SetTuplestoreDestReceiverParams};
 use super::is_aborting;
+use super::tupdesc::{Column, attributes};
 use super::tuplestore::TupleStore;
 use crate::error::{Error, Result};
 
@@ -122,6 +123,19 @@ impl Connection {
     fn leave_context(&self) {
         // SAFETY: the caller's context outlives the connection.
         unsafe { pg_sys::MemoryContextSwitchTo(self.caller_context) };
+    }
+}
+
+impl Kept {
+    /// The columns of its result.
+    pub fn columns(&self) -> Vec<Column> {
+        // SAFETY: the plan has one source, a SELECT, as `prepare` takes one statement that reads.
+        let columns = unsafe {
+            let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);
+            let source = pg_sys::list_nth(sources, 0) as *mut pg_sys::CachedPlanSource;
+            attributes((*source).resultDesc)
+        };
+        columns.iter().map(Column::from).collect()
     }
 }
 

@@ -16,6 +16,16 @@ pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
     }
 }
 
+/// A column's type with its modifier and its collation, as they stand in its definition.
+pub fn definition(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Result<String> {
+    let mut text = type_name(type_oid, typmod);
+    if collation != pg_sys::InvalidOid {
+        text.push_str(" COLLATE ");
+        text.push_str(&collation_name(collation)?);
+    }
+    Ok(text)
+}
+
 /// A collation, qualified.
 pub fn collation_name(collation: pg_sys::Oid) -> Result<String> {
     // SAFETY: a look-up by OID; the names are copied before the tuple is released.

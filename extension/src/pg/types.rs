@@ -97,6 +97,12 @@ pub fn default_collation(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     unsafe { pg_sys::get_typcollation(type_oid) }
 }
 
+/// Whether values of the type have to pass a constraint of a domain.
+pub fn is_constrained_domain(type_oid: pg_sys::Oid) -> bool {
+    // SAFETY: a look into the type cache.
+    unsafe { pg_sys::DomainHasConstraints(type_oid) }
+}
+
 /// The type under all domains, and the modifier that they impose.
 pub fn base_type(type_oid: pg_sys::Oid, typmod: i32) -> (pg_sys::Oid, i32) {
     let mut typmod = typmod;

@@ -8,7 +8,9 @@ use pgtrickle_dvm::sql::{image_table, state_table};
 use crate::error::{Error, Result};
 use crate::pg::index_lookup::{self, Over};
 use crate::pg::relation::Relation;
-use crate::pg::{depend, name, utility};
+use crate::pg::spi::Connection;
+use crate::pg::user::OwnerContext;
+use crate::pg::{depend, name, type_name, utility};
 use crate::{catalog, ddl};
 
 use super::compiled::{Compiled, has_table, state_index};
@@ -38,7 +40,8 @@ pub fn state_tables(pgt_id: i64) -> Result<Vec<pg_sys::Oid>> {
     name::tables_with_stem("pgtrickle_state", &format!("st_{pgt_id}"))
 }
 
-/// Creates the state tables, empty. Their columns are those of the statement that fills them.
+/// Creates the state tables, empty. Their columns are those of the statement that fills them, which the owner
+/// reads: reading a literal can run the functions that its type is made of.
 pub fn create_state_tables(table: &catalog::StreamTable, compiled: &Compiled) -> Result<()> {
     drop_state_tables(table.pgt_id)?;
     let context = compiled.context();
@@ -54,14 +57,20 @@ pub fn create_state_tables(table: &catalog::StreamTable, compiled: &Compiled) ->
 }
 
 fn create_state_table(table: &catalog::StreamTable, relation: &str, content: &str) -> Result<()> {
-    utility::run_as_extension_owner(&format!(
-        "CREATE TABLE {relation} AS {content} WITH NO DATA"
-    ))?;
+    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
+    let columns = {
+        let _owner = OwnerContext::enter(owner, &[])?;
+        Connection::open()?.prepare(content)?.columns()
+    };
+    let definitions = columns.iter().map(|column| {
+        let ty = type_name::definition(column.type_oid, column.typmod, column.collation)?;
+        Ok(format!("{} {ty}", name::quote(&column.name)))
+    });
+    let definitions = definitions.collect::<Result<Vec<_>>>()?.join(", ");
+    utility::run_as_extension_owner(&format!("CREATE TABLE {relation} ({definitions})"))?;
     let oid = table_oid(relation)?;
     depend::make_part_of(oid, table.relid);
-    if let Some(owner) = depend::owner_of(table.relid) {
-        depend::change_owner(oid, owner);
-    }
+    depend::change_owner(oid, owner);
     ddl::guard::attach(oid)
 }
 
