@@ -179,6 +179,17 @@ pub enum Error {
         /// The table.
         relation: String,
     },
+    /// DROP TRIGGER or ALTER TRIGGER on one of ours.
+    #[error("cannot change trigger \"{trigger}\" of table \"{table}\"")]
+    TriggerNeeded {
+        /// The trigger.
+        trigger: String,
+        /// Its table.
+        table: String,
+    },
+    /// A stream table would get a parent or a child.
+    #[error("stream table \"{0}\" cannot take part in inheritance or partitioning")]
+    NotAlone(String),
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
     Guarded(String),
@@ -199,10 +210,13 @@ impl Error {
             | Error::UnknownStreamTable(_)
             | Error::UnknownView(_)
             | Error::Vanished => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::ViewHasDependents(_) => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            Error::ViewHasDependents(_) | Error::TriggerNeeded { .. } => {
+                Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST
+            }
             Error::NotAMaterializedView(_)
             | Error::NotAStreamTable(_)
             | Error::Guarded(_)
+            | Error::NotAlone(_)
             | Error::ColumnsFixed(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::NotOwner(_)
@@ -271,6 +285,10 @@ impl Error {
                 Some(format!("The setting pg_trickle.fuse_ceiling is {ceiling}."))
             }
             Error::NotPreloaded(_) => Some("Nothing is scheduled here.".into()),
+            Error::TriggerNeeded { .. } => Some("Stream tables rest on it.".into()),
+            Error::NotAlone(_) => {
+                Some("Statements on its relatives would change it, or what it shows.".into())
+            }
             Error::CycleDetected { path, .. } => {
                 Some(format!("It reads {}.", path.join(", which reads ")))
             }
@@ -350,6 +368,10 @@ impl Error {
                     .into(),
             ),
             Error::TemporaryName(_) => Some("Name a permanent schema.".into()),
+            Error::TriggerNeeded { .. } => {
+                Some("It goes when the last of them is dropped that needs it.".into())
+            }
+            Error::NotAlone(_) => Some("Put them together in a view with UNION ALL.".into()),
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Some("The transaction might succeed if retried.".into())
             }

@@ -111,6 +111,7 @@ fn drop_stream_table(name: Option<&str>, cascade: default!(Option<bool>, "false"
 
 /// Rebuilds the stream tables that a restore has brought from another database.
 #[pg_extern(schema = "pgtrickle")]
+#[search_path(pg_catalog, pg_temp)]
 fn restore_stream_tables() -> i64 {
     or_report(if crate::pg::acl::is_superuser() {
         restore::restore().map(|count| count as i64)

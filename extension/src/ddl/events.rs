@@ -1,8 +1,9 @@
-//! Event triggers: PostgreSQL tells what it has dropped and altered.
+//! Event triggers: PostgreSQL tells what it has dropped and altered. They run in everybody's sessions, so that
+//! their `search_path` must be their own.
 
 use pgrx::prelude::*;
 
-use super::{columns, owner, remove};
+use super::{columns, owner, protect, remove};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result};
@@ -15,17 +16,25 @@ CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE FOREIGN TABLE', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
+CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
+    WHEN TAG IN ('ALTER TRIGGER')
+    EXECUTE FUNCTION pgtrickle.on_alter_trigger();
 CREATE EVENT TRIGGER pgtrickle_on_table_rewrite ON table_rewrite
     EXECUTE FUNCTION pgtrickle.on_table_rewrite();
 "#,
     name = "event_triggers",
-    requires = [on_sql_drop, on_alter_table, on_table_rewrite]
+    requires = [
+        on_sql_drop,
+        on_alter_table,
+        on_alter_trigger,
+        on_table_rewrite
+    ]
 );
 
 /// Cleans up after dropped stream tables and dropped sources.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_sql_drop() RETURNS event_trigger
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION pgtrickle.on_sql_drop() IS 'cleans up after dropped stream tables and sources';
 REVOKE ALL ON FUNCTION pgtrickle.on_sql_drop() FROM PUBLIC;
 "#)]
@@ -34,7 +43,8 @@ fn on_sql_drop() {
         "SELECT objid FROM pg_catalog.pg_event_trigger_dropped_objects()
          WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objsubid = 0",
     )
-    .and_then(|dropped| clean_up(&dropped));
+    .and_then(|dropped| clean_up(&dropped))
+    .and_then(|()| protect::keep_triggers(triggers_of(protect::DROPPED_TRIGGERS)?));
     if let Err(error) = outcome {
         error.report();
     }
@@ -60,7 +70,7 @@ fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
 /// Keeps the parts of an altered stream table in step, and the capture of an altered source.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_alter_table() RETURNS event_trigger
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables in step';
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
 "#)]
@@ -85,9 +95,25 @@ fn on_alter_table() {
     }
 }
 
+/// Keeps the triggers that stream tables rest on.
+#[pg_extern(sql = r#"
+CREATE FUNCTION pgtrickle.on_alter_trigger() RETURNS event_trigger
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+COMMENT ON FUNCTION pgtrickle.on_alter_trigger() IS 'keeps the triggers that stream tables rest on';
+REVOKE ALL ON FUNCTION pgtrickle.on_alter_trigger() FROM PUBLIC;
+"#)]
+fn on_alter_trigger() {
+    let outcome = triggers_of(protect::ALTERED_TRIGGERS).and_then(protect::keep_triggers);
+    if let Err(error) = outcome {
+        error.report();
+    }
+}
+
 /// Follows altered relations; `InvalidOid` stands for an altered type.
 fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
     for relid in altered.iter().filter(|oid| **oid != pg_sys::InvalidOid) {
+        protect::keep_part(*relid)?;
+        protect::keep_alone(*relid)?;
         if let Some(table) = catalog::load_by_relid(*relid)?
             && table.require_home().is_ok()
         {
@@ -102,14 +128,17 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
 /// Has the stream tables over a rewritten table recomputed.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_table_rewrite() RETURNS event_trigger
-LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'has the readers of rewritten tables recomputed';
 REVOKE ALL ON FUNCTION pgtrickle.on_table_rewrite() FROM PUBLIC;
 "#)]
 fn on_table_rewrite() {
     let outcome = relations_of("SELECT pg_catalog.pg_event_trigger_table_rewrite_oid()").and_then(
         |rewritten| {
+            let reason = Spi::get_one("SELECT pg_catalog.pg_event_trigger_table_rewrite_reason()");
+            let reason = reason.map_err(|error| Error::Internal(error.to_string()))?;
             rewritten.into_iter().try_for_each(|table| {
+                protect::keep_content(table, reason.unwrap_or(0))?;
                 cdc::follow_rewrite(table)?;
                 immediate::note_rewrite(table)
             })
@@ -129,6 +158,20 @@ fn relations_of(sql: &str) -> Result<Vec<pg_sys::Oid>> {
             oids.extend(row.get::<pg_sys::Oid>(1)?);
         }
         Ok::<_, spi::Error>(oids)
+    })
+    .map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// Runs a query that returns triggers by table and name.
+fn triggers_of(sql: &str) -> Result<Vec<protect::Trigger>> {
+    Spi::connect(|client| {
+        let mut triggers = Vec::new();
+        for row in client.select(sql, None, &[])? {
+            if let (Some(table), Some(name)) = (row.get(1)?, row.get(2)?) {
+                triggers.push((table, name));
+            }
+        }
+        Ok::<_, spi::Error>(triggers)
     })
     .map_err(|error| Error::Internal(error.to_string()))
 }

@@ -14,6 +14,7 @@ pub mod events;
 pub mod guard;
 pub mod mode;
 pub mod owner;
+mod protect;
 pub mod recreate;
 pub mod remove;
 pub mod restore;

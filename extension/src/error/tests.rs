@@ -90,6 +90,11 @@ fn all() -> Vec<Error> {
         },
         Error::KeyNotUnique { relation: name() },
         Error::ShapeChanged { relation: name() },
+        Error::TriggerNeeded {
+            trigger: "pgt_guard_1".to_owned(),
+            table: name(),
+        },
+        Error::NotAlone(name()),
         Error::Guarded(name()),
     ]
 }

@@ -137,6 +137,15 @@ pub fn drop_with(class: pg_sys::Oid, object: pg_sys::Oid, owner: pg_sys::Oid) {
 
 /// Whether [`drop_with`] ties a relation to `owner`.
 pub fn belongs_to(part: pg_sys::Oid, owner: pg_sys::Oid) -> bool {
+    depends(part, owner, pg_sys::DependencyType::DEPENDENCY_AUTO)
+}
+
+/// Whether [`make_part_of`] makes a relation a part of `whole`.
+pub fn is_part_of(part: pg_sys::Oid, whole: pg_sys::Oid) -> bool {
+    depends(part, whole, pg_sys::DependencyType::DEPENDENCY_INTERNAL)
+}
+
+fn depends(part: pg_sys::Oid, owner: pg_sys::Oid, kind: pg_sys::DependencyType::Type) -> bool {
     let mut found = false;
     catalog_scan::each(
         DEPEND,
@@ -152,7 +161,7 @@ pub fn belongs_to(part: pg_sys::Oid, owner: pg_sys::Oid) -> bool {
             found = row.owner_class == pg_sys::RelationRelationId
                 && row.owner == owner
                 && (row.object_sub, row.owner_sub) == (0, 0)
-                && row.kind == pg_sys::DependencyType::DEPENDENCY_AUTO as std::ffi::c_char;
+                && row.kind == kind as std::ffi::c_char;
             !found
         },
     );

@@ -114,6 +114,12 @@ pub fn qualified_name(relid: pg_sys::Oid) -> Option<String> {
     ))
 }
 
+/// Whether the relation is in this schema.
+pub fn is_in(relid: pg_sys::Oid, schema: &str) -> bool {
+    // SAFETY: a syscache look-up.
+    namespace_name(unsafe { pg_sys::get_rel_namespace(relid) }) == schema
+}
+
 /// # Safety
 /// Null or a C string.
 unsafe fn text_of(text: *const std::ffi::c_char) -> Option<String> {

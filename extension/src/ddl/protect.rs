@@ -1,0 +1,106 @@
+//! What nobody may do to a stream table and to what it rests on, not even who owns the table that is
+//! concerned: PostgreSQL asks for no more than ownership. Event triggers ask here.
+//!
+//! - Triggers of ours stay while their table does: a source that tells nothing any more, or a stream table that
+//!   may be written, would go unnoticed.
+//! - Stream tables and their parts have neither parents nor children: a statement on a relative fires the
+//!   triggers of that one only.
+//! - They are not rewritten: `ALTER COLUMN … TYPE … USING` is an UPDATE that fires no trigger.
+
+use pgrx::pg_sys;
+
+use super::create::STATE_SCHEMA;
+use crate::catalog;
+use crate::error::{Error, Result};
+use crate::pg::{depend, inherit, name};
+
+/// A trigger of ours, by its table and its name.
+pub type Trigger = (pg_sys::Oid, String);
+
+/// Triggers that DROP TRIGGER has removed from tables that are there: the names that the server gives to
+/// internal triggers end in a number.
+pub const DROPPED_TRIGGERS: &str = "
+SELECT t.oid, d.address_names[3]
+FROM pg_catalog.pg_event_trigger_dropped_objects() d
+JOIN pg_catalog.pg_namespace n ON n.nspname = d.address_names[1]
+JOIN pg_catalog.pg_class t ON t.relnamespace = n.oid AND t.relname = d.address_names[2]
+WHERE d.original AND d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass
+  AND d.address_names[3] ~ '^pgt_(guard|cdc_[a-z]+|immediate_[a-z_]+)_[0-9]+$'";
+
+/// Triggers that ALTER TRIGGER has renamed, or made depend on an extension.
+pub const ALTERED_TRIGGERS: &str = "
+SELECT t.tgrelid, t.tgname::pg_catalog.text
+FROM pg_catalog.pg_event_trigger_ddl_commands() c
+JOIN pg_catalog.pg_trigger t ON t.oid = c.objid
+JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+WHERE c.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.tgisinternal
+  AND p.pronamespace IN ('pgtrickle'::pg_catalog.regnamespace, 'pgtrickle_changes'::pg_catalog.regnamespace)";
+
+/// Refuses the change of these triggers.
+pub fn keep_triggers(changed: Vec<Trigger>) -> Result<()> {
+    match changed.into_iter().next() {
+        None => Ok(()),
+        Some((table, trigger)) => Err(Error::TriggerNeeded {
+            trigger,
+            table: name::relation_name(table).unwrap_or_default(),
+        }),
+    }
+}
+
+/// Refuses an altered relation that is a relative of a stream table, or of a part of one.
+pub fn keep_alone(relid: pg_sys::Oid) -> Result<()> {
+    let mut family = inherit::parents(relid);
+    family.extend(inherit::tree(
+        relid,
+        pg_sys::AccessShareLock as pg_sys::LOCKMODE,
+    ));
+    if family.len() < 2 {
+        return Ok(());
+    }
+    for member in family {
+        if is_ours(member)? {
+            let member = name::relation_name(member).unwrap_or_default();
+            return Err(Error::NotAlone(member));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a part of a stream table that has been altered by hand. While a dump is restored there is no stream
+/// table yet.
+pub fn keep_part(relid: pg_sys::Oid) -> Result<()> {
+    let Some(part) = name::relation_name(relid) else {
+        return Ok(());
+    };
+    let mut words = part.split('_');
+    let (Some("st" | "view"), Some(Ok(pgt_id))) = (words.next(), words.next().map(str::parse))
+    else {
+        return Ok(());
+    };
+    match catalog::load(pgt_id)? {
+        Some(table) if table.require_home().is_ok() && depend::is_part_of(relid, table.relid) => {
+            Err(Error::Guarded(part))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bits of `pg_event_trigger_table_rewrite_reason()`: a default value, the type of a column.
+const OTHER_COLUMNS: i32 = 2 | 4;
+
+/// Refuses the rewrite of a stream table, or of a part of one.
+pub fn keep_content(relid: pg_sys::Oid, reason: i32) -> Result<()> {
+    if !is_ours(relid)? {
+        return Ok(());
+    }
+    let name = name::relation_name(relid).unwrap_or_default();
+    Err(if reason & OTHER_COLUMNS == 0 {
+        Error::Guarded(name)
+    } else {
+        Error::ColumnsFixed(name)
+    })
+}
+
+fn is_ours(relid: pg_sys::Oid) -> Result<bool> {
+    Ok(name::is_in(relid, STATE_SCHEMA) || catalog::is_stream_table(relid)?)
+}
