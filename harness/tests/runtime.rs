@@ -344,3 +344,38 @@ async fn what_no_source_tells_of_is_looked_at_from_time_to_time() {
     run(&session, "REFRESH MATERIALIZED VIEW m").await;
     until(&session, "SELECT n = 2 FROM of_m").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_table_follows_what_is_changed_without_a_worker() {
+    let cluster =
+        scheduled_cluster(&[("pg_trickle.full_refresh_interval", "1h")]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY);
+         SELECT pgtrickle.create_stream_table('at_once', 'SELECT id FROM t', refresh_mode => 'IMMEDIATE');
+         SELECT pgtrickle.create_stream_table('by_hand', 'SELECT id FROM t', schedule => '1h');
+         SELECT pgtrickle.create_stream_table('over_one', 'SELECT count(*) AS n FROM at_once', refresh_mode => 'FULL');
+         SELECT pgtrickle.create_stream_table('over_other', 'SELECT count(*) AS n FROM by_hand', refresh_mode => 'FULL')",
+    )
+    .await;
+    for id in 1..4 {
+        run(&session, &format!("INSERT INTO t VALUES ({id})")).await;
+        until(&session, &format!("SELECT n = {id} FROM over_one")).await;
+        run(&session, "SELECT pgtrickle.refresh_stream_table('by_hand')").await;
+        until(&session, &format!("SELECT n = {id} FROM over_other")).await;
+    }
+    run(&session, "TRUNCATE t").await;
+    until(&session, "SELECT n = 0 FROM over_one").await;
+    // What changes nothing wakes nobody.
+    let refreshes = "SELECT count(*) FROM pgtrickle.get_refresh_history('over_one')";
+    let before = value(&session, refreshes).await;
+    run(&session, "BEGIN; INSERT INTO t VALUES (9); ROLLBACK; DELETE FROM t; SELECT pgtrickle.refresh_stream_table('at_once')").await;
+    run(&session, "INSERT INTO t VALUES (1)").await;
+    until(&session, "SELECT n = 1 FROM over_one").await;
+    let after: u32 = value(&session, refreshes).await.parse().expect("a number");
+    assert_eq!(
+        after.to_string(),
+        (before.parse::<u32>().expect("a number") + 1).to_string()
+    );
+}

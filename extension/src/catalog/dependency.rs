@@ -83,6 +83,12 @@ pub fn immediate_readers_of(source: pg_sys::Oid) -> Result<Vec<ImmediateReader>>
     Ok(readers)
 }
 
+/// Whether a stream table reads this table that does not need its changes: one in FULL mode.
+pub fn is_read_in_full(source: pg_sys::Oid) -> Result<bool> {
+    let readers = find(Some(BY_SOURCE), &[(SOURCE_RELID as i16, Key::Oid(source))])?;
+    Ok(readers.iter().any(|reader| !reader.capture))
+}
+
 /// The stream tables whose refreshes need this table's changes, with their latest committed frontier.
 pub fn consumers_of(source: pg_sys::Oid) -> Result<Vec<Consumer>> {
     let mut consumers = Vec::new();

@@ -10,7 +10,7 @@ mod stream_table;
 
 pub use dependency::{
     Consumer, Dependency, ImmediateReader, consumers_of, delete_dependencies, dependencies,
-    immediate_readers_of, insert_dependency, sources,
+    immediate_readers_of, insert_dependency, is_read_in_full, sources,
 };
 pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
 pub use history::{HistoryRow, delete_history, insert_history};

@@ -135,11 +135,13 @@ fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Containe
         if member.outcome == Outcome::Refreshed {
             refresh::clean_up_after(member.id)?;
         }
-        // Readers that follow are in this job: it is for them that the buffer was filled.
-        if let Some(table) = &member.table
-            && let Some(buffer) = cdc::buffer_of(table.relid)?
-        {
-            notes::clean(buffer);
+        // Readers that follow are in this job: it is for them that the buffer was filled. The others are told by
+        // the outcome.
+        if let Some(table) = &member.table {
+            notes::clean(table.relid);
+            if let Some(buffer) = cdc::buffer_of(table.relid)? {
+                notes::clean(buffer);
+            }
         }
     }
     Ok(members.iter().map(|member| member.outcome).collect())

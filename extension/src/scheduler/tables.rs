@@ -31,7 +31,7 @@ struct Table {
 pub struct Tables {
     tables: BTreeMap<i64, Table>,
     graph: Graph,
-    /// The source of each change buffer.
+    /// The source of each change buffer; a stream table stands for itself, too.
     sources: HashMap<u32, u32>,
     in_flight: BTreeSet<i64>,
 }
@@ -91,6 +91,8 @@ impl Tables {
             self.forget(table.pgt_id);
             return Ok(());
         };
+        let relid = table.relid.to_u32();
+        self.sources.insert(relid, relid);
         let dependencies = catalog::dependencies(table.pgt_id)?;
         for dependency in &dependencies {
             if let Some(buffer) = cdc::buffer_of(dependency.source)? {
@@ -108,8 +110,7 @@ impl Tables {
         }
         due.retry_at = failure.as_ref().map(|failure| retry_at(failure, clock));
         let sources = dependencies.iter().map(|d| d.source.to_u32()).collect();
-        self.graph
-            .insert(table.pgt_id, table.relid.to_u32(), sources);
+        self.graph.insert(table.pgt_id, relid, sources);
         self.tables.insert(
             table.pgt_id,
             Table {

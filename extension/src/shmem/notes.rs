@@ -41,7 +41,7 @@ fn note(take: impl FnOnce(&mut Notes)) {
     }
 }
 
-/// A change buffer gets rows.
+/// A change buffer gets rows, or a stream table does that others read in FULL mode.
 pub fn dirty(buffer: pg_sys::Oid) {
     note(|notes| {
         let buffer = buffer.to_u32();

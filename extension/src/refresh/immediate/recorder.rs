@@ -1,5 +1,5 @@
 //! Recording the changes of a stream table for those that read it: into its buffer for refreshes, and
-//! for those that follow at once.
+//! for those that follow at once. For those in FULL mode, which want no rows, the scheduler is told.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,19 @@ use pgrx::pg_sys;
 
 use super::followers;
 use super::running;
+use crate::catalog;
 use crate::cdc::{BufferWriter, TransientWriter};
 use crate::error::Result;
 use crate::pg::slot::Slot;
+use crate::shmem::notes;
 
 /// The recorder of one stream table's changes.
 #[derive(Debug)]
 pub struct Recorder {
     buffer: Option<BufferWriter>,
     followed: Option<Followed>,
+    /// The table, if stream tables in FULL mode read it.
+    told: Option<pg_sys::Oid>,
 }
 
 #[derive(Debug)]
@@ -30,12 +34,20 @@ impl Recorder {
     pub fn open(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Self>> {
         let buffer = BufferWriter::open(table)?;
         let followed = Followed::open(table, desc)?;
-        let is_read = buffer.is_some() || followed.is_some();
-        Ok(is_read.then_some(Recorder { buffer, followed }))
+        let told = catalog::is_read_in_full(table)?.then_some(table);
+        let is_read = buffer.is_some() || followed.is_some() || told.is_some();
+        Ok(is_read.then_some(Recorder {
+            buffer,
+            followed,
+            told,
+        }))
     }
 
     /// Records a change of the row in `slot`.
     pub fn push(&mut self, slot: &mut Slot, weight: i32) -> Result<()> {
+        if let Some(table) = self.told.take() {
+            notes::dirty(table);
+        }
         if let Some(followed) = &mut self.followed {
             let (values, nulls) = slot.values();
             followed.writer.push(values, nulls, weight);
