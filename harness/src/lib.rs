@@ -14,6 +14,7 @@ pub mod latency;
 mod named_queries;
 pub mod nexmark;
 pub mod oracle;
+pub mod permutation;
 pub mod postgres;
 pub mod random;
 pub mod runtime;

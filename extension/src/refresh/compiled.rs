@@ -138,6 +138,14 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     Ok(Outcome::Compiled(compiled))
 }
 
+/// Whether this is still the plan of the stream table.
+pub fn is_current(table: &StreamTable, compiled: &Rc<Compiled>) -> Result<bool> {
+    Ok(match get(table)? {
+        Outcome::Compiled(present) => Rc::ptr_eq(&present, compiled),
+        Outcome::Unsupported(_) => false,
+    })
+}
+
 /// Why the engine cannot maintain a tree.
 pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
     let (code, remedy) = match error {

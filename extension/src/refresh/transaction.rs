@@ -12,6 +12,8 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
 use crate::pg::cluster::{self, Moment};
+use crate::pg::depend;
+use crate::pg::inherit;
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
 use crate::pg::report;
@@ -19,7 +21,7 @@ use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 use crate::shmem::notes;
-use crate::{cdc, ddl};
+use crate::{cdc, ddl, parse};
 
 use super::compiled::{self, Compiled};
 use super::differential::{Differential, execute_differential_refresh};
@@ -128,10 +130,8 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     catalog::lock(pgt_id)?;
     let table = load(pgt_id)?;
     table.require_home()?;
-    let plan = Choice::of(&table, request)?;
-    if let Some(compiled) = plan.compiled() {
-        compiled.lock_sources()?;
-    }
+    lock_itself(&table)?;
+    let plan = Choice::made_with_locks(&table, request)?;
     immediate::lock_followers(table.relid)?;
 
     let mut snapshot = if plan.starts_anew() {
@@ -212,12 +212,32 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
 pub fn lock_before_snapshot(pgt_id: i64) -> Result<()> {
     catalog::lock(pgt_id)?;
     let table = load(pgt_id)?;
-    if table.refresh_mode != RefreshMode::Full
-        && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
-    {
-        compiled.lock_sources()?;
+    lock_itself(&table)?;
+    match table.refresh_mode {
+        RefreshMode::Full => lock_query(&table)?,
+        _ => match compiled::get(&table)? {
+            compiled::Outcome::Compiled(compiled) => compiled.lock_sources()?,
+            compiled::Outcome::Unsupported(_) => lock_query(&table)?,
+        },
     }
     immediate::lock_followers(table.relid)
+}
+
+/// Locks a stream table against being dropped or rewritten: before what it reads, as DROP TABLE does.
+fn lock_itself(table: &StreamTable) -> Result<()> {
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    // Closing it keeps the lock.
+    drop(Relation::try_open(table.relid, lockmode).ok_or(Error::Vanished)?);
+    Ok(())
+}
+
+/// Locks the tables that the query reads, so that none is truncated or rewritten after the snapshot.
+fn lock_query(table: &StreamTable) -> Result<()> {
+    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
+    for source in parse::analyse_view(table.view, owner)?.sources {
+        inherit::tree(source.oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+    }
+    Ok(())
 }
 
 /// Removes change rows that every consumer has seen, after a refresh in a group.
@@ -260,6 +280,27 @@ enum Choice {
 }
 
 impl Choice {
+    /// Decides and locks what is read: anew if what the decision rests on changed while we waited for that,
+    /// since a plan names tables and columns.
+    fn made_with_locks(table: &StreamTable, request: Request) -> Result<Self> {
+        loop {
+            let choice = Self::of(table, request)?;
+            match &choice {
+                Choice::Current => return Ok(choice),
+                Choice::Query { .. } => {
+                    lock_query(table)?;
+                    return Ok(choice);
+                }
+                Choice::Rebuild { compiled, .. } | Choice::Delta { compiled, .. } => {
+                    compiled.lock_sources()?;
+                    if compiled::is_current(table, compiled)? {
+                        return Ok(choice);
+                    }
+                }
+            }
+        }
+    }
+
     /// Decides, and brings the state tables up to date with the plan: before the snapshot is taken,
     /// since installing capture must precede it.
     fn of(table: &StreamTable, request: Request) -> Result<Self> {
