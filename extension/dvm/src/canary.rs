@@ -46,6 +46,12 @@ pub const UNKNOWN_IS_FALSE: &str = "unknown_is_false";
 /// What a recursion loses by a deletion does not come back, though it can be derived otherwise.
 pub const REDERIVATION_FORGOTTEN: &str = "rederivation_forgotten";
 
+/// Who follows row by row does not wait for the row's last writer.
+pub const ROW_LOCK_FORGOTTEN: &str = "row_lock_forgotten";
+
+/// The seeded bugs that it takes two sessions to catch.
+pub const IN_CONCURRENCY: [&str; 1] = [ROW_LOCK_FORGOTTEN];
+
 /// The seeded bugs that the harness must catch through SQL.
 pub const NAMES: [&str; 18] = [
     WRONG_SIGN,
@@ -79,7 +85,10 @@ mod seeded {
 
     /// Whether the bug is active in this thread.
     pub fn active(name: &str) -> bool {
-        debug_assert!(super::NAMES.contains(&name), "no such bug: {name}");
+        debug_assert!(
+            super::NAMES.contains(&name) || super::IN_CONCURRENCY.contains(&name),
+            "no such bug: {name}"
+        );
         ACTIVE.with_borrow(|active| active.as_deref() == Some(name))
     }
 

@@ -3,10 +3,10 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
+use super::definitions::note_change;
 use super::stream_table::{self, RefreshMode, StreamTable};
 use crate::error::Result;
 use crate::pg::catalog_table::{CatalogTable, Key, Row, Value};
-use crate::shmem::notes;
 
 const TABLE: &str = "pgt_dependencies";
 const BY_ID: &str = "pgt_dependencies_pkey";
@@ -125,7 +125,7 @@ pub fn sources() -> Result<Vec<pg_sys::Oid>> {
 
 /// Adds a dependency.
 pub fn insert_dependency(dependency: &Dependency) -> Result<()> {
-    notes::changed(dependency.pgt_id);
+    note_change(dependency.pgt_id)?;
     CatalogTable::open_for_update(TABLE)?.insert(&[
         Value::of(dependency.pgt_id),
         Value::of(dependency.source),
@@ -137,7 +137,7 @@ pub fn insert_dependency(dependency: &Dependency) -> Result<()> {
 
 /// Removes what a stream table depends on, and returns it.
 pub fn delete_dependencies(pgt_id: i64) -> Result<Vec<Dependency>> {
-    notes::changed(pgt_id);
+    note_change(pgt_id)?;
     let removed = dependencies(pgt_id)?;
     let key = [(PGT_ID as i16, Key::Int8(pgt_id))];
     CatalogTable::open_for_update(TABLE)?.delete(BY_ID, &key)?;

@@ -2,12 +2,14 @@
 //! isolation level (another refresh may have committed since the transaction's own snapshot), and
 //! written natively, whoever the caller is. Privileges are the business of the `api` room.
 
+mod definitions;
 mod dependency;
 mod failure;
 mod history;
 mod last_writer;
 mod stream_table;
 
+pub use definitions::{Definitions, note_change};
 pub use dependency::{
     Consumer, Dependency, ImmediateReader, consumers_of, delete_dependencies, dependencies,
     immediate_readers_of, insert_dependency, is_read_in_full, sources,
@@ -17,8 +19,8 @@ pub use history::{HistoryRow, delete_history, insert_history};
 pub use last_writer::{delete_last_writer, last_writer, set_last_writer};
 pub use stream_table::{
     RefreshMode, RequestedMode, Status, StreamTable, all, by_name, delete, exists, forget_plan,
-    home, id_by_name, ids_by_view, insert, is_stream_table, load, load_by_relid, lock, new_id,
-    query_of, set_definition, set_home, set_mode, set_polled, set_schedule, set_status,
+    home, id_by_name, ids_by_view, insert, is_stream_table, load, load_by_relid, lock, lock_as,
+    new_id, query_of, set_definition, set_home, set_mode, set_polled, set_schedule, set_status,
     store_frontier,
 };
 

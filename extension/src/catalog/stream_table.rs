@@ -6,11 +6,12 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
+use super::definitions::note_change;
 use crate::error::{Error, Result};
 use crate::pg::catalog_table::{CatalogTable, Key, Row, TextForm, Value, next_value, relid};
 use crate::pg::cluster::{self, Moment};
+use crate::pg::lock::{Lockable, Mode};
 use crate::pg::name;
-use crate::shmem::notes;
 
 const TABLE: &str = "pgt_stream_tables";
 const BY_ID: &str = "pgt_stream_tables_pkey";
@@ -301,7 +302,18 @@ pub fn new_id() -> Result<i64> {
 /// Takes the lock that makes refreshes and changes of a stream table exclude each other, to the end
 /// of the transaction. Readers do not meet it.
 pub fn lock(pgt_id: i64) -> Result<()> {
-    cluster::lock_object(relid(TABLE)?, pgt_id as u32);
+    lock_as(pgt_id, Mode::Exclusive)
+}
+
+/// Takes the same lock in this mode: [`Mode::Shared`] is for transactions that have a stream table follow
+/// row by row.
+pub fn lock_as(pgt_id: i64, mode: Mode) -> Result<()> {
+    let table = Lockable {
+        class: relid(TABLE)?,
+        object: pgt_id as u32,
+        part: 0,
+    };
+    table.lock(mode);
     Ok(())
 }
 
@@ -331,14 +343,14 @@ pub fn insert(table: &StreamTable, query: &str) -> Result<()> {
         Value::null(),
     ];
     debug_assert_eq!(values.len(), column::DATA_LSN);
+    note_change(table.pgt_id)?;
     CatalogTable::open_for_update(TABLE)?.insert(&values);
-    notes::changed(table.pgt_id);
     Ok(())
 }
 
 /// Changes what the scheduler goes by.
 fn redefine(pgt_id: i64, changes: &[(usize, Value)]) -> Result<()> {
-    notes::changed(pgt_id);
+    note_change(pgt_id)?;
     update(pgt_id, changes)
 }
 
@@ -430,7 +442,7 @@ pub fn set_mode(
 
 /// Forgets the plan that the state belongs to, so that the next refresh makes everything anew.
 pub fn forget_plan(pgt_id: i64) -> Result<()> {
-    update(pgt_id, &[(column::DEFINING_QUERY_HASH, Value::null())])
+    redefine(pgt_id, &[(column::DEFINING_QUERY_HASH, Value::null())])
 }
 
 /// Makes this cluster and database the home of a restored stream table; it counts as empty.
@@ -453,6 +465,6 @@ pub fn set_home(pgt_id: i64) -> Result<()> {
 /// Removes a stream table. `false` when there was none.
 pub fn delete(pgt_id: i64) -> Result<bool> {
     let key = [(column::PGT_ID as i16, Key::Int8(pgt_id))];
-    notes::changed(pgt_id);
+    note_change(pgt_id)?;
     Ok(CatalogTable::open_for_update(TABLE)?.delete(BY_ID, &key)? > 0)
 }

@@ -174,6 +174,12 @@ impl CatalogTable {
         Ok(CatalogTable { relation })
     }
 
+    /// Has every session told that the table has changed, when the transaction commits.
+    pub fn announce(&self) {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::CacheInvalidateRelcache(self.relation) }
+    }
+
     /// Whether it has never had a row, as far as its file tells.
     pub fn has_no_pages(&self) -> bool {
         // SAFETY: the relation is open.

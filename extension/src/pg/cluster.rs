@@ -1,4 +1,4 @@
-//! Where and when this session runs, and locks on abstract objects.
+//! Where and when this session runs.
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
@@ -48,17 +48,4 @@ pub fn microseconds(time: TimestampWithTimeZone) -> i64 {
 /// The time that is so many microseconds of the server's clock.
 pub fn time_at(microseconds: i64) -> Option<TimestampWithTimeZone> {
     TimestampWithTimeZone::try_from(microseconds).ok()
-}
-
-/// Locks an abstract object exclusively until the transaction ends.
-pub fn lock_object(class: pg_sys::Oid, object: u32) {
-    // SAFETY: takes a heavyweight lock; it may wait, and may raise a deadlock error.
-    unsafe {
-        pg_sys::LockDatabaseObject(
-            class,
-            object.into(),
-            0,
-            pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
-        );
-    }
 }

@@ -32,6 +32,7 @@ pub mod inner_query;
 pub mod invalidation;
 pub mod key_index;
 pub mod late_rows;
+pub mod lock;
 pub mod make_node;
 pub mod memory;
 pub mod multi_insert;

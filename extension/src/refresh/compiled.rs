@@ -63,6 +63,8 @@ pub struct Compiled {
     pub statements: Statements,
     /// The stream table.
     pub stream_table: pg_sys::Oid,
+    /// Whether each of its rows can be maintained without regard to others.
+    pub has_independent_rows: bool,
     state_prefix: String,
     /// How rows of the stream table are found, and when that was looked up: until an index changes.
     output_lookup: RefCell<Option<(u64, Lookup)>>,
@@ -180,6 +182,7 @@ impl Compiled {
         let trees: Vec<&[u32]> = tables.iter().map(|source| source.tree.as_slice()).collect();
         let fingerprint = plan.fingerprint(&(trees, definitions));
         Ok(Compiled {
+            has_independent_rows: plan.has_independent_rows(),
             plan,
             fingerprint: fingerprint.cast_signed(),
             tables,
@@ -262,6 +265,15 @@ impl Compiled {
         let columns: Vec<usize> = (0..node.keys.len()).collect();
         let lookup = lookup_of(oid, &columns, state_index(node))?;
         KeyedTable::open(oid, &lookup)
+    }
+
+    /// Opens the table in which an independent row changes with everything that is kept of it, to be found by
+    /// what the row is found by in the stream table.
+    pub fn open_independent_rows(&self) -> Result<KeyedTable> {
+        match self.last_node() {
+            Some(node) if has_table(node) => self.open_state(node),
+            _ => self.open_output(),
+        }
     }
 
     /// Opens the table with the rows of an image.

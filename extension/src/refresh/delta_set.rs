@@ -5,11 +5,14 @@ use std::collections::hash_map::Entry as Slot;
 
 use pgrx::pg_sys;
 
+use pgtrickle_dvm::plan::Identity;
+
 use crate::error::{Error, Result};
 use crate::image;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
+use super::immediate::rows::Keys;
 use super::keyed_table::{Counts, KeyedTable, Place};
 use super::sink::Row;
 
@@ -19,6 +22,16 @@ struct Entry {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
     weight: i64,
+}
+
+impl Entry {
+    /// The values at these positions.
+    fn key(&self, columns: &[usize]) -> (Vec<pg_sys::Datum>, Vec<bool>) {
+        columns
+            .iter()
+            .filter_map(|c| Some((*self.values.get(*c)?, *self.nulls.get(*c)?)))
+            .unzip()
+    }
 }
 
 /// A Z-set of rows.
@@ -119,6 +132,23 @@ impl DeltaSet {
         }
     }
 
+    /// The keys of its rows.
+    pub fn keys(&self, identity: &Identity) -> Keys {
+        // SAFETY: desc lives as long as the store that the set was made from.
+        let all = unsafe { attributes(self.desc) };
+        let mut keys = Keys::default();
+        for entry in self.entries.values() {
+            match identity {
+                Identity::Key { columns, .. } => {
+                    let (key, nulls) = entry.key(columns);
+                    keys.add((&key, &nulls), columns.iter().filter_map(|c| all.get(*c)));
+                }
+                Identity::Image => keys.add_leading((&entry.values, &entry.nulls), self.desc),
+            }
+        }
+        keys
+    }
+
     /// Applies it to a table whose rows are found by the image of the whole row.
     pub fn apply_by_image(&self, mut table: KeyedTable) -> Result<Counts> {
         for entry in self.entries.values().filter(|e| e.weight < 0) {
@@ -137,12 +167,7 @@ impl DeltaSet {
     pub fn apply_by_key(self, mut table: KeyedTable, columns: &[usize]) -> Result<Counts> {
         // SAFETY: desc lives as long as the store that the set was made from.
         let all = unsafe { attributes(self.desc) };
-        let key_of = |entry: &Entry| -> (Vec<pg_sys::Datum>, Vec<bool>) {
-            columns
-                .iter()
-                .filter_map(|c| Some((*entry.values.get(*c)?, *entry.nulls.get(*c)?)))
-                .unzip()
-        };
+        let key_of = |entry: &Entry| entry.key(columns);
         let mut changes: HashMap<u128, (Option<&Entry>, Option<&Entry>)> = HashMap::new();
         for entry in self.entries.values() {
             let (key, nulls) = key_of(entry);

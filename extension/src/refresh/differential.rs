@@ -16,6 +16,7 @@ use crate::pg::tuplestore::TupleStore;
 use super::compiled::Compiled;
 use super::delta_set::DeltaSet;
 use super::images;
+use super::immediate::rows::Hold;
 use super::inputs::Inputs;
 use super::keyed_table::Counts;
 use super::node::{NodeRun, run_delta};
@@ -53,13 +54,14 @@ pub fn execute_differential_refresh(
 ) -> Result<Differential> {
     let inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
     may_apply(inputs.raw_rows)?;
-    apply_inputs(compiled, inputs, snapshot, memory)
+    apply_inputs(compiled, inputs, Hold::Table, snapshot, memory)
 }
 
 /// Moves the stream table by these inputs to the active snapshot.
 pub(super) fn apply_inputs(
     compiled: &Compiled,
     mut inputs: Inputs,
+    hold: Hold<'_>,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
@@ -88,12 +90,12 @@ pub(super) fn apply_inputs(
     let done = if compiled.changes_may_meet(&changed) {
         // A term can pair a row that is gone with one that has just come. The pair was never in the
         // query's input and cancels out, but an expression over it may have no value.
-        match subtransaction::attempt(|| run_plan(compiled, inputs, snapshot, memory))? {
+        match subtransaction::attempt(|| run_plan(compiled, inputs, hold, snapshot, memory))? {
             Attempt::Done(done) => done,
             Attempt::DataException => return Ok(Differential::MustRecompute("DATA_EXCEPTION")),
         }
     } else {
-        run_plan(compiled, inputs, snapshot, memory)?
+        run_plan(compiled, inputs, hold, snapshot, memory)?
     };
     if only_bounds_moved && !done.touched {
         return Ok(Differential::NoData);
@@ -119,6 +121,7 @@ struct Done {
 fn run_plan(
     compiled: &Compiled,
     mut inputs: Inputs,
+    hold: Hold<'_>,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Done> {
@@ -126,7 +129,7 @@ fn run_plan(
     for node in &compiled.plan.nodes {
         let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
         if is_last {
-            let last = write_last(compiled, node, &inputs, memory)?;
+            let last = write_last(compiled, node, &inputs, hold, memory)?;
             done.counts = last.counts;
             done.touched |= last.touched;
         } else {
@@ -151,7 +154,7 @@ fn run_plan(
             drop(connection);
             if let Some(rows) = rows {
                 done.touched |= rows.count() > 0;
-                done.counts = apply(compiled, identity, &rows)?;
+                done.counts = apply(compiled, identity, &rows, hold)?;
             }
         }
     }
@@ -198,6 +201,7 @@ fn write_last(
     compiled: &Compiled,
     node: &Node,
     inputs: &Inputs,
+    hold: Hold<'_>,
     memory: &MemoryContext,
 ) -> Result<Done> {
     let Output::Post {
@@ -234,17 +238,25 @@ fn write_last(
         });
     }
     if by_key {
+        let connection = Connection::open()?;
+        let Some(groups) = run.changed_groups(&connection)? else {
+            return Ok(Done::default());
+        };
+        let _present = hold.rows(compiled, &run.keys_of(&groups)?)?;
         let mut sink = Sink::Table {
             table: Box::new(compiled.open_output()?),
         };
-        let touched = run.execute(&mut sink)?;
+        run.change(&connection, &groups, &mut sink)?;
         let counts = sink.finish()?;
-        Ok(Done { counts, touched })
+        Ok(Done {
+            counts,
+            touched: true,
+        })
     } else {
         let mut sink = Sink::delta(memory);
         let touched = run.execute(&mut sink)?;
         let counts = match sink.into_store() {
-            Some(rows) => apply(compiled, identity, &rows)?,
+            Some(rows) => apply(compiled, identity, &rows, hold)?,
             None => Counts::default(),
         };
         Ok(Done { counts, touched })
@@ -252,8 +264,14 @@ fn write_last(
 }
 
 /// Writes a delta to the stream table.
-fn apply(compiled: &Compiled, identity: &Identity, rows: &TupleStore) -> Result<Counts> {
+fn apply(
+    compiled: &Compiled,
+    identity: &Identity,
+    rows: &TupleStore,
+    hold: Hold<'_>,
+) -> Result<Counts> {
     let set = DeltaSet::consolidate(rows);
+    let _present = hold.rows(compiled, &set.keys(identity))?;
     let table = compiled.open_output()?;
     match identity {
         Identity::Key { columns, .. } => set.apply_by_key(table, columns),

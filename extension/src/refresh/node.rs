@@ -15,6 +15,7 @@ use crate::pg::tupdesc::OwnTupleDesc;
 use crate::pg::tuplestore::TupleStore;
 
 use super::compiled::Compiled;
+use super::immediate::rows::Keys;
 use super::inputs::Inputs;
 use super::keyed_table::{KeyedTable, Place};
 use super::row_types;
@@ -39,33 +40,59 @@ impl NodeRun<'_> {
     /// Brings the node's state to the snapshot and hands the changed rows to `sink`. Returns
     /// whether anything was touched.
     pub fn execute(&self, sink: &mut Sink) -> Result<bool> {
-        let changed = self.inputs.changed(&self.node.block.sources());
-        if changed.is_empty() {
-            return Ok(false);
-        }
         let connection = Connection::open()?;
-        self.inputs.register(&connection, &changed)?;
-        let Some(groups) = self.group_deltas(&connection, &changed)? else {
+        let Some(groups) = self.changed_groups(&connection)? else {
             return Ok(false);
         };
-        if groups.count() == 0 {
-            return Ok(false);
+        self.change(&connection, &groups, sink)?;
+        Ok(true)
+    }
+
+    /// The deltas of the groups that are touched, if any are.
+    pub fn changed_groups(&self, connection: &Connection) -> Result<Option<TupleStore>> {
+        let changed = self.inputs.changed(&self.node.block.sources());
+        if changed.is_empty() {
+            return Ok(None);
         }
+        self.inputs.register(connection, &changed)?;
+        let groups = self.group_deltas(connection, &changed)?;
+        Ok(groups.filter(|groups| groups.count() > 0))
+    }
+
+    /// Brings the state of these groups to the snapshot and hands their changed rows to `sink`.
+    pub fn change(
+        &self,
+        connection: &Connection,
+        groups: &TupleStore,
+        sink: &mut Sink,
+    ) -> Result<()> {
         let mut state = match self.node.store {
             Store::Table { .. } => Some(self.compiled.open_state(self.node)?),
             Store::Output(_) | Store::None => None,
         };
         let touched = match &self.node.store {
-            Store::None => self.all_touched(&groups)?,
-            _ => self.combine(&connection, &groups, &mut state, sink)?,
+            Store::None => self.all_touched(groups)?,
+            _ => self.combine(connection, groups, &mut state, sink)?,
         };
         if touched.count() > 0 {
-            self.recompute(&connection, &touched, &mut state, sink)?;
+            self.recompute(connection, &touched, &mut state, sink)?;
         }
         if let Some(state) = state {
             state.finish()?;
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// The keys of groups.
+    pub fn keys_of(&self, groups: &TupleStore) -> Result<Keys> {
+        let mut keys = Keys::default();
+        let mut scan = groups.scan();
+        while let Some(slot) = scan.next() {
+            let (values, nulls) = slot.values();
+            let key = part((values, nulls), 0, self.node.keys.len())?;
+            keys.add_leading(key, groups.tuple_desc());
+        }
+        Ok(keys)
     }
 
     /// Runs the delta statement of the node.

@@ -150,6 +150,11 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     {
         return Err(Error::SnapshotTooOld(table.plain_name()));
     }
+    if let Some(compiled) = plan.compiled()
+        && !plan.starts_anew()
+    {
+        immediate::require_latest(&table, compiled)?;
+    }
     let memory = MemoryContext::new(c"pg_trickle refresh");
     let work = memory.within(|| plan.execute(&table, request, &mut snapshot, &memory))?;
     if let Some(compiled) = plan.compiled()
@@ -171,6 +176,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         outcome.duration_ms = elapsed_ms(started);
         if table.refresh_mode == RefreshMode::Immediate {
             immediate::take_turn(&table)?;
+            catalog::note_change(pgt_id)?;
         }
         catalog::store_frontier(
             pgt_id,

@@ -13,6 +13,7 @@ mod compile;
 mod explain;
 mod fingerprint;
 mod image;
+mod independence;
 mod indexes;
 mod keys;
 mod outer_join;

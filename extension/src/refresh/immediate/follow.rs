@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use super::followers::follows;
+use super::followers::{follows, is_followed_by_row};
+use super::graph::{self, Follower};
+use super::rows::{Hold, require_latest};
 use super::running;
 use super::turn::take_turn;
 use crate::catalog::{self, StreamTable};
@@ -32,23 +34,22 @@ pub fn follow_all() -> Result<()> {
     let Some(_following) = running::begin_following() else {
         return Ok(());
     };
-    while let Some(table) = next()? {
+    while let Some(follower) = next()? {
         pgrx::check_for_interrupts!();
-        follow(&table)?;
+        follow(&follower.table)?;
     }
     Ok(())
 }
 
 /// The next stream table that may follow: one that reads no other which may.
-fn next() -> Result<Option<StreamTable>> {
+fn next() -> Result<Option<Rc<Follower>>> {
     let mut ready = Vec::new();
     for id in running::waiting() {
-        match catalog::load(id)?.filter(follows) {
+        match graph::follower(id)? {
             None => running::taken_in_by(id),
-            Some(table) => {
-                let sources = catalog::dependencies(id)?;
-                if !sources.iter().any(|d| running::is_running(d.source)) {
-                    ready.push(table);
+            Some(follower) => {
+                if !follower.sources.iter().any(|s| running::is_running(*s)) {
+                    ready.push(follower);
                 }
             }
         }
@@ -56,29 +57,12 @@ fn next() -> Result<Option<StreamTable>> {
     if ready.len() < 2 {
         return Ok(ready.pop());
     }
-    let ids: BTreeSet<i64> = ready.iter().map(|table| table.pgt_id).collect();
-    for table in ready {
-        if upstream(table.pgt_id)?.is_disjoint(&ids) {
-            return Ok(Some(table));
-        }
+    let ids: BTreeSet<i64> = ready.iter().map(|follower| follower.table.pgt_id).collect();
+    let first = ready.into_iter().find(|f| f.upstream.is_disjoint(&ids));
+    match first {
+        Some(follower) => Ok(Some(follower)),
+        None => Err(Error::Internal("stream tables read each other".into())),
     }
-    Err(Error::Internal("stream tables read each other".into()))
-}
-
-/// The stream tables that this one reads, directly or through others.
-fn upstream(id: i64) -> Result<BTreeSet<i64>> {
-    let mut found = BTreeSet::new();
-    let mut pending = vec![id];
-    while let Some(id) = pending.pop() {
-        for dependency in catalog::dependencies(id)? {
-            if let Some(table) = catalog::load_by_relid(dependency.source)?
-                && found.insert(table.pgt_id)
-            {
-                pending.push(table.pgt_id);
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Brings one stream table up to date, as its owner. The caller's transaction holds its lock.
@@ -100,21 +84,42 @@ fn take_in(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext)
     if inputs.is_empty() && !inputs.must_recompute {
         return Ok(());
     }
+    if inputs.must_recompute {
+        return recompute(table, compiled, memory);
+    }
+    let hold = if is_followed_by_row(table, compiled) {
+        Hold::Rows(table)
+    } else {
+        // Held already, unless the plan has changed since the statement began.
+        catalog::lock(table.pgt_id)?;
+        Hold::Table
+    };
     let mut snapshot = ActiveSnapshot::push();
-    take_turn(table)?;
-    match apply_inputs(compiled, inputs, &mut snapshot, memory)? {
-        Differential::NoData | Differential::Applied { .. } => {}
+    if matches!(hold, Hold::Table) {
+        take_turn(table)?;
+    }
+    match apply_inputs(compiled, inputs, hold, &mut snapshot, memory)? {
+        Differential::NoData | Differential::Applied { .. } => Ok(()),
         Differential::MustRecompute(_) => {
-            full::recompute(table, Some(compiled), &mut snapshot, memory)?;
+            drop(snapshot);
+            recompute(table, compiled, memory)
         }
     }
+}
+
+fn recompute(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext) -> Result<()> {
+    catalog::lock(table.pgt_id)?;
+    let mut snapshot = ActiveSnapshot::push();
+    require_latest(table, compiled)?;
+    take_turn(table)?;
+    full::recompute(table, Some(compiled), &mut snapshot, memory)?;
     Ok(())
 }
 
 /// Has the readers of a table that is being rewritten recomputed when the command ends.
 pub fn note_rewrite(table: pg_sys::Oid) -> Result<()> {
     let source = inherit::root(table);
-    if !catalog::immediate_readers_of(source)?.is_empty() {
+    if !graph::readers_of(source)?.all.is_empty() {
         running::note_rewrite(source);
     }
     Ok(())

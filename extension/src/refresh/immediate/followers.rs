@@ -1,11 +1,14 @@
 //! Which stream tables follow a table at once, directly or through others that do; and locking them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use pgrx::pg_sys;
 
-use crate::catalog::{self, ImmediateReader, RefreshMode, Status, StreamTable};
+use super::graph;
+use crate::catalog::{self, RefreshMode, Status, StreamTable};
 use crate::error::Result;
+use crate::pg::lock::Mode;
+use crate::refresh::compiled::{self, Compiled, Outcome};
 
 /// Whether changes are applied to the stream table: not before it is filled, nor while it is suspended.
 pub fn follows(table: &StreamTable) -> bool {
@@ -15,45 +18,50 @@ pub fn follows(table: &StreamTable) -> bool {
         && table.require_home().is_ok()
 }
 
-/// The stream tables that take in the source's changes at once.
-pub fn readers_of(source: pg_sys::Oid) -> Result<Vec<ImmediateReader>> {
-    let mut readers = catalog::immediate_readers_of(source)?;
-    readers.retain(|reader| follows(&reader.table));
-    Ok(readers)
-}
-
 /// Locks all that follow the source, in the order of their ids, until the transaction ends. A stream
 /// table that does not follow yet is locked as well: it may by the time that we have its lock.
 pub fn lock_followers(source: pg_sys::Oid) -> Result<()> {
-    let mut locked: BTreeSet<i64> = BTreeSet::new();
+    let mut locked: BTreeMap<i64, Mode> = BTreeMap::new();
     loop {
         let followers = followers_of(source)?;
-        if followers.is_subset(&locked) {
+        let is_locked = |(id, mode): (&i64, &Mode)| locked.get(id).is_some_and(|has| has >= mode);
+        if followers.iter().all(is_locked) {
             return Ok(());
         }
-        for id in &followers {
-            catalog::lock(*id)?;
+        for (id, mode) in &followers {
+            catalog::lock_as(*id, *mode)?;
         }
         // While we waited, another may have come to read what these show.
         locked = followers;
     }
 }
 
-fn followers_of(source: pg_sys::Oid) -> Result<BTreeSet<i64>> {
-    let mut followers = BTreeSet::new();
+fn followers_of(source: pg_sys::Oid) -> Result<BTreeMap<i64, Mode>> {
+    let mut followers = BTreeMap::new();
     let mut pending = vec![source];
     while let Some(source) = pending.pop() {
-        for reader in catalog::immediate_readers_of(source)? {
-            if followers.insert(reader.table.pgt_id) {
-                pending.push(reader.table.relid);
+        for table in &graph::readers_of(source)?.all {
+            if let std::collections::btree_map::Entry::Vacant(new) = followers.entry(table.pgt_id) {
+                new.insert(lock_mode(table)?);
+                pending.push(table.relid);
             }
         }
     }
     Ok(followers)
 }
 
-/// The attribute numbers that one of them reads, ascending.
-pub fn columns_of(readers: &[ImmediateReader]) -> Vec<i16> {
-    let all: BTreeSet<i16> = readers.iter().flat_map(|r| &r.columns).copied().collect();
-    all.into_iter().collect()
+/// How the stream table is locked by a statement on what it reads. The plan cannot change while we have
+/// the lock in either mode; if it has before, following will fail.
+fn lock_mode(table: &StreamTable) -> Result<Mode> {
+    Ok(match compiled::get(table)? {
+        Outcome::Compiled(compiled) if is_followed_by_row(table, &compiled) => Mode::Shared,
+        _ => Mode::Exclusive,
+    })
+}
+
+/// Whether transactions follow side by side as long as they change different rows of the stream table.
+pub fn is_followed_by_row(table: &StreamTable, compiled: &Compiled) -> bool {
+    table.refresh_mode == RefreshMode::Immediate
+        && table.defining_query_hash == Some(compiled.fingerprint)
+        && compiled.has_independent_rows
 }

@@ -9,6 +9,8 @@
 //!   before his first change until he commits. So the snapshot shows all changes of others as
 //!   committed, and each of them has been applied by its own transaction. With a snapshot from before
 //!   the lock (REPEATABLE READ) a change may be hidden: then there is a serialization failure ([`turn`]).
+//!   Where each row follows from the change and itself alone, the lock is shared, and each row has one
+//!   writer at a time ([`rows`]).
 //! - **Not in the middle.** While a statement on one of its sources runs, whose rows the snapshot shows
 //!   already and whose transition tables nobody has read yet, a stream table waits ([`running`]): for
 //!   the other tables of a data-modifying CTE, for cascades of foreign keys, and for the statement
@@ -18,8 +20,10 @@
 
 mod follow;
 mod followers;
+mod graph;
 mod install;
 mod recorder;
+pub(super) mod rows;
 pub(super) mod running;
 mod trigger;
 mod turn;
@@ -28,5 +32,11 @@ pub use follow::{follow_all, follow_definitions, note_rewrite};
 pub use followers::lock_followers;
 pub use install::{prepare_source, uninstall};
 pub use recorder::Recorder;
-pub use running::init;
+pub use rows::require_latest;
 pub use turn::take_turn;
+
+/// Listens to the ends of transactions.
+pub fn init() {
+    running::init();
+    rows::init();
+}

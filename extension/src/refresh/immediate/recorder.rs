@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use pgrx::pg_sys;
 
-use super::followers;
+use super::graph;
 use super::running;
 use crate::catalog;
 use crate::cdc::{BufferWriter, TransientWriter};
@@ -74,15 +74,14 @@ impl Recorder {
 
 impl Followed {
     fn open(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Self>> {
-        let readers = followers::readers_of(table)?;
-        if readers.is_empty() {
+        let readers = graph::readers_of(table)?;
+        if readers.following.is_empty() {
             return Ok(None);
         }
-        let attnums = followers::columns_of(&readers);
         Ok(Some(Followed {
             table,
-            readers: readers.iter().map(|reader| reader.table.pgt_id).collect(),
-            writer: TransientWriter::new(table, &attnums, desc)?,
+            readers: readers.following.clone(),
+            writer: TransientWriter::new(table, &readers.columns, desc)?,
         }))
     }
 }

@@ -4,7 +4,7 @@
 use pgrx::pg_sys;
 
 use super::follow::follow_all;
-use super::{followers, running};
+use super::{followers, graph, running};
 use crate::cdc::TransientWriter;
 use crate::error::{Error, Result};
 use crate::pg::fmgr::Call;
@@ -68,12 +68,11 @@ fn keep(
     old: Option<Rows>,
     new: Option<Rows>,
 ) -> Result<()> {
-    let readers = followers::readers_of(source)?;
-    if readers.is_empty() {
+    let readers = graph::readers_of(source)?;
+    if readers.following.is_empty() {
         return Ok(());
     }
-    let attnums = followers::columns_of(&readers);
-    let mut writer = TransientWriter::new(source, &attnums, event.tuple_desc())?;
+    let mut writer = TransientWriter::new(source, &readers.columns, event.tuple_desc())?;
     if event.statement() == Statement::Truncate {
         writer.push_recompute();
     }
@@ -87,8 +86,7 @@ fn keep(
         }
     }
     if let Some(changes) = writer.finish() {
-        let ids = readers.iter().map(|reader| reader.table.pgt_id).collect();
-        running::keep(source, ids, changes);
+        running::keep(source, readers.following.clone(), changes);
     }
     Ok(())
 }

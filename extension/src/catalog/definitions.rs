@@ -1,0 +1,42 @@
+//! Telling every session that the definition of a stream table has changed, with the transaction that
+//! changed it: as a notice of a changed relation, so that it comes wherever the server's own do, without
+//! shared memory, and in the present transaction too.
+
+use pgrx::pg_sys;
+
+use crate::error::Result;
+use crate::pg::catalog_table::{CatalogTable, relid};
+use crate::pg::invalidation;
+use crate::shmem::notes;
+
+/// The table that stands for all definitions.
+const TABLE: &str = "pgt_dependencies";
+
+/// A stream table was made, is about to be changed or dropped, or reads other tables. Said before it is
+/// written, since what is written becomes visible to the command that follows together with the notice.
+pub fn note_change(pgt_id: i64) -> Result<()> {
+    notes::changed(pgt_id);
+    CatalogTable::open(TABLE)?.announce();
+    Ok(())
+}
+
+/// A state of all definitions, as far as this session has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definitions {
+    table: pg_sys::Oid,
+    generation: u64,
+}
+
+impl Definitions {
+    /// The present one.
+    pub fn present() -> Result<Self> {
+        let generation = invalidation::generation();
+        let table = relid(TABLE)?;
+        Ok(Definitions { table, generation })
+    }
+
+    /// Whether it is still the present one.
+    pub fn are_current(self) -> Result<bool> {
+        Ok(relid(TABLE)? == self.table && !invalidation::any_since(self.generation, &[self.table]))
+    }
+}

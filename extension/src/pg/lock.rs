@@ -1,0 +1,70 @@
+//! Heavyweight locks on abstract objects, which the server's deadlock detection and `pg_locks` know. They
+//! are held until the transaction ends, or the subtransaction is rolled back that took them.
+
+use pgrx::pg_sys;
+
+/// What is locked. `class` is the relation that gives `object` and `part` their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockable {
+    /// The relation.
+    pub class: pg_sys::Oid,
+    /// A number in it.
+    pub object: u32,
+    /// A part of that.
+    pub part: u16,
+}
+
+/// How.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Together with others that do the same.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+impl Mode {
+    fn lockmode(self) -> pg_sys::LOCKMODE {
+        match self {
+            Mode::Shared => pg_sys::RowExclusiveLock as pg_sys::LOCKMODE,
+            Mode::Exclusive => pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
+        }
+    }
+}
+
+impl Lockable {
+    fn tag(self) -> pg_sys::LOCKTAG {
+        // What SET_LOCKTAG_OBJECT makes.
+        pg_sys::LOCKTAG {
+            locktag_field1: super::cluster::database().to_u32(),
+            locktag_field2: self.class.to_u32(),
+            locktag_field3: self.object,
+            locktag_field4: self.part,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        }
+    }
+
+    /// Locks it, after waiting if need be. Returns whether this transaction did not have the lock yet.
+    pub fn lock(self, mode: Mode) -> bool {
+        // SAFETY: the tag is copied. As LockDatabaseObject does, notices of what happened meanwhile are
+        // read, since we may have waited for who sent them.
+        unsafe {
+            let result = pg_sys::LockAcquire(&self.tag(), mode.lockmode(), false, false);
+            pg_sys::AcceptInvalidationMessages();
+            result == pg_sys::LockAcquireResult::LOCKACQUIRE_OK
+        }
+    }
+
+    /// Whether this transaction has the lock in this mode or a stronger one.
+    pub fn is_locked(self, mode: Mode) -> bool {
+        // SAFETY: a look into the locks of this process.
+        unsafe { pg_sys::LockHeldByMe(&self.tag(), mode.lockmode(), true) }
+    }
+}
+
+/// How many locks a transaction may take on average, as the server is configured.
+pub fn per_transaction() -> usize {
+    // SAFETY: set at the start of the server.
+    unsafe { usize::try_from(pg_sys::max_locks_per_xact).unwrap_or(0) }
+}

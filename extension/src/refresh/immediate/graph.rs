@@ -1,0 +1,133 @@
+//! Who follows whom, as the catalog says: read once per session, and again when the definition of any
+//! stream table has changed. A statement asks several times.
+//!
+//! The catalog row of an IMMEDIATE stream table only changes under its lock, and with notice; so whoever
+//! holds the lock has read the row that is there.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+
+use super::followers::follows;
+use crate::catalog::{self, Definitions, StreamTable};
+use crate::error::Result;
+
+/// The IMMEDIATE stream tables that read a table.
+#[derive(Debug, Default)]
+pub struct Readers {
+    /// All of them, also those that do not follow at present.
+    pub all: Vec<StreamTable>,
+    /// The ids of those that follow.
+    pub following: BTreeSet<i64>,
+    /// The attribute numbers that one of these reads, ascending.
+    pub columns: Vec<i16>,
+}
+
+/// A stream table that follows, and what it reads.
+#[derive(Debug)]
+pub struct Follower {
+    /// The stream table.
+    pub table: StreamTable,
+    /// The tables that it reads.
+    pub sources: Vec<pg_sys::Oid>,
+    /// The stream tables that it reads, directly or through others.
+    pub upstream: BTreeSet<i64>,
+}
+
+#[derive(Debug, Default)]
+struct Graph {
+    definitions: Option<Definitions>,
+    readers: HashMap<u32, Rc<Readers>>,
+    followers: HashMap<i64, Option<Rc<Follower>>>,
+}
+
+thread_local! {
+    static GRAPH: RefCell<Graph> = RefCell::default();
+}
+
+/// Looks it up among what is known, unless that is out of date, or else makes it known.
+fn known<T: Clone>(
+    look_up: impl Fn(&Graph) -> Option<T>,
+    read: impl FnOnce() -> Result<T>,
+    keep: impl FnOnce(&mut Graph, T),
+) -> Result<T> {
+    let definitions = GRAPH.with_borrow(|graph| graph.definitions);
+    let is_current = match definitions {
+        Some(definitions) => definitions.are_current()?,
+        None => false,
+    };
+    if !is_current {
+        let definitions = Some(Definitions::present()?);
+        GRAPH.set(Graph {
+            definitions,
+            ..Graph::default()
+        });
+    } else if let Some(found) = GRAPH.with_borrow(&look_up) {
+        return Ok(found);
+    }
+    let found = read()?;
+    GRAPH.with_borrow_mut(|graph| keep(graph, found.clone()));
+    Ok(found)
+}
+
+/// The IMMEDIATE stream tables that read the source.
+pub fn readers_of(source: pg_sys::Oid) -> Result<Rc<Readers>> {
+    let key = source.to_u32();
+    known(
+        |graph| graph.readers.get(&key).cloned(),
+        || {
+            let mut readers = Readers::default();
+            let mut columns = BTreeSet::new();
+            for reader in catalog::immediate_readers_of(source)? {
+                if follows(&reader.table) {
+                    readers.following.insert(reader.table.pgt_id);
+                    columns.extend(reader.columns);
+                }
+                readers.all.push(reader.table);
+            }
+            readers.columns = columns.into_iter().collect();
+            Ok(Rc::new(readers))
+        },
+        |graph, found| {
+            graph.readers.insert(key, found);
+        },
+    )
+}
+
+/// The stream table with this id; `None` if it does not follow, or is gone.
+pub fn follower(id: i64) -> Result<Option<Rc<Follower>>> {
+    known(
+        |graph| graph.followers.get(&id).cloned(),
+        || {
+            let Some(table) = catalog::load(id)?.filter(follows) else {
+                return Ok(None);
+            };
+            let dependencies = catalog::dependencies(id)?;
+            Ok(Some(Rc::new(Follower {
+                table,
+                sources: dependencies.iter().map(|d| d.source).collect(),
+                upstream: upstream(id)?,
+            })))
+        },
+        |graph, found| {
+            graph.followers.insert(id, found);
+        },
+    )
+}
+
+fn upstream(id: i64) -> Result<BTreeSet<i64>> {
+    let mut found = BTreeSet::new();
+    let mut pending = vec![id];
+    while let Some(id) = pending.pop() {
+        for dependency in catalog::dependencies(id)? {
+            if let Some(table) = catalog::load_by_relid(dependency.source)?
+                && found.insert(table.pgt_id)
+            {
+                pending.push(table.pgt_id);
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,197 @@
+//! Following row by row: locks on single rows of a stream table, instead of the whole.
+//!
+//! Where a row of the result follows from the delta and its own old state (`Plan::has_independent_rows`),
+//! only who changes the same row has to wait. Before the snapshot at which he follows, he locks the image of
+//! each row's key, so that rows which appear and vanish are covered too, and keeps it until he commits:
+//! the snapshot shows the row as its last writer left it.
+//!
+//! A snapshot of a whole transaction may be older. The row has been written since exactly if the latest
+//! snapshot shows another version of it, or shows it where the transaction's does not: then there is a
+//! serialization failure. A row that was made and removed meanwhile is not there in either, and its state
+//! is that of a row that never was.
+//!
+//! All locks of a statement are taken in one order. Whoever needs many takes the one for all of them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::canary;
+
+use super::followers::is_followed_by_row;
+use crate::catalog::{self, StreamTable};
+use crate::error::{Error, Result};
+use crate::frontier::{of_active_snapshot, top_xid};
+use crate::image;
+use crate::pg::lock::{Lockable, Mode, per_transaction};
+use crate::pg::snapshot::{ActiveSnapshot, LatestSnapshot, is_transaction_wide};
+use crate::pg::transaction_end;
+use crate::pg::tupdesc::attributes;
+use crate::refresh::compiled::Compiled;
+use crate::refresh::sink::Row;
+
+thread_local! {
+    /// How many rows of each stream table this transaction has locked.
+    static LOCKED: RefCell<HashMap<u32, usize>> = RefCell::default();
+}
+
+/// Listens to the ends of transactions. What a subtransaction locked and gave back still counts.
+pub fn init() {
+    transaction_end::listen(|_| LOCKED.with_borrow_mut(HashMap::clear));
+}
+
+/// Who may change the rows that a delta changes.
+#[derive(Debug, Clone, Copy)]
+pub enum Hold<'a> {
+    /// Nobody else changes anything: the stream table is locked, and the snapshot was taken after that.
+    Table,
+    /// Others change other rows of this stream table.
+    Rows(&'a StreamTable),
+}
+
+/// The keys of the rows that are about to be changed.
+#[derive(Debug, Default)]
+pub struct Keys {
+    keys: Vec<(Vec<pg_sys::Datum>, Vec<bool>)>,
+    hashes: BTreeSet<u32>,
+}
+
+impl Keys {
+    /// Adds the key whose columns have the types of the first ones of `desc`, and whose values live on.
+    pub fn add<'t>(
+        &mut self,
+        key: Row<'_>,
+        types: impl Iterator<Item = &'t pg_sys::FormData_pg_attribute>,
+    ) {
+        let hash = image::hash64(key.0, key.1, types).cast_unsigned();
+        self.hashes.insert((hash ^ (hash >> 32)) as u32);
+        if is_transaction_wide() {
+            self.keys.push((key.0.to_vec(), key.1.to_vec()));
+        }
+    }
+
+    /// Adds such a key, given with the row type.
+    pub fn add_leading(&mut self, key: Row<'_>, desc: pg_sys::TupleDesc) {
+        // SAFETY: the row type belongs to the store that the key was read from.
+        let types = unsafe { attributes(desc) };
+        self.add(key, types.iter());
+    }
+}
+
+impl Hold<'_> {
+    /// Has the rows with these keys to ourselves, and pushes a snapshot that shows them as they are.
+    ///
+    /// # Errors
+    /// A serialization failure if the transaction's snapshot does not show them so.
+    pub fn rows(self, compiled: &Compiled, keys: &Keys) -> Result<Option<ActiveSnapshot>> {
+        let Hold::Rows(table) = self else {
+            return Ok(None);
+        };
+        if !canary::active(canary::ROW_LOCK_FORGOTTEN) {
+            lock(table.relid, &keys.hashes);
+        }
+        let snapshot = ActiveSnapshot::push();
+        if is_transaction_wide() {
+            require_no_other(table, compiled, keys)?;
+        }
+        Ok(Some(snapshot))
+    }
+}
+
+/// Locks rows of the stream table by the hashes of their keys.
+fn lock(table: pg_sys::Oid, hashes: &BTreeSet<u32>) {
+    let all = Lockable {
+        class: table,
+        object: 0,
+        part: 1,
+    };
+    if all.is_locked(Mode::Exclusive) {
+        return;
+    }
+    let before = LOCKED.with_borrow(|locked| locked.get(&table.to_u32()).copied().unwrap_or(0));
+    if before + hashes.len() > per_transaction() {
+        all.lock(Mode::Exclusive);
+        return;
+    }
+    all.lock(Mode::Shared);
+    let mut new = 0;
+    for hash in hashes {
+        let row = Lockable {
+            class: table,
+            object: *hash,
+            part: 0,
+        };
+        new += usize::from(row.lock(Mode::Exclusive));
+    }
+    LOCKED.with_borrow_mut(|locked| *locked.entry(table.to_u32()).or_default() += new);
+}
+
+/// Whether the active snapshot, the transaction's own, shows the last version of these rows.
+fn require_no_other(table: &StreamTable, compiled: &Compiled, keys: &Keys) -> Result<()> {
+    require_recomputation_visible(table)?;
+    let versions = || -> Result<Vec<Version>> {
+        let mut opened = compiled.open_independent_rows()?;
+        let mut found = Vec::new();
+        for (values, nulls) in &keys.keys {
+            opened.visit((values, nulls), &mut |row, _| {
+                found.push(version(row.tid()))
+            });
+        }
+        Ok(found)
+    };
+    compare(table, &versions)
+}
+
+/// Refuses a snapshot of the transaction that shows another content than there is, before that is
+/// recomputed. Who holds the stream table as a whole is told by [`super::take_turn`].
+///
+/// # Errors
+/// A serialization failure.
+pub fn require_latest(table: &StreamTable, compiled: &Compiled) -> Result<()> {
+    if !is_transaction_wide() || !is_followed_by_row(table, compiled) {
+        return Ok(());
+    }
+    compare(table, &|| {
+        let mut found = Vec::new();
+        let state = compiled.open_independent_rows()?;
+        state.visit_all(&mut |row, _| found.push(version(row.tid())));
+        Ok(found)
+    })
+}
+
+/// Where a version of a row is: block and offset.
+type Version = (u32, u16);
+
+fn version(tid: pg_sys::ItemPointerData) -> Version {
+    let block = tid.ip_blkid;
+    let block = (u32::from(block.bi_hi) << 16) | u32::from(block.bi_lo);
+    (block, tid.ip_posid)
+}
+
+fn compare(table: &StreamTable, versions: &dyn Fn() -> Result<Vec<Version>>) -> Result<()> {
+    let sorted = || -> Result<Vec<Version>> {
+        let mut versions = versions()?;
+        versions.sort_unstable();
+        Ok(versions)
+    };
+    let own = sorted()?;
+    let latest = {
+        let _latest = LatestSnapshot::push();
+        sorted()?
+    };
+    if own == latest {
+        Ok(())
+    } else {
+        Err(Error::SnapshotTooOld(table.plain_name()))
+    }
+}
+
+/// A recomputation is told by the catalog.
+fn require_recomputation_visible(table: &StreamTable) -> Result<()> {
+    match catalog::last_writer(table.pgt_id)? {
+        Some(last) if last != top_xid() && !of_active_snapshot().consumes(last, 0) => {
+            Err(Error::SnapshotTooOld(table.plain_name()))
+        }
+        _ => Ok(()),
+    }
+}
