@@ -41,6 +41,26 @@ const TABLES: [(&str, &str); 3] = [
     ),
 ];
 
+/// What is followed row by row: visible and hidden state, keys, whole rows, and a stream table over one.
+const BY_ROW: [(&str, &str); 5] = [
+    (
+        "sums",
+        "SELECT g, count(*) AS n, sum(x) AS s FROM a GROUP BY g",
+    ),
+    (
+        "means",
+        "SELECT g, avg(x) AS m FROM a GROUP BY g HAVING count(*) > 1",
+    ),
+    ("small", "SELECT id, g, x FROM a WHERE x < 15"),
+    ("bag", "SELECT g, x < 5 AS is_small FROM a"),
+    ("sizes", "SELECT n, count(*) AS groups FROM sums GROUP BY n"),
+];
+
+/// Aggregates alone: who changes different groups never waits.
+const GROUPED: [(&str, &str); 1] = [("sums", BY_ROW[0].1)];
+
+type Tables<'a> = &'a [(&'a str, &'a str)];
+
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
 /// Steps between BEGIN with a first look, and COMMIT.
@@ -71,14 +91,59 @@ const SCRIPTS: [[&[&str]; 2]; 3] = [
     ],
 ];
 
-async fn set_up(cluster: &Cluster, database: &str) -> (Session, Vec<Question>) {
+/// Each of these statements is a transaction between two more steps, BEGIN with a first look, and COMMIT.
+const MEETINGS: [[&str; 2]; 7] = [
+    // The same group.
+    [
+        "UPDATE a SET x = x + 10 WHERE id = 1",
+        "UPDATE a SET x = x + 1 WHERE id = 4",
+    ],
+    // Groups that appear, in both.
+    [
+        "INSERT INTO a VALUES (20, 7, 1), (21, 8, 2)",
+        "INSERT INTO a VALUES (22, 8, 3), (23, 7, 4)",
+    ],
+    // A group that vanishes while it gets a row.
+    [
+        "DELETE FROM a WHERE g = 0",
+        "INSERT INTO a VALUES (20, 0, 1)",
+    ],
+    // The last rows of a group, one each.
+    [
+        "DELETE FROM a WHERE id IN (1, 4)",
+        "DELETE FROM a WHERE id = 7",
+    ],
+    // Rows that move to each other's group, and a key that is used again.
+    [
+        "UPDATE a SET g = 2 WHERE g = 1",
+        "UPDATE a SET g = 1 WHERE g = 2",
+    ],
+    [
+        "DELETE FROM a WHERE id = 5",
+        "INSERT INTO a VALUES (5, 2, 1) ON CONFLICT (id) DO UPDATE SET x = 0",
+    ],
+    // More rows than a transaction may lock one by one.
+    [
+        "INSERT INTO a SELECT i, i, i FROM generate_series(20, 120) i",
+        "INSERT INTO a SELECT i, i - 200, i FROM generate_series(220, 320) i",
+    ],
+];
+
+/// Two transactions and a statement by itself.
+const THREE: [&str; 3] = [
+    "DELETE FROM a WHERE id IN (1, 4)",
+    "UPDATE a SET g = 1, x = 3 WHERE id IN (2, 4)",
+    "DELETE FROM a WHERE id = 7",
+];
+
+async fn set_up(cluster: &Cluster, database: &str, tables: Tables<'_>) -> (Session, Vec<Question>) {
     let session = Session::connect(cluster, database)
         .await
         .expect("a session");
     session.execute(SOURCES).await.expect("sources");
     session.execute(FILL).await.expect("rows");
     let mut questions = Vec::new();
-    for (name, query) in TABLES {
+    for (name, query) in tables {
         session
             .execute(&format!(
                 "SELECT pgtrickle.create_stream_table('{name}', '{query}', refresh_mode => 'IMMEDIATE')"
@@ -91,9 +156,9 @@ async fn set_up(cluster: &Cluster, database: &str) -> (Session, Vec<Question>) {
 }
 
 async fn judge(session: &Session, questions: &[Question], when: &str) {
-    for ((name, _), question) in TABLES.iter().zip(questions) {
+    for (at, question) in questions.iter().enumerate() {
         let verdict = question.ask(session).await.expect("a verdict");
-        assert!(verdict.is_exact(), "{when}: {name} is {verdict}");
+        assert!(verdict.is_exact(), "{when}: stream table {at} is {verdict}");
     }
 }
 
@@ -101,7 +166,7 @@ fn may_happen(error: &SqlError) -> bool {
     ["40001", "40P01"].contains(&error.sqlstate.as_str())
 }
 
-/// One of the two sessions of a permutation.
+/// One of the sessions of a permutation.
 struct Actor {
     session: Arc<Session>,
     pid: String,
@@ -131,13 +196,8 @@ impl Actor {
         }
     }
 
-    fn prepare(&mut self, level: &str, script: &[&str]) {
-        let begin = format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM a");
-        self.steps = std::iter::once(begin.as_str())
-            .chain(script.iter().copied())
-            .chain(["COMMIT"])
-            .map(str::to_owned)
-            .collect();
+    fn prepare(&mut self, script: Vec<String>) {
+        self.steps = script.into();
         self.due = 0;
     }
 
@@ -150,7 +210,7 @@ impl Actor {
                 }
                 let step = self.steps.pop_front()?;
                 self.due -= 1;
-                self.is_open = step != "COMMIT";
+                self.is_open = step != "COMMIT" && !self.steps.is_empty();
                 let session = Arc::clone(&self.session);
                 self.running = Some(tokio::spawn(async move { session.execute(&step).await }));
             }
@@ -185,21 +245,106 @@ impl Actor {
     }
 }
 
-/// All ways to merge two scripts of these lengths; `false` is the first's turn.
-fn interleavings(first: usize, second: usize) -> Vec<Vec<bool>> {
-    match (first, second) {
-        (0, n) => vec![vec![true; n]],
-        (n, 0) => vec![vec![false; n]],
-        _ => [(first - 1, second, false), (first, second - 1, true)]
-            .into_iter()
-            .flat_map(|(first, second, turn)| {
-                interleavings(first, second).into_iter().map(move |rest| {
-                    let mut all = vec![turn];
-                    all.extend(rest);
-                    all
-                })
-            })
-            .collect(),
+/// All ways to merge scripts of these lengths: whose turn it is.
+fn interleavings(lengths: &[usize]) -> Vec<Vec<usize>> {
+    if lengths.iter().all(|length| *length == 0) {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for turn in (0..lengths.len()).filter(|turn| lengths[*turn] > 0) {
+        let mut rest = lengths.to_vec();
+        rest[turn] -= 1;
+        all.extend(interleavings(&rest).into_iter().map(|mut order| {
+            order.insert(0, turn);
+            order
+        }));
+    }
+    all
+}
+
+/// The steps as a transaction that looks at the source first.
+fn as_transaction(level: &str, steps: &[&str]) -> Vec<String> {
+    let begin = format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM a");
+    let steps = steps.iter().copied().map(str::to_owned);
+    std::iter::once(begin)
+        .chain(steps)
+        .chain(["COMMIT".to_owned()])
+        .collect()
+}
+
+/// What happened in all interleavings.
+#[derive(Debug, Default)]
+struct Tally {
+    refused: usize,
+    deadlocked: usize,
+    waits: usize,
+}
+
+/// The stage of permutations: sessions that write, and one that judges.
+struct Stage {
+    witness: Session,
+    questions: Vec<Question>,
+    actors: Vec<Actor>,
+}
+
+impl Stage {
+    async fn new(cluster: &Cluster, database: &str, tables: Tables<'_>, actors: usize) -> Self {
+        let (witness, questions) = set_up(cluster, database, tables).await;
+        let mut stage = Stage {
+            witness,
+            questions,
+            actors: Vec::new(),
+        };
+        for _ in 0..actors {
+            stage.actors.push(Actor::new(cluster, database).await);
+        }
+        stage
+    }
+
+    /// Plays the scripts in every order.
+    async fn play(&mut self, scripts: &[Vec<String>], tally: &mut Tally) {
+        let lengths: Vec<usize> = scripts.iter().map(Vec::len).collect();
+        let Stage {
+            witness,
+            questions,
+            actors,
+        } = self;
+        for order in interleavings(&lengths) {
+            witness.execute(FILL).await.expect("rows");
+            for (actor, script) in actors.iter_mut().zip(scripts) {
+                actor.prepare(script.clone());
+            }
+            let when = format!("{scripts:?}, {order:?}");
+            let mut turns: VecDeque<usize> = order.into();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            // At the end, two that wait for each other are parted by the server.
+            while !turns.is_empty() || actors.iter().any(|a| a.running.is_some()) {
+                assert!(Instant::now() < deadline, "{when}: somebody still waits");
+                if let Some(turn) = turns.pop_front() {
+                    actors[turn].due += 1;
+                }
+                // Another round lets go on who has waited for the one before.
+                for _ in 0..actors.len() {
+                    for actor in actors.iter_mut() {
+                        if let Some(error) = actor.advance(witness).await {
+                            assert!(may_happen(&error), "{when}: {error}");
+                            let is_refused = error.sqlstate == "40001";
+                            tally.refused += usize::from(is_refused);
+                            tally.deadlocked += usize::from(!is_refused);
+                        }
+                    }
+                }
+                judge(witness, questions, &when).await;
+                for actor in actors.iter() {
+                    match &actor.running {
+                        Some(_) => tally.waits += 1,
+                        None if actor.is_open => judge(&actor.session, questions, &when).await,
+                        None => {}
+                    }
+                }
+            }
+            assert!(actors.iter().all(|actor| !actor.is_open), "{when}");
+        }
     }
 }
 
@@ -210,64 +355,107 @@ async fn every_interleaving_of_two_writers_is_exact() {
         .await
         .expect("the extension can be created");
     let database = world.database("permuted", &[]).await.expect("a database");
-    let (witness, questions) = set_up(&cluster, &database).await;
-    let mut actors = [
-        Actor::new(&cluster, &database).await,
-        Actor::new(&cluster, &database).await,
-    ];
+    let mut stage = Stage::new(&cluster, &database, &TABLES, 2).await;
     for level in LEVELS {
-        let (mut refused, mut waits) = (0, 0);
+        let mut tally = Tally::default();
         for scripts in SCRIPTS {
-            for order in interleavings(scripts[0].len() + 2, scripts[1].len() + 2) {
-                witness.execute(FILL).await.expect("rows");
-                for (actor, script) in actors.iter_mut().zip(scripts) {
-                    actor.prepare(level, script);
-                }
-                let when = format!("{level}, {scripts:?}, {order:?}");
-                let mut turns: VecDeque<bool> = order.into();
-                let deadline = Instant::now() + Duration::from_secs(20);
-                // At the end, two that wait for each other are parted by the server.
-                while !turns.is_empty() || actors.iter().any(|a| a.running.is_some()) {
-                    assert!(Instant::now() < deadline, "{when}: somebody still waits");
-                    if let Some(turn) = turns.pop_front() {
-                        actors[usize::from(turn)].due += 1;
-                    }
-                    // The second round lets go on who has waited for the first.
-                    for at in [0, 1, 0, 1] {
-                        if let Some(error) = actors[at].advance(&witness).await {
-                            assert!(may_happen(&error), "{when}: {error}");
-                            refused += usize::from(error.sqlstate == "40001");
-                        }
-                    }
-                    judge(&witness, &questions, &when).await;
-                    for actor in &actors {
-                        match &actor.running {
-                            Some(_) => waits += 1,
-                            None if actor.is_open => {
-                                judge(&actor.session, &questions, &when).await;
-                            }
-                            None => {}
-                        }
-                    }
-                }
-                assert!(actors.iter().all(|actor| !actor.is_open), "{when}");
-            }
+            let scripts = scripts.map(|steps| as_transaction(level, steps));
+            stage.play(&scripts, &mut tally).await;
         }
-        println!("{level}: {refused} refused, {waits} times somebody waited");
-        assert!(waits > 0, "nobody ever waited");
-        assert_eq!(refused > 0, level != "READ COMMITTED");
+        println!("{level}: {tally:?}");
+        assert!(tally.waits > 0, "nobody ever waited");
+        assert_eq!(tally.refused > 0, level != "READ COMMITTED");
     }
-    finish(&witness).await;
+    finish(&stage.witness, &TABLES).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_of_writers_leaves_nothing_behind() {
+async fn every_interleaving_of_writers_that_follow_row_by_row_is_exact() {
     let cluster = start();
     let world = World::with_extension(&cluster)
         .await
         .expect("the extension can be created");
-    let database = world.database("crowded", &[]).await.expect("a database");
-    let (witness, questions) = set_up(&cluster, &database).await;
+    let database = world.database("by_row", &[]).await.expect("a database");
+    let mut stage = Stage::new(&cluster, &database, &BY_ROW, 2).await;
+    for level in LEVELS {
+        let mut tally = Tally::default();
+        for scripts in MEETINGS {
+            let scripts = scripts.map(|step| as_transaction(level, &[step]));
+            stage.play(&scripts, &mut tally).await;
+        }
+        println!("{level}: {tally:?}");
+        assert!(tally.waits > 0, "nobody ever waited");
+        assert_eq!(tally.refused > 0, level != "READ COMMITTED");
+    }
+    finish(&stage.witness, &BY_ROW).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_interleaving_of_three_writers_is_exact() {
+    let cluster = start();
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    let database = world.database("three", &[]).await.expect("a database");
+    let mut stage = Stage::new(&cluster, &database, &GROUPED, 3).await;
+    let [first, second, third] = THREE;
+    for level in LEVELS {
+        let mut tally = Tally::default();
+        let scripts = [
+            as_transaction(level, &[first]),
+            as_transaction(level, &[second]),
+            vec![third.to_owned()],
+        ];
+        stage.play(&scripts, &mut tally).await;
+        println!("{level}: {tally:?}");
+        assert!(tally.waits > 0, "nobody ever waited");
+        assert_eq!(tally.refused > 0, level != "READ COMMITTED");
+    }
+    finish(&stage.witness, &GROUPED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_different_groups_do_not_wait_and_recomputation_waits_for_them() {
+    let cluster = start();
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    let database = world.database("apart", &[]).await.expect("a database");
+    let mut stage = Stage::new(&cluster, &database, &GROUPED, 3).await;
+    let scripts = [
+        as_transaction("READ COMMITTED", &["UPDATE a SET x = 0 WHERE id = 1"]),
+        as_transaction("READ COMMITTED", &["UPDATE a SET x = 0 WHERE id = 2"]),
+    ];
+    let mut tally = Tally::default();
+    stage.play(&scripts, &mut tally).await;
+    assert_eq!(tally.waits, 0, "{tally:?}");
+    let scripts = [
+        as_transaction("READ COMMITTED", &["UPDATE a SET x = 0 WHERE id = 1"]),
+        as_transaction("REPEATABLE READ", &["UPDATE a SET x = 0 WHERE id = 2"]),
+        vec!["SELECT * FROM pgtrickle.refresh_stream_table('sums', force_full => true)".to_owned()],
+    ];
+    stage.play(&scripts, &mut tally).await;
+    assert!(tally.waits > 0, "{tally:?}");
+    finish(&stage.witness, &GROUPED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_writers_leaves_nothing_behind() {
+    crowd("crowded", &TABLES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_writers_that_are_followed_row_by_row_leaves_nothing_behind() {
+    crowd("crowded_rows", &BY_ROW).await;
+}
+
+async fn crowd(name: &str, tables: Tables<'_>) {
+    let cluster = start();
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    let database = world.database(name, &[]).await.expect("a database");
+    let (witness, questions) = set_up(&cluster, &database, tables).await;
     let (committed, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let is_over = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
@@ -305,7 +493,7 @@ async fn a_crowd_of_writers_leaves_nothing_behind() {
     }
     println!("{committed:?} committed, {refused:?} refused, {judged} judged");
     judge(&witness, &questions, "at the end").await;
-    finish(&witness).await;
+    finish(&witness, tables).await;
 }
 
 /// A transaction of some statements. Ids are few, so that writers meet.
@@ -341,8 +529,8 @@ fn start() -> Cluster {
     Cluster::start(&options).expect("a private cluster starts")
 }
 
-async fn finish(session: &Session) {
-    for (name, _) in TABLES.iter().rev() {
+async fn finish(session: &Session, tables: Tables<'_>) {
+    for (name, _) in tables.iter().rev() {
         let verdict = oracle::check(session, name).await.expect("a verdict");
         assert!(verdict.is_exact(), "{name} at the end is {verdict}");
         session
