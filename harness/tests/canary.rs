@@ -6,7 +6,9 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use harness::client::Session;
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
 use harness::generator::{FindingKind, Search};
 use harness::scenario::{Cadence, Mode, Replayer, Scenario, Variant, World, Writer, load_all};
@@ -67,6 +69,67 @@ async fn caught_by_generator(world: &World<'_>, settings: &[(&str, &str)]) -> Op
         first_seed = seed + 1;
     }
     None
+}
+
+/// Whether a second writer of a group comes through right, who began while the first had not committed.
+async fn survives_two_writers(
+    world: &World<'_>,
+    cluster: &Cluster,
+    settings: &[(&str, &str)],
+) -> bool {
+    let database = world
+        .database("two_writers", settings)
+        .await
+        .expect("a database");
+    let first = Session::connect(cluster, &database)
+        .await
+        .expect("a session");
+    let second = Session::connect(cluster, &database)
+        .await
+        .expect("a session");
+    first
+        .execute(
+            "CREATE TABLE t (id int PRIMARY KEY, g int);
+             SELECT pgtrickle.create_stream_table('sizes',
+                 'SELECT g, count(*) AS n FROM t GROUP BY g', refresh_mode => 'IMMEDIATE');
+             BEGIN; INSERT INTO t VALUES (1, 1)",
+        )
+        .await
+        .expect("a row");
+    let pid = second
+        .scalar("SELECT pg_backend_pid()")
+        .await
+        .expect("a pid");
+    let witness = Session::connect(cluster, &database)
+        .await
+        .expect("a session");
+    let other = tokio::spawn(async move { second.execute("INSERT INTO t VALUES (2, 1)").await });
+    let blocked = format!("SELECT cardinality(pg_blocking_pids({pid}))");
+    while !other.is_finished() && witness.scalar(&blocked).await.expect("a number") == "0" {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    first.execute("COMMIT").await.expect("committed");
+    let outcome = other.await.expect("not cancelled");
+    let n = witness.scalar("SELECT n FROM sizes WHERE g = 1").await;
+    outcome.is_ok() && n.is_ok_and(|n| n == "2")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_seeded_bug_of_two_writers_is_reported() {
+    let extension = ExtensionDir::at(&install_dir()).expect("the build with the bugs is there");
+    let cluster = Cluster::start(&ClusterOptions::new().extension(extension))
+        .expect("a private cluster starts");
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    assert!(survives_two_writers(&world, &cluster, &[]).await);
+    for bug in canary::IN_CONCURRENCY {
+        let settings = [("pg_trickle.canary", bug)];
+        assert!(
+            !survives_two_writers(&world, &cluster, &settings).await,
+            "{bug}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

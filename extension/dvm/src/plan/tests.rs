@@ -44,6 +44,33 @@ fn a_primary_key_that_is_shown_identifies_rows() {
 }
 
 #[test]
+fn rows_are_independent_of_each_other_only_where_nothing_but_the_change_is_read() {
+    let independent = |relation| compile(relation).expect("supported").has_independent_rows();
+    let summed = |input: Relation, kind: AggregateKind| {
+        group(input, &[(14, "g", "$11")], vec![aggregate(15, kind, "$12")])
+    };
+    let shown = |relation| project(relation, &[(21, "g", "$14"), (22, "s", "$15")]);
+    let sum = || summed(scan(1, 10, "r"), AggregateKind::SumInteger);
+    assert!(independent(project(scan(1, 10, "r"), &[(21, "x", "$11")])));
+    assert!(independent(shown(sum())));
+    // Rows of different groups can be the same row of the result.
+    assert!(!independent(project(sum(), &[(21, "s", "$15")])));
+    // The rest of a group, the other side of a join.
+    assert!(!independent(shown(summed(
+        scan(1, 10, "r"),
+        AggregateKind::Recompute
+    ))));
+    let both = join(
+        scan(1, 10, "r"),
+        scan(2, 20, "s"),
+        vec![equal("$11", "$21")],
+    );
+    assert!(!independent(shown(summed(both, AggregateKind::SumInteger))));
+    let arms = || (scan(1, 10, "r"), vec!["$11"]);
+    assert!(!independent(union_all(&[(21, "x")], vec![arms(), arms()])));
+}
+
+#[test]
 fn joins_distribute_over_bag_unions() {
     let arms = || (scan(1, 10, "r"), vec!["$11"]);
     let union = union_all(&[(21, "x")], vec![arms(), arms()]);
