@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use harness::client::{Session, SqlError};
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
 use harness::oracle::{self, Question};
+use harness::permutation::{Actor, interleavings};
 use harness::random::Random;
 use harness::scenario::{World, orphans};
-use tokio::task::JoinHandle;
 
 const SOURCES: &str = "
     CREATE TABLE a (id int PRIMARY KEY, g int, x int);
@@ -164,102 +164,6 @@ async fn judge(session: &Session, questions: &[Question], when: &str) {
 
 fn may_happen(error: &SqlError) -> bool {
     ["40001", "40P01"].contains(&error.sqlstate.as_str())
-}
-
-/// One of the sessions of a permutation.
-struct Actor {
-    session: Arc<Session>,
-    pid: String,
-    steps: VecDeque<String>,
-    /// How many of the steps may begin.
-    due: usize,
-    running: Option<JoinHandle<Result<(), SqlError>>>,
-    is_open: bool,
-}
-
-impl Actor {
-    async fn new(cluster: &Cluster, database: &str) -> Self {
-        let session = Session::connect(cluster, database)
-            .await
-            .expect("a session");
-        let pid = session
-            .scalar("SELECT pg_backend_pid()")
-            .await
-            .expect("a pid");
-        Actor {
-            session: Arc::new(session),
-            pid,
-            steps: VecDeque::new(),
-            due: 0,
-            running: None,
-            is_open: false,
-        }
-    }
-
-    fn prepare(&mut self, script: Vec<String>) {
-        self.steps = script.into();
-        self.due = 0;
-    }
-
-    /// Lets steps that are due run, until one waits for the other session. The error that ended it.
-    async fn advance(&mut self, witness: &Session) -> Option<SqlError> {
-        loop {
-            if self.running.is_none() {
-                if self.due == 0 {
-                    return None;
-                }
-                let step = self.steps.pop_front()?;
-                self.due -= 1;
-                self.is_open = step != "COMMIT" && !self.steps.is_empty();
-                let session = Arc::clone(&self.session);
-                self.running = Some(tokio::spawn(async move { session.execute(&step).await }));
-            }
-            if !self.settles(witness).await {
-                return None;
-            }
-            let done = self.running.take()?.await.expect("not cancelled");
-            if let Err(error) = done {
-                self.session.execute("ROLLBACK").await.expect("rolled back");
-                self.steps.clear();
-                self.due = 0;
-                self.is_open = false;
-                return Some(error);
-            }
-        }
-    }
-
-    /// Waits until the running step has ended (true) or waits for a lock.
-    async fn settles(&self, witness: &Session) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let blocked = format!("SELECT cardinality(pg_blocking_pids({}))", self.pid);
-        while Instant::now() < deadline {
-            if self.running.as_ref().is_none_or(JoinHandle::is_finished) {
-                return true;
-            }
-            if witness.scalar(&blocked).await.expect("a number") != "0" {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("a step neither ends nor waits");
-    }
-}
-
-/// All ways to merge scripts of these lengths: whose turn it is.
-fn interleavings(lengths: &[usize]) -> Vec<Vec<usize>> {
-    if lengths.iter().all(|length| *length == 0) {
-        return vec![Vec::new()];
-    }
-    let mut all = Vec::new();
-    for turn in (0..lengths.len()).filter(|turn| lengths[*turn] > 0) {
-        let mut rest = lengths.to_vec();
-        rest[turn] -= 1;
-        all.extend(interleavings(&rest).into_iter().map(|mut order| {
-            order.insert(0, turn);
-            order
-        }));
-    }
-    all
 }
 
 /// The steps as a transaction that looks at the source first.
