@@ -91,9 +91,12 @@ async fn survives_two_writers(
         .execute(
             "CREATE TABLE t (id int PRIMARY KEY, g int);
              SELECT pgtrickle.create_stream_table('sizes',
-                 'SELECT g, count(*) AS n FROM t GROUP BY g', refresh_mode => 'IMMEDIATE');
-             BEGIN; INSERT INTO t VALUES (1, 1)",
+                 'SELECT g, count(*) AS n FROM t GROUP BY g', refresh_mode => 'IMMEDIATE')",
         )
+        .await
+        .expect("a stream table");
+    first
+        .execute("BEGIN; INSERT INTO t VALUES (1, 1)")
         .await
         .expect("a row");
     let pid = second
