@@ -1,36 +1,137 @@
-//! Which pages of a change buffer may hold rows of a transaction from a given one on.
+//! Which rows or pages of a change buffer may belong to a transaction from a given one on.
 //!
 //! Consumed rows stay until it pays to remove them. A look at a page's rows tells at once that none of
-//! them is wanted, a hundred times faster than to ask for each whether it is visible. Of a large buffer
-//! the BRIN index tells first which pages are worth a look.
+//! them is wanted, a hundred times faster than to ask for each whether it is visible, and what was found is
+//! remembered until the page changes. Of a large buffer the BRIN index tells first which pages are worth a
+//! look. A few rows are fetched by their place.
 
 use super::memory::MemoryContext;
 use super::relation::Relation;
 use super::unguarded;
 use crate::error::Result;
 use pgrx::pg_sys;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// From this many pages on the index is asked first.
 pub const INDEXED_PAGES: u32 = 256;
+/// Up to so many rows are fetched one by one; beyond, whole pages are read.
+const ROWS_MAX: usize = 16;
 
-/// The ranges of pages that hold a row, visible or not, with an xid from `first_xid` on; the first
-/// one last. What the active snapshot shows was written before it was taken, so that it is found.
-pub(super) fn pages_from(table: &Relation, first_xid: u64) -> Result<Vec<Range<u32>>> {
+/// What may hold a row with an xid from a given one on, visible or not. The next one last.
+#[derive(Debug)]
+pub(super) enum Candidates {
+    /// These rows.
+    Rows(Vec<pg_sys::ItemPointerData>),
+    /// Any row of these pages.
+    Pages(Vec<Range<u32>>),
+}
+
+/// What the last look at a page found. It holds for as long as the page has the same LSN: every change to
+/// a page gives it a new one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Look {
+    lsn: u64,
+    last_xid: u64,
+}
+
+thread_local! {
+    /// The last looks at the pages of each buffer.
+    static LOOKS: RefCell<HashMap<u32, Vec<Look>>> = RefCell::default();
+}
+
+/// What holds a row, visible or not, with an xid from `first_xid` on. What the active snapshot shows was
+/// written before it was taken, so that it is found.
+pub(super) fn candidates(table: &Relation, first_xid: u64) -> Result<Candidates> {
     let blocks = table.blocks();
-    let candidates = match table.indexes().as_slice() {
-        [index] if blocks >= INDEXED_PAGES => indexed_pages(*index, first_xid, blocks)?,
-        _ => vec![0..blocks; usize::from(blocks > 0)],
-    };
-    let mut ranges: Vec<Range<u32>> = Vec::new();
-    for block in candidates.into_iter().flatten() {
-        // SAFETY: the table is open and locked, and has the page; xid is its first column.
-        if unsafe { unguarded::guarded(|| page_reaches(table.as_ptr(), block, first_xid)) } {
-            extend(&mut ranges, block);
+    if blocks >= INDEXED_PAGES
+        && let [index] = table.indexes().as_slice()
+    {
+        let mut search = Search::new(table, first_xid);
+        for block in indexed_pages(*index, first_xid, blocks)?
+            .into_iter()
+            .flatten()
+        {
+            search.look_at(block, &mut Look::default());
+        }
+        return Ok(search.found());
+    }
+    // Taken, not borrowed: what is looked at may raise an error, which must not poison the cell.
+    let key = table.oid().to_u32();
+    let mut looks = LOOKS.with_borrow_mut(|looks| looks.remove(&key).unwrap_or_default());
+    looks.resize(blocks as usize, Look::default());
+    let mut search = Search::new(table, first_xid);
+    for (block, look) in (0..blocks).zip(&mut looks) {
+        search.look_at(block, look);
+    }
+    LOOKS.with_borrow_mut(|all| all.insert(key, looks));
+    Ok(search.found())
+}
+
+/// A search of a buffer, page by page in ascending order.
+struct Search<'a> {
+    table: &'a Relation,
+    first_xid: u64,
+    /// The rows so far, until there are too many.
+    rows: Vec<pg_sys::ItemPointerData>,
+    pages: Vec<Range<u32>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(table: &'a Relation, first_xid: u64) -> Self {
+        Search {
+            table,
+            first_xid,
+            rows: Vec::new(),
+            pages: Vec::new(),
         }
     }
-    ranges.reverse();
-    Ok(ranges)
+
+    fn look_at(&mut self, block: u32, look: &mut Look) {
+        let mut hits = Hits::default();
+        // SAFETY: the table is open and locked, and has the page; xid is its first column.
+        unsafe {
+            unguarded::guarded(|| {
+                look_at_page(self.table.as_ptr(), block, self.first_xid, look, &mut hits);
+            });
+        }
+        if hits.count == 0 {
+            return;
+        }
+        extend(&mut self.pages, block);
+        let room = ROWS_MAX + 1 - self.rows.len();
+        let offsets = hits.offsets.iter().take(hits.count).take(room);
+        self.rows.extend(offsets.map(|offset| tid(block, *offset)));
+    }
+
+    fn found(mut self) -> Candidates {
+        if self.rows.len() > ROWS_MAX {
+            self.pages.reverse();
+            Candidates::Pages(self.pages)
+        } else {
+            self.rows.reverse();
+            Candidates::Rows(self.rows)
+        }
+    }
+}
+
+/// Where on a page the rows are that were looked for: the first ones.
+#[derive(Default)]
+struct Hits {
+    count: usize,
+    offsets: [u16; ROWS_MAX + 1],
+}
+
+/// The place of a row.
+pub(super) fn tid(block: u32, offset: u16) -> pg_sys::ItemPointerData {
+    pg_sys::ItemPointerData {
+        ip_blkid: pg_sys::BlockIdData {
+            bi_hi: (block >> 16) as u16,
+            bi_lo: block as u16,
+        },
+        ip_posid: offset,
+    }
 }
 
 fn extend(ranges: &mut Vec<Range<u32>>, block: u32) {
@@ -40,38 +141,54 @@ fn extend(ranges: &mut Vec<Range<u32>>, block: u32) {
     }
 }
 
-/// Whether a row of the page has an xid from `first_xid` on.
+/// Finds the rows of the page that have an xid from `first_xid` on, unless the last look says that there are
+/// none.
 ///
 /// # Safety
 /// Called within [`unguarded::guarded`]. The table is open, has the page, and its first column is a
 /// `bigint` that is never NULL.
-unsafe fn page_reaches(table: pg_sys::Relation, block: u32, first_xid: u64) -> bool {
+unsafe fn look_at_page(
+    table: pg_sys::Relation,
+    block: u32,
+    first_xid: u64,
+    look: &mut Look,
+    hits: &mut Hits,
+) {
     // SAFETY: the page is pinned and locked while it is read. A tuple's first column, NOT NULL and
     // aligned like the tuple, stands where the header ends.
     unsafe {
         unguarded::check_for_interrupts();
         let buffer = unguarded::ReadBuffer(table, block);
+        // A page that was never logged has none.
+        let is_known = look.lsn != 0 && look.lsn == unguarded::BufferGetLSNAtomic(buffer);
+        if is_known && look.last_xid < first_xid {
+            unguarded::ReleaseBuffer(buffer);
+            return;
+        }
         unguarded::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        look.lsn = unguarded::BufferGetLSNAtomic(buffer);
+        look.last_xid = 0;
         let page = pg_sys::BufferGetPage(buffer).cast::<u8>().cast_const();
         let header = page.cast::<pg_sys::PageHeaderData>();
         let items = (&raw const (*header).pd_linp).cast::<pg_sys::ItemIdData>();
         let items_at = items.byte_offset_from_unsigned(page);
         let bytes = usize::from((*header).pd_lower).saturating_sub(items_at);
-        let mut found = false;
         for number in 0..bytes / size_of::<pg_sys::ItemIdData>() {
             let item = &*items.add(number);
             if item.lp_flags() == pg_sys::LP_NORMAL {
                 let tuple = page.add(item.lp_off() as usize);
                 let start = (*tuple.cast::<pg_sys::HeapTupleHeaderData>()).t_hoff;
-                let xid = *tuple.add(usize::from(start)).cast::<i64>();
-                if xid.cast_unsigned() >= first_xid {
-                    found = true;
-                    break;
+                let xid = (*tuple.add(usize::from(start)).cast::<i64>()).cast_unsigned();
+                look.last_xid = look.last_xid.max(xid);
+                if xid >= first_xid
+                    && let Some(offset) = hits.offsets.get_mut(hits.count)
+                {
+                    *offset = number as u16 + 1;
+                    hits.count += 1;
                 }
             }
         }
         unguarded::UnlockReleaseBuffer(buffer);
-        found
     }
 }
 

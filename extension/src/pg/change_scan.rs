@@ -2,9 +2,10 @@
 //! consumed rows only are passed over, so that what one slow consumer holds back does not make every
 //! other consumer's refresh read it all.
 
-use super::change_pages::pages_from;
+use super::change_pages::{Candidates, candidates, tid};
 use super::relation::Relation;
 use super::slot::Slot;
+use super::table_scan::TableScan;
 use super::{is_aborting, unguarded};
 use crate::error::Result;
 use pgrx::pg_sys;
@@ -17,17 +18,17 @@ pub struct ChangeScan<'a> {
     table: &'a Relation,
     slot: Slot,
     scan: pg_sys::TableScanDesc,
-    /// Page ranges still to scan, the next one last; `None` in a scan of everything.
-    ranges: Option<Vec<Range<u32>>>,
+    /// What is still to be looked at; `None` in a scan of everything.
+    left: Option<Candidates>,
     width: usize,
 }
 
 impl<'a> ChangeScan<'a> {
     /// Scans all rows whose xid may be at least `first_xid`.
     pub fn begin(table: &'a Relation, first_xid: u64) -> Result<Self> {
-        let ranges = match first_xid {
+        let left = match first_xid {
             0 => None,
-            _ => Some(pages_from(table, first_xid)?),
+            _ => Some(candidates(table, first_xid)?),
         };
         // SAFETY: the table is open; the slot is dropped before it is closed.
         let slot = unsafe {
@@ -42,10 +43,10 @@ impl<'a> ChangeScan<'a> {
             table,
             slot,
             scan: std::ptr::null_mut(),
-            ranges,
+            left,
             width,
         };
-        if this.ranges.is_none() {
+        if this.left.is_none() {
             // SAFETY: the active snapshot outlives the scan.
             this.scan = unsafe {
                 pg_sys::table_beginscan(
@@ -64,26 +65,47 @@ impl<'a> ChangeScan<'a> {
         &mut self,
         wanted: impl Fn(u64, i32) -> bool,
     ) -> Option<(&[pg_sys::Datum], &[bool])> {
-        loop {
-            if !self.scan.is_null() {
-                let (by_range, slot) = (self.ranges.is_some(), self.slot.as_ptr());
-                // SAFETY: scan and slot belong to the table; numbers and raw pointers only.
-                let found = unsafe {
-                    unguarded::guarded(|| seek(self.scan, by_range, slot, self.width, &wanted))
-                };
-                if found {
-                    // SAFETY: all columns are filled.
-                    return Some(unsafe {
-                        (
-                            std::slice::from_raw_parts((*slot).tts_values, self.width),
-                            std::slice::from_raw_parts((*slot).tts_isnull, self.width),
-                        )
-                    });
+        while !self.seek(&wanted) {
+            match self.left.as_mut()? {
+                Candidates::Rows(rows) => {
+                    let at = rows.pop()?;
+                    if TableScan::fetch(self.table, at, &mut self.slot) && self.is(&wanted) {
+                        break;
+                    }
+                }
+                Candidates::Pages(ranges) => {
+                    let range = ranges.pop()?;
+                    self.end();
+                    self.scan_range(&range);
                 }
             }
-            let range = self.ranges.as_mut()?.pop()?;
-            self.end();
-            self.scan_range(&range);
+        }
+        // SAFETY: the slot holds a row, all of whose columns are filled.
+        unsafe {
+            let slot = self.slot.as_ptr();
+            Some((
+                std::slice::from_raw_parts((*slot).tts_values, self.width),
+                std::slice::from_raw_parts((*slot).tts_isnull, self.width),
+            ))
+        }
+    }
+
+    /// Moves the scan, if there is one, to the next row that `wanted` says yes to.
+    fn seek(&mut self, wanted: &impl Fn(u64, i32) -> bool) -> bool {
+        if self.scan.is_null() {
+            return false;
+        }
+        let (by_range, slot) = (self.left.is_some(), self.slot.as_ptr());
+        // SAFETY: scan and slot belong to the table; numbers and raw pointers only.
+        unsafe { unguarded::guarded(|| seek(self.scan, by_range, slot, self.width, wanted)) }
+    }
+
+    /// Whether `wanted` says yes to the fetched row.
+    fn is(&mut self, wanted: &impl Fn(u64, i32) -> bool) -> bool {
+        let (values, _) = self.slot.values();
+        match values {
+            [xid, epoch, ..] => wanted(xid.value() as u64, epoch.value() as i32),
+            _ => false,
         }
     }
 
@@ -130,16 +152,6 @@ impl Drop for ChangeScan<'_> {
             self.slot.clear();
             self.end();
         }
-    }
-}
-
-fn tid(block: u32, offset: u16) -> pg_sys::ItemPointerData {
-    pg_sys::ItemPointerData {
-        ip_blkid: pg_sys::BlockIdData {
-            bi_hi: (block >> 16) as u16,
-            bi_lo: block as u16,
-        },
-        ip_posid: offset,
     }
 }
 

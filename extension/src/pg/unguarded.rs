@@ -6,8 +6,9 @@
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::{
-    BlockNumber, Buffer, BulkInsertState, CommandId, Datum, HeapTuple, IndexInfo, IndexUniqueCheck,
-    ItemPointer, Relation, TupleDesc, TupleTableSlot, Tuplestorestate,
+    BlockNumber, Buffer, BulkInsertState, CommandId, Datum, ForkNumber, HeapTuple, IndexInfo,
+    IndexUniqueCheck, ItemPointer, Relation, Snapshot, TupleDesc, TupleTableSlot, Tuplestorestate,
+    XLogRecPtr,
 };
 use std::ffi::c_int;
 
@@ -86,10 +87,43 @@ unsafe extern "C-unwind" {
     pub fn ReadBuffer(relation: Relation, block: BlockNumber) -> Buffer;
 
     /// `storage/bufmgr.h`
+    pub fn ReleaseBuffer(buffer: Buffer);
+
+    /// `storage/bufmgr.h`
+    pub fn BufferGetLSNAtomic(buffer: Buffer) -> XLogRecPtr;
+
+    /// `storage/bufmgr.h`
     pub fn LockBuffer(buffer: Buffer, mode: c_int);
 
     /// `storage/bufmgr.h`
     pub fn UnlockReleaseBuffer(buffer: Buffer);
+
+    /// `storage/bufmgr.h`
+    pub fn RelationGetNumberOfBlocksInFork(
+        relation: Relation,
+        fork: ForkNumber::Type,
+    ) -> BlockNumber;
+
+    /// `access/heapam.h`
+    pub fn heap_fetch(
+        relation: Relation,
+        snapshot: Snapshot,
+        tuple: HeapTuple,
+        buffer: *mut Buffer,
+        keep_buffer: bool,
+    ) -> bool;
+
+    /// `access/htup.h`
+    pub fn heap_copytuple(tuple: HeapTuple) -> HeapTuple;
+
+    /// `utils/snapmgr.h`
+    pub fn GetLatestSnapshot() -> Snapshot;
+
+    /// `utils/snapmgr.h`
+    pub fn RegisterSnapshot(snapshot: Snapshot) -> Snapshot;
+
+    /// `utils/snapmgr.h`
+    pub fn UnregisterSnapshot(snapshot: Snapshot);
 
     /// `utils/datum.h`
     pub fn datum_image_eq(a: Datum, b: Datum, by_value: bool, len: c_int) -> bool;
