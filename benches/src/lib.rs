@@ -14,6 +14,7 @@
 //! - [`latency`]: from commit to stream table, with the scheduler at work
 //! - [`queries`] over [`tpch`] and [`nexmark`]: refreshing well-known queries against computing them again
 //! - [`planning`]: reading and compiling the queries of TPC-H
+//! - [`processor`]: processor time of refreshes, steady on a busy machine
 //! - [`report`]: the tables and the gates
 //! - [`round_trips`]: what is saved by asking the server once, or not at all
 //! - [`trees`]: operator trees for the benchmarks that need no server
@@ -28,6 +29,7 @@ pub mod immediate;
 pub mod latency;
 pub mod nexmark;
 pub mod planning;
+pub mod processor;
 pub mod queries;
 pub mod refresh;
 pub mod report;

@@ -114,7 +114,7 @@ impl View {
     /// Refreshes the stream table.
     pub fn refresh(&self) -> String {
         format!(
-            "SELECT * FROM pgtrickle.refresh_stream_table('{}')",
+            "SELECT pgtrickle.refresh_stream_table('{}')",
             self.stream_table()
         )
     }
