@@ -56,8 +56,8 @@ pub struct Context<'a> {
     pub inline_limit: usize,
 }
 
-/// More changed relations than this are never inlined: there would be 2^m − 1 terms.
-const INLINE_MOVED_MAX: usize = 8;
+/// A delta of more terms than this is never written out; `m` changed inner factors make 2^m − 1.
+const INLINE_TERMS_MAX: usize = 256;
 
 impl<'a> Context<'a> {
     /// Where nodes keep their state.
@@ -108,7 +108,11 @@ pub fn differentiate(
 /// Whether the terms are written out. One changed relation is one term in either form.
 fn is_inlined(context: Context<'_>, branch: &Branch, moved: &[Moved]) -> bool {
     let scans = branch.scans.iter().filter(|f| f.source().is_some()).count();
-    moved.len() <= 1 || (scans <= context.inline_limit && moved.len() <= INLINE_MOVED_MAX)
+    let choices = moved.iter().try_fold(1_usize, |product, factor| {
+        product.checked_mul(1 + factor.roles.len())
+    });
+    let is_short = choices.is_some_and(|choices| choices <= INLINE_TERMS_MAX);
+    moved.len() <= 1 || (scans <= context.inline_limit && is_short)
 }
 
 /// The factors that changed, each with the ways in which it did.

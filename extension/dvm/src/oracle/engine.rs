@@ -22,11 +22,12 @@ pub trait Engine {
 /// integers only.
 pub struct Sqlite(rusqlite::Connection);
 
-const SPELLINGS: [(&str, &str); 9] = [
+const SPELLINGS: [(&str, &str); 10] = [
     ("(NULL::integer[])[1]", "NULL"),
     ("OPERATOR(pg_catalog.=)", "="),
     ("(NULL::boolean[])[1]", "NULL"),
     ("::bigint", ""),
+    ("\nOFFSET 0", "\nLIMIT -1 OFFSET 0"),
     ("::integer", ""),
     ("::boolean", ""),
     ("::numeric", "*1.0"),

@@ -144,8 +144,9 @@ impl Final {
         }
     }
 
-    /// The result over a state whose columns are named with `prefix`.
-    pub(super) fn sql(&self, prefix: &str) -> String {
+    /// The result over the state of a group with rows, or of a `global` one, whose columns are named with
+    /// `prefix`.
+    pub(super) fn sql(&self, prefix: &str, global: bool) -> String {
         let count = |count: &Count| match count {
             Count::Rows => format!("{prefix}n"),
             Count::Accumulator(position) => format!("{prefix}a{position}"),
@@ -162,6 +163,7 @@ impl Final {
         };
         match self {
             Final::Count(counted) => count(counted),
+            Final::Sum { sum, scales, .. } if !self.hides_empty(global) => scaled(*sum, *scales),
             Final::Sum {
                 sum,
                 inputs,

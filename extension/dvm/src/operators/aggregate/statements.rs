@@ -119,7 +119,7 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
             .map(|k| format!("d.{}", key(k)))
             .collect();
         if let Maintenance::Accumulate { accumulators, .. } = &node.maintenance {
-            items.push(format!("coalesce(sum({weight}), 0)::bigint AS d"));
+            items.push(format!("sum({weight})::bigint AS d"));
             for (position, accumulator) in accumulators.iter().enumerate() {
                 items.push(format!(
                     "{} AS d{position}",
@@ -224,7 +224,10 @@ pub fn state_output(node: &Node, table: &str) -> String {
 /// Each aggregate's result over state columns with the prefix.
 fn finals(node: &Node, prefix: &str) -> Vec<String> {
     match &node.maintenance {
-        Maintenance::Accumulate { finals, .. } => finals.iter().map(|f| f.sql(prefix)).collect(),
+        Maintenance::Accumulate { finals, .. } => {
+            let global = node.is_global();
+            finals.iter().map(|f| f.sql(prefix, global)).collect()
+        }
         Maintenance::Recompute | Maintenance::Partition(_) => (0..node.aggregates.len())
             .map(|i| format!("{prefix}{}", accumulator(i)))
             .collect(),
@@ -246,22 +249,19 @@ pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
     push_outputs(&mut sql, node, emit, "new_keep", "", "f");
     sql.push_str("\nFROM (SELECT *");
     // Without aggregates a row that was and is there has not changed.
-    let (mut was, mut is) = ("found", "present AND NOT recompute");
+    let state = new_state(node);
+    let (mut was, mut is) = ("found", "present");
+    if !state.ends_with(NEVER_RECOMPUTED) {
+        is = "present AND NOT recompute";
+    }
     if emit.with_old && node.aggregates.is_empty() && !node.may_recompute() {
         (was, is) = ("found AND NOT present", "present AND NOT found");
     }
     if emit.with_old {
         let condition = having(node, emit, "o_", "of");
-        let _ = write!(
-            sql,
-            ", CASE WHEN {was} THEN {condition} ELSE false END AS old_keep"
-        );
+        push_keep(&mut sql, was, &condition, "old_keep");
     }
-    let _ = write!(
-        sql,
-        ", CASE WHEN {is} THEN {} ELSE false END AS new_keep",
-        having(node, emit, "", "f")
-    );
+    push_keep(&mut sql, is, &having(node, emit, "", "f"), "new_keep");
     sql.push_str("\nFROM (SELECT *");
     for (position, text) in finals(node, "").into_iter().enumerate() {
         let _ = write!(sql, ", {text} AS f{position}");
@@ -279,18 +279,35 @@ pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
         sql.push_str(", false AS present");
     }
     sql.push_str("\nFROM (SELECT *");
-    push_new_state(&mut sql, node);
-    let _ = write!(sql, "\nFROM {GROUPS}) AS g) AS g) AS g");
+    sql.push_str(&state);
+    // What is read several times is computed once: the planner would put it in each place.
+    let _ = write!(sql, "\nFROM {GROUPS}\nOFFSET 0) AS g) AS g) AS g");
     sql
 }
 
-fn push_new_state(sql: &mut String, node: &Node) {
+/// The flag that says of a row, there if `exists`, whether it passes the condition.
+fn push_keep(sql: &mut String, exists: &str, condition: &str, name: &str) {
+    let _ = match condition {
+        "true" => write!(sql, ", {exists} AS {name}"),
+        _ => write!(
+            sql,
+            ", CASE WHEN {exists} THEN {condition} ELSE false END AS {name}"
+        ),
+    };
+}
+
+/// How [`new_state`] ends when no group is ever computed again.
+const NEVER_RECOMPUTED: &str = ", false AS recompute";
+
+/// The new state, and whether the group must be computed again.
+fn new_state(node: &Node) -> String {
+    let mut sql = String::new();
     let Maintenance::Accumulate { accumulators, .. } = &node.maintenance else {
         for position in 0..node.aggregates.len() {
             let _ = write!(sql, ", o_{0} AS {0}", accumulator(position));
         }
         sql.push_str(", true AS recompute");
-        return;
+        return sql;
     };
     sql.push_str(", coalesce(o_n, 0) + d AS n");
     let mut conditions: Vec<String> = Vec::new();
@@ -316,7 +333,7 @@ fn push_new_state(sql: &mut String, node: &Node) {
         );
     }
     if conditions.is_empty() {
-        sql.push_str(", false AS recompute");
+        sql.push_str(NEVER_RECOMPUTED);
     } else {
         // A group that ends needs nothing; a node without keys lives on when it is empty, and its
         // extremum must become NULL.
@@ -327,6 +344,7 @@ fn push_new_state(sql: &mut String, node: &Node) {
         };
         let _ = write!(sql, ", ({lives}({})) AS recompute", conditions.join(" OR "));
     }
+    sql
 }
 
 /// How the node's columns print: keys with `key_prefix`, results as `f0`… with `final_prefix`.
@@ -357,8 +375,8 @@ fn having(node: &Node, emit: &Emit<'_>, key_prefix: &str, final_prefix: &str) ->
     format!("coalesce({}, false)", conditions.join(" AND "))
 }
 
-/// The keep flag and the output columns. Bare keys are always there, so that a row that goes can be
-/// found; anything else is only computed for rows that stay.
+/// The keep flag and the output columns. Bare columns are always there, and the keys among them find a row
+/// that goes; anything else is only computed for rows that stay.
 fn push_outputs(
     sql: &mut String,
     node: &Node,
@@ -371,10 +389,7 @@ fn push_outputs(
     let printed = node_names(node, key_prefix, final_prefix);
     for expr in emit.exprs {
         let text = render_over(expr, &printed);
-        let is_key = expr
-            .as_column()
-            .is_some_and(|id| node.keys.iter().any(|k| k.id == id));
-        if is_key {
+        if expr.as_column().is_some() {
             let _ = write!(sql, ", {text}");
         } else {
             let _ = write!(sql, ", CASE WHEN {keep} THEN {text} END");

@@ -70,7 +70,7 @@ fn sums() -> Compiled {
 #[test]
 fn the_delta_of_a_sum_counts_its_inputs() {
     assert_snapshot!(sums().delta(), @r"
-    SELECT d.k0, coalesce(sum(d.__pgt_w), 0)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0)::bigint AS d0, coalesce(sum((d.x0)::bigint * d.__pgt_w), 0)::bigint AS d1
+    SELECT d.k0, sum(d.__pgt_w)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0)::bigint AS d0, coalesce(sum((d.x0)::bigint * d.__pgt_w), 0)::bigint AS d1
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -101,11 +101,12 @@ fn results_follow_from_state() {
 fn a_sum_combines_without_recomputation() {
     let sums = sums();
     assert_snapshot!(combine(sums.node(), &sums.emit()), @r"
-    SELECT recompute, present, k0, n, a0, a1, new_keep, k0, CASE WHEN new_keep THEN f0 END, CASE WHEN new_keep THEN f1 END
-    FROM (SELECT *, CASE WHEN present AND NOT recompute THEN true ELSE false END AS new_keep
+    SELECT recompute, present, k0, n, a0, a1, new_keep, k0, f0, f1
+    FROM (SELECT *, present AS new_keep
     FROM (SELECT *, CASE WHEN a0 <> 0 THEN a1 END AS f0, CASE WHEN a0 <> 0 THEN (a1)::numeric / a0 END AS f1, n > 0 AS present
     FROM (SELECT *, coalesce(o_n, 0) + d AS n, coalesce(o_a0, 0) + d0 AS a0, coalesce(o_a1, 0) + d1 AS a1, false AS recompute
-    FROM __pgt_groups) AS g) AS g) AS g
+    FROM __pgt_groups
+    OFFSET 0) AS g) AS g) AS g
     ");
 }
 
@@ -116,7 +117,7 @@ fn an_extremum_is_recomputed_when_a_removed_value_reaches_it() {
         vec![aggregate(22, AggregateKind::Max, "$12")],
     ));
     assert_snapshot!(max.delta(), @r"
-    SELECT d.k0, coalesce(sum(d.__pgt_w), 0)::bigint AS d, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS d0, max(d.x0) FILTER (WHERE d.__pgt_w < 0) AS r0
+    SELECT d.k0, sum(d.__pgt_w)::bigint AS d, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS d0, max(d.x0) FILTER (WHERE d.__pgt_w < 0) AS r0
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -124,14 +125,15 @@ fn an_extremum_is_recomputed_when_a_removed_value_reaches_it() {
     GROUP BY d.k0
     ");
     assert_snapshot!(combine(max.node(), &max.emit()), @r"
-    SELECT recompute, present, k0, n, a0, new_keep, k0, CASE WHEN new_keep THEN f0 END
-    FROM (SELECT *, CASE WHEN present AND NOT recompute THEN true ELSE false END AS new_keep
+    SELECT recompute, present, k0, n, a0, new_keep, k0, f0
+    FROM (SELECT *, present AND NOT recompute AS new_keep
     FROM (SELECT *, a0 AS f0, n > 0 AS present
     FROM (SELECT *, coalesce(o_n, 0) + d AS n, greatest(o_a0, d0) AS a0, (coalesce(o_n, 0) + d > 0 AND (coalesce(r0 IS DISTINCT FROM NULL AND (o_a0 IS NOT DISTINCT FROM NULL OR r0 >= o_a0), false))) AS recompute
-    FROM __pgt_groups) AS g) AS g) AS g
+    FROM __pgt_groups
+    OFFSET 0) AS g) AS g) AS g
     ");
     assert_snapshot!(recompute(max.context(), max.node(), &max.emit(), &[false]), @r"
-    SELECT ord, k0, n, a0, new_keep, k0, CASE WHEN new_keep THEN f0 END
+    SELECT ord, k0, n, a0, new_keep, k0, f0
     FROM (SELECT *, true AS new_keep
     FROM (SELECT *, a0 AS f0
     FROM (SELECT min(t.ord) AS ord, d.k0 AS k0, count(*) AS n, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS a0
@@ -162,14 +164,15 @@ fn without_group_by_an_extremum_is_recomputed_even_when_nothing_is_left() {
         vec![aggregate(22, AggregateKind::Max, "$12")],
     ));
     assert_snapshot!(combine(max.node(), &max.emit()), @r"
-    SELECT recompute, present, n, a0, new_keep, CASE WHEN new_keep THEN f0 END
-    FROM (SELECT *, CASE WHEN present AND NOT recompute THEN true ELSE false END AS new_keep
+    SELECT recompute, present, n, a0, new_keep, f0
+    FROM (SELECT *, present AND NOT recompute AS new_keep
     FROM (SELECT *, a0 AS f0, true AS present
     FROM (SELECT *, coalesce(o_n, 0) + d AS n, greatest(o_a0, d0) AS a0, ((coalesce(r0 IS DISTINCT FROM NULL AND (o_a0 IS NOT DISTINCT FROM NULL OR r0 >= o_a0), false))) AS recompute
-    FROM __pgt_groups) AS g) AS g) AS g
+    FROM __pgt_groups
+    OFFSET 0) AS g) AS g) AS g
     ");
     assert_snapshot!(max.delta(), @r"
-    SELECT coalesce(sum(d.__pgt_w), 0)::bigint AS d, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS d0, max(d.x0) FILTER (WHERE d.__pgt_w < 0) AS r0
+    SELECT sum(d.__pgt_w)::bigint AS d, max(d.x0) FILTER (WHERE d.__pgt_w > 0) AS d0, max(d.x0) FILTER (WHERE d.__pgt_w < 0) AS r0
     FROM (
     SELECT s0.a2 AS x0, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -187,11 +190,12 @@ fn having_decides_which_rows_are_kept() {
         ..counted.emit()
     };
     assert_snapshot!(combine(counted.node(), &emit), @r"
-    SELECT recompute, present, k0, n, old_keep, o_k0, CASE WHEN old_keep THEN of0 END, new_keep, k0, CASE WHEN new_keep THEN f0 END
-    FROM (SELECT *, CASE WHEN found THEN coalesce(((of0 > 1)), false) ELSE false END AS old_keep, CASE WHEN present AND NOT recompute THEN coalesce(((f0 > 1)), false) ELSE false END AS new_keep
+    SELECT recompute, present, k0, n, old_keep, o_k0, of0, new_keep, k0, f0
+    FROM (SELECT *, CASE WHEN found THEN coalesce(((of0 > 1)), false) ELSE false END AS old_keep, CASE WHEN present THEN coalesce(((f0 > 1)), false) ELSE false END AS new_keep
     FROM (SELECT *, n AS f0, o_n AS of0, n > 0 AS present
     FROM (SELECT *, coalesce(o_n, 0) + d AS n, false AS recompute
-    FROM __pgt_groups) AS g) AS g) AS g
+    FROM __pgt_groups
+    OFFSET 0) AS g) AS g) AS g
     ");
 }
 
@@ -203,7 +207,7 @@ fn null_inputs_have_no_display_scale() {
     }
     let summed = Compiled::of(grouping(BY_A, vec![sum]));
     assert_snapshot!(summed.delta(), @r"
-    SELECT d.k0, coalesce(sum(d.__pgt_w), 0)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0)::bigint AS d0, coalesce(sum((d.x0)::numeric * d.__pgt_w), 0)::numeric AS d1, coalesce(sum(('1e' || (8 * least(scale(d.x0), 12000))::text)::numeric * d.__pgt_w) FILTER (WHERE scale(d.x0) IS NOT NULL), 0) AS d2
+    SELECT d.k0, sum(d.__pgt_w)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE (d.x0) IS DISTINCT FROM NULL), 0)::bigint AS d0, coalesce(sum((d.x0)::numeric * d.__pgt_w), 0)::numeric AS d1, coalesce(sum(('1e' || (8 * least(scale(d.x0), 12000))::text)::numeric * d.__pgt_w) FILTER (WHERE scale(d.x0) IS NOT NULL), 0) AS d2
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -212,11 +216,12 @@ fn null_inputs_have_no_display_scale() {
     ");
     assert_snapshot!(state_output(summed.node(), "st_0"), @"SELECT k0 AS c0, CASE WHEN a0 <> 0 THEN round(a1, ((length(trunc(a2)::text) - 1) / 8)) END AS c1 FROM st_0");
     assert_snapshot!(combine(summed.node(), &summed.emit()), @r"
-    SELECT recompute, present, k0, n, a0, a1, a2, new_keep, k0, CASE WHEN new_keep THEN f0 END
-    FROM (SELECT *, CASE WHEN present AND NOT recompute THEN true ELSE false END AS new_keep
+    SELECT recompute, present, k0, n, a0, a1, a2, new_keep, k0, f0
+    FROM (SELECT *, present AND NOT recompute AS new_keep
     FROM (SELECT *, CASE WHEN a0 <> 0 THEN round(a1, ((length(trunc(a2)::text) - 1) / 8)) END AS f0, n > 0 AS present
     FROM (SELECT *, coalesce(o_n, 0) + d AS n, coalesce(o_a0, 0) + d0 AS a0, coalesce(o_a1, 0) + d1 AS a1, coalesce(o_a2, 0) + d2 AS a2, (coalesce(o_n, 0) + d > 0 AND (coalesce((coalesce(o_a1, 0) + d1) IN ('NaN', 'Infinity', '-Infinity'), false) OR coalesce(((length(trunc((coalesce(o_a2, 0) + d2))::text) - 1) / 8) >= 12000, false))) AS recompute
-    FROM __pgt_groups) AS g) AS g) AS g
+    FROM __pgt_groups
+    OFFSET 0) AS g) AS g) AS g
     ");
 }
 
@@ -233,7 +238,7 @@ fn a_filter_is_part_of_every_accumulator() {
         ],
     ));
     assert_snapshot!(counted.delta(), @r"
-    SELECT d.k0, coalesce(sum(d.__pgt_w), 0)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x1 > 0))), 0)::bigint AS d0, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) IS DISTINCT FROM NULL AND ((d.x1 > 0))), 0)::bigint AS d1, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) AND ((d.x1 > 0))), 0)::bigint AS d2
+    SELECT d.k0, sum(d.__pgt_w)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x1 > 0))), 0)::bigint AS d0, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) IS DISTINCT FROM NULL AND ((d.x1 > 0))), 0)::bigint AS d1, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) AND ((d.x1 > 0))), 0)::bigint AS d2
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.a3 AS x1, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
@@ -251,9 +256,10 @@ fn a_distinct_row_that_stays_is_no_change() {
     };
     assert_snapshot!(combine(distinct.node(), &emit), @r"
     SELECT recompute, present, k0, n, old_keep, o_k0, new_keep, k0
-    FROM (SELECT *, CASE WHEN found AND NOT present THEN true ELSE false END AS old_keep, CASE WHEN present AND NOT found THEN true ELSE false END AS new_keep
+    FROM (SELECT *, found AND NOT present AS old_keep, present AND NOT found AS new_keep
     FROM (SELECT *, n > 0 AS present
     FROM (SELECT *, coalesce(o_n, 0) + d AS n, false AS recompute
-    FROM __pgt_groups) AS g) AS g) AS g
+    FROM __pgt_groups
+    OFFSET 0) AS g) AS g) AS g
     ");
 }
