@@ -2,9 +2,11 @@
 
 mod insist;
 
+use std::time::{Duration, Instant};
+
 use harness::client::Session;
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir, StopMode};
-use harness::runtime::{connect, follows, scheduled_cluster};
+use harness::runtime::{GATE, connect, follows, scheduled_cluster, wait_for_gate};
 use insist::{run, until};
 
 async fn set_up(session: &Session) {
@@ -16,17 +18,22 @@ async fn set_up(session: &Session) {
     .await;
 }
 
+/// How often a scheduler looks around although nobody wakes it.
+const UPKEEP: Duration = Duration::from_secs(10);
+
+const CHANGE: &str = "INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t";
+
 /// A change in this database reaches its stream table by itself.
 async fn is_alive(cluster: &Cluster, database: &str) {
     let session = Session::connect(cluster, database)
         .await
         .expect("a session");
-    run(
-        &session,
-        "INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t",
-    )
-    .await;
-    if let Err(complaint) = follows(&session, "s").await {
+    run(&session, CHANGE).await;
+    must_follow(cluster, database, &session).await;
+}
+
+async fn must_follow(cluster: &Cluster, database: &str, session: &Session) {
+    if let Err(complaint) = follows(session, "s").await {
         panic!("{database}: {complaint}\n{}", cluster.log_tail(20));
     }
 }
@@ -94,6 +101,40 @@ async fn databases_come_and_go_and_change_their_names() {
     let refused = admin.execute("ALTER DATABASE five RENAME TO cinque").await;
     assert_eq!(refused.expect_err("in use").sqlstate, "55006");
     is_alive(&cluster, "five").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_waits_for_a_worker_gets_one_that_becomes_idle() {
+    let cluster = scheduled_cluster(&[("pg_trickle.max_refresh_workers", "1")]).expect("a cluster");
+    let admin = connect(&cluster, "postgres").await.expect("a session");
+    for name in ["waits", "works"] {
+        run(&admin, &format!("CREATE DATABASE {name}")).await;
+        set_up(&connect(&cluster, name).await.expect("a session")).await;
+        is_alive(&cluster, name).await;
+    }
+    let session = async |name| Session::connect(&cluster, name).await.expect("a session");
+    let (waits, works) = (session("waits").await, session("works").await);
+    let gate = "CREATE TRIGGER gate BEFORE UPDATE ON s FOR EACH ROW EXECUTE FUNCTION gate()";
+    run(
+        &works,
+        &format!("{GATE}; {gate}; SELECT pg_advisory_lock(42)"),
+    )
+    .await;
+    // The only worker is busy when the other database asks for it, and does not end afterwards.
+    run(&works, CHANGE).await;
+    wait_for_gate(&works).await.expect("a refresh at the gate");
+    run(&waits, CHANGE).await;
+    until(
+        &admin,
+        "SELECT count(*) = 0 FROM pg_stat_activity
+         WHERE backend_type = 'pg_trickle scheduler' AND datname = 'waits' AND state = 'active'",
+    )
+    .await;
+    let freed = Instant::now();
+    run(&works, "SELECT pg_advisory_unlock(42)").await;
+    must_follow(&cluster, "works", &works).await;
+    must_follow(&cluster, "waits", &waits).await;
+    assert!(freed.elapsed() < UPKEEP, "found by upkeep only");
 }
 
 #[tokio::test(flavor = "multi_thread")]

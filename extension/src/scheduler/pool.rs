@@ -16,6 +16,8 @@ use crate::shmem::worker::{Outcome, State, Worker};
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait before asking for one again that the server had no room for.
 const START_PAUSE: Duration = Duration::from_secs(1);
+/// How long a worker serves its database while another one waits for a worker.
+const TURN: Duration = Duration::from_secs(1);
 
 /// The workers, from the view of one scheduler.
 pub struct Pool<'a> {
@@ -24,6 +26,8 @@ pub struct Pool<'a> {
     /// Jobs handed out: the worker's generation and the tables.
     jobs: BTreeMap<usize, (u32, Vec<i64>)>,
     starting: BTreeMap<usize, (u32, Instant)>,
+    /// Workers that have been given a job: their generation, and when the first one was.
+    serving: BTreeMap<usize, (u32, Instant)>,
     refused_at: Option<Instant>,
 }
 
@@ -35,6 +39,7 @@ impl<'a> Pool<'a> {
             own,
             jobs: BTreeMap::new(),
             starting: BTreeMap::new(),
+            serving: BTreeMap::new(),
             refused_at: None,
         }
     }
@@ -100,8 +105,41 @@ impl<'a> Pool<'a> {
         });
     }
 
+    /// Whether another database waits for a worker.
+    fn others_wait(&self) -> bool {
+        let own = self.own.oid();
+        self.block.databases.iter().any(|database| {
+            ![0, own].contains(&database.oid()) && database.wants_worker.load(Ordering::SeqCst)
+        })
+    }
+
+    /// Offers idle workers to the databases that wait for one.
+    pub fn make_room(&self) {
+        let mut own = self.workers().filter(|(_, worker)| self.is_own(worker));
+        if self.others_wait() && own.any(|(_, worker)| worker.state() == State::Idle) {
+            wake_waiting(self.block);
+        }
+    }
+
+    /// Asks workers to go whose turn is over.
+    fn end_turns(&self) {
+        if !self.others_wait() {
+            return;
+        }
+        for (index, (generation, since)) in &self.serving {
+            if let Some(worker) = self.block.workers.get(*index)
+                && worker.generation() == *generation
+                && since.elapsed() > TURN
+                && !worker.retire.swap(true, Ordering::SeqCst)
+            {
+                worker.process.wake();
+            }
+        }
+    }
+
     /// Hands a job to an idle worker; false if there is none, or a drain has begun meanwhile.
     pub fn hand_out(&mut self, job: &[i64], now_us: i64) -> bool {
+        self.end_turns();
         let own = self.own.oid();
         let Some((index, worker)) = self.workers().find(|(_, worker)| {
             worker.state() == State::Idle
@@ -123,6 +161,12 @@ impl<'a> Pool<'a> {
             return false;
         }
         self.jobs.insert(index, (generation, job.to_vec()));
+        match self.serving.get(&index) {
+            Some((known, _)) if *known == generation => {}
+            _ => {
+                self.serving.insert(index, (generation, Instant::now()));
+            }
+        }
         worker.process.wake();
         DISPATCHES.count();
         true

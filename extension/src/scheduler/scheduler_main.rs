@@ -119,6 +119,7 @@ impl<'a> Scheduler<'a> {
                 }
             }
             let wait = self.hand_out();
+            self.pool.make_room();
             let wait = self.upkeep.run(wait);
             process::sleep(Some(wait.min(BACKSTOP)));
         }
