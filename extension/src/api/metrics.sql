@@ -123,7 +123,7 @@ COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolea
 COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of the one that is there';
 COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text) IS 'changes a stream table; NULL keeps what is there';
 COMMENT ON FUNCTION pgtrickle.drop_stream_table(text, boolean) IS 'drops a stream table';
-COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'brings a stream table up to date and says what that took';
+COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'brings a stream table up to date and says what that took: action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read), duration_ms';
 COMMENT ON FUNCTION pgtrickle.explain_st(text) IS 'how a stream table is maintained';
 COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'what of a query can be maintained, how, and what to do about the rest';
 COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds the stream tables that a restore has brought from another database';

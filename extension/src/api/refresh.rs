@@ -1,44 +1,64 @@
 //! Refreshing on demand.
+//!
+//! The result is one row of a named type: a call plans and fetches it cheaper than a set of rows.
 
-use pgrx::prelude::*;
+use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::argument;
-use crate::error::or_report;
+use crate::error::{Result, or_report};
+use crate::pg::fmgr::Call;
 use crate::refresh::{self, Request};
 
-/// Brings a stream table up to date and says what that took.
-#[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
-fn refresh_stream_table(
-    name: Option<&str>,
-    force_full: default!(Option<bool>, "false"),
-) -> TableIterator<
-    'static,
-    (
-        name!(action, String),
-        name!(reason, Option<String>),
-        name!(rows_inserted, i64),
-        name!(rows_updated, i64),
-        name!(rows_deleted, i64),
-        name!(delta_rows, i64),
-        name!(duration_ms, f64),
-    ),
-> {
-    let outcome = or_report((|| {
-        let pgt_id = argument::maintained(name)?;
-        let request = Request {
-            force_full: force_full.unwrap_or(false),
-            ..Default::default()
-        };
-        refresh::run(pgt_id, request)
-    })());
-    TableIterator::once((
-        outcome.action.to_owned(),
-        outcome.reason,
-        outcome.counts.inserted.cast_signed(),
-        outcome.counts.updated.cast_signed(),
-        outcome.counts.deleted.cast_signed(),
-        outcome.delta_rows.cast_signed(),
-        outcome.duration_ms,
-    ))
+crate::sql_function! {
+    /// `pgtrickle.refresh_stream_table(name text, force_full boolean) RETURNS pgtrickle.refresh_result`.
+    fn pgtrickle_refresh_stream_table, pg_finfo_pgtrickle_refresh_stream_table, refresh_stream_table
+}
+
+pgrx::extension_sql!(
+    r#"
+CREATE TYPE pgtrickle.refresh_result AS (
+    action text,
+    reason text,
+    rows_inserted bigint,
+    rows_updated bigint,
+    rows_deleted bigint,
+    delta_rows bigint,
+    duration_ms double precision
+);
+COMMENT ON TYPE pgtrickle.refresh_result IS 'what a refresh did';
+CREATE FUNCTION pgtrickle.refresh_stream_table(name text, force_full boolean DEFAULT false)
+    RETURNS pgtrickle.refresh_result
+    LANGUAGE c AS 'MODULE_PATHNAME', 'pgtrickle_refresh_stream_table';
+"#,
+    name = "refresh_stream_table"
+);
+
+fn refresh_stream_table(call: &Call) -> pg_sys::Datum {
+    or_report(refreshed(call))
+}
+
+fn refreshed(call: &Call) -> Result<pg_sys::Datum> {
+    let argument = |at: usize| call.arguments().get(at).copied().unwrap_or_default();
+    let (name, force_full) = (argument(0), argument(1));
+    // SAFETY: the arguments have the types that the function is declared with.
+    let (name, force_full) = unsafe {
+        (
+            <&str>::from_datum(name.value, name.isnull),
+            bool::from_datum(force_full.value, force_full.isnull),
+        )
+    };
+    let request = Request {
+        force_full: force_full.unwrap_or(false),
+        ..Default::default()
+    };
+    let outcome = refresh::run(argument::maintained(name)?, request)?;
+    call.row(&[
+        outcome.action.into_datum(),
+        outcome.reason.into_datum(),
+        outcome.counts.inserted.cast_signed().into_datum(),
+        outcome.counts.updated.cast_signed().into_datum(),
+        outcome.counts.deleted.cast_signed().into_datum(),
+        outcome.delta_rows.cast_signed().into_datum(),
+        outcome.duration_ms.into_datum(),
+    ])
 }

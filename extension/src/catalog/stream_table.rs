@@ -1,5 +1,7 @@
 //! Rows of `pgtrickle.pgt_stream_tables`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use pgrx::datum::TimestampWithTimeZone;
@@ -209,9 +211,27 @@ fn from_row(row: &Row) -> Result<StreamTable> {
     })
 }
 
+thread_local! {
+    /// Where this session last saw the row of each stream table.
+    static PLACES: RefCell<HashMap<i64, pg_sys::ItemPointerData>> = RefCell::default();
+}
+
+fn known_place(pgt_id: i64) -> Option<pg_sys::ItemPointerData> {
+    PLACES.with_borrow(|places| places.get(&pgt_id).copied())
+}
+
+fn note_place(pgt_id: i64, place: pg_sys::ItemPointerData) {
+    PLACES.with_borrow_mut(|places| places.insert(pgt_id, place));
+}
+
+fn is_of(row: &Row, pgt_id: i64) -> bool {
+    row.get(column::PGT_ID) == Some(pgt_id)
+}
+
 fn find(index: &'static str, attnum: usize, key: Key) -> Result<Option<StreamTable>> {
     let mut found = None;
     CatalogTable::open(TABLE)?.visit(Some(index), &[(attnum as i16, key)], |row| {
+        note_place(row.require(column::PGT_ID)?, row.place());
         found = Some(from_row(row)?);
         Ok(())
     })?;
@@ -220,7 +240,24 @@ fn find(index: &'static str, attnum: usize, key: Key) -> Result<Option<StreamTab
 
 /// The stream table with this id, as last committed or written by this transaction.
 pub fn load(pgt_id: i64) -> Result<Option<StreamTable>> {
+    if let Some(place) = known_place(pgt_id) {
+        let read = |row: &Row| is_of(row, pgt_id).then(|| from_row(row)).transpose();
+        if let Some(found) = CatalogTable::open(TABLE)?.at(place, read)?.flatten() {
+            return Ok(Some(found));
+        }
+    }
     find(BY_ID, column::PGT_ID, Key::Int8(pgt_id))
+}
+
+/// The id of the stream table that this table is.
+pub(super) fn find_id(relid: pg_sys::Oid) -> Result<Option<i64>> {
+    let mut found = None;
+    let key = [(column::PGT_RELID as i16, Key::Oid(relid))];
+    CatalogTable::open(TABLE)?.visit(Some(BY_RELID), &key, |row| {
+        found = Some(row.require(column::PGT_ID)?);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// The stream table that this table is.
@@ -237,26 +274,6 @@ pub fn is_stream_table(relid: pg_sys::Oid) -> Result<bool> {
         Ok(())
     })?;
     Ok(found)
-}
-
-/// The stream table that a name denotes, as a cast to `regclass` reads it.
-pub fn by_name(text: &str) -> Result<StreamTable> {
-    let relid =
-        name::find_relation(text)?.ok_or_else(|| Error::UnknownStreamTable(text.to_owned()))?;
-    load_by_relid(relid)?.ok_or_else(|| Error::NotAStreamTable(text.to_owned()))
-}
-
-/// The id and the table of the stream table that a name denotes, without the rest of its row.
-pub fn id_by_name(text: &str) -> Result<(i64, pg_sys::Oid)> {
-    let relid =
-        name::find_relation(text)?.ok_or_else(|| Error::UnknownStreamTable(text.to_owned()))?;
-    let mut found = None;
-    let key = [(column::PGT_RELID as i16, Key::Oid(relid))];
-    CatalogTable::open(TABLE)?.visit(Some(BY_RELID), &key, |row| {
-        found = Some((row.require(column::PGT_ID)?, relid));
-        Ok(())
-    })?;
-    found.ok_or_else(|| Error::NotAStreamTable(text.to_owned()))
 }
 
 /// The ids of the stream tables with one of these internal views.
@@ -355,8 +372,15 @@ fn redefine(pgt_id: i64, changes: &[(usize, Value)]) -> Result<()> {
 }
 
 fn update(pgt_id: i64, changes: &[(usize, Value)]) -> Result<()> {
+    let table = CatalogTable::open_for_update(TABLE)?;
+    let is_meant = |row: &Row| is_of(row, pgt_id);
+    let updated = known_place(pgt_id).and_then(|at| table.update_at(at, is_meant, changes));
+    if let Some(place) = updated {
+        note_place(pgt_id, place);
+        return Ok(());
+    }
     let key = [(column::PGT_ID as i16, Key::Int8(pgt_id))];
-    match CatalogTable::open_for_update(TABLE)?.update(BY_ID, &key, changes)? {
+    match table.update(BY_ID, &key, changes)? {
         1 => Ok(()),
         _ => Err(Error::Internal(format!(
             "stream table {pgt_id} has no catalog row"

@@ -6,11 +6,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ptr;
 
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use crate::error::{Error, Result};
-use crate::pg::{ffi, invalidation, is_aborting};
+use crate::pg::{ffi, invalidation, is_aborting, unguarded};
 
 /// Schema of the catalog.
 const SCHEMA: &std::ffi::CStr = c"pgtrickle";
@@ -72,9 +73,37 @@ pub enum Key {
 pub struct Row {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
+    place: pg_sys::ItemPointerData,
 }
 
 impl Row {
+    /// # Safety
+    /// The tuple is valid and of the relation.
+    unsafe fn of(tuple: pg_sys::HeapTuple, relation: pg_sys::Relation) -> Self {
+        // SAFETY: per contract; the arrays have an entry for each column.
+        unsafe {
+            let descriptor = (*relation).rd_att;
+            let natts = usize::try_from((*descriptor).natts).unwrap_or(0);
+            let mut row = Row {
+                values: vec![pg_sys::Datum::from(0); natts],
+                nulls: vec![true; natts],
+                place: (*tuple).t_self,
+            };
+            pg_sys::heap_deform_tuple(
+                tuple,
+                descriptor,
+                row.values.as_mut_ptr(),
+                row.nulls.as_mut_ptr(),
+            );
+            row
+        }
+    }
+
+    /// Where this version of the row is, for [`CatalogTable::visit_at`].
+    pub fn place(&self) -> pg_sys::ItemPointerData {
+        self.place
+    }
+
     /// The value of the column with this attribute number, copied; `None` when it is NULL.
     pub fn get<T: FromDatum>(&self, attnum: usize) -> Option<T> {
         let value = *self.values.get(attnum.checked_sub(1)?)?;
@@ -215,28 +244,61 @@ impl CatalogTable {
     ) -> Result<()> {
         let mut outcome = Ok(());
         self.scan(index, keys, |tuple| {
-            // SAFETY: the tuple is that of the running scan, and the arrays have an entry for each
-            // of its columns.
-            let row = unsafe {
-                let descriptor = (*self.relation).rd_att;
-                let natts = usize::try_from((*descriptor).natts).unwrap_or(0);
-                let mut row = Row {
-                    values: vec![pg_sys::Datum::from(0); natts],
-                    nulls: vec![true; natts],
-                };
-                pg_sys::heap_deform_tuple(
-                    tuple,
-                    descriptor,
-                    row.values.as_mut_ptr(),
-                    row.nulls.as_mut_ptr(),
-                );
-                row
-            };
+            // SAFETY: the tuple is that of the running scan.
+            let row = unsafe { Row::of(tuple, self.relation) };
             if outcome.is_ok() {
                 outcome = visit(&row);
             }
         })?;
         outcome
+    }
+
+    /// What `read` makes of the row version in this place, if the latest snapshot shows it. A place may have
+    /// been given to another row since.
+    pub fn at<T>(
+        &self,
+        place: pg_sys::ItemPointerData,
+        read: impl FnOnce(&Row) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let Some(tuple) = self.tuple_at(place) else {
+            return Ok(None);
+        };
+        // SAFETY: the tuple is a copy of ours of one of the relation's.
+        unsafe {
+            let row = Row::of(tuple, self.relation);
+            let found = read(&row);
+            pg_sys::heap_freetuple(tuple);
+            found.map(Some)
+        }
+    }
+
+    /// A copy of the tuple in this place, if the latest snapshot shows it.
+    fn tuple_at(&self, place: pg_sys::ItemPointerData) -> Option<pg_sys::HeapTuple> {
+        // SAFETY: the relation is open and has the page; numbers and raw pointers only.
+        let tuple = unsafe {
+            unguarded::guarded(|| {
+                let block =
+                    (u32::from(place.ip_blkid.bi_hi) << 16) | u32::from(place.ip_blkid.bi_lo);
+                let main = pg_sys::ForkNumber::MAIN_FORKNUM;
+                if block >= unguarded::RelationGetNumberOfBlocksInFork(self.relation, main) {
+                    return ptr::null_mut();
+                }
+                let snapshot = unguarded::RegisterSnapshot(unguarded::GetLatestSnapshot());
+                let mut found = pg_sys::HeapTupleData {
+                    t_self: place,
+                    ..Default::default()
+                };
+                let mut buffer = 0;
+                let mut copy = ptr::null_mut();
+                if unguarded::heap_fetch(self.relation, snapshot, &mut found, &mut buffer, false) {
+                    copy = unguarded::heap_copytuple(&mut found);
+                    unguarded::ReleaseBuffer(buffer);
+                }
+                unguarded::UnregisterSnapshot(snapshot);
+                copy
+            })
+        };
+        (!tuple.is_null()).then_some(tuple)
     }
 
     /// Calls `visit` for each tuple; it must not keep the pointer.
@@ -322,38 +384,68 @@ impl CatalogTable {
     ) -> Result<usize> {
         let tuples = self.tuples(index, keys)?;
         for &tuple in &tuples {
-            // SAFETY: the arrays have one entry per column; the tuple is a copy of ours.
-            unsafe {
-                let descriptor = (*self.relation).rd_att;
-                let natts = usize::try_from((*descriptor).natts).unwrap_or(0);
-                let mut values = vec![pg_sys::Datum::from(0); natts];
-                let mut nulls = vec![false; natts];
-                let mut replaced = vec![false; natts];
-                for (attnum, value) in changes {
-                    let at = attnum - 1;
-                    if let (Some(v), Some(n), Some(r)) =
-                        (values.get_mut(at), nulls.get_mut(at), replaced.get_mut(at))
-                    {
-                        *v = value.0.unwrap_or(pg_sys::Datum::from(0));
-                        *n = value.0.is_none();
-                        *r = true;
-                    }
-                }
-                let changed = pg_sys::heap_modify_tuple(
-                    tuple,
-                    descriptor,
-                    values.as_ptr(),
-                    nulls.as_ptr(),
-                    replaced.as_ptr(),
-                );
-                pg_sys::CatalogTupleUpdate(self.relation, &mut (*changed).t_self, changed);
-                pg_sys::heap_freetuple(changed);
-                pg_sys::heap_freetuple(tuple);
-            }
+            self.replace(tuple, changes);
         }
-        // SAFETY: makes the new versions visible to the commands that follow.
-        unsafe { pg_sys::CommandCounterIncrement() };
         Ok(tuples.len())
+    }
+
+    /// Replaces columns of the row version in this place, and returns where the new version is; `None`, and
+    /// nothing is done, if the latest snapshot does not show it or `is_meant` says no to it.
+    pub fn update_at(
+        &self,
+        place: pg_sys::ItemPointerData,
+        is_meant: impl FnOnce(&Row) -> bool,
+        changes: &[(usize, Value)],
+    ) -> Option<pg_sys::ItemPointerData> {
+        let tuple = self.tuple_at(place)?;
+        // SAFETY: the tuple is a copy of ours of one of the relation's.
+        if is_meant(&unsafe { Row::of(tuple, self.relation) }) {
+            Some(self.replace(tuple, changes))
+        } else {
+            // SAFETY: as above.
+            unsafe { pg_sys::heap_freetuple(tuple) };
+            None
+        }
+    }
+
+    /// Replaces columns of a row, given as a copy of its tuple, which is freed. Returns the new place.
+    fn replace(
+        &self,
+        tuple: pg_sys::HeapTuple,
+        changes: &[(usize, Value)],
+    ) -> pg_sys::ItemPointerData {
+        // SAFETY: the arrays have one entry per column; the tuple is a copy of ours. The counter makes the
+        // new version visible to the commands that follow.
+        unsafe {
+            let descriptor = (*self.relation).rd_att;
+            let natts = usize::try_from((*descriptor).natts).unwrap_or(0);
+            let mut values = vec![pg_sys::Datum::from(0); natts];
+            let mut nulls = vec![false; natts];
+            let mut replaced = vec![false; natts];
+            for (attnum, value) in changes {
+                let at = attnum - 1;
+                if let (Some(v), Some(n), Some(r)) =
+                    (values.get_mut(at), nulls.get_mut(at), replaced.get_mut(at))
+                {
+                    *v = value.0.unwrap_or(pg_sys::Datum::from(0));
+                    *n = value.0.is_none();
+                    *r = true;
+                }
+            }
+            let changed = pg_sys::heap_modify_tuple(
+                tuple,
+                descriptor,
+                values.as_ptr(),
+                nulls.as_ptr(),
+                replaced.as_ptr(),
+            );
+            pg_sys::CatalogTupleUpdate(self.relation, &mut (*changed).t_self, changed);
+            let place = (*changed).t_self;
+            pg_sys::heap_freetuple(changed);
+            pg_sys::heap_freetuple(tuple);
+            pg_sys::CommandCounterIncrement();
+            place
+        }
     }
 
     /// Deletes each row that the index finds, and returns how many there were.

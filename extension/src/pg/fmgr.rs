@@ -3,6 +3,9 @@
 
 use pgrx::pg_sys;
 
+use super::tupdesc::attributes;
+use crate::error::{Error, Result};
+
 /// Exports `$name` with the version-1 calling convention; the body gets a [`Call`] and returns a
 /// `Datum`. Declare it to SQL with `extension_sql!` and `AS 'MODULE_PATHNAME', '$name'`.
 #[macro_export]
@@ -61,6 +64,29 @@ impl Call {
     pub fn has_variadic_array(&self) -> bool {
         // SAFETY: as above.
         unsafe { pg_sys::get_fn_expr_variadic((*self.raw).flinfo) }
+    }
+
+    /// A row of the composite type that the function is declared to return.
+    pub fn row(&self, values: &[Option<pg_sys::Datum>]) -> Result<pg_sys::Datum> {
+        let mut datums: Vec<_> = values
+            .iter()
+            .map(|value| value.unwrap_or(pg_sys::Datum::from(0)))
+            .collect();
+        let mut nulls: Vec<_> = values.iter().map(Option::is_none).collect();
+        let mut desc = std::ptr::null_mut();
+        // SAFETY: the row type is copied for us; the slices have an entry for each of its columns.
+        unsafe {
+            let class = pg_sys::get_call_result_type(self.raw, std::ptr::null_mut(), &mut desc);
+            if class != pg_sys::TypeFuncClass::TYPEFUNC_COMPOSITE
+                || attributes(desc).len() != values.len()
+            {
+                return Err(Error::Internal(
+                    "a function is not declared to return what it does".into(),
+                ));
+            }
+            let tuple = pg_sys::heap_form_tuple(desc, datums.as_mut_ptr(), nulls.as_mut_ptr());
+            Ok(pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data))
+        }
     }
 
     /// What an earlier call of the same expression left with [`Call::remember`].

@@ -12,10 +12,21 @@ pub struct MemoryContext {
 impl MemoryContext {
     /// A new context below the current one. `name` appears in memory statistics.
     pub fn new(name: &'static std::ffi::CStr) -> Self {
-        // SAFETY: CurrentMemoryContext is always valid; the name is static as the server wants it.
+        // SAFETY: always valid.
+        Self::below(unsafe { pg_sys::CurrentMemoryContext }, name)
+    }
+
+    /// A new context that no transaction ends.
+    pub fn lasting(name: &'static std::ffi::CStr) -> Self {
+        // SAFETY: always valid.
+        Self::below(unsafe { pg_sys::CacheMemoryContext }, name)
+    }
+
+    fn below(parent: pg_sys::MemoryContext, name: &'static std::ffi::CStr) -> Self {
+        // SAFETY: the callers' context is valid; the name is static as the server wants it.
         let raw = unsafe {
             pg_sys::AllocSetContextCreateExtended(
-                pg_sys::CurrentMemoryContext,
+                parent,
                 name.as_ptr(),
                 pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
                 pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,

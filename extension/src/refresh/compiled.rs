@@ -22,6 +22,7 @@ use crate::{cdc, config};
 
 use super::keyed_table::{KeyedTable, Lookup};
 use super::layout;
+use super::row_types::RowTypes;
 use super::statements::Statements;
 
 /// A table that the plan reads.
@@ -61,6 +62,8 @@ pub struct Compiled {
     pub tables: Vec<TableSource>,
     /// Kept statements.
     pub statements: Statements,
+    /// Kept row types.
+    pub row_types: RowTypes,
     /// The stream table.
     pub stream_table: pg_sys::Oid,
     /// Whether each of its rows can be maintained without regard to others.
@@ -187,6 +190,7 @@ impl Compiled {
             fingerprint: fingerprint.cast_signed(),
             tables,
             statements: Statements::default(),
+            row_types: RowTypes::default(),
             stream_table: table.relid,
             state_prefix: layout::state_prefix(table.pgt_id),
             output_lookup: RefCell::default(),

@@ -11,14 +11,13 @@ use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
 use crate::pg::spi::Connection;
-use crate::pg::tupdesc::OwnTupleDesc;
 use crate::pg::tuplestore::TupleStore;
 
 use super::compiled::Compiled;
 use super::immediate::rows::Keys;
 use super::inputs::Inputs;
 use super::keyed_table::{KeyedTable, Place};
-use super::row_types;
+use super::row_types::{self, Rows};
 use super::sink::{Row, Sink};
 use super::statements::Kind;
 
@@ -191,12 +190,15 @@ impl NodeRun<'_> {
 
     /// An empty store for `ord int4` and the keys.
     fn touched_store(&self, deltas: &TupleStore) -> Result<TupleStore> {
-        let mut columns = vec![row_types::plain("ord", pg_sys::INT4OID)];
-        let keys = 0..self.node.keys.len();
-        columns.extend(row_types::columns_of(deltas.tuple_desc(), keys, |i, _| {
-            key(i)
-        }));
-        let desc = OwnTupleDesc::build(self.memory.as_ptr(), &columns)?;
+        let columns = || {
+            let mut columns = vec![row_types::plain("ord", pg_sys::INT4OID)];
+            let keys = 0..self.node.keys.len();
+            columns.extend(row_types::columns_of(deltas.tuple_desc(), keys, |i, _| {
+                key(i)
+            }));
+            columns
+        };
+        let desc = (self.compiled.row_types).get(self.node.id, Rows::Touched, columns)?;
         Ok(TupleStore::new(self.memory.as_ptr(), desc.as_ptr()))
     }
 
@@ -216,23 +218,27 @@ impl NodeRun<'_> {
             }
             _ => return Err(Error::Internal("a node without state was looked up".into())),
         };
-        let state_names = aggregate::state_names(self.node);
-        let all = 0..row_types::width(deltas.tuple_desc());
-        let mut columns =
-            row_types::columns_of(deltas.tuple_desc(), all, |_, name| name.to_owned());
-        columns.push(row_types::plain("found", pg_sys::BOOLOID));
-        for (position, name) in positions.iter().zip(&state_names) {
-            let one = *position..*position + 1;
-            columns.extend(row_types::columns_of(table.tuple_desc(), one, |_, _| {
-                format!("o_{name}")
-            }));
-        }
-        let desc = OwnTupleDesc::build(self.memory.as_ptr(), &columns)?;
+        let columns = || {
+            let all = 0..row_types::width(deltas.tuple_desc());
+            let mut columns =
+                row_types::columns_of(deltas.tuple_desc(), all, |_, name| name.to_owned());
+            columns.push(row_types::plain("found", pg_sys::BOOLOID));
+            let state_names = aggregate::state_names(self.node);
+            for (position, name) in positions.iter().zip(&state_names) {
+                let one = *position..*position + 1;
+                columns.extend(row_types::columns_of(table.tuple_desc(), one, |_, _| {
+                    format!("o_{name}")
+                }));
+            }
+            columns
+        };
+        let desc = (self.compiled.row_types).get(self.node.id, Rows::Groups, columns)?;
+        let width = row_types::width(desc.as_ptr());
         let mut groups = TupleStore::new(self.memory.as_ptr(), desc.as_ptr());
         let mut places = Vec::new();
         let mut scan = deltas.scan();
-        let mut values_out = Vec::with_capacity(columns.len());
-        let mut nulls_out = Vec::with_capacity(columns.len());
+        let mut values_out = Vec::with_capacity(width);
+        let mut nulls_out = Vec::with_capacity(width);
         while let Some(slot) = scan.next() {
             let (values, nulls) = slot.values();
             values_out.clear();
@@ -255,8 +261,8 @@ impl NodeRun<'_> {
                     places.push(Place::Nowhere);
                     values_out.push(pg_sys::Datum::from(false));
                     nulls_out.push(false);
-                    values_out.resize(columns.len(), pg_sys::Datum::from(0));
-                    nulls_out.resize(columns.len(), true);
+                    values_out.resize(width, pg_sys::Datum::from(0));
+                    nulls_out.resize(width, true);
                 }
             }
             groups.put_values(&values_out, &nulls_out);

@@ -1,5 +1,5 @@
-//! Who follows whom, as the catalog says: read once per session, and again when the definition of any
-//! stream table has changed. A statement asks several times.
+//! Who follows whom, and whose changes are recorded, as the catalog says: read once per session, and
+//! again when the definition of any stream table has changed. A statement asks several times.
 //!
 //! The catalog row of an IMMEDIATE stream table only changes under its lock, and with notice; so whoever
 //! holds the lock has read the row that is there.
@@ -12,7 +12,9 @@ use pgrx::pg_sys;
 
 use super::followers::follows;
 use crate::catalog::{self, Definitions, StreamTable};
+use crate::cdc::BufferWriter;
 use crate::error::Result;
+use crate::pg::invalidation;
 
 /// The IMMEDIATE stream tables that read a table.
 #[derive(Debug, Default)]
@@ -41,6 +43,8 @@ struct Graph {
     definitions: Option<Definitions>,
     readers: HashMap<u32, Rc<Readers>>,
     followers: HashMap<i64, Option<Rc<Follower>>>,
+    /// Tables without a change buffer, and when that was so.
+    without_buffer: HashMap<u32, u64>,
 }
 
 thread_local! {
@@ -48,10 +52,10 @@ thread_local! {
 }
 
 /// Looks it up among what is known, unless that is out of date, or else makes it known.
-fn known<T: Clone>(
+fn known<T>(
     look_up: impl Fn(&Graph) -> Option<T>,
     read: impl FnOnce() -> Result<T>,
-    keep: impl FnOnce(&mut Graph, T),
+    keep: impl FnOnce(&mut Graph, &T),
 ) -> Result<T> {
     let definitions = GRAPH.with_borrow(|graph| graph.definitions);
     let is_current = match definitions {
@@ -68,7 +72,7 @@ fn known<T: Clone>(
         return Ok(found);
     }
     let found = read()?;
-    GRAPH.with_borrow_mut(|graph| keep(graph, found.clone()));
+    GRAPH.with_borrow_mut(|graph| keep(graph, &found));
     Ok(found)
 }
 
@@ -91,7 +95,25 @@ pub fn readers_of(source: pg_sys::Oid) -> Result<Rc<Readers>> {
             Ok(Rc::new(readers))
         },
         |graph, found| {
-            graph.readers.insert(key, found);
+            graph.readers.insert(key, Rc::clone(found));
+        },
+    )
+}
+
+/// What records the changes of a stream table, which is locked, in its buffer; `None` if it has none.
+pub fn buffer_of(table: pg_sys::Oid) -> Result<Option<BufferWriter>> {
+    let key = table.to_u32();
+    let generation = invalidation::generation();
+    known(
+        |graph| {
+            let at = graph.without_buffer.get(&key).copied()?;
+            (!invalidation::any_since(at, &[table])).then_some(None)
+        },
+        || BufferWriter::open(table),
+        |graph, found: &Option<BufferWriter>| {
+            if found.is_none() {
+                graph.without_buffer.insert(key, generation);
+            }
         },
     )
 }
@@ -112,7 +134,7 @@ pub fn follower(id: i64) -> Result<Option<Rc<Follower>>> {
             })))
         },
         |graph, found| {
-            graph.followers.insert(id, found);
+            graph.followers.insert(id, found.clone());
         },
     )
 }

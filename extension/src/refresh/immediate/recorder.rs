@@ -32,7 +32,7 @@ struct Followed {
 impl Recorder {
     /// The recorder; `None` if nothing reads the stream table, whose rows have the type `desc`.
     pub fn open(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Self>> {
-        let buffer = BufferWriter::open(table)?;
+        let buffer = graph::buffer_of(table)?;
         let followed = Followed::open(table, desc)?;
         let told = catalog::is_read_in_full(table)?.then_some(table);
         let is_read = buffer.is_some() || followed.is_some() || told.is_some();
