@@ -11,7 +11,7 @@ use crate::images::{self, Engine};
 use crate::report::results;
 use crate::setup::{self, Machine};
 use crate::soak;
-use crate::ui;
+use crate::ui::{self, Steps};
 use anyhow::{Context, Result, anyhow, bail};
 use comfy_table::{Table, presets};
 use std::io::{BufRead, BufReader, Write};
@@ -233,6 +233,20 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
         .env("PGT_INSTALL_DIR", install);
     if options.gate {
         cargo.args(["--bench", "gate", "--", "--gate"]);
+    } else {
+        let found = Steps::new(1).step("gungraun-runner", |progress| {
+            let found = setup::gungraun::ensure(progress)?;
+            let said = if found.is_some() {
+                "found"
+            } else {
+                "no valgrind, no counts"
+            };
+            Ok((found, said.to_owned()))
+        });
+        // Without it the benchmark says that it counts nothing.
+        if let Ok(Some(runner)) = found {
+            cargo.env("GUNGRAUN_RUNNER", runner);
+        }
     }
     let (printed, succeeded) = pass_through(&mut cargo)?;
     results::record("bench", printed);

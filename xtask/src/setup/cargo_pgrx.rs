@@ -2,6 +2,7 @@
 //!
 //! It must be of exactly the version of the `pgrx` that the workspace pins.
 
+use super::cargo_install::{cargo_install, tool};
 use crate::command;
 use crate::paths;
 use crate::ui::Progress;
@@ -23,16 +24,12 @@ pub fn version() -> Result<String> {
 /// The executable of that version: in our own tools folder, else on the PATH.
 pub fn find() -> Option<PathBuf> {
     let wanted = format!("cargo-pgrx {}", version().ok()?);
-    let mut places = vec![tools().join("bin/cargo-pgrx")];
+    let mut places = vec![tool("cargo-pgrx")];
     places.extend(paths::all_on_path("cargo-pgrx"));
     places.into_iter().find(|path| {
         command::output(Command::new(path).args(["pgrx", "--version"]))
             .is_ok_and(|said| said == wanted)
     })
-}
-
-fn tools() -> PathBuf {
-    paths::cache().join("tools")
 }
 
 /// Finds it or builds it.
@@ -42,17 +39,7 @@ pub fn ensure(progress: &Progress) -> Result<(PathBuf, String)> {
         let said = format!("{version} at {}", path.display());
         return Ok((path, said));
     }
-    progress.phase(&format!("compiling cargo-pgrx {version}"));
-    command::logged(
-        Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
-            .args(["install", "cargo-pgrx", "--locked", "--force", "--version"])
-            .arg(format!("={version}"))
-            .arg("--root")
-            .arg(tools())
-            .env_remove("CARGO_TARGET_DIR"),
-        "cargo-pgrx",
-        progress,
-    )?;
+    cargo_install("cargo-pgrx", &version, progress)?;
     let path = find().context("cargo-pgrx was installed, but does not run")?;
     let said = format!("{version} installed at {}", path.display());
     Ok((path, said))

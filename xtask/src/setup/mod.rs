@@ -3,7 +3,9 @@
 //! Every step is idempotent. A step that may not install (no root) names the command to run.
 
 pub mod apt;
+mod cargo_install;
 pub mod cargo_pgrx;
+pub mod gungraun;
 pub mod packages;
 pub mod postgres;
 pub mod server_user;
