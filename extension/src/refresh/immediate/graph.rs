@@ -16,15 +16,17 @@ use crate::cdc::BufferWriter;
 use crate::error::Result;
 use crate::pg::invalidation;
 
-/// The IMMEDIATE stream tables that read a table.
+/// The stream tables that read a table.
 #[derive(Debug, Default)]
 pub struct Readers {
-    /// All of them, also those that do not follow at present.
+    /// All IMMEDIATE ones, also those that do not follow at present.
     pub all: Vec<StreamTable>,
     /// The ids of those that follow.
     pub following: BTreeSet<i64>,
     /// The attribute numbers that one of these reads, ascending.
     pub columns: Vec<i16>,
+    /// Whether a stream table in FULL mode reads the table, too.
+    pub any_full: bool,
 }
 
 /// A stream table that follows, and what it reads.
@@ -76,13 +78,16 @@ fn known<T>(
     Ok(found)
 }
 
-/// The IMMEDIATE stream tables that read the source.
+/// The stream tables that read the source.
 pub fn readers_of(source: pg_sys::Oid) -> Result<Rc<Readers>> {
     let key = source.to_u32();
     known(
         |graph| graph.readers.get(&key).cloned(),
         || {
-            let mut readers = Readers::default();
+            let mut readers = Readers {
+                any_full: catalog::is_read_in_full(source)?,
+                ..Readers::default()
+            };
             let mut columns = BTreeSet::new();
             for reader in catalog::immediate_readers_of(source)? {
                 if follows(&reader.table) {

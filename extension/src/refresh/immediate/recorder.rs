@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use pgrx::pg_sys;
 
-use super::graph;
+use super::graph::{self, Readers};
 use super::running;
-use crate::catalog;
 use crate::cdc::{BufferWriter, TransientWriter};
 use crate::error::Result;
 use crate::pg::slot::Slot;
@@ -33,8 +32,9 @@ impl Recorder {
     /// The recorder; `None` if nothing reads the stream table, whose rows have the type `desc`.
     pub fn open(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Self>> {
         let buffer = graph::buffer_of(table)?;
-        let followed = Followed::open(table, desc)?;
-        let told = catalog::is_read_in_full(table)?.then_some(table);
+        let readers = graph::readers_of(table)?;
+        let followed = Followed::open(table, &readers, desc)?;
+        let told = readers.any_full.then_some(table);
         let is_read = buffer.is_some() || followed.is_some() || told.is_some();
         Ok(is_read.then_some(Recorder {
             buffer,
@@ -73,8 +73,11 @@ impl Recorder {
 }
 
 impl Followed {
-    fn open(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Self>> {
-        let readers = graph::readers_of(table)?;
+    fn open(
+        table: pg_sys::Oid,
+        readers: &Readers,
+        desc: pg_sys::TupleDesc,
+    ) -> Result<Option<Self>> {
         if readers.following.is_empty() {
             return Ok(None);
         }
