@@ -222,16 +222,21 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
     let is_checked = added
         .filter_map(|attnum| given.get(attnum as usize - 1))
         .any(|column| types::is_constrained_domain(column.atttypid));
+    let mut is_emptied = false;
     if is_checked {
         let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
-        removal::truncate(Relation::open(found, lockmode)?);
+        let changes = Relation::open(found, lockmode)?;
+        if changes.blocks() > 0 {
+            removal::truncate(changes);
+            is_emptied = true;
+        }
     }
     run(&format!(
         "ALTER TABLE {} {}",
         qualified_buffer(table.oid()),
         actions.join(", ")
     ))?;
-    if (is_checked || !outdated.is_empty())
+    if (is_emptied || !outdated.is_empty())
         && let Some(target) = target::of(table.oid(), table.tuple_desc())?
     {
         // What was captured before, or in the old type, is lost.
