@@ -11,6 +11,7 @@ use std::ptr;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use crate::error::{Error, Result};
+use crate::pg::place::block_of;
 use crate::pg::{ffi, invalidation, is_aborting, unguarded};
 
 /// Schema of the catalog.
@@ -277,10 +278,10 @@ impl CatalogTable {
         // SAFETY: the relation is open and has the page; numbers and raw pointers only.
         let tuple = unsafe {
             unguarded::guarded(|| {
-                let block =
-                    (u32::from(place.ip_blkid.bi_hi) << 16) | u32::from(place.ip_blkid.bi_lo);
                 let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-                if block >= unguarded::RelationGetNumberOfBlocksInFork(self.relation, main) {
+                if block_of(place)
+                    >= unguarded::RelationGetNumberOfBlocksInFork(self.relation, main)
+                {
                     return ptr::null_mut();
                 }
                 let snapshot = unguarded::RegisterSnapshot(unguarded::GetLatestSnapshot());

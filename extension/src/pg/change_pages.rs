@@ -6,6 +6,7 @@
 //! look. A few rows are fetched by their place.
 
 use super::memory::MemoryContext;
+use super::place::tid;
 use super::relation::Relation;
 use super::unguarded;
 use crate::error::Result;
@@ -121,17 +122,6 @@ impl<'a> Search<'a> {
 struct Hits {
     count: usize,
     offsets: [u16; ROWS_MAX + 1],
-}
-
-/// The place of a row.
-pub(super) fn tid(block: u32, offset: u16) -> pg_sys::ItemPointerData {
-    pg_sys::ItemPointerData {
-        ip_blkid: pg_sys::BlockIdData {
-            bi_hi: (block >> 16) as u16,
-            bi_lo: block as u16,
-        },
-        ip_posid: offset,
-    }
 }
 
 fn extend(ranges: &mut Vec<Range<u32>>, block: u32) {

@@ -2,7 +2,8 @@
 //! consumed rows only are passed over, so that what one slow consumer holds back does not make every
 //! other consumer's refresh read it all.
 
-use super::change_pages::{Candidates, candidates, tid};
+use super::change_pages::{Candidates, candidates};
+use super::place::tid;
 use super::relation::Relation;
 use super::slot::Slot;
 use super::table_scan::TableScan;

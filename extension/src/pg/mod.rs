@@ -38,6 +38,7 @@ pub mod memory;
 pub mod multi_insert;
 pub mod name;
 pub mod node;
+pub mod place;
 pub mod printed;
 pub mod process;
 pub mod query;

@@ -242,7 +242,7 @@ fn write_last(
         let Some(groups) = run.changed_groups(&connection)? else {
             return Ok(Done::default());
         };
-        let _present = hold.rows(compiled, &run.keys_of(&groups)?)?;
+        let _present = hold.rows(compiled, || run.keys_of(&groups))?;
         let mut sink = Sink::Table {
             table: Box::new(compiled.open_output()?),
         };
@@ -271,7 +271,7 @@ fn apply(
     hold: Hold<'_>,
 ) -> Result<Counts> {
     let set = DeltaSet::consolidate(rows);
-    let _present = hold.rows(compiled, &set.keys(identity))?;
+    let _present = hold.rows(compiled, || Ok(set.keys(identity)))?;
     let table = compiled.open_output()?;
     match identity {
         Identity::Key { columns, .. } => set.apply_by_key(table, columns),

@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::frontier::{of_active_snapshot, top_xid};
 use crate::image;
 use crate::pg::lock::{Lockable, Mode, per_transaction};
+use crate::pg::place::block_of;
 use crate::pg::snapshot::{ActiveSnapshot, LatestSnapshot, is_transaction_wide};
 use crate::pg::transaction_end;
 use crate::pg::tupdesc::attributes;
@@ -83,16 +84,21 @@ impl Hold<'_> {
     ///
     /// # Errors
     /// A serialization failure if the transaction's snapshot does not show them so.
-    pub fn rows(self, compiled: &Compiled, keys: &Keys) -> Result<Option<ActiveSnapshot>> {
+    pub fn rows(
+        self,
+        compiled: &Compiled,
+        keys: impl FnOnce() -> Result<Keys>,
+    ) -> Result<Option<ActiveSnapshot>> {
         let Hold::Rows(table) = self else {
             return Ok(None);
         };
+        let keys = keys()?;
         if !canary::active(canary::ROW_LOCK_FORGOTTEN) {
             lock(table.relid, &keys.hashes);
         }
         let snapshot = ActiveSnapshot::push();
         if is_transaction_wide() {
-            require_no_other(table, compiled, keys)?;
+            require_no_other(table, compiled, &keys)?;
         }
         Ok(Some(snapshot))
     }
@@ -163,9 +169,7 @@ pub fn require_latest(table: &StreamTable, compiled: &Compiled) -> Result<()> {
 type Version = (u32, u16);
 
 fn version(tid: pg_sys::ItemPointerData) -> Version {
-    let block = tid.ip_blkid;
-    let block = (u32::from(block.bi_hi) << 16) | u32::from(block.bi_lo);
-    (block, tid.ip_posid)
+    (block_of(tid), tid.ip_posid)
 }
 
 fn compare(table: &StreamTable, versions: &dyn Fn() -> Result<Vec<Version>>) -> Result<()> {
