@@ -2,6 +2,9 @@
 //! changed it: as a notice of a changed relation, so that it comes wherever the server's own do, without
 //! shared memory, and in the present transaction too.
 
+use std::cell::RefCell;
+use std::thread::LocalKey;
+
 use pgrx::pg_sys;
 
 use crate::error::Result;
@@ -27,16 +30,31 @@ pub struct Definitions {
     generation: u64,
 }
 
+/// What a session knows of definitions, and of which state of them.
+pub type Known<T> = RefCell<(Option<Definitions>, T)>;
+
+/// Forgets what is known of another state than the present one.
+pub fn renew<T: Default>(known: &'static LocalKey<Known<T>>) -> Result<()> {
+    let is_current = match known.with_borrow(|(of, _)| *of) {
+        Some(definitions) => definitions.are_current()?,
+        None => false,
+    };
+    if !is_current {
+        known.set((Some(Definitions::present()?), T::default()));
+    }
+    Ok(())
+}
+
 impl Definitions {
     /// The present one.
-    pub fn present() -> Result<Self> {
+    fn present() -> Result<Self> {
         let generation = invalidation::generation();
         let table = relid(TABLE)?;
         Ok(Definitions { table, generation })
     }
 
     /// Whether it is still the present one.
-    pub fn are_current(self) -> Result<bool> {
+    fn are_current(self) -> Result<bool> {
         Ok(relid(TABLE)? == self.table && !invalidation::any_since(self.generation, &[self.table]))
     }
 }

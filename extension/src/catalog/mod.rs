@@ -10,7 +10,7 @@ mod last_writer;
 mod names;
 mod stream_table;
 
-pub use definitions::{Definitions, note_change};
+pub use definitions::{Known, note_change, renew};
 pub use dependency::{
     Consumer, Dependency, ImmediateReader, consumers_of, delete_dependencies, dependencies,
     immediate_readers_of, insert_dependency, is_read_in_full, sources,

@@ -267,13 +267,7 @@ pub fn load_by_relid(relid: pg_sys::Oid) -> Result<Option<StreamTable>> {
 
 /// Whether the relation is a stream table.
 pub fn is_stream_table(relid: pg_sys::Oid) -> Result<bool> {
-    let mut found = false;
-    let key = [(column::PGT_RELID as i16, Key::Oid(relid))];
-    CatalogTable::open(TABLE)?.visit(Some(BY_RELID), &key, |_| {
-        found = true;
-        Ok(())
-    })?;
-    Ok(found)
+    Ok(find_id(relid)?.is_some())
 }
 
 /// The ids of the stream tables with one of these internal views.

@@ -4,14 +4,13 @@
 //! The catalog row of an IMMEDIATE stream table only changes under its lock, and with notice; so whoever
 //! holds the lock has read the row that is there.
 
-use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use pgrx::pg_sys;
 
 use super::followers::follows;
-use crate::catalog::{self, Definitions, StreamTable};
+use crate::catalog::{self, Known, StreamTable, renew};
 use crate::cdc::BufferWriter;
 use crate::error::Result;
 use crate::pg::invalidation;
@@ -42,7 +41,6 @@ pub struct Follower {
 
 #[derive(Debug, Default)]
 struct Graph {
-    definitions: Option<Definitions>,
     readers: HashMap<u32, Rc<Readers>>,
     followers: HashMap<i64, Option<Rc<Follower>>>,
     /// Tables without a change buffer, and when that was so.
@@ -50,31 +48,21 @@ struct Graph {
 }
 
 thread_local! {
-    static GRAPH: RefCell<Graph> = RefCell::default();
+    static GRAPH: Known<Graph> = Known::default();
 }
 
 /// Looks it up among what is known, unless that is out of date, or else makes it known.
 fn known<T>(
-    look_up: impl Fn(&Graph) -> Option<T>,
+    look_up: impl FnOnce(&Graph) -> Option<T>,
     read: impl FnOnce() -> Result<T>,
     keep: impl FnOnce(&mut Graph, &T),
 ) -> Result<T> {
-    let definitions = GRAPH.with_borrow(|graph| graph.definitions);
-    let is_current = match definitions {
-        Some(definitions) => definitions.are_current()?,
-        None => false,
-    };
-    if !is_current {
-        let definitions = Some(Definitions::present()?);
-        GRAPH.set(Graph {
-            definitions,
-            ..Graph::default()
-        });
-    } else if let Some(found) = GRAPH.with_borrow(&look_up) {
+    renew(&GRAPH)?;
+    if let Some(found) = GRAPH.with_borrow(|(_, graph)| look_up(graph)) {
         return Ok(found);
     }
     let found = read()?;
-    GRAPH.with_borrow_mut(|graph| keep(graph, &found));
+    GRAPH.with_borrow_mut(|(_, graph)| keep(graph, &found));
     Ok(found)
 }
 
