@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 use super::{columns, owner, protect, remove};
 use crate::catalog;
 use crate::cdc;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, or_report};
 use crate::refresh::immediate;
 
 extension_sql!(
@@ -45,9 +45,7 @@ fn on_sql_drop() {
     )
     .and_then(|dropped| clean_up(&dropped))
     .and_then(|()| protect::keep_triggers(triggers_of(protect::DROPPED_TRIGGERS)?));
-    if let Err(error) = outcome {
-        error.report();
-    }
+    or_report(outcome);
 }
 
 fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
@@ -90,9 +88,7 @@ fn on_alter_table() {
             follow(&altered)
         }
     });
-    if let Err(error) = outcome {
-        error.report();
-    }
+    or_report(outcome);
 }
 
 /// Keeps the triggers that stream tables rest on.
@@ -104,9 +100,7 @@ REVOKE ALL ON FUNCTION pgtrickle.on_alter_trigger() FROM PUBLIC;
 "#)]
 fn on_alter_trigger() {
     let outcome = triggers_of(protect::ALTERED_TRIGGERS).and_then(protect::keep_triggers);
-    if let Err(error) = outcome {
-        error.report();
-    }
+    or_report(outcome);
 }
 
 /// Follows altered relations; `InvalidOid` stands for an altered type.
@@ -144,9 +138,7 @@ fn on_table_rewrite() {
             })
         },
     );
-    if let Err(error) = outcome {
-        error.report();
-    }
+    or_report(outcome);
 }
 
 /// Runs a query that returns OIDs.

@@ -60,6 +60,15 @@ impl TupleStore {
         self.rows += 1;
     }
 
+    /// Appends a row whose last column is its weight.
+    pub fn put_weighted(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) {
+        let mut values = values.to_vec();
+        let mut nulls = nulls.to_vec();
+        values.push(pg_sys::Datum::from(weight));
+        nulls.push(false);
+        self.put_values(&values, &nulls);
+    }
+
     /// The number of rows put through this wrapper.
     pub fn rows(&self) -> u64 {
         self.rows

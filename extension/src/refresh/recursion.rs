@@ -340,11 +340,7 @@ impl Run<'_> {
             while left != 0 {
                 let part = left.clamp(i32::MIN.into(), i32::MAX.into());
                 left -= part;
-                let mut values = values.to_vec();
-                let mut nulls = nulls.to_vec();
-                values.push(pg_sys::Datum::from(part as i32));
-                nulls.push(false);
-                store.put_values(&values, &nulls);
+                store.put_weighted(values, nulls, part as i32);
             }
         }
         Ok(store)

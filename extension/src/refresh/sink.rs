@@ -122,10 +122,6 @@ impl Sink {
 
 fn weigh(store: Option<&mut TupleStore>, row: Row<'_>, weight: i32) -> Result<()> {
     let store = store.ok_or_else(|| Error::Internal("a delta without a row type".into()))?;
-    let mut values = row.0.to_vec();
-    let mut nulls = row.1.to_vec();
-    values.push(pg_sys::Datum::from(weight));
-    nulls.push(false);
-    store.put_values(&values, &nulls);
+    store.put_weighted(row.0, row.1, weight);
     Ok(())
 }

@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use super::follow::follow_all;
 use super::{followers, graph, running};
 use crate::cdc::TransientWriter;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, or_report};
 use crate::pg::fmgr::Call;
 use crate::pg::inherit;
 use crate::pg::transition::{Rows, Statement, Transition};
@@ -35,9 +35,7 @@ fn follow_immediately(call: &Call) -> pg_sys::Datum {
             "follow_immediately is not a statement trigger here".into(),
         )),
     };
-    if let Err(error) = outcome {
-        error.report();
-    }
+    or_report(outcome);
     pg_sys::Datum::from(0)
 }
 
