@@ -249,11 +249,11 @@ pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
     push_outputs(&mut sql, node, emit, "new_keep", "", "f");
     sql.push_str("\nFROM (SELECT *");
     // Without aggregates a row that was and is there has not changed.
-    let state = new_state(node);
-    let (mut was, mut is) = ("found", "present");
-    if !state.ends_with(NEVER_RECOMPUTED) {
-        is = "present AND NOT recompute";
-    }
+    let (state, recompute) = new_state(node);
+    let (mut was, mut is) = match recompute.as_str() {
+        NEVER => ("found", "present"),
+        _ => ("found", "present AND NOT recompute"),
+    };
     if emit.with_old && node.aggregates.is_empty() && !node.may_recompute() {
         (was, is) = ("found AND NOT present", "present AND NOT found");
     }
@@ -279,7 +279,7 @@ pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
         sql.push_str(", false AS present");
     }
     sql.push_str("\nFROM (SELECT *");
-    sql.push_str(&state);
+    let _ = write!(sql, "{state}, {recompute} AS recompute");
     // What is read several times is computed once: the planner would put it in each place.
     let _ = write!(sql, "\nFROM {GROUPS}\nOFFSET 0) AS g) AS g) AS g");
     sql
@@ -296,18 +296,17 @@ fn push_keep(sql: &mut String, exists: &str, condition: &str, name: &str) {
     };
 }
 
-/// How [`new_state`] ends when no group is ever computed again.
-const NEVER_RECOMPUTED: &str = ", false AS recompute";
+/// The condition that no group meets.
+const NEVER: &str = "false";
 
-/// The new state, and whether the group must be computed again.
-fn new_state(node: &Node) -> String {
+/// The new state's columns, and the condition under which the group must be computed again.
+fn new_state(node: &Node) -> (String, String) {
     let mut sql = String::new();
     let Maintenance::Accumulate { accumulators, .. } = &node.maintenance else {
         for position in 0..node.aggregates.len() {
             let _ = write!(sql, ", o_{0} AS {0}", accumulator(position));
         }
-        sql.push_str(", true AS recompute");
-        return sql;
+        return (sql, "true".into());
     };
     sql.push_str(", coalesce(o_n, 0) + d AS n");
     let mut conditions: Vec<String> = Vec::new();
@@ -332,8 +331,8 @@ fn new_state(node: &Node) -> String {
                 .map(|c| format!("coalesce({c}, false)")),
         );
     }
-    if conditions.is_empty() {
-        sql.push_str(NEVER_RECOMPUTED);
+    let recompute = if conditions.is_empty() {
+        NEVER.into()
     } else {
         // A group that ends needs nothing; a node without keys lives on when it is empty, and its
         // extremum must become NULL.
@@ -342,9 +341,9 @@ fn new_state(node: &Node) -> String {
         } else {
             "coalesce(o_n, 0) + d > 0 AND "
         };
-        let _ = write!(sql, ", ({lives}({})) AS recompute", conditions.join(" OR "));
-    }
-    sql
+        format!("({lives}({}))", conditions.join(" OR "))
+    };
+    (sql, recompute)
 }
 
 /// How the node's columns print: keys with `key_prefix`, results as `f0`… with `final_prefix`.
