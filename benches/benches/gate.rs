@@ -11,11 +11,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let thresholds = gate::thresholds()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let beyond = runtime.block_on(async {
+    let beyond = server::block_on(async {
         let cluster = server::start()?;
         let session = server::database(&cluster, "gate").await?;
         gate_cases::prepare(&session).await?;

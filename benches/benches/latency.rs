@@ -2,24 +2,20 @@
 //! `PGT_BENCH_ROWS` and `PGT_BENCH_SECONDS` make it smaller.
 
 use anyhow::Result;
+use benches::settings::is_trial;
 use benches::{latency, server};
 use harness::latency::Load;
 use std::time::Duration;
 
 fn main() -> Result<()> {
-    // `cargo test --benches` passes this; there is nothing quick to test here.
-    if std::env::args().any(|argument| argument == "--test") {
+    if is_trial() {
         return Ok(());
     }
     let number = |name: &str, default: u64| {
         let text = std::env::var(name).ok();
         text.and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    server::block_on(async {
         let cluster = server::start_scheduled()?;
         let session = server::database(&cluster, "latency").await?;
         let load = Load {

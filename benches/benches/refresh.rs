@@ -2,20 +2,15 @@
 
 use anyhow::{Result, bail};
 use benches::report::Report;
-use benches::settings::Settings;
+use benches::settings::{Settings, is_trial};
 use benches::{capture, data, growth, refresh, server};
 
 fn main() -> Result<()> {
-    // `cargo test --benches` passes this; there is nothing quick to test here.
-    if std::env::args().any(|argument| argument == "--test") {
+    if is_trial() {
         return Ok(());
     }
     let settings = Settings::from_env();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let report = runtime.block_on(measure(&settings))?;
+    let report = server::block_on(measure(&settings))?;
     println!("\n{}", report.markdown(&settings));
     let violations = report.violations();
     for violation in &violations {

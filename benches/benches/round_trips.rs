@@ -2,18 +2,14 @@
 //! at all; what IMMEDIATE costs a statement; how long reading and compiling the queries of TPC-H takes.
 
 use anyhow::Result;
+use benches::settings::is_trial;
 use benches::{planning, round_trips, server};
 
 fn main() -> Result<()> {
-    // `cargo test --benches` passes this; there is nothing quick to test here.
-    if std::env::args().any(|argument| argument == "--test") {
+    if is_trial() {
         return Ok(());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    server::block_on(async {
         let cluster = server::start()?;
         let session = server::database(&cluster, "round_trips").await?;
         println!("{}", round_trips::probe(&session).await?);

@@ -93,11 +93,7 @@ pub fn report<W: Workload>(
     title: &str,
     workload: impl FnOnce(Rc<Cluster>) -> W,
 ) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    let rows = runtime.block_on(async {
+    let rows = server::block_on(async {
         let cluster = Rc::new(server::start()?);
         let session = server::database(&cluster, database).await?;
         measure(&session, &mut workload(Rc::clone(&cluster))).await

@@ -41,6 +41,15 @@ fn start_with(settings: &[(&str, &str)]) -> Result<Cluster> {
     Ok(Cluster::start(&options)?)
 }
 
+/// Runs a measurement, whose sessions are asynchronous.
+pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
 /// A new database with the extension.
 pub async fn database(cluster: &Cluster, name: &str) -> Result<Session> {
     let admin = Session::connect(cluster, "postgres").await?;

@@ -37,7 +37,8 @@ impl Settings {
     }
 }
 
-/// Whether cargo only wants to see that benchmarks start, as `cargo test --benches` does.
+/// Whether cargo only wants to see that benchmarks start, as `cargo test --benches` does: there is nothing quick to
+/// test in those that need a server.
 pub fn is_trial() -> bool {
     std::env::args().any(|argument| argument == "--test")
 }

@@ -6,11 +6,11 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use harness::client::Session;
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
 use harness::generator::{FindingKind, Search};
+use harness::permutation::Actor;
 use harness::scenario::{Cadence, Mode, Replayer, Scenario, Variant, World, Writer, load_all};
 use pgtrickle_dvm::canary;
 
@@ -81,13 +81,10 @@ async fn survives_two_writers(
         .database("two_writers", settings)
         .await
         .expect("a database");
-    let first = Session::connect(cluster, &database)
+    let witness = Session::connect(cluster, &database)
         .await
         .expect("a session");
-    let second = Session::connect(cluster, &database)
-        .await
-        .expect("a session");
-    first
+    witness
         .execute(
             "CREATE TABLE t (id int PRIMARY KEY, g int);
              SELECT pgtrickle.create_stream_table('sizes',
@@ -95,33 +92,35 @@ async fn survives_two_writers(
         )
         .await
         .expect("a stream table");
-    first
-        .execute("BEGIN; INSERT INTO t VALUES (1, 1)")
-        .await
-        .expect("a row");
-    let pid = second
-        .scalar("SELECT pg_backend_pid()")
-        .await
-        .expect("a pid");
-    let witness = Session::connect(cluster, &database)
-        .await
-        .expect("a session");
-    let other = tokio::spawn(async move { second.execute("INSERT INTO t VALUES (2, 1)").await });
-    let blocked = format!("SELECT cardinality(pg_blocking_pids({pid}))");
-    while !other.is_finished() && witness.scalar(&blocked).await.expect("a number") == "0" {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut first = Actor::new(cluster, &database).await;
+    first.prepare(vec![
+        "BEGIN; INSERT INTO t VALUES (1, 1)".to_owned(),
+        "COMMIT".to_owned(),
+    ]);
+    let mut second = Actor::new(cluster, &database).await;
+    second.prepare(vec!["INSERT INTO t VALUES (2, 1)".to_owned()]);
+    let mut actors = [first, second];
+    let mut failed = false;
+    for turn in [0, 1, 0] {
+        actors[turn].due = 1;
+        failed |= actors[turn].advance(&witness).await.is_some();
     }
-    first.execute("COMMIT").await.expect("committed");
-    let outcome = other.await.expect("not cancelled");
+    while actors[1].running.is_some() {
+        failed |= actors[1].advance(&witness).await.is_some();
+    }
     let n = witness.scalar("SELECT n FROM sizes WHERE g = 1").await;
-    outcome.is_ok() && n.is_ok_and(|n| n == "2")
+    !failed && n.is_ok_and(|n| n == "2")
+}
+
+/// A server with the build that contains the bugs.
+fn seeded() -> Cluster {
+    let extension = ExtensionDir::at(&install_dir()).expect("the build with the bugs is there");
+    Cluster::start(&ClusterOptions::new().extension(extension)).expect("a private cluster starts")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_seeded_bug_of_two_writers_is_reported() {
-    let extension = ExtensionDir::at(&install_dir()).expect("the build with the bugs is there");
-    let cluster = Cluster::start(&ClusterOptions::new().extension(extension))
-        .expect("a private cluster starts");
+    let cluster = seeded();
     let world = World::with_extension(&cluster)
         .await
         .expect("the extension can be created");
@@ -137,9 +136,7 @@ async fn every_seeded_bug_of_two_writers_is_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_seeded_bug_is_reported_as_wrong() {
-    let extension = ExtensionDir::at(&install_dir()).expect("the build with the bugs is there");
-    let cluster = Cluster::start(&ClusterOptions::new().extension(extension))
-        .expect("a private cluster starts");
+    let cluster = seeded();
     let world = World::with_extension(&cluster)
         .await
         .expect("the extension can be created");
