@@ -161,11 +161,9 @@ impl<'a> Pool<'a> {
             return false;
         }
         self.jobs.insert(index, (generation, job.to_vec()));
-        match self.serving.get(&index) {
-            Some((known, _)) if *known == generation => {}
-            _ => {
-                self.serving.insert(index, (generation, Instant::now()));
-            }
+        let served = self.serving.get(&index);
+        if served.is_none_or(|(known, _)| *known != generation) {
+            self.serving.insert(index, (generation, Instant::now()));
         }
         worker.process.wake();
         DISPATCHES.count();
