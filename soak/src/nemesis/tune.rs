@@ -5,7 +5,7 @@ use harness::random::Random;
 
 use super::Outcome;
 use super::recovery::wait_until;
-use crate::arena::Arena;
+use crate::arena::{Arena, is_contention};
 use crate::sometimes::Event;
 
 /// Gives a nested view another meaning and empties a source; the stream tables over them are recomputed, and
@@ -16,13 +16,18 @@ pub async fn redefine(arena: &Arena, random: &mut Random) -> Result<Outcome> {
         .scalar("SELECT coalesce(max(history_id), 0) FROM pgtrickle.pgt_refresh_history")
         .await?;
     let factor = 2 + random.below(50);
-    session
-        .execute(&format!(
-            "CREATE OR REPLACE VIEW factors AS SELECT id, region, factor * {factor} AS factor FROM branch;
-             UPDATE branch SET factor = factor + 1 WHERE id = 1;
-             TRUNCATE spare; INSERT INTO spare SELECT i, i % 10 FROM generate_series(1, 200) i"
-        ))
-        .await?;
+    let redefinition = format!(
+        "CREATE OR REPLACE VIEW factors AS SELECT id, region, factor * {factor} AS factor FROM branch;
+         UPDATE branch SET factor = factor + 1 WHERE id = 1;
+         TRUNCATE spare; INSERT INTO spare SELECT i, i % 10 FROM generate_series(1, 200) i"
+    );
+    // Writers lock the same tables in other orders, and may be the ones that go on.
+    while let Err(error) = session.execute(&redefinition).await {
+        if !is_contention(&error) {
+            return Err(error.into());
+        }
+        arena.report("redefinition", &error);
+    }
     let full = format!(
         "FROM pgtrickle.pgt_refresh_history
          WHERE history_id > {last} AND action = 'FULL' AND status = 'COMPLETED' AND reason IS NOT NULL
