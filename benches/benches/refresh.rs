@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use benches::report::Report;
 use benches::settings::{Settings, is_trial};
-use benches::{capture, data, growth, refresh, server};
+use benches::{capture, data, gate, growth, refresh, server};
 
 fn main() -> Result<()> {
     if is_trial() {
@@ -12,7 +12,7 @@ fn main() -> Result<()> {
     let settings = Settings::from_env();
     let report = server::block_on(measure(&settings))?;
     println!("\n{}", report.markdown(&settings));
-    let violations = report.violations();
+    let violations = report.violations(&gate::thresholds()?)?;
     for violation in &violations {
         println!("GATE {violation}");
     }

@@ -3,6 +3,7 @@
 //!
 //! Commits do not wait for the disk here, because that wait would hide what is measured.
 
+use crate::server;
 use crate::settings::Settings;
 use crate::stats::{median, time_ms};
 use anyhow::Result;
@@ -11,13 +12,22 @@ use harness::client::Session;
 /// The writers, in the order in which they are reported.
 pub const WRITERS: [&str; 3] = ["none", "native", "sql"];
 
+/// What is measured, in the order of the report.
+pub const STATEMENTS: [&str; 3] = [
+    "INSERT of 100,000 rows",
+    "UPDATE of one row",
+    "INSERT of one row",
+];
+
+/// Rows of the first of these.
 const BULK_ROWS: u64 = 100_000;
 const BULK_REPEAT: usize = 7;
 
 /// Medians of one kind of statement with each writer, in the order of [`WRITERS`].
 #[derive(Debug, Clone)]
 pub struct Cost {
-    pub statement: String,
+    /// One of [`STATEMENTS`].
+    pub statement: &'static str,
     pub ms: [f64; 3],
 }
 
@@ -34,8 +44,7 @@ pub async fn measure(session: &Session, settings: &Settings) -> Result<Vec<Cost>
     for writer in WRITERS {
         create(session, writer, settings.rows).await?;
     }
-    session.execute("VACUUM ANALYZE").await?;
-    session.execute("CHECKPOINT").await?;
+    server::settle(session).await?;
     let rows = settings.rows;
     let bulk = rounds(session, BULK_REPEAT, true, |writer, round| {
         let first = rows + 1 + round as u64 * BULK_ROWS;
@@ -62,20 +71,10 @@ pub async fn measure(session: &Session, settings: &Settings) -> Result<Vec<Cost>
     })
     .await?;
     session.execute("RESET synchronous_commit").await?;
-    Ok(vec![
-        Cost {
-            statement: format!("INSERT of {BULK_ROWS} rows"),
-            ms: bulk,
-        },
-        Cost {
-            statement: "UPDATE of one row".to_owned(),
-            ms: update,
-        },
-        Cost {
-            statement: "INSERT of one row".to_owned(),
-            ms: insert,
-        },
-    ])
+    let costs = STATEMENTS.into_iter().zip([bulk, update, insert]);
+    Ok(costs
+        .map(|(statement, ms)| Cost { statement, ms })
+        .collect())
 }
 
 fn row(id: &str) -> String {

@@ -40,6 +40,16 @@ pub fn thresholds() -> Result<Thresholds> {
     Ok(all)
 }
 
+/// The limit of a case.
+///
+/// # Errors
+/// If the thresholds do not know it.
+pub fn limit(thresholds: &Thresholds, name: &str) -> Result<f64> {
+    let threshold = thresholds.get(name);
+    let threshold = threshold.with_context(|| format!("thresholds.toml does not know {name}"))?;
+    Ok(threshold.limit)
+}
+
 /// Times of one turn, in any unit: baseline, candidate, candidate, baseline.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn(pub [f64; 4]);
@@ -146,10 +156,7 @@ pub async fn check<F>(
 where
     F: Future<Output = Result<Vec<Turn>>>,
 {
-    let limit = thresholds
-        .get(name)
-        .with_context(|| format!("thresholds.toml does not know {name}"))?
-        .limit;
+    let limit = limit(thresholds, name)?;
     let first = judge(&measure().await?, limit)?;
     if first.verdict != Verdict::Beyond {
         return Ok(first);

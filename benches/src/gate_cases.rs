@@ -4,6 +4,7 @@
 use crate::data;
 use crate::gate::{PAIRS_MIN, Turn};
 use crate::refresh::{prepare_pairs, tidy_up};
+use crate::server;
 use crate::stats::{median, time_ms};
 use crate::views::{VIEWS, View};
 use anyhow::Result;
@@ -60,8 +61,7 @@ pub async fn prepare(session: &Session) -> Result<()> {
                  'SELECT g, count(*) AS n, sum(v) AS total FROM captured GROUP BY g')",
         )
         .await?;
-    session.execute("VACUUM ANALYZE").await?;
-    session.execute("CHECKPOINT").await?;
+    server::settle(session).await?;
     Ok(())
 }
 
@@ -70,8 +70,8 @@ impl Case {
     pub fn name(&self) -> String {
         match self {
             Case::Refresh(view, changed) => format!("refresh {} {changed}", view.letter),
-            Case::Capture(Write::Update) => "capture of one UPDATE".into(),
-            Case::Capture(Write::Insert) => "capture of one INSERT".into(),
+            Case::Capture(Write::Update) => "capture of UPDATE of one row".into(),
+            Case::Capture(Write::Insert) => "capture of INSERT of one row".into(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::data;
 use crate::refresh::Cell;
+use crate::server;
 use crate::settings::Settings;
 use crate::stats::{median, time_ms};
 use crate::views::VIEWS;
@@ -32,8 +33,7 @@ pub async fn measure(session: &Session, settings: &Settings, base: &[Cell]) -> R
     for view in VIEWS {
         session.execute(&view.create_stream_table()).await?;
     }
-    session.execute("VACUUM ANALYZE").await?;
-    session.execute("CHECKPOINT").await?;
+    server::settle(session).await?;
     let mut times = vec![Vec::new(); VIEWS.len()];
     for repetition in 0..settings.repeat + 6 {
         session.execute(&data::change(CHANGED, repetition)).await?;

@@ -1,6 +1,7 @@
 //! A refresh of each view after 1, 100, 10,000 and no changed rows, against its rivals.
 
 use crate::data;
+use crate::server;
 use crate::settings::Settings;
 use crate::stats::{median, paired_ratio, time_ms};
 use crate::views::{VIEWS, View};
@@ -45,8 +46,7 @@ pub async fn prepare(session: &Session) -> Result<()> {
     for view in VIEWS {
         session.execute(&view.create_materialized_view()).await?;
     }
-    session.execute("VACUUM ANALYZE").await?;
-    session.execute("CHECKPOINT").await?;
+    server::settle(session).await?;
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! The tables, as Markdown for the README, and the gates.
 
 use crate::capture::{Cost, WRITERS};
+use crate::gate::{self, Thresholds};
 use crate::growth::{self, Growth};
 use crate::refresh::{Cell, Idle, SIZES};
 use crate::settings::Settings;
 use crate::views::VIEWS;
+use anyhow::Result;
 use std::fmt::Write;
 
 /// Everything that was measured.
@@ -15,24 +17,6 @@ pub struct Report {
     pub growth: Vec<Growth>,
     pub capture: Vec<Cost>,
 }
-
-/// Above these factors something has changed that noise does not explain. The targets are lower: 1.2 for
-/// small and 1.5 for large changes, 1.3 for growth, 1.35 and 1.25 for capture.
-struct Gates {
-    by_hand_small: f64,
-    by_hand_large: f64,
-    growth: f64,
-    capture_bulk: f64,
-    capture_single: f64,
-}
-
-const GATES: Gates = Gates {
-    by_hand_small: 2.0,
-    by_hand_large: 2.2,
-    growth: 1.8,
-    capture_bulk: 1.8,
-    capture_single: 1.7,
-};
 
 impl Report {
     /// All tables.
@@ -131,62 +115,53 @@ impl Report {
             .find(|cell| cell.letter == letter && cell.changed == changed)
     }
 
-    /// What crossed a gate, in words.
-    pub fn violations(&self) -> Vec<String> {
+    /// What crossed a gate, in words. Refreshes that are slower than recomputing and ones that write
+    /// without need cross one as well.
+    ///
+    /// # Errors
+    /// If something was measured that `thresholds.toml` does not know.
+    pub fn violations(&self, thresholds: &Thresholds) -> Result<Vec<String>> {
         let mut found = Vec::new();
-        let mut gate = |what: String, value: f64, limit: f64| {
+        for (name, value) in self.ratios() {
+            let limit = gate::limit(thresholds, &name)?;
             if value > limit {
-                found.push(format!("{what}: {value:.2}, the gate is {limit}"));
+                found.push(format!("{name}: {value:.2}, the gate is {limit}"));
             }
-        };
+        }
         for cell in &self.cells {
-            let limit = if cell.changed > 1_000 {
-                GATES.by_hand_large
-            } else {
-                GATES.by_hand_small
-            };
-            let what = format!(
-                "({}) {} changed, against SQL by hand",
-                cell.letter, cell.changed
-            );
-            gate(what, cell.ratio, limit);
-            let what = format!(
-                "({}) {} changed, against recomputing",
-                cell.letter, cell.changed
-            );
-            gate(
-                what,
-                cell.refresh_ms / cell.materialized_ms.min(cell.concurrently_ms),
-                1.0,
-            );
+            if cell.refresh_ms > cell.materialized_ms.min(cell.concurrently_ms) {
+                found.push(format!(
+                    "refresh {} {}: recomputing is faster",
+                    cell.letter, cell.changed
+                ));
+            }
         }
-        for idle in &self.idle {
-            gate(
-                format!("({}) bytes of WAL when idle", idle.letter),
-                idle.wal_bytes as f64,
-                0.0,
-            );
+        for idle in self.idle.iter().filter(|idle| idle.wal_bytes > 0) {
+            found.push(format!(
+                "refresh {} of nothing: {} bytes of WAL",
+                idle.letter, idle.wal_bytes
+            ));
         }
-        for growth in &self.growth {
-            gate(
-                format!("({}) growth", growth.letter),
-                growth.factor(),
-                GATES.growth,
-            );
-        }
-        for (index, cost) in self.capture.iter().enumerate() {
-            let limit = if index == 0 {
-                GATES.capture_bulk
-            } else {
-                GATES.capture_single
-            };
-            gate(
-                format!("native capture, {}", cost.statement),
-                cost.factor(1),
-                limit,
-            );
-        }
-        found
+        Ok(found)
+    }
+
+    /// The ratios that have a threshold, by its name.
+    fn ratios(&self) -> impl Iterator<Item = (String, f64)> {
+        let refreshes = self.cells.iter().map(|cell| {
+            (
+                format!("refresh {} {}", cell.letter, cell.changed),
+                cell.ratio,
+            )
+        });
+        let growth = self
+            .growth
+            .iter()
+            .map(|growth| (format!("growth {}", growth.letter), growth.factor()));
+        let capture = self
+            .capture
+            .iter()
+            .map(|cost| (format!("capture of {}", cost.statement), cost.factor(1)));
+        refreshes.chain(growth).chain(capture)
     }
 }
 
@@ -244,14 +219,54 @@ mod tests {
 
     #[test]
     fn only_what_crosses_a_gate_is_a_violation() {
-        let report = |ratio| Report {
-            cells: vec![cell(ratio)],
+        let thresholds = gate::thresholds().unwrap();
+        let limit = thresholds["refresh a 100"].limit;
+        let violations = |ratio| {
+            let report = Report {
+                cells: vec![cell(ratio)],
+                ..Report::default()
+            };
+            report.violations(&thresholds).unwrap()
+        };
+        assert!(violations(limit).is_empty());
+        let above = violations(limit + 1.0);
+        assert_eq!(above.len(), 1);
+        assert!(above[0].starts_with("refresh a 100: "), "{above:?}");
+    }
+
+    #[test]
+    fn all_that_is_measured_has_a_threshold() {
+        let sizes = SIZES.iter();
+        let cells = sizes.flat_map(|changed| VIEWS.iter().map(move |view| (view.letter, *changed)));
+        let report = Report {
+            cells: cells
+                .map(|(letter, changed)| Cell {
+                    letter,
+                    changed,
+                    ..cell(1.0)
+                })
+                .collect(),
+            growth: VIEWS
+                .iter()
+                .map(|view| Growth {
+                    letter: view.letter,
+                    base_ms: 1.0,
+                    grown_ms: 1.0,
+                })
+                .collect(),
+            capture: crate::capture::STATEMENTS
+                .map(|statement| Cost {
+                    statement,
+                    ms: [1.0; 3],
+                })
+                .into(),
             ..Report::default()
         };
-        assert!(report(1.3).violations().is_empty());
-        assert_eq!(
-            report(2.4).violations(),
-            ["(a) 100 changed, against SQL by hand: 2.40, the gate is 2"]
+        assert!(
+            report
+                .violations(&gate::thresholds().unwrap())
+                .unwrap()
+                .is_empty()
         );
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const SETTINGS: &[(&str, &str)] = &[
-    ("shared_buffers", "2GB"),
+    ("shared_buffers", "6GB"),
     ("work_mem", "64MB"),
     ("maintenance_work_mem", "512MB"),
     ("max_wal_size", "8GB"),
@@ -57,6 +57,20 @@ pub async fn database(cluster: &Cluster, name: &str) -> Result<Session> {
     let session = Session::connect(cluster, name).await?;
     session.execute("CREATE EXTENSION pg_trickle").await?;
     Ok(session)
+}
+
+/// Brings the tables of a database into the state that is measured: vacuumed, analysed, written out, and cached as a
+/// whole, so that a large table is not compared with a small one by what happens to be in memory.
+pub async fn settle(session: &Session) -> Result<()> {
+    session.execute("VACUUM ANALYZE").await?;
+    session.execute("CHECKPOINT").await?;
+    session
+        .execute(
+            "CREATE EXTENSION IF NOT EXISTS pg_prewarm;
+             SELECT sum(pg_prewarm(oid)) FROM pg_class WHERE relkind IN ('r', 'i') AND oid >= 16384",
+        )
+        .await?;
+    Ok(())
 }
 
 /// Where the optimised build is laid out; `cargo xtask bench` says so, otherwise it is made here.

@@ -10,6 +10,7 @@ pub mod client;
 pub mod cluster;
 pub mod document;
 pub mod generator;
+pub mod insist;
 pub mod latency;
 mod named_queries;
 pub mod nexmark;

@@ -1,13 +1,11 @@
 //! Many databases, databases that come and go, and servers that are promoted.
 
-mod insist;
-
 use std::time::{Duration, Instant};
 
 use harness::client::Session;
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir, StopMode};
+use harness::insist::{run, until};
 use harness::runtime::{GATE, connect, follows, scheduled_cluster, wait_for_gate};
-use insist::{run, until};
 
 async fn set_up(session: &Session) {
     run(

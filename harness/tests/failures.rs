@@ -1,13 +1,11 @@
 //! When refreshes fail, are stopped, or must not be allowed too much.
 
-mod insist;
-
 use std::time::Duration;
 
 use harness::client::Session;
 use harness::cluster::Cluster;
+use harness::insist::{exact, run, until, value};
 use harness::runtime::{GATE, connect, scheduled_cluster, wait_for_gate};
-use insist::{exact, run, until, value};
 
 async fn session(cluster: &Cluster) -> Session {
     connect(cluster, "postgres").await.expect("a session")

@@ -1,10 +1,9 @@
 //! What an owner may not do to his own stream tables, and others not to those of others.
 
-mod insist;
 mod mallory;
 
+use harness::insist::{exact, run, value};
 use harness::runtime::scheduled_cluster;
-use insist::{exact, run, value};
 use mallory::{INSERT, Place, TABLES, refused, set_up, world};
 
 /// What mallory may do to what she owns, and must not.

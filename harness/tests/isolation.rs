@@ -4,18 +4,16 @@
 //! Afterwards nobody waits, what failed has failed with an error that PostgreSQL gives for it, and the next refresh is
 //! exact. A refresh that ended last is exact already.
 
-mod insist;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use harness::client::{Session, SqlError};
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
+use harness::insist::{exact, run, value};
 use harness::oracle::Question;
 use harness::permutation::{Actor, interleavings};
 use harness::runtime::{connect, scheduled_cluster};
 use harness::scenario::{World, orphans};
-use insist::{exact, run, value};
 
 const SOURCES: &str = "
     DROP TABLE IF EXISTS a, a_old, b CASCADE;

@@ -1,14 +1,12 @@
 //! Stream tables that follow their sources by themselves: wake-up, schedules, diamonds, and the
 //! silence of a server that has nothing to do.
 
-mod insist;
-
 use std::time::{Duration, Instant};
 
 use harness::client::Session;
 use harness::cluster::Cluster;
+use harness::insist::{exact, run, until, value};
 use harness::runtime::{connect, scheduled_cluster};
-use insist::{exact, run, until, value};
 
 async fn session(cluster: &Cluster) -> Session {
     connect(cluster, "postgres").await.expect("a session")

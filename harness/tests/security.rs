@@ -2,13 +2,12 @@
 //!
 //! Others do innocent things: a superuser refreshes, alters and converts what is hers, writers write, workers work.
 
-mod insist;
 mod mallory;
 
 use harness::client::Session;
 use harness::cluster::SUPERUSER;
+use harness::insist::{exact, run, value};
 use harness::runtime::scheduled_cluster;
-use insist::{exact, run, value};
 use mallory::{INSERT, PLACES, Place, TABLES, only_mallory, refused, set_up, world};
 
 #[tokio::test(flavor = "multi_thread")]

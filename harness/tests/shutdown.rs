@@ -1,15 +1,13 @@
 //! The server stops, is killed, comes back: with and without a drain, during every kind of wait of a
 //! refresh. Afterwards nothing is lost, nothing is left over, and everything goes on by itself.
 
-mod insist;
-
 use std::time::{Duration, Instant};
 
 use harness::client::Session;
 use harness::cluster::{Cluster, StopMode};
+use harness::insist::{run, until};
 use harness::runtime::{GATE, connect, follows, scheduled_cluster, wait_for_gate};
 use harness::scenario::orphans;
-use insist::{run, until};
 
 /// How soon after the server is up again a scheduler has to run.
 const BACK_WITHIN: Duration = Duration::from_secs(5);

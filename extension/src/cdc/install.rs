@@ -109,7 +109,7 @@ pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
     }
     remove_strays(source, &[])?;
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))? {
-        function::remove(writer);
+        depend::drop_object(pg_sys::ProcedureRelationId, writer);
     }
     Ok(())
 }
@@ -259,7 +259,7 @@ fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
     if mode == TriggerMode::Native
         && let Some(unused) = function::without_arguments(SCHEMA, &sql_writer(source))?
     {
-        function::remove(unused);
+        depend::drop_object(pg_sys::ProcedureRelationId, unused);
     }
     Ok(())
 }

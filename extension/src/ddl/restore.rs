@@ -10,7 +10,7 @@ use super::{alter, guard};
 use crate::catalog::{self, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
-use crate::pg::{depend, function};
+use crate::pg::depend;
 use crate::refresh;
 
 /// Rebuilds every stream table that came from another database. Returns how many.
@@ -70,7 +70,7 @@ fn discard_capture(restored: &[StreamTable]) -> Result<()> {
         match kind {
             _ if is_needed => {}
             Kind::Buffer => depend::drop_relation(object, false),
-            Kind::Writer => function::remove(object),
+            Kind::Writer => depend::drop_object(pg_sys::ProcedureRelationId, object),
         }
     }
     Ok(())

@@ -4,13 +4,11 @@
 //! Internal triggers are not dumped and not listed by `\d`, a table's owner cannot disable them, and
 //! they need no privilege on the table.
 
-use super::name::c_string;
+use super::depend::drop_object;
 use super::relation::Relation;
 use super::trigger;
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
-
-const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
 
 /// Triggers that belong together, by the beginning of their names. A table's triggers fire in the
 /// order of their names: what is captured is in its buffer before anything follows.
@@ -86,7 +84,7 @@ pub fn ensure(family: Family, table: pg_sys::Oid, function: pg_sys::Oid) -> Resu
         .iter()
         .filter(|trigger| trigger.function != function)
     {
-        remove(trigger.oid);
+        drop_object(pg_sys::TriggerRelationId, trigger.oid);
     }
     let is_there = |event: u32, timing: u32| {
         present.iter().any(|trigger| {
@@ -97,14 +95,12 @@ pub fn ensure(family: Family, table: pg_sys::Oid, function: pg_sys::Oid) -> Resu
     };
     for (name, event, old, new) in TRIGGERS {
         if !is_there(event, 0) {
-            create(
-                table,
-                function,
-                &format!("{}{name}", family.prefix),
-                event,
-                old,
-                new,
-            )?;
+            let transition_tables: Vec<_> = [(old, OLD_ROWS, false), (new, NEW_ROWS, true)]
+                .into_iter()
+                .filter_map(|(is_wanted, alias, is_new)| is_wanted.then_some((alias, is_new)))
+                .collect();
+            let name = format!("{}{name}", family.prefix);
+            trigger::create_statement(table, &name, function, event, &transition_tables)?;
         }
     }
     for (event, bit) in [
@@ -127,7 +123,7 @@ pub fn remove_all(family: Family, table: pg_sys::Oid) -> Result<()> {
         None => return Ok(()),
     };
     for trigger in present {
-        remove(trigger.oid);
+        drop_object(pg_sys::TriggerRelationId, trigger.oid);
     }
     Ok(())
 }
@@ -148,75 +144,4 @@ pub fn tables_of(function: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
         Ok::<_, pgrx::spi::Error>(tables)
     });
     tables.map_err(|error| Error::Internal(error.to_string()))
-}
-
-fn create(
-    table: pg_sys::Oid,
-    function: pg_sys::Oid,
-    name: &str,
-    event: u32,
-    old: bool,
-    new: bool,
-) -> Result<()> {
-    let name = c_string(name)?;
-    let mut transitions = std::ptr::null_mut();
-    for (wanted, is_new, alias) in [(old, false, OLD_ROWS), (new, true, NEW_ROWS)] {
-        if !wanted {
-            continue;
-        }
-        let alias = c_string(alias)?;
-        // SAFETY: a complete node in the current memory context.
-        unsafe {
-            let mut transition = pgrx::PgBox::<pg_sys::TriggerTransition>::alloc_node(
-                pg_sys::NodeTag::T_TriggerTransition,
-            );
-            transition.name = pg_sys::pstrdup(alias.as_ptr());
-            transition.isNew = is_new;
-            transition.isTable = true;
-            transitions = pg_sys::lappend(transitions, transition.into_pg().cast());
-        }
-    }
-    // SAFETY: a complete statement; the server copies what it keeps.
-    unsafe {
-        let mut statement =
-            pgrx::PgBox::<pg_sys::CreateTrigStmt>::alloc_node(pg_sys::NodeTag::T_CreateTrigStmt);
-        statement.trigname = pg_sys::pstrdup(name.as_ptr());
-        statement.row = false;
-        statement.timing = pg_sys::TRIGGER_TYPE_AFTER as i16;
-        statement.events = event as i16;
-        statement.transitionRels = transitions;
-        pg_sys::CreateTriggerFiringOn(
-            statement.into_pg(),
-            std::ptr::null(),
-            table,
-            pg_sys::InvalidOid,
-            pg_sys::InvalidOid,
-            pg_sys::InvalidOid,
-            function,
-            pg_sys::InvalidOid,
-            std::ptr::null_mut(),
-            true,
-            false,
-            FIRES_ALWAYS,
-        );
-        pg_sys::CommandCounterIncrement();
-    }
-    Ok(())
-}
-
-fn remove(trigger: pg_sys::Oid) {
-    let object = pg_sys::ObjectAddress {
-        classId: pg_sys::TriggerRelationId,
-        objectId: trigger,
-        objectSubId: 0,
-    };
-    // SAFETY: the trigger is ours; nothing depends on it.
-    unsafe {
-        pg_sys::performDeletion(
-            &object,
-            pg_sys::DropBehavior::DROP_RESTRICT,
-            pg_sys::PERFORM_DELETION_INTERNAL as i32,
-        );
-        pg_sys::CommandCounterIncrement();
-    }
 }

@@ -3,6 +3,7 @@
 use pgrx::pg_sys;
 
 use super::node::{Node, NodeOf, copy_query, map_expressions, text};
+use super::user::set_on_level;
 use super::whole_row;
 
 /// Pins everything that changes how the server prints expressions: the search path, and the
@@ -26,24 +27,16 @@ const PINNED: [(&std::ffi::CStr, &std::ffi::CStr); 7] = [
 impl PrintSettings {
     /// Pins the settings.
     pub fn pin() -> Self {
-        // SAFETY: a new nesting level of settings, and assignments of valid values inside it.
-        unsafe {
+        // SAFETY: a new nesting level of settings, which drop ends.
+        let level = unsafe {
             let level = pg_sys::NewGUCNestLevel();
             pg_sys::RestrictSearchPath();
-            for (name, value) in PINNED {
-                pg_sys::set_config_option(
-                    name.as_ptr(),
-                    value.as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
-                    pg_sys::GucSource::PGC_S_SESSION,
-                    pg_sys::GucAction::GUC_ACTION_SAVE,
-                    true,
-                    0,
-                    false,
-                );
-            }
-            Self { level }
+            level
+        };
+        for (name, value) in PINNED {
+            set_on_level(name, value);
         }
+        Self { level }
     }
 }
 

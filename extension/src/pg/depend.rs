@@ -57,6 +57,23 @@ pub fn detach(part: pg_sys::Oid) {
     }
 }
 
+/// Drops an object of ours that nothing depends on, of the catalog `class`, without asking for privileges.
+pub fn drop_object(class: pg_sys::Oid, oid: pg_sys::Oid) {
+    // SAFETY: the server looks the object up, and fails if it is not there.
+    unsafe {
+        pg_sys::performDeletion(
+            &pg_sys::ObjectAddress {
+                classId: class,
+                objectId: oid,
+                objectSubId: 0,
+            },
+            pg_sys::DropBehavior::DROP_RESTRICT,
+            pg_sys::PERFORM_DELETION_INTERNAL as i32,
+        );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
 /// Drops a relation of the extension without asking for privileges.
 pub fn drop_relation(oid: pg_sys::Oid, cascade: bool) {
     let behavior = if cascade {

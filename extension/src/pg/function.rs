@@ -31,21 +31,3 @@ pub fn source_text(function: pg_sys::Oid) -> Result<String> {
         Err(error) => Err(Error::Internal(error.to_string())),
     }
 }
-
-/// Drops a function that nothing depends on.
-pub fn remove(function: pg_sys::Oid) {
-    let object = pg_sys::ObjectAddress {
-        classId: pg_sys::ProcedureRelationId,
-        objectId: function,
-        objectSubId: 0,
-    };
-    // SAFETY: a function of ours.
-    unsafe {
-        pg_sys::performDeletion(
-            &object,
-            pg_sys::DropBehavior::DROP_RESTRICT,
-            pg_sys::PERFORM_DELETION_INTERNAL as i32,
-        );
-        pg_sys::CommandCounterIncrement();
-    }
-}

@@ -16,11 +16,6 @@ pub enum Event {
     Truncate,
 }
 
-const TRIGGER_TYPE_BEFORE: i16 = 1 << 1;
-const TRIGGER_TYPE_INSERT: i16 = 1 << 2;
-const TRIGGER_TYPE_DELETE: i16 = 1 << 3;
-const TRIGGER_TYPE_UPDATE: i16 = 1 << 4;
-const TRIGGER_TYPE_TRUNCATE: i16 = 1 << 5;
 const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
 
 /// Creates an internal BEFORE statement trigger that fires always, in any replication role.
@@ -30,18 +25,50 @@ pub fn create_before_statement(
     function: pg_sys::Oid,
     event: Event,
 ) -> Result<()> {
+    let events = match event {
+        Event::Change => {
+            pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_DELETE | pg_sys::TRIGGER_TYPE_UPDATE
+        }
+        Event::Truncate => pg_sys::TRIGGER_TYPE_TRUNCATE,
+    };
+    let tgtype = events | pg_sys::TRIGGER_TYPE_BEFORE;
+    create_statement(relid, name, function, tgtype, &[])
+}
+
+/// Creates an internal statement trigger that fires always. `tgtype` has the bits of the events, and of BEFORE;
+/// the transition tables are names, and whether they hold the new rows.
+pub fn create_statement(
+    relid: pg_sys::Oid,
+    name: &str,
+    function: pg_sys::Oid,
+    tgtype: u32,
+    transition_tables: &[(&str, bool)],
+) -> Result<()> {
     let name = c_string(name)?;
-    // SAFETY: a complete CreateTrigStmt; the server copies what it keeps.
+    let aliases = transition_tables
+        .iter()
+        .map(|(alias, is_new)| Ok((c_string(alias)?, *is_new)))
+        .collect::<Result<Vec<_>>>()?;
+    let timing = tgtype & pg_sys::TRIGGER_TYPE_BEFORE;
+    // SAFETY: a complete CreateTrigStmt in the current memory context; the server copies what it keeps.
     unsafe {
+        let mut transitions = std::ptr::null_mut();
+        for (alias, is_new) in aliases {
+            let mut transition = pgrx::PgBox::<pg_sys::TriggerTransition>::alloc_node(
+                pg_sys::NodeTag::T_TriggerTransition,
+            );
+            transition.name = pg_sys::pstrdup(alias.as_ptr());
+            transition.isNew = is_new;
+            transition.isTable = true;
+            transitions = pg_sys::lappend(transitions, transition.into_pg().cast());
+        }
         let mut statement =
             pgrx::PgBox::<pg_sys::CreateTrigStmt>::alloc_node(pg_sys::NodeTag::T_CreateTrigStmt);
         statement.trigname = pg_sys::pstrdup(name.as_ptr());
         statement.row = false;
-        statement.timing = TRIGGER_TYPE_BEFORE;
-        statement.events = match event {
-            Event::Change => TRIGGER_TYPE_INSERT | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_UPDATE,
-            Event::Truncate => TRIGGER_TYPE_TRUNCATE,
-        };
+        statement.timing = timing as i16;
+        statement.events = (tgtype & !timing) as i16;
+        statement.transitionRels = transitions;
         pg_sys::CreateTriggerFiringOn(
             statement.into_pg(),
             std::ptr::null(),

@@ -3,7 +3,7 @@
 use super::is_aborting;
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 /// Another role, a security-restricted operation, `search_path` pinned to `pg_catalog`; all set
 /// back on drop, and by the abort of the (sub)transaction.
@@ -67,7 +67,12 @@ impl Drop for OwnerContext {
 fn set_local(name: &str, value: &str) -> Result<()> {
     let text =
         |s: &str| CString::new(s).map_err(|_| Error::Internal("a setting contains NUL".into()));
-    let (name, value) = (text(name)?, text(value)?);
+    set_on_level(&text(name)?, &text(value)?);
+    Ok(())
+}
+
+/// Sets a parameter for the current GUC nest level.
+pub fn set_on_level(name: &CStr, value: &CStr) {
     // SAFETY: both strings are NUL-terminated and copied by the server.
     unsafe {
         pg_sys::set_config_option(
@@ -81,7 +86,6 @@ fn set_local(name: &str, value: &str) -> Result<()> {
             false,
         );
     }
-    Ok(())
 }
 
 /// The role that owns the extension's schema, and so its catalog and buffers.

@@ -5,9 +5,10 @@ mod load;
 
 use containers::{ContainerServer, Options, Wire, engine_for};
 use harness::client::Session;
+use harness::insist::{run, until, value};
 use harness::oracle;
 use harness::runtime::follows;
-use load::{Load, ROWS, STREAM_TABLES, TABLES, is_well, run, session, start, until, value};
+use load::{Load, ROWS, STREAM_TABLES, TABLES, is_well, session, start};
 
 /// Waits until the standby shows all that the primary has committed.
 async fn catches_up(primary: &Session, standby: &Session) {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use containers::{ContainerServer, Options, engine_for};
 use harness::cluster::crash_lines;
-use load::{Load, ROWS, TABLES, is_well, run, session, start, value};
+use harness::insist::{run, value};
+use load::{Load, ROWS, TABLES, is_well, session, start};
 
 /// The manifest whose preStop hook is run.
 const MANIFEST: &str = include_str!("../../../cnpg/statefulset.yaml");

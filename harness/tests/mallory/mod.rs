@@ -10,7 +10,7 @@ use harness::client::{Session, quote_literal};
 use harness::cluster::{Cluster, SUPERUSER};
 use harness::scenario::World;
 
-use crate::insist::{run, value};
+use harness::insist::{run, value};
 
 /// Mallory's tools. `m.note` tells what it was called from and by whom; a row that names anybody else is hers no more.
 pub const TOOLS: &str = "

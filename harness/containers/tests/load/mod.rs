@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use containers::{ContainerServer, Engine, Options};
 use harness::client::Session;
-use harness::runtime::{connect, follows, wait_for};
+use harness::insist::{run, until, value};
+use harness::runtime::{connect, follows};
 
 /// A table, a copy of it, and a stream table over the copy.
 pub const TABLES: &str = "
@@ -22,26 +23,6 @@ SELECT pgtrickle.create_stream_table('counted', 'SELECT g, count(*) AS n, sum(v)
 pub const ROWS: u64 = 10_000;
 
 pub const STREAM_TABLES: [&str; 2] = ["copied", "counted"];
-
-pub async fn run(session: &Session, sql: &str) {
-    session
-        .execute(sql)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
-}
-
-pub async fn value(session: &Session, sql: &str) -> String {
-    session
-        .scalar(sql)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"))
-}
-
-pub async fn until(session: &Session, condition: &str) {
-    wait_for(session, condition)
-        .await
-        .unwrap_or_else(|error| panic!("{error}"));
-}
 
 pub async fn start(engine: &Engine, options: &Options) -> ContainerServer {
     ContainerServer::start(engine, options)

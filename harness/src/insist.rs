@@ -1,13 +1,14 @@
-//! Statements that have to succeed, and conditions that have to come true.
-
-// Each test file uses some of them.
-#![allow(dead_code)]
+//! For tests: statements that have to succeed, and conditions that have to come true; if not, the test panics.
 
 use std::time::Duration;
 
-use harness::client::Session;
-use harness::runtime::{follows, wait_for};
+use crate::client::Session;
+use crate::runtime::{follows, wait_for};
 
+/// Executes.
+///
+/// # Panics
+/// If the statement fails.
 pub async fn run(session: &Session, sql: &str) {
     session
         .execute(sql)
@@ -15,6 +16,10 @@ pub async fn run(session: &Session, sql: &str) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// The single value of a query.
+///
+/// # Panics
+/// If the query fails.
 pub async fn value(session: &Session, sql: &str) -> String {
     session
         .scalar(sql)
@@ -22,12 +27,20 @@ pub async fn value(session: &Session, sql: &str) -> String {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Waits until the condition holds, and tells for how long.
+///
+/// # Panics
+/// If it does not come to hold.
 pub async fn until(session: &Session, condition: &str) -> Duration {
     wait_for(session, condition)
         .await
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Waits until the stream tables are exact.
+///
+/// # Panics
+/// If one does not come to be.
 pub async fn exact(session: &Session, names: &[&str]) {
     for name in names {
         follows(session, name)
