@@ -146,6 +146,16 @@ pub enum Error {
         /// The first difference.
         difference: String,
     },
+    /// The catalog is of another version than this library.
+    #[error("pg_trickle has another version in database \"{database}\" than its library")]
+    NotUpdated {
+        /// The database.
+        database: String,
+        /// The version of its catalog.
+        catalog: String,
+        /// The version of the library.
+        library: &'static str,
+    },
     /// The stream table came from another database by dump and restore.
     #[error("stream table \"{0}\" has been restored from another database")]
     NotRestored(String),
@@ -242,9 +252,10 @@ impl Error {
             Error::FuseBlown { .. } => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Stopping => Code::ERRCODE_ADMIN_SHUTDOWN,
             Error::NotPreloaded(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Error::NotRestored(_) | Error::UnfinishedStatement(_) | Error::DefinitionChanged(_) => {
-                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
+            Error::NotUpdated { .. }
+            | Error::NotRestored(_)
+            | Error::UnfinishedStatement(_)
+            | Error::DefinitionChanged(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Code::ERRCODE_T_R_SERIALIZATION_FAILURE
             }
@@ -293,6 +304,11 @@ impl Error {
                 Some(format!("It reads {}.", path.join(", which reads ")))
             }
             Error::ColumnsDiffer { difference, .. } => Some(difference.clone()),
+            Error::NotUpdated {
+                catalog, library, ..
+            } => Some(format!(
+                "The extension has version {catalog}, the library {library}."
+            )),
             Error::NotRestored(_) => Some(
                 "Its change buffers, state and frontier belong to the database it was dumped from."
                     .into(),
@@ -388,6 +404,11 @@ impl Error {
             Error::ColumnsDiffer { .. } => Some(
                 "Something depends on the stream table. Drop that first, or keep the columns' \
                  names, types and order."
+                    .into(),
+            ),
+            Error::NotUpdated { .. } => Some(
+                "Run ALTER EXTENSION pg_trickle UPDATE; if that has been done, restart the server, \
+                 which loads the new library."
                     .into(),
             ),
             Error::NotRestored(_) => Some("Run SELECT pgtrickle.restore_stream_tables().".into()),

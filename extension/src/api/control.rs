@@ -6,7 +6,7 @@ use std::time::Duration;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::argument;
+use super::{answer, argument};
 use crate::catalog::{self, FailureRow, Status};
 use crate::ddl::{alter, dependencies};
 use crate::error::{Error, Result, or_report};
@@ -17,18 +17,18 @@ use crate::shmem;
 /// Stops the scheduled refreshes of a stream table, and so of all that read it.
 #[pg_extern(schema = "pgtrickle")]
 fn suspend_stream_table(name: Option<&str>) {
-    or_report((|| {
+    answer(|| {
         let table = argument::owned(name)?;
         catalog::lock(table.pgt_id)?;
         catalog::set_status(table.pgt_id, Status::Suspended)
-    })());
+    });
 }
 
 /// Starts them again, also after the runtime has suspended it: its errors are forgotten, and changes
 /// that a fuse has stopped may pass.
 #[pg_extern(schema = "pgtrickle")]
 fn resume_stream_table(name: Option<&str>) {
-    or_report((|| {
+    answer(|| {
         let table = argument::owned(name)?;
         dependencies::lock_sources_of(&table, table.requested_mode)?;
         catalog::lock(table.pgt_id)?;
@@ -43,7 +43,7 @@ fn resume_stream_table(name: Option<&str>) {
             }),
             _ => catalog::clear_failure(table.pgt_id),
         }
-    })());
+    });
 }
 
 fn require_signal(what: &'static str) -> Result<()> {

@@ -3,22 +3,22 @@
 use pgrx::prelude::*;
 use pgtrickle_dvm::plan;
 
-use super::argument;
+use super::{answer, argument};
 use crate::capability::Support;
-use crate::error::{Result, or_report};
+use crate::error::Result;
 use crate::pg::{acl, name};
 use crate::{catalog, cdc, parse, refresh};
 
 /// The version of the extension's library.
 #[pg_extern(schema = "pgtrickle", immutable, parallel_safe)]
 fn version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
+    catalog::LIBRARY
 }
 
 /// The id of a stream table that the caller may read.
 #[pg_extern(schema = "pgtrickle", stable)]
 fn pgt_id_of(name: Option<&str>) -> i64 {
-    or_report(argument::readable(name)).pgt_id
+    answer(|| argument::readable(name)).pgt_id
 }
 
 /// How a stream table is maintained: mode and why, operator tree, nodes, keys, state tables, delta
@@ -34,7 +34,7 @@ fn explain_st(
         name!(detail, String),
     ),
 > {
-    let lines = or_report((|| refresh::explain(argument::readable(name)?.pgt_id))());
+    let lines = answer(|| refresh::explain(argument::readable(name)?.pgt_id));
     TableIterator::new(
         lines
             .into_iter()
@@ -55,7 +55,7 @@ fn change_buffer_sizes() -> TableIterator<
         name!(pending_rows, i64),
     ),
 > {
-    TableIterator::new(or_report(buffer_sizes()))
+    TableIterator::new(answer(buffer_sizes))
 }
 
 type BufferSizeRow = (String, String, i64, i64, i64);
@@ -99,7 +99,7 @@ fn explain_capabilities(
         name!(remedy, Option<String>),
     ),
 > {
-    TableIterator::new(or_report(capabilities(query)))
+    TableIterator::new(answer(|| capabilities(query)))
 }
 
 type CapabilityRow = (String, String, String, Option<String>, Option<String>);

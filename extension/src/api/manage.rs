@@ -2,11 +2,11 @@
 
 use pgrx::prelude::*;
 
-use super::argument;
+use super::{answer, argument};
 use crate::ddl::alter::Changes;
 use crate::ddl::create::Definition;
 use crate::ddl::{alter, convert, create, remove, restore};
-use crate::error::{Error, Result, or_report};
+use crate::error::{Error, Result};
 use crate::pg::name;
 
 /// Creates a stream table.
@@ -18,10 +18,10 @@ fn create_stream_table(
     refresh_mode: default!(Option<&str>, "'AUTO'"),
     initialize: default!(Option<bool>, "true"),
 ) {
-    or_report(
+    answer(|| {
         definition(name, query, schedule, refresh_mode, initialize)
-            .and_then(|d| create::create(&d)),
-    );
+            .and_then(|definition| create::create(&definition))
+    });
 }
 
 /// Creates a stream table, or gives the one that is there another query, schedule and mode.
@@ -33,10 +33,10 @@ fn create_or_replace_stream_table(
     refresh_mode: default!(Option<&str>, "'AUTO'"),
     initialize: default!(Option<bool>, "true"),
 ) {
-    or_report(
+    answer(|| {
         definition(name, query, schedule, refresh_mode, initialize)
-            .and_then(|definition| create_or_replace(&definition)),
-    );
+            .and_then(|definition| create_or_replace(&definition))
+    });
 }
 
 fn create_or_replace(definition: &Definition) -> Result<()> {
@@ -81,7 +81,7 @@ fn alter_stream_table(
     refresh_mode: default!(Option<&str>, "NULL"),
     status: default!(Option<&str>, "NULL"),
 ) {
-    or_report((|| {
+    answer(|| {
         let changes = Changes {
             query,
             schedule: schedule.map(argument::schedule).transpose()?,
@@ -89,33 +89,33 @@ fn alter_stream_table(
             status: status.map(str::parse).transpose()?,
         };
         alter::alter(&argument::owned(name)?, &changes)
-    })());
+    });
 }
 
 /// Makes a stream table of a materialized view, which keeps its name, columns, indexes, comments, owner and privileges.
 #[pg_extern(schema = "pgtrickle")]
 fn convert_materialized_view(name: Option<&str>, schedule: default!(Option<&str>, "'calculated'")) {
-    or_report((|| {
+    answer(|| {
         let schedule = argument::schedule(schedule.unwrap_or("calculated"))?;
         convert::convert(argument::required(name, "name")?, schedule)
-    })());
+    });
 }
 
 /// Drops a stream table.
 #[pg_extern(schema = "pgtrickle")]
 fn drop_stream_table(name: Option<&str>, cascade: default!(Option<bool>, "false")) {
-    or_report((|| {
-        remove::drop(&argument::owned(name)?, cascade.unwrap_or(false))
-    })());
+    answer(|| remove::drop(&argument::owned(name)?, cascade.unwrap_or(false)));
 }
 
 /// Rebuilds the stream tables that a restore has brought from another database.
 #[pg_extern(schema = "pgtrickle")]
 #[search_path(pg_catalog, pg_temp)]
 fn restore_stream_tables() -> i64 {
-    or_report(if crate::pg::acl::is_superuser() {
-        restore::restore().map(|count| count as i64)
-    } else {
-        Err(Error::NotSuperuser("restore stream tables"))
+    answer(|| {
+        if crate::pg::acl::is_superuser() {
+            restore::restore().map(|count| count as i64)
+        } else {
+            Err(Error::NotSuperuser("restore stream tables"))
+        }
     })
 }

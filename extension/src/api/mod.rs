@@ -11,6 +11,15 @@ mod manage;
 mod monitor;
 mod refresh;
 
+use crate::catalog;
+use crate::error::{Result, or_report};
+
+/// What a function over stream tables returns, or its error raised. None of them works on a catalog of another
+/// version.
+fn answer<T>(work: impl FnOnce() -> Result<T>) -> T {
+    or_report(catalog::require_current().and_then(|()| work()))
+}
+
 pgrx::extension_sql_file!(
     "reports.sql",
     name = "reports",

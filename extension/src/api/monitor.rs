@@ -5,6 +5,7 @@ use pgrx::prelude::*;
 
 use pgtrickle_dvm::schedule::Schedule;
 
+use super::answer;
 use crate::error::or_report;
 use crate::monitor;
 use crate::pg::{acl, cluster, database};
@@ -33,7 +34,7 @@ fn refresh_failures() -> TableIterator<
         name!(is_fuse, bool),
     ),
 > {
-    let failures = or_report(catalog::failures());
+    let failures = answer(catalog::failures);
     TableIterator::new(failures.into_iter().map(|failure| {
         let owns = catalog::load(failure.pgt_id)
             .ok()
@@ -133,7 +134,7 @@ fn watermark() -> TableIterator<
 /// have not been filled, or what they read is behind.
 #[pg_extern(schema = "pgtrickle")]
 fn stale_stream_tables() -> SetOfIterator<'static, i64> {
-    SetOfIterator::new(or_report(monitor::stale()))
+    SetOfIterator::new(answer(monitor::stale))
 }
 
 /// The interval of a schedule in seconds; NULL for one that is no interval.

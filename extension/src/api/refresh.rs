@@ -4,8 +4,8 @@
 
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
-use super::argument;
-use crate::error::{Result, or_report};
+use super::{answer, argument};
+use crate::error::{Error, Result};
 use crate::pg::fmgr::Call;
 use crate::refresh::{self, Request};
 
@@ -33,8 +33,20 @@ CREATE FUNCTION pgtrickle.refresh_stream_table(name text, force_full boolean DEF
     name = "refresh_stream_table"
 );
 
+crate::sql_function! {
+    /// The same as version 0.1.0 declares it, which only refuses.
+    fn refresh_stream_table_wrapper, pg_finfo_refresh_stream_table_wrapper, before_update
+}
+
+fn before_update(_call: &Call) -> pg_sys::Datum {
+    answer(|| {
+        let what = "this declaration of refresh_stream_table() is of version 0.1.0";
+        Err(Error::Internal(what.into()))
+    })
+}
+
 fn refresh_stream_table(call: &Call) -> pg_sys::Datum {
-    or_report(refreshed(call))
+    answer(|| refreshed(call))
 }
 
 fn refreshed(call: &Call) -> Result<pg_sys::Datum> {

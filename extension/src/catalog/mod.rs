@@ -9,6 +9,7 @@ mod history;
 mod last_writer;
 mod names;
 mod stream_table;
+mod version;
 
 pub use definitions::{Known, note_change, renew};
 pub use dependency::{
@@ -24,5 +25,6 @@ pub use stream_table::{
     ids_by_view, insert, is_stream_table, load, load_by_relid, lock, lock_as, new_id, query_of,
     set_definition, set_home, set_mode, set_polled, set_schedule, set_status, store_frontier,
 };
+pub use version::{LIBRARY, is_current, require_current};
 
 pgrx::extension_sql_file!("bootstrap.sql", name = "bootstrap", bootstrap);

@@ -14,7 +14,7 @@ extension_sql!(
 CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
     EXECUTE FUNCTION pgtrickle.on_sql_drop();
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE FOREIGN TABLE', 'CREATE TABLE', 'CREATE VIEW')
+    WHEN TAG IN ('ALTER EXTENSION', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE FOREIGN TABLE', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
     WHEN TAG IN ('ALTER TRIGGER')
@@ -65,7 +65,8 @@ fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
     immediate::follow_definitions()
 }
 
-/// Keeps the parts of an altered stream table in step, and the capture of an altered source.
+/// Keeps the parts of an altered stream table in step, and the capture of an altered source. An extension that is
+/// updated, this one too, may change what plans rest on.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_alter_table() RETURNS event_trigger
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -76,7 +77,7 @@ fn on_alter_table() {
     let outcome = relations_of(
         "SELECT DISTINCT CASE classid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN objid ELSE 0 END
            FROM pg_catalog.pg_event_trigger_ddl_commands()
-          WHERE classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+          WHERE classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_extension'::pg_catalog.regclass)
              OR classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                 AND (command_tag NOT LIKE 'CREATE%TABLE'
                      OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = objid))",
@@ -103,7 +104,7 @@ fn on_alter_trigger() {
     or_report(outcome);
 }
 
-/// Follows altered relations; `InvalidOid` stands for an altered type.
+/// Follows altered relations; `InvalidOid` stands for an altered type or extension.
 fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
     for relid in altered.iter().filter(|oid| **oid != pg_sys::InvalidOid) {
         protect::keep_part(*relid)?;

@@ -81,6 +81,11 @@ fn all() -> Vec<Error> {
             name: name(),
             difference: "The number of columns is 2 and would be 3.".to_owned(),
         },
+        Error::NotUpdated {
+            database: "shop".to_owned(),
+            catalog: "0.1.0".to_owned(),
+            library: "0.2.0",
+        },
         Error::NotRestored(name()),
         Error::SnapshotTooOld(name()),
         Error::PartitionsChanged(name()),

@@ -33,7 +33,7 @@ pub fn scheduler_state() -> &'static str {
     match own.map(shmem::database::Database::presence) {
         Some(Presence::Running) => "RUNNING",
         Some(Presence::Starting | Presence::Stopped | Presence::Unknown) => "STARTING",
-        Some(Presence::Absent) | None => "NO_SCHEDULER",
+        Some(Presence::Absent | Presence::Outdated) | None => "NO_SCHEDULER",
     }
 }
 

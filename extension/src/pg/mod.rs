@@ -20,6 +20,7 @@ pub mod constant;
 pub mod database;
 pub mod deparse;
 pub mod depend;
+pub mod extension;
 pub mod failure;
 pub mod ffi;
 pub mod fmgr;

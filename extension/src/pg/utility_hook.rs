@@ -12,7 +12,7 @@ pub enum Notable {
     CommitPrepared,
     /// A database that must be free of sessions: dropped, renamed, moved, or copied.
     Database(pg_sys::Oid),
-    /// An extension is created or dropped.
+    /// An extension is created, updated or dropped.
     Extension,
 }
 
@@ -74,7 +74,9 @@ unsafe fn classify(node: *mut pg_sys::Node) -> Option<Notable> {
                 (kind == pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED)
                     .then_some(Notable::CommitPrepared)
             }
-            pg_sys::NodeTag::T_CreateExtensionStmt => Some(Notable::Extension),
+            pg_sys::NodeTag::T_CreateExtensionStmt | pg_sys::NodeTag::T_AlterExtensionStmt => {
+                Some(Notable::Extension)
+            }
             pg_sys::NodeTag::T_DropStmt => {
                 let kind = (*node.cast::<pg_sys::DropStmt>()).removeType;
                 (kind == pg_sys::ObjectType::OBJECT_EXTENSION).then_some(Notable::Extension)

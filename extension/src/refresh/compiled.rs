@@ -183,7 +183,11 @@ impl Compiled {
     fn new(table: &StreamTable, plan: Plan, definitions: &BTreeSet<String>) -> Result<Self> {
         let tables = tables_of(&plan)?;
         let trees: Vec<&[u32]> = tables.iter().map(|source| source.tree.as_slice()).collect();
-        let fingerprint = plan.fingerprint(&(trees, definitions));
+        // Without definitions it is the one that version 0.1.0 stored.
+        let fingerprint = match definitions.is_empty() {
+            true => plan.fingerprint(&trees),
+            false => plan.fingerprint(&(trees, definitions)),
+        };
         Ok(Compiled {
             has_independent_rows: plan.has_independent_rows(),
             plan,

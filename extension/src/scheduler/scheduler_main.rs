@@ -11,6 +11,7 @@ use super::tables::{Tables, clock};
 use super::{BACKSTOP, upkeep};
 use crate::catalog;
 use crate::config;
+use crate::error::Error;
 use crate::pg::background::{self, is_terminating};
 use crate::pg::failure::Failure;
 use crate::pg::{cluster, process};
@@ -44,16 +45,19 @@ pub unsafe extern "C-unwind" fn pgtrickle_scheduler_main(argument: pg_sys::Datum
     // Entered before the first look: who commits a change from now on wakes us.
     entry.scheduler.enter();
     entry.set_presence(Presence::Running);
-    if has_extension() == Ok(true) {
-        Scheduler::new(block, entry).run();
-    } else {
-        entry.set_presence(Presence::Absent);
+    let mut scheduler = Scheduler::new(block, entry);
+    match background::transaction(presence) {
+        Ok(Presence::Running) => scheduler.run(),
+        Ok(other) => scheduler.stand_down(other),
+        Err(_) => scheduler.stand_down(Presence::Absent),
     }
 }
 
 unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
     if let (Some(entry), Some(block)) = (ENTRY.get(), shmem::block()) {
-        entry.scheduler.leave();
+        if entry.scheduler.pid() == Some(process::own_pid()) {
+            entry.scheduler.leave();
+        }
         if matches!(entry.presence(), Presence::Running | Presence::Starting) {
             entry.set_presence(Presence::Stopped);
         }
@@ -61,8 +65,20 @@ unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
     }
 }
 
-fn has_extension() -> std::result::Result<bool, Failure> {
-    background::transaction(|| Ok(catalog::exists()))
+/// Whether there is something to do in this database; says so if the extension has another version.
+fn presence() -> std::result::Result<Presence, Failure> {
+    if !catalog::exists() {
+        return Ok(Presence::Absent);
+    }
+    match catalog::require_current() {
+        Err(error @ Error::NotUpdated { .. }) => {
+            let hint = error.hint().unwrap_or_default();
+            let message = Failure::of(&error).message;
+            pgrx::log!("pg_trickle: nothing is refreshed by its schedule: {message} {hint}");
+            Ok(Presence::Outdated)
+        }
+        outcome => Ok(outcome.map(|()| Presence::Running)?),
+    }
 }
 
 struct Scheduler<'a> {
@@ -92,7 +108,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn run(mut self) {
+    fn run(&mut self) {
         background::show(None);
         while !is_terminating() {
             background::attend();
@@ -105,10 +121,10 @@ impl<'a> Scheduler<'a> {
                 self.upkeep.count(&outcomes);
             }
             match self.catch_up() {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.entry.set_presence(Presence::Absent);
+                Ok(Presence::Running) => {}
+                Ok(other) => {
                     self.pool.retire_all();
+                    self.stand_down(other);
                     return;
                 }
                 Err(failure) => {
@@ -126,9 +142,9 @@ impl<'a> Scheduler<'a> {
         self.pool.retire_all();
     }
 
-    /// Brings what we know in step with the catalog, and marks what has become dirty. False when the
-    /// extension has gone.
-    fn catch_up(&mut self) -> std::result::Result<bool, Failure> {
+    /// Brings what we know in step with the catalog, and marks what has become dirty. Returns whether there still is
+    /// something to do.
+    fn catch_up(&mut self) -> std::result::Result<Presence, Failure> {
         let capacity = config::invalidation_ring_capacity();
         let taken = self.entry.dirty.take();
         let news = self
@@ -142,17 +158,17 @@ impl<'a> Scheduler<'a> {
         if self.is_stale {
             // The scheduler is woken for the ring, so what is pushed while we read comes again.
             let tables = &mut self.tables;
-            let is_there = background::transaction(|| {
-                let is_there = catalog::exists();
-                if is_there {
+            let presence = background::transaction(|| {
+                let presence = presence()?;
+                if presence == Presence::Running {
                     tables.reload(&clock)?;
                 }
-                Ok(is_there)
+                Ok(presence)
             })?;
             self.is_stale = false;
             self.looked_at_all = Instant::now();
-            if !is_there {
-                return Ok(false);
+            if presence != Presence::Running {
+                return Ok(presence);
             }
         } else if let News::Tables(ids) = &news
             && !ids.is_empty()
@@ -166,7 +182,7 @@ impl<'a> Scheduler<'a> {
             Taken::Some(buffers) => self.tables.mark(&buffers),
             Taken::All => self.tables.mark_all(),
         }
-        Ok(true)
+        Ok(Presence::Running)
     }
 
     /// Hands out what is due, and returns how long nothing will be.
@@ -189,6 +205,16 @@ impl<'a> Scheduler<'a> {
                     None => BACKSTOP,
                 };
             }
+        }
+    }
+
+    /// There is nothing to do here, until somebody tells that he has changed that. Whoever has while we looked has
+    /// woken us only.
+    fn stand_down(&self, presence: Presence) {
+        self.entry.set_presence(presence);
+        self.entry.scheduler.leave();
+        if self.block.ring.head() != self.position {
+            self.entry.set_presence(Presence::Stopped);
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Presence {
     Absent = 3,
     /// Its scheduler has gone, and is to come again.
     Stopped = 4,
+    /// Its extension has another version than the library.
+    Outdated = 5,
 }
 
 /// An entry. All zero: free.
@@ -52,6 +54,7 @@ impl Database {
             2 => Presence::Running,
             3 => Presence::Absent,
             4 => Presence::Stopped,
+            5 => Presence::Outdated,
             _ => Presence::Unknown,
         }
     }

@@ -75,7 +75,7 @@ pub fn changed(pgt_id: i64) {
     });
 }
 
-/// The extension may have come or gone.
+/// The extension may have come or gone, or have another version.
 pub fn installed() {
     note(|notes| notes.installed = true);
 }
@@ -132,7 +132,12 @@ fn tell(block: &Block, notes: &Notes) {
             block.ring.push_invalidation(own, *pgt_id, capacity);
         }
         if !entry.scheduler.wake() {
-            if entry.presence() == Presence::Absent {
+            let is_news = match entry.presence() {
+                Presence::Absent => true,
+                Presence::Outdated => notes.installed,
+                _ => false,
+            };
+            if is_news {
                 entry.set_presence(Presence::Unknown);
             }
             block.launcher.wake();

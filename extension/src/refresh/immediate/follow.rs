@@ -72,10 +72,24 @@ fn follow(table: &StreamTable) -> Result<()> {
     let _owner = OwnerContext::enter(owner, PLANNER_SETTINGS)?;
     let compiled = supported(table)?;
     if table.defining_query_hash != Some(compiled.fingerprint) {
-        return Err(Error::DefinitionChanged(table.plain_name()));
+        if catalog::is_current()? {
+            return Err(Error::DefinitionChanged(table.plain_name()));
+        }
+        running::taken_in_by(table.pgt_id);
+        return wait_for_update(table);
     }
     let memory = MemoryContext::new(c"pg_trickle immediate");
     memory.within(|| take_in(table, &compiled, &memory))
+}
+
+/// Leaves a stream table behind: the plan of this version is another one, and no refresh may make it ready for that
+/// before the extension is updated, which recomputes it. No version takes it for current meanwhile.
+fn wait_for_update(table: &StreamTable) -> Result<()> {
+    if table.defining_query_hash.is_some() {
+        catalog::lock(table.pgt_id)?;
+        catalog::forget_plan(table.pgt_id)?;
+    }
+    Ok(())
 }
 
 fn take_in(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext) -> Result<()> {
@@ -137,7 +151,12 @@ pub fn follow_definitions() -> Result<()> {
         let is_changed = || -> Result<bool> {
             Ok(table.defining_query_hash != Some(supported(table)?.fingerprint))
         };
-        if is_rewritten()? || is_changed()? {
+        if !(is_rewritten()? || is_changed()?) {
+            continue;
+        }
+        if !catalog::is_current()? {
+            wait_for_update(table)?;
+        } else {
             run(
                 table.pgt_id,
                 Request {
