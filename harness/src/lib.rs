@@ -17,6 +17,7 @@ pub mod nexmark;
 pub mod oracle;
 pub mod permutation;
 pub mod postgres;
+pub mod previous;
 pub mod random;
 pub mod runtime;
 pub mod scenario;

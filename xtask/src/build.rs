@@ -6,6 +6,7 @@
 
 use crate::command;
 use crate::paths;
+use crate::previous;
 use crate::setup::Machine;
 use crate::ui;
 use anyhow::{Context, Result, bail};
@@ -26,6 +27,9 @@ pub struct Options {
     /// Extra cargo features of the extension, comma-separated
     #[arg(long, default_value = "")]
     pub features: String,
+    /// The previous version, from the history of the repository
+    #[arg(long, conflicts_with_all = ["release", "features"])]
+    pub previous: bool,
     /// Print the folder of the installation to standard output
     #[arg(long)]
     pub print_path: bool,
@@ -65,6 +69,9 @@ impl Options {
 
 /// Builds and lays out; returns the installation folder.
 pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
+    if options.previous {
+        return previous::build(machine);
+    }
     let started = Instant::now();
     eprintln!("building the extension");
     let mut cargo = machine.cargo();
@@ -94,6 +101,7 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
         write_control(&extension, version)?;
         replace(&library, |path| fs::copy(&built, path).map(|_| ()))?;
     }
+    copy_updates(&extension)?;
     eprintln!("extension ready in {}", ui::elapsed(started));
     Ok(install)
 }
@@ -123,6 +131,17 @@ fn write_sql(machine: &Machine, options: &Options, sql: &Path) -> Result<()> {
     }
     command::output(&mut schema).context("could not read the extension's SQL from its library")?;
     fs::rename(draft, sql)?;
+    Ok(())
+}
+
+/// The scripts of `ALTER EXTENSION … UPDATE`.
+fn copy_updates(extension: &Path) -> Result<()> {
+    for entry in fs::read_dir(paths::repository().join("extension/sql"))? {
+        let script = entry?;
+        replace(&extension.join(script.file_name()), |path| {
+            fs::copy(script.path(), path).map(|_| ())
+        })?;
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod docs;
 mod doctor;
 mod images;
 mod paths;
+mod previous;
 mod report;
 mod setup;
 mod soak;

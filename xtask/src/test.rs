@@ -8,6 +8,7 @@ use crate::cluster;
 use crate::demo;
 use crate::docs;
 use crate::images::{self, Engine};
+use crate::previous;
 use crate::report::results;
 use crate::setup::{self, Machine};
 use crate::soak;
@@ -104,12 +105,17 @@ pub fn run() -> Result<ExitCode> {
         cargo.args(["test", "--package", "pg_trickle", "--lib"]);
         Ok(cargo)
     })?);
+    let previous = previous::build(&machine);
     suites.push(suite(
         "harness: clusters, scenarios, generator, faults",
         || {
             let install = build::run(&machine, &build::Options::default())?;
             let mut cargo = harness(&machine, &install);
-            cargo.arg("--no-fail-fast");
+            match &previous {
+                Ok(install) => cargo.env("PGT_PREVIOUS_INSTALL_DIR", install),
+                Err(why) => cargo.env("PGT_NO_PREVIOUS", format!("{why:#}")),
+            };
+            cargo.args(["--no-fail-fast", "--", "--show-output"]);
             Ok(cargo)
         },
     )?);
@@ -130,6 +136,18 @@ pub fn run() -> Result<ExitCode> {
         match Engine::ensure() {
             Ok(found) => {
                 images::local(&machine, &build::Options::default(), &found)?;
+                match &previous {
+                    Ok(_) => {
+                        let options = build::Options {
+                            previous: true,
+                            ..build::Options::default()
+                        };
+                        images::local(&machine, &options, &found)?;
+                    }
+                    Err(why) => {
+                        cargo.env("PGT_NO_PREVIOUS", format!("{why:#}"));
+                    }
+                }
                 found.tell(&mut cargo);
                 engine = Some(found);
             }

@@ -46,7 +46,8 @@ impl ExtensionDir {
     }
 
     /// Copies the files to a folder that the server's account can read and that no later build
-    /// writes to: a library must never change under a server that has it open.
+    /// writes to. They replace those that are there by rename: a library must never change under a server that
+    /// has it open.
     pub(super) fn stage(&self, to: &Path) -> Result<Self, ClusterError> {
         for part in ["lib", "share/extension"] {
             let from = self.root.join(part);
@@ -62,10 +63,12 @@ impl ExtensionDir {
                 let Some(name) = path.file_name().filter(|_| path.is_file()) else {
                     continue;
                 };
-                let copy = target.join(name);
-                fs::copy(&path, &copy)
+                let draft = target.join("draft");
+                fs::copy(&path, &draft)
                     .map_err(ClusterError::io(format!("copy {}", path.display())))?;
-                make_readable(&copy, 0o644)?;
+                make_readable(&draft, 0o644)?;
+                fs::rename(&draft, target.join(name))
+                    .map_err(ClusterError::io(format!("replace {}", name.display())))?;
             }
         }
         for dir in ["", "lib", "share", "share/extension"] {

@@ -326,6 +326,16 @@ impl Cluster {
         &self.installation
     }
 
+    /// Where the server finds the extension's scripts.
+    pub fn extension_folder(&self) -> PathBuf {
+        self.root.join("extension/share/extension")
+    }
+
+    /// Replaces the extension's files. A running server keeps the library that it has.
+    pub fn install(&self, extension: &ExtensionDir) -> Result<(), ClusterError> {
+        extension.stage(&self.root.join("extension")).map(|_| ())
+    }
+
     /// The server's log file.
     pub fn log_path(&self) -> PathBuf {
         self.root.join("server.log")

@@ -24,6 +24,8 @@ use std::process::Command;
 
 /// Its name.
 const NAME: &str = "pg-trickle-local:dev";
+/// That of one with the previous version of the extension.
+const PREVIOUS: &str = "pg-trickle-local:previous";
 
 /// What to do about images.
 #[derive(clap::Subcommand)]
@@ -48,8 +50,9 @@ pub fn local(machine: &Machine, options: &build::Options, engine: &Engine) -> Re
         let files = lay_out(machine, &install, &system, &tree)?;
         Ok(((), format!("{files} libraries")))
     })?;
-    steps.step(NAME, |_| {
-        Ok((import(machine, &tree, engine)?, "imported".to_owned()))
+    let name = if options.previous { PREVIOUS } else { NAME };
+    steps.step(name, |_| {
+        Ok((import(machine, &tree, engine, name)?, "imported".to_owned()))
     })
 }
 
@@ -148,7 +151,7 @@ fn without_links(path: &Path) -> PathBuf {
 }
 
 /// Hands the tree to the engine as one layer.
-fn import(machine: &Machine, tree: &Path, engine: &Engine) -> Result<()> {
+fn import(machine: &Machine, tree: &Path, engine: &Engine, name: &str) -> Result<()> {
     let path = format!(
         "PATH={}:/usr/local/bin:/usr/bin:/bin",
         machine.postgres.bin_dir.display()
@@ -179,7 +182,7 @@ fn import(machine: &Machine, tree: &Path, engine: &Engine) -> Result<()> {
             .args(["--change", "ENV PGHOST=/var/run/postgresql"])
             .args(["--change", &format!("ENV {path}")])
             .arg(&archive)
-            .arg(NAME),
+            .arg(name),
     );
     fs::remove_file(&archive)?;
     imported.map(|_| ())

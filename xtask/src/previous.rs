@@ -1,0 +1,70 @@
+//! The version before the present one, built from the history of the repository by itself: its commit is laid out
+//! below the target folder and told to build the extension as it does. What has been built once is kept.
+
+use crate::command;
+use crate::paths;
+use crate::setup::Machine;
+use anyhow::{Context, Result, bail};
+use harness::previous::{COMMIT, VERSION};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Its installation folder.
+pub fn build(machine: &Machine) -> Result<PathBuf> {
+    let tree = paths::target().join("previous").join(COMMIT);
+    let install = tree.join("target/pg_trickle-install");
+    if install.join("lib/pg_trickle.so").exists() {
+        return Ok(install);
+    }
+    if !tree.exists() {
+        lay_out(&tree)?;
+    }
+    eprintln!("building version {VERSION}, once");
+    let mut cargo = machine.cargo();
+    cargo
+        .current_dir(&tree)
+        .env_remove("CARGO_TARGET_DIR")
+        .args(["xtask", "build", "--print-path"])
+        .stdout(Stdio::null());
+    if !cargo.status()?.success() {
+        bail!("version {VERSION} does not build");
+    }
+    Ok(install)
+}
+
+/// Puts the files of the commit there.
+fn lay_out(tree: &Path) -> Result<()> {
+    let git = || {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(paths::repository());
+        git
+    };
+    let commit = format!("{COMMIT}^{{commit}}");
+    if !command::succeeds(git().args(["cat-file", "-e", &commit])) {
+        bail!("the history of this checkout does not reach back to version {VERSION} ({COMMIT})");
+    }
+    // Under another name until it is complete.
+    let draft = tree.with_extension("new");
+    if draft.exists() {
+        fs::remove_dir_all(&draft)?;
+    }
+    fs::create_dir_all(&draft)?;
+    let archive = draft.with_extension("tar");
+    command::output(
+        git()
+            .arg("archive")
+            .arg("--output")
+            .arg(&archive)
+            .arg(COMMIT),
+    )?;
+    command::output(
+        Command::new("tar")
+            .arg("-xf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&draft),
+    )?;
+    fs::remove_file(&archive)?;
+    fs::rename(&draft, tree).context("could not lay out the previous version")
+}
