@@ -9,7 +9,7 @@ mod engine;
 mod server;
 mod wire;
 
-pub use engine::{Engine, engine_for};
+pub use engine::{Engine, engine_for, previous_for};
 pub use server::{ContainerServer, Options};
 pub use wire::Wire;
 
