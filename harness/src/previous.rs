@@ -45,7 +45,11 @@ const TABLES: &str = "
 CREATE EXTENSION pg_trickle;
 CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, g int, v int);
 CREATE TABLE s (g int PRIMARY KEY, name text NOT NULL);
+CREATE TABLE p (id int PRIMARY KEY, v int);
+CREATE TABLE q (id int PRIMARY KEY, v int);
 INSERT INTO t (g, v) SELECT i % 50, i FROM generate_series(1, 2000) i;
+INSERT INTO p SELECT i, i FROM generate_series(1, 100) i;
+INSERT INTO q TABLE p;
 INSERT INTO s SELECT i, 'group ' || i FROM generate_series(0, 39) i;
 SELECT pgtrickle.create_stream_table('keyed', 'SELECT id, g, v FROM t WHERE v % 3 <> 0');
 SELECT pgtrickle.create_stream_table('totals', 'SELECT g, count(*) AS n, sum(v) AS total, max(v) AS most FROM t GROUP BY g');
@@ -58,6 +62,10 @@ SELECT pgtrickle.create_stream_table('reached',
 SELECT pgtrickle.create_stream_table('recomputed', 'SELECT g, v FROM t ORDER BY v DESC, id LIMIT 10', refresh_mode => 'FULL');
 SELECT pgtrickle.create_stream_table('at_once', 'SELECT g, count(*) AS n, max(v) AS most FROM t GROUP BY g', refresh_mode => 'IMMEDIATE');
 SELECT pgtrickle.create_stream_table('row_by_row', 'SELECT id, v + 1 AS w FROM t', refresh_mode => 'IMMEDIATE');
+SELECT pgtrickle.create_stream_table('rewritten', 'SELECT id, v FROM p', refresh_mode => 'IMMEDIATE');
+SET pg_trickle.cdc_trigger_mode = sql;
+SELECT pgtrickle.create_stream_table('by_sql', 'SELECT v % 7 AS g, count(*) AS n FROM q GROUP BY 1');
+RESET pg_trickle.cdc_trigger_mode;
 SELECT pgtrickle.create_stream_table('planned_anew', 'SELECT g, sum(v) AS total FROM t GROUP BY g', refresh_mode => 'IMMEDIATE');
 ";
 
@@ -69,13 +77,18 @@ UPDATE t SET g = g + 1 WHERE id % 17 = 0;
 DELETE FROM t WHERE id % 13 = 0;
 UPDATE s SET name = name || '!' WHERE g % 5 = 0;
 DELETE FROM s WHERE g = (SELECT max(g) FROM s);
+UPDATE p SET v = v + 1 WHERE id % 3 = 0;
+DELETE FROM p WHERE id = (SELECT max(id) FROM p);
+UPDATE q SET v = v + 1 WHERE id % 3 = 0;
+DELETE FROM q WHERE id = (SELECT max(id) FROM q);
 CREATE TEMP TABLE own AS SELECT * FROM s;
 DROP TABLE own;
 ";
 
-const IMMEDIATE: [&str; 2] = ["at_once", "row_by_row"];
+/// IMMEDIATE ones: the first two follow all the time.
+const IMMEDIATE: [&str; 4] = ["at_once", "row_by_row", "planned_anew", "rewritten"];
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 13] = [
     "keyed",
     "totals",
     "joined",
@@ -87,6 +100,8 @@ const ALL: [&str; 11] = [
     "at_once",
     "row_by_row",
     "planned_anew",
+    "rewritten",
+    "by_sql",
 ];
 
 /// Functions that read or change stream tables.
@@ -109,7 +124,7 @@ pub async fn before(session: &Session) -> Outcome {
         session.execute(&refresh).await?;
     }
     session.execute(CHANGES).await?;
-    exact(session, &["at_once", "row_by_row", "planned_anew"]).await?;
+    exact(session, &IMMEDIATE).await?;
     session
         .execute(
             "UPDATE pgtrickle.pgt_stream_tables SET defining_query_hash = 1
@@ -119,10 +134,14 @@ pub async fn before(session: &Session) -> Outcome {
     Ok(())
 }
 
-/// On the present version, before the update: users write, IMMEDIATE stream tables follow, all else is refused.
+/// On the present version, before the update: users write, and one rewrites a table; IMMEDIATE stream tables follow,
+/// but for its readers; all else is refused.
 pub async fn between(session: &Session) -> Outcome {
+    session
+        .execute("ALTER TABLE p ADD COLUMN at float8 DEFAULT random()")
+        .await?;
     session.execute(CHANGES).await?;
-    exact(session, &IMMEDIATE).await?;
+    exact(session, &IMMEDIATE[..2]).await?;
     let numbers = format!(
         "The extension has version {VERSION}, the library {}.",
         env!("CARGO_PKG_VERSION")
@@ -142,7 +161,7 @@ pub async fn between(session: &Session) -> Outcome {
         }
     }
     session.execute(CHANGES).await?;
-    exact(session, &IMMEDIATE).await
+    exact(session, &IMMEDIATE[..2]).await
 }
 
 /// Updates, with a schedule running: by itself everything becomes exact, by the changes.
@@ -150,7 +169,7 @@ pub async fn update(session: &Session) -> Outcome {
     let history = "SELECT coalesce(max(history_id), 0) FROM pgtrickle.pgt_refresh_history";
     let last = session.scalar(history).await?;
     session.execute("ALTER EXTENSION pg_trickle UPDATE").await?;
-    exact(session, &["at_once", "row_by_row", "planned_anew"]).await?;
+    exact(session, &IMMEDIATE).await?;
     for name in ALL {
         follows(session, name).await?;
     }
@@ -160,7 +179,10 @@ pub async fn update(session: &Session) -> Outcome {
           WHERE history_id > {last} AND action <> 'DIFFERENTIAL'"
     );
     for (sql, wanted) in [
-        (recomputed.as_str(), "planned_anew reached recomputed"),
+        (
+            recomputed.as_str(),
+            "planned_anew reached recomputed rewritten",
+        ),
         (
             "SELECT extversion = pgtrickle.version() FROM pg_extension WHERE extname = 'pg_trickle'",
             "t",
@@ -178,7 +200,7 @@ pub async fn update(session: &Session) -> Outcome {
         }
     }
     session.execute(CHANGES).await?;
-    exact(session, &["at_once", "row_by_row", "planned_anew"]).await?;
+    exact(session, &IMMEDIATE).await?;
     for name in ALL {
         follows(session, name).await?;
     }
