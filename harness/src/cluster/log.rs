@@ -8,13 +8,14 @@ use super::server::Cluster;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LogMark(u64);
 
-/// What a server writes when something died that should not have.
-const CRASH_SIGNS: [&str; 5] = [
+/// What a server writes when something died that should not have, or left behind what it had opened.
+const CRASH_SIGNS: [&str; 6] = [
     "was terminated by signal",
     "PANIC:",
     "TRAP:",
     "terminating any other active server processes",
     "server process crashed",
+    "resource was not closed",
 ];
 
 impl Cluster {
