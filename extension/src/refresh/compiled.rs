@@ -128,6 +128,14 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     };
     let compiled = Rc::new(Compiled::new(table, plan, &analysis.definitions)?);
     let mut relations = analysis.relations;
+    // A child that leaves, or is dropped, is the only one that the server tells of.
+    relations.extend(
+        compiled
+            .tables
+            .iter()
+            .flat_map(|t| t.tree.iter())
+            .map(|table| pg_sys::Oid::from(*table)),
+    );
     relations.extend(compiled.tables.iter().map(|t| t.oid));
     relations.extend([table.view, table.relid]);
     CACHE.with_borrow_mut(|cache| {
