@@ -338,3 +338,41 @@ async fn a_worker_refreshes_as_the_owner() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_never_loses_a_deadlock_with_a_worker_that_waits() {
+    let cluster = scheduled_cluster(&[("deadlock_timeout", "300ms")]).expect("a cluster");
+    let writer = session(&cluster).await;
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY);
+         SELECT pgtrickle.create_stream_table('below', 'SELECT id FROM t');
+         SELECT pgtrickle.create_stream_table('above', 'SELECT id FROM below')",
+    )
+    .await;
+    run(&session, "BEGIN; LOCK TABLE above IN ACCESS EXCLUSIVE MODE").await;
+    run(&writer, "INSERT INTO t VALUES (1)").await;
+    let waits = "SELECT count(*) > 0 FROM pg_stat_activity
+                 WHERE backend_type = 'pg_trickle worker' AND wait_event_type = 'Lock'";
+    until(&writer, waits).await;
+    // Longer than the worker needs to find out that there is no deadlock yet.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    run(
+        &session,
+        "SELECT pgtrickle.refresh_stream_table('below'); DROP TABLE above; COMMIT",
+    )
+    .await;
+    until(&session, "SELECT count(*) = 1 FROM below").await;
+    // A lock that is held for long is no failure.
+    run(&session, "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; INSERT INTO t VALUES (2); SELECT pg_sleep(1); COMMIT").await;
+    until(&session, "SELECT count(*) = 2 FROM below").await;
+    assert_eq!(
+        value(
+            &session,
+            "SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE status = 'FAILED'"
+        )
+        .await,
+        "0"
+    );
+}

@@ -78,6 +78,11 @@ impl Failure {
     pub fn is_transient(&self) -> bool {
         self.sqlstate().starts_with("40")
     }
+
+    /// Whether a lock was not to be had in time.
+    pub fn is_lock_timeout(&self) -> bool {
+        self.sqlstate() == "55P03"
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +98,8 @@ mod tests {
         assert_eq!(failure.label(), "22012 division_by_zero");
         assert!(!failure.is_transient());
         let deadlock = Failure::new(PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED, String::new());
-        assert!(deadlock.is_transient());
+        assert!(deadlock.is_transient() && !deadlock.is_lock_timeout());
+        let late = Failure::new(PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, String::new());
+        assert!(late.is_lock_timeout() && !late.is_transient());
     }
 }

@@ -3,6 +3,10 @@
 
 use pgrx::pg_sys;
 
+use super::is_aborting;
+use super::user::set_local;
+use crate::error::Result;
+
 /// What is locked. `class` is the relation that gives `object` and `part` their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lockable {
@@ -67,4 +71,33 @@ impl Lockable {
 pub fn per_transaction() -> usize {
     // SAFETY: set at the start of the server.
     unsafe { usize::try_from(pg_sys::max_locks_per_xact).unwrap_or(0) }
+}
+
+/// Patience with whoever holds a lock: while this lives, waiting for one ends with an error (SQLSTATE 55P03) in half
+/// the time after which a session looks whether it is part of a deadlock. So it is never that session which has
+/// to give way.
+#[derive(Debug)]
+pub struct Patience {
+    guc_level: i32,
+}
+
+impl Patience {
+    /// From now on, for locks that are asked for in this transaction.
+    pub fn limited() -> Result<Self> {
+        // SAFETY: reads a setting; the nest level is ended on drop, or by the abort of the transaction.
+        let (deadlock_ms, guc_level) =
+            unsafe { (pg_sys::DeadlockTimeout, pg_sys::NewGUCNestLevel()) };
+        let limit = Self { guc_level };
+        set_local("lock_timeout", &(deadlock_ms / 2).max(10).to_string())?;
+        Ok(limit)
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        if !is_aborting() {
+            // SAFETY: the nest level is ours.
+            unsafe { pg_sys::AtEOXact_GUC(false, self.guc_level) };
+        }
+    }
 }

@@ -64,7 +64,7 @@ impl Drop for OwnerContext {
 }
 
 /// Sets a parameter for the current GUC nest level.
-fn set_local(name: &str, value: &str) -> Result<()> {
+pub(super) fn set_local(name: &str, value: &str) -> Result<()> {
     let text =
         |s: &str| CString::new(s).map_err(|_| Error::Internal("a setting contains NUL".into()));
     set_on_level(&text(name)?, &text(value)?);

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::pg::background::{self, is_terminating};
 use crate::pg::cluster;
 use crate::pg::failure::Failure;
+use crate::pg::lock::Patience;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::subtransaction::contain;
 use crate::refresh::{self, Request};
@@ -49,10 +50,14 @@ fn refresh_together(worker: &Worker, job: &[i64]) -> Contained<Vec<Outcome>> {
         tries += 1;
         let outcome = background::transaction(|| in_one_transaction(worker, job, tries < TRIES));
         match outcome {
+            Ok(None) if is_terminating() => return Ok(vec![Outcome::None; job.len()]),
+            // Somebody holds a lock, and may want one that we held: he has gone on, or we wait for him anew.
+            Ok(None) => tries -= 1,
+            Ok(Some(outcomes)) => return Ok(outcomes),
             Err(failure) if failure.is_transient() && tries < TRIES && !is_terminating() => {
                 RETRIES.count();
             }
-            other => return other,
+            Err(failure) => return Err(failure),
         }
     }
 }
@@ -99,18 +104,26 @@ fn refresh_one_by_one(worker: &Worker, job: &[i64], failure: &Failure) -> Vec<Ou
     outcomes
 }
 
-/// Locks first, then one snapshot, then table by table. With `may_retry`, a transient failure fails
-/// the whole: only a new snapshot helps.
-fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Contained<Vec<Outcome>> {
+/// Locks first, then one snapshot, then table by table. `None` if a lock was not to be had in time, and nothing
+/// was done. With `may_retry`, a transient failure fails the whole: only a new snapshot helps.
+fn in_one_transaction(
+    worker: &Worker,
+    job: &[i64],
+    may_retry: bool,
+) -> Contained<Option<Vec<Outcome>>> {
     let mut members = Vec::with_capacity(job.len());
     for id in job {
         members.push(Member::new(*id)?);
     }
     let mut by_id: Vec<&mut Member> = members.iter_mut().collect();
     by_id.sort_by_key(|member| member.id);
+    let patience = Patience::limited()?;
     for member in by_id {
-        member.lock(may_retry)?;
+        if !member.lock(may_retry)? {
+            return Ok(None);
+        }
     }
+    drop(patience);
     let snapshot = ActiveSnapshot::push_latest();
     let mut failed: BTreeSet<i64> = BTreeSet::new();
     for member in &mut members {
@@ -144,7 +157,7 @@ fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Containe
             }
         }
     }
-    Ok(members.iter().map(|member| member.outcome).collect())
+    Ok(Some(members.iter().map(|member| member.outcome).collect()))
 }
 
 fn cancelled() -> Failure {
@@ -186,13 +199,17 @@ impl Member {
         Ok(Member { id, table, outcome })
     }
 
-    fn lock(&mut self, may_retry: bool) -> Contained<()> {
+    /// False if that takes too long.
+    fn lock(&mut self, may_retry: bool) -> Contained<bool> {
         if self.table.is_some() {
             let started_at = cluster::now();
             let locked = contain(|| refresh::lock_before_snapshot(self.id));
+            if locked.as_ref().is_err_and(Failure::is_lock_timeout) {
+                return Ok(false);
+            }
             self.settle(locked.map(|()| Outcome::None), may_retry, started_at, 0.0)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn refresh(&mut self, may_retry: bool) -> Contained<()> {
