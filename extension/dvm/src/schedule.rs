@@ -82,7 +82,13 @@ fn parse_cron(text: &str) -> Result<Schedule, InvalidSchedule> {
         .build()
         .parse(text)
         .map(|cron| Schedule::Cron(Box::new(cron)))
-        .map_err(|error| InvalidSchedule(format!("It is not a cron expression: {error}.")))
+        .map_err(|error| {
+            let why = error.to_string();
+            InvalidSchedule(format!(
+                "It is not a cron expression: {}.",
+                why.trim_end_matches('.')
+            ))
+        })
 }
 
 /// A sum of numbers with units, the last of which may be missing only if it stands alone.
@@ -236,11 +242,10 @@ mod tests {
         }
         for text in ["* * *", "61 * * * *", "@fortnightly", "* * * * * * * *"] {
             let error = text.parse::<Schedule>().expect_err(text);
+            let reason = error.to_string();
             assert!(
-                error
-                    .to_string()
-                    .starts_with("It is not a cron expression: "),
-                "{text}"
+                reason.starts_with("It is not a cron expression: ") && !reason.ends_with(".."),
+                "{text}: {reason}"
             );
         }
     }
