@@ -115,14 +115,16 @@ pub fn ensure(family: Family, table: pg_sys::Oid, function: pg_sys::Oid) -> Resu
     Ok(())
 }
 
-/// Removes the family's triggers from `table`.
+/// Removes the family's triggers from `table`. Where there are none, whoever reads or writes it is left alone.
 pub fn remove_all(family: Family, table: pg_sys::Oid) -> Result<()> {
-    let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
-    let present = match Relation::try_open(table, lockmode) {
-        Some(relation) => existing(family, &relation),
-        None => return Ok(()),
+    let found = |lockmode: u32| {
+        Relation::try_open(table, lockmode as pg_sys::LOCKMODE)
+            .map_or_else(Vec::new, |relation| existing(family, &relation))
     };
-    for trigger in present {
+    if found(pg_sys::AccessShareLock).is_empty() {
+        return Ok(());
+    }
+    for trigger in found(pg_sys::AccessExclusiveLock) {
         drop_object(pg_sys::TriggerRelationId, trigger.oid);
     }
     Ok(())
