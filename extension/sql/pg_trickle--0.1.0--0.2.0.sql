@@ -38,5 +38,11 @@ CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
     WHEN TAG IN ('ALTER EXTENSION', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE FOREIGN TABLE', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 
+-- They fire in any replication role, as the triggers of tables do.
+ALTER EVENT TRIGGER pgtrickle_on_sql_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgtrickle_on_alter_table ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgtrickle_on_alter_trigger ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgtrickle_on_table_rewrite ENABLE ALWAYS;
+
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.
 GRANT SELECT ON pgtrickle.pgt_dependencies TO PUBLIC;

@@ -103,7 +103,7 @@ pub enum Error {
     #[error("stream table \"{0}\" cannot be temporary")]
     TemporaryName(String),
     /// The query reads a temporary table or view.
-    #[error("a stream table must not use temporary tables or views")]
+    #[error("a stream table must not use temporary tables, views, functions or types")]
     TemporarySource,
     /// The query reads the stream table itself.
     #[error("cycle detected: stream table \"{name}\" would read itself")]
@@ -355,7 +355,7 @@ impl Error {
             Error::NotPreloaded(_) => Some(
                 "Add pg_trickle to shared_preload_libraries and restart the server.".into(),
             ),
-            Error::TemporarySource => Some("Use a permanent table.".into()),
+            Error::TemporarySource => Some("Use permanent ones.".into()),
             Error::UnknownCollation(_) => {
                 Some("Use the COLLATE clause to set the collation explicitly.".into())
             }

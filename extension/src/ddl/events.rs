@@ -21,6 +21,11 @@ CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
     EXECUTE FUNCTION pgtrickle.on_alter_trigger();
 CREATE EVENT TRIGGER pgtrickle_on_table_rewrite ON table_rewrite
     EXECUTE FUNCTION pgtrickle.on_table_rewrite();
+-- Also where session_replication_role is replica.
+ALTER EVENT TRIGGER pgtrickle_on_sql_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgtrickle_on_alter_table ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgtrickle_on_alter_trigger ENABLE ALWAYS;
+ALTER EVENT TRIGGER pgtrickle_on_table_rewrite ENABLE ALWAYS;
 "#,
     name = "event_triggers",
     requires = [

@@ -6,16 +6,22 @@ use std::collections::HashSet;
 
 use pgrx::prelude::*;
 
-use super::{alter, guard};
+use super::{alter, guard, remove};
 use crate::catalog::{self, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
 use crate::pg::depend;
 use crate::refresh;
 
-/// Rebuilds every stream table that came from another database. Returns how many.
+/// Rebuilds every stream table that came from another database. Returns how many. Forgets those that were
+/// dropped while event triggers were off.
 pub fn restore() -> Result<usize> {
-    let restored: Vec<StreamTable> = catalog::all()?
+    let (present, gone): (Vec<StreamTable>, Vec<StreamTable>) = catalog::all()?
+        .into_iter()
+        .partition(|table| depend::owner_of(table.relid).is_some());
+    gone.iter()
+        .try_for_each(|table| remove::forget(table.pgt_id))?;
+    let restored: Vec<StreamTable> = present
         .into_iter()
         .filter(|table| table.home != catalog::home())
         .collect();

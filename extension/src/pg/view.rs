@@ -52,7 +52,32 @@ pub fn create(schema: &str, name: &str, query: NodeOf<pg_sys::Query>) -> Result<
         pg_sys::CommandCounterIncrement();
         ffi::StoreViewQuery(address.objectId, analysed, false);
         pg_sys::CommandCounterIncrement();
+        if uses_temporary_object(address.objectId)? {
+            return Err(Error::TemporarySource);
+        }
         Ok(address.objectId)
+    }
+}
+
+/// Whether the view goes when this session ends, with a function or a type that it uses.
+fn uses_temporary_object(view: pg_sys::Oid) -> Result<bool> {
+    const SQL: &str = "
+SELECT count(*) FROM pg_catalog.pg_depend d
+LEFT JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid
+ AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+WHERE (r.ev_class OPERATOR(pg_catalog.=) $1
+       OR d.objid OPERATOR(pg_catalog.=) $1 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass)
+  AND (pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0)).schema OPERATOR(pg_catalog.~) '^pg_temp_'";
+    // Its dependencies are younger than the active snapshot: hence not read-only.
+    let found = pgrx::Spi::connect_mut(|client| {
+        client
+            .update(SQL, None, &[view.into()])?
+            .first()
+            .get_one::<i64>()
+    });
+    match found {
+        Ok(count) => Ok(count.is_some_and(|count| count > 0)),
+        Err(error) => Err(Error::Internal(error.to_string())),
     }
 }
 

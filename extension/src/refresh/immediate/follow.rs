@@ -13,6 +13,7 @@ use super::turn::take_turn;
 use crate::catalog::{self, StreamTable};
 use crate::config;
 use crate::error::{Error, Result};
+use crate::pg::depend;
 use crate::pg::inherit;
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
@@ -143,7 +144,13 @@ pub fn note_rewrite(table: pg_sys::Oid) -> Result<()> {
 /// a command changed what it rests on, and readers of rewritten tables.
 pub fn follow_definitions() -> Result<()> {
     let rewritten = running::take_rewritten();
-    for table in catalog::all()?.iter().filter(|table| follows(table)) {
+    let is_there = |table: &&StreamTable| depend::owner_of(table.relid).is_some();
+    let followers = catalog::all()?;
+    for table in followers
+        .iter()
+        .filter(|table| follows(table))
+        .filter(is_there)
+    {
         let is_rewritten = || -> Result<bool> {
             let sources = catalog::dependencies(table.pgt_id)?;
             Ok(sources.iter().any(|d| rewritten.contains(&d.source)))
