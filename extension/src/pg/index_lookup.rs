@@ -4,6 +4,8 @@ use pgrx::pg_sys;
 
 use super::name::c_string;
 use super::relation::Relation;
+use super::tupdesc::attributes;
+use super::types;
 use crate::error::Result;
 
 /// A function of SQL takes at most this many arguments.
@@ -14,10 +16,36 @@ pub const HASHED_COLUMNS_MAX: usize = 100;
 pub enum Over {
     /// The hash of the columns' image.
     Image,
+    /// The server's hash of a row of the columns, which is the same for equal values: for those of
+    /// them that the server can hash.
+    Equality,
     /// The columns in this order. No two rows have the same values, NULLs included.
     Key,
     /// The columns in this order.
     Values,
+}
+
+/// The columns, of these, whose image is hashed: of very wide rows the first ones.
+pub fn image_columns(columns: &[usize]) -> &[usize] {
+    columns.get(..HASHED_COLUMNS_MAX).unwrap_or(columns)
+}
+
+/// The columns, of these, that the server can hash by their equality.
+pub fn equality_columns(table: &Relation, columns: &[usize]) -> Vec<usize> {
+    // SAFETY: the row type of an open table.
+    let all = unsafe { attributes(table.tuple_desc()) };
+    let can_hash = |at: &usize| {
+        let column = all.get(*at);
+        column.is_some_and(|column| types::is_hashable(column.atttypid))
+    };
+    columns.iter().copied().filter(can_hash).collect()
+}
+
+/// What an index over these columns can be over: where the server can hash none of them, their values.
+pub fn settled(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Over> {
+    let table = Relation::open(table, pg_sys::AccessShareLock as i32)?;
+    let hashes_none = over == Over::Equality && equality_columns(&table, columns).is_empty();
+    Ok(if hashes_none { Over::Values } else { over })
 }
 
 /// A usable index of `table` over these columns (positions from 0).
@@ -27,14 +55,14 @@ pub fn find(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Option<
         let Some(index) = Relation::try_open(oid, pg_sys::AccessShareLock as i32) else {
             continue;
         };
-        if is_over(&index, columns, over)? {
+        if is_over(&table, &index, columns, over)? {
             return Ok(Some(oid));
         }
     }
     Ok(None)
 }
 
-fn is_over(index: &Relation, columns: &[usize], over: Over) -> Result<bool> {
+fn is_over(table: &Relation, index: &Relation, columns: &[usize], over: Over) -> Result<bool> {
     // SAFETY: an open index has its pg_index row.
     let form = unsafe { &*(*index.as_ptr()).rd_index };
     if !form.indisvalid || !form.indisready || !form.indislive {
@@ -48,24 +76,31 @@ fn is_over(index: &Relation, columns: &[usize], over: Over) -> Result<bool> {
     if !unsafe { pg_sys::RelationGetIndexPredicate(index.as_ptr()) }.is_null() {
         return Ok(false);
     }
-    let wanted: Vec<i16> = columns
-        .iter()
-        .map(|c| i16::try_from(c + 1).unwrap_or(0))
-        .collect();
-    if over == Over::Image {
-        is_image_hash(index, wanted.get(..HASHED_COLUMNS_MAX).unwrap_or(&wanted))
-    } else {
-        let keys = form.indnkeyatts as usize;
-        // SAFETY: indkey has indnatts elements, at least indnkeyatts.
-        let attnums = unsafe { form.indkey.values.as_slice(keys) };
-        let is_key = form.indisunique && form.indnullsnotdistinct;
-        Ok(attnums == wanted && (is_key || over == Over::Values))
+    match over {
+        Over::Image => is_hash(index, "row_image_hash", &attnums(image_columns(columns))),
+        Over::Equality => {
+            let hashed = equality_columns(table, columns);
+            is_hash(index, "hash_record_extended", &attnums(&hashed))
+        }
+        Over::Key | Over::Values => {
+            let keys = form.indnkeyatts as usize;
+            // SAFETY: indkey has indnatts elements, at least indnkeyatts.
+            let indexed = unsafe { form.indkey.values.as_slice(keys) };
+            let is_key = form.indisunique && form.indnullsnotdistinct;
+            Ok(indexed == attnums(columns) && (is_key || over == Over::Values))
+        }
     }
 }
 
-/// Whether the index is over `pgtrickle.row_image_hash` of exactly these columns.
-fn is_image_hash(index: &Relation, attnums: &[i16]) -> Result<bool> {
-    let name = c_string("row_image_hash")?;
+/// The numbers of the columns at these positions.
+fn attnums(columns: &[usize]) -> Vec<i16> {
+    let attnum = |at: &usize| i16::try_from(at + 1).unwrap_or(0);
+    columns.iter().map(attnum).collect()
+}
+
+/// Whether the index is over this function of exactly these columns, or of a row of them.
+fn is_hash(index: &Relation, function: &str, attnums: &[i16]) -> Result<bool> {
+    let name = c_string(function)?;
     // SAFETY: the expression list and its nodes are copies that the server made; each node's tag is
     // checked before it is read as that node.
     unsafe {
@@ -82,10 +117,15 @@ fn is_image_hash(index: &Relation, attnums: &[i16]) -> Result<bool> {
         if called.is_null() || std::ffi::CStr::from_ptr(called) != name.as_c_str() {
             return Ok(false);
         }
-        let count = pg_sys::list_length((*call).args);
+        let mut arguments = (*call).args;
+        let first = pg_sys::list_nth(arguments, 0) as *mut pg_sys::Node;
+        if (*first).type_ == pg_sys::NodeTag::T_RowExpr {
+            arguments = (*(first as *mut pg_sys::RowExpr)).args;
+        }
+        let count = pg_sys::list_length(arguments);
         let mut found = Vec::with_capacity(count as usize);
         for position in 0..count {
-            let argument = pg_sys::list_nth((*call).args, position) as *mut pg_sys::Node;
+            let argument = pg_sys::list_nth(arguments, position) as *mut pg_sys::Node;
             if (*argument).type_ != pg_sys::NodeTag::T_Var {
                 return Ok(false);
             }

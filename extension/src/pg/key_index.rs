@@ -1,15 +1,17 @@
 //! Finding rows by key through an index, without the executor.
 //!
-//! Two kinds of index serve: a plain btree over the key columns, where NULLs match NULLs and values
-//! by the column's equality; and a btree over the image hash of the key columns, where each hit is
-//! checked by image.
+//! A plain btree over the key columns serves, where NULLs match NULLs and values by the column's
+//! equality; and a btree over a hash of the key columns, where each hit is checked by image, or by
+//! the types' equality ([`super::row_equality`]).
 
 use std::ptr;
 
 use pgrx::pg_sys;
 
+use super::index_lookup::{Over, image_columns};
 use super::is_aborting;
 use super::relation::Relation;
+use super::row_equality::RowEquality;
 use super::slot::Slot;
 use super::tupdesc::attributes;
 use crate::error::{Error, Result};
@@ -28,8 +30,10 @@ pub struct KeyIndex {
 
 #[derive(Debug)]
 enum Matching {
-    /// By the columns' equality; each is a column of the table.
-    Equality,
+    /// By the indexed columns' equality.
+    Indexed,
+    /// By a hash of the columns that agrees with their equality, with recheck.
+    Equality(Box<RowEquality>),
     /// By image hash over these columns of the table (positions from 0), with recheck.
     Image {
         columns: Vec<usize>,
@@ -44,14 +48,17 @@ impl KeyIndex {
         table: &Relation,
         index: pg_sys::Oid,
         columns: &[usize],
-        by_image: bool,
+        over: Over,
     ) -> Result<Self> {
         // SAFETY: index_open locks and checks the index; it is closed by the guard.
         let index = unsafe {
             pg_sys::LockRelationOid(index, pg_sys::AccessShareLock as i32);
             Relation::open(index, pg_sys::NoLock as i32)?
         };
-        let width = if by_image { 1 } else { columns.len() };
+        let width = match over {
+            Over::Image | Over::Equality => 1,
+            Over::Key | Over::Values => columns.len(),
+        };
         let keys = (0..width)
             .map(|position| scan_key(&index, position))
             .collect::<Result<Vec<_>>>()?;
@@ -70,13 +77,13 @@ impl KeyIndex {
         // SAFETY: the table is open.
         let slot =
             unsafe { Slot::adopt(pg_sys::table_slot_create(table.as_ptr(), ptr::null_mut())) };
-        let matching = if by_image {
-            Matching::Image {
+        let matching = match over {
+            Over::Image => Matching::Image {
                 columns: columns.to_vec(),
                 desc: table.tuple_desc(),
-            }
-        } else {
-            Matching::Equality
+            },
+            Over::Equality => Matching::Equality(Box::new(RowEquality::new(table, columns)?)),
+            Over::Key | Over::Values => Matching::Indexed,
         };
         Ok(KeyIndex {
             scan,
@@ -89,8 +96,8 @@ impl KeyIndex {
 
     /// Starts to look for rows with this key.
     pub fn seek(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
-        match &self.matching {
-            Matching::Equality => {
+        match &mut self.matching {
+            Matching::Indexed => {
                 for (key, (value, null)) in self.keys.iter_mut().zip(values.iter().zip(nulls)) {
                     key.sk_argument = *value;
                     key.sk_flags = if *null {
@@ -103,10 +110,17 @@ impl KeyIndex {
             Matching::Image { columns, desc } => {
                 // SAFETY: desc belongs to the open table.
                 let all = unsafe { attributes(*desc) };
-                let of_key: Vec<_> = columns.iter().filter_map(|c| all.get(*c)).collect();
+                let hashed = image_columns(columns);
+                let of_key: Vec<_> = hashed.iter().filter_map(|c| all.get(*c)).collect();
                 let hash = image::hash64(values, nulls, of_key.iter().copied());
                 for key in &mut self.keys {
                     key.sk_argument = pg_sys::Datum::from(hash);
+                }
+            }
+            Matching::Equality(rows) => {
+                let hash = rows.hash(values, nulls);
+                for key in &mut self.keys {
+                    key.sk_argument = hash;
                 }
             }
         }
@@ -137,31 +151,44 @@ impl KeyIndex {
             if !found {
                 return None;
             }
-            if let Matching::Image { columns, desc } = &self.matching {
-                // SAFETY: desc belongs to the open table.
-                let all = unsafe { attributes(*desc) };
-                let (stored, stored_nulls) = self.slot.values();
-                let same = columns.iter().enumerate().all(|(position, column)| {
-                    match (
-                        all.get(*column),
-                        stored.get(*column),
-                        stored_nulls.get(*column),
-                        values.get(position),
-                        nulls.get(position),
-                    ) {
-                        (Some(attribute), Some(a), Some(a_null), Some(b), Some(b_null)) => {
-                            a_null == b_null && (*a_null || image::datum_equal(*a, *b, attribute))
-                        }
-                        _ => false,
-                    }
-                });
-                if !same {
-                    continue;
+            let is_same = match &mut self.matching {
+                Matching::Indexed => true,
+                Matching::Equality(rows) => rows.is_equal(self.slot.values(), (values, nulls)),
+                Matching::Image { columns, desc } => {
+                    // SAFETY: desc belongs to the open table.
+                    let all = unsafe { attributes(*desc) };
+                    is_alike(columns, all, self.slot.values(), (values, nulls))
                 }
+            };
+            if !is_same {
+                continue;
             }
             return Some(&mut self.slot);
         }
     }
+}
+
+/// Whether a stored row has the image of the key in these columns.
+fn is_alike(
+    columns: &[usize],
+    all: &[pg_sys::FormData_pg_attribute],
+    (stored, stored_nulls): (&[pg_sys::Datum], &[bool]),
+    (values, nulls): (&[pg_sys::Datum], &[bool]),
+) -> bool {
+    columns.iter().enumerate().all(|(position, column)| {
+        match (
+            all.get(*column),
+            stored.get(*column),
+            stored_nulls.get(*column),
+            values.get(position),
+            nulls.get(position),
+        ) {
+            (Some(attribute), Some(a), Some(a_null), Some(b), Some(b_null)) => {
+                a_null == b_null && (*a_null || image::datum_equal(*a, *b, attribute))
+            }
+            _ => false,
+        }
+    })
 }
 
 impl Drop for KeyIndex {

@@ -46,6 +46,7 @@ pub mod query;
 pub mod relation;
 pub mod removal;
 pub mod report;
+pub mod row_equality;
 pub mod shared;
 pub mod slot;
 pub mod snapshot;

@@ -67,6 +67,15 @@ pub fn equality_operator(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     unsafe { (*pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_EQ_OPR as i32)).eq_opr }
 }
 
+/// Whether the server can hash the type's values so that equal ones have the same hash.
+pub fn is_hashable(type_oid: pg_sys::Oid) -> bool {
+    // SAFETY: the type exists; entries of the type cache live as long as the session.
+    let entry = unsafe {
+        &*pg_sys::lookup_type_cache(type_oid, pg_sys::TYPECACHE_HASH_EXTENDED_PROC as i32)
+    };
+    entry.hash_extended_proc != pg_sys::InvalidOid
+}
+
 /// An operator by schema and name, as it may stand between two operands; empty when there is none.
 pub fn operator_text(operator: pg_sys::Oid) -> String {
     let Some(key) = operator.into_datum() else {

@@ -9,7 +9,9 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::canary;
 use pgtrickle_dvm::operators::aggregate::Maintenance;
 use pgtrickle_dvm::operators::join::{BlockDelta, Context};
-use pgtrickle_dvm::plan::{self, BlockScan, Identity, Image, Node, Output, Plan, Source, Store};
+use pgtrickle_dvm::plan::{
+    self, BlockScan, Identity, Image, Node, Output, Plan, Source, Store, fits_index,
+};
 
 use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Obstacle, Result};
@@ -316,16 +318,8 @@ impl Compiled {
             return KeyedTable::open_recording(self.stream_table, lookup);
         }
         let lookup = match self.plan.output.identity() {
-            Identity::Key {
-                columns,
-                unique_index,
-            } => {
-                let over = if *unique_index {
-                    Over::Key
-                } else {
-                    Over::Image
-                };
-                lookup_of(self.stream_table, columns, over)?
+            Identity::Key { columns, .. } => {
+                lookup_of(self.stream_table, columns, self.output_index())?
             }
             Identity::Image => {
                 let all: Vec<usize> = (0..self.plan.columns.len()).collect();
@@ -356,6 +350,22 @@ impl Compiled {
         KeyedTable::open_recording(self.stream_table, &lookup)
     }
 
+    /// How the stream table's rows are looked up.
+    pub fn output_index(&self) -> Over {
+        let alike = |columns: &[usize]| {
+            let column = |at: &usize| self.plan.columns.get(*at);
+            let mut columns = columns.iter().filter_map(column);
+            columns.all(|column| column.ty.image_equality)
+        };
+        match self.plan.output.identity() {
+            Identity::Key {
+                unique_index: true, ..
+            } => Over::Key,
+            Identity::Key { columns, .. } if !alike(columns) => Over::Equality,
+            Identity::Key { .. } | Identity::Image => Over::Image,
+        }
+    }
+
     /// The node whose projection the stream table holds, if it is one.
     pub fn last_node(&self) -> Option<&Node> {
         match self.plan.output {
@@ -371,6 +381,7 @@ pub(super) fn state_index(node: &Node) -> Over {
     match node.maintenance {
         Maintenance::Accumulate { .. } => Over::Image,
         Maintenance::Recompute | Maintenance::Partition(_) if alike => Over::Image,
+        _ if !fits_index(node.keys.iter().map(|key| &key.ty)) => Over::Equality,
         Maintenance::Recompute => Over::Key,
         Maintenance::Partition(_) => Over::Values,
     }
@@ -380,12 +391,13 @@ fn lookup_of(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Lookup
     if columns.is_empty() {
         return Ok(Lookup::Single);
     }
+    let over = index_lookup::settled(table, columns, over)?;
     let index = index_lookup::find(table, columns, over)?
         .ok_or_else(|| Error::Internal(format!("relation {} has no key index", table.to_u32())))?;
     Ok(Lookup::Index {
         index,
         columns: columns.to_vec(),
-        by_image: over == Over::Image,
+        over,
     })
 }
 

@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::image;
+use crate::pg::index_lookup::Over;
 use crate::pg::key_index::KeyIndex;
 use crate::pg::relation::Relation;
 use crate::pg::slot::{Slot, SlotKind};
@@ -49,8 +50,8 @@ pub enum Lookup {
         index: pg_sys::Oid,
         /// Key positions in the table, in key order.
         columns: Vec<usize>,
-        /// Whether the index is over the image hash.
-        by_image: bool,
+        /// What the index is over.
+        over: Over,
     },
 }
 
@@ -98,8 +99,8 @@ impl KeyedTable {
             Lookup::Index {
                 index,
                 columns,
-                by_image,
-            } => Some(KeyIndex::open(&relation, *index, columns, *by_image)?),
+                over,
+            } => Some(KeyIndex::open(&relation, *index, columns, *over)?),
         };
         let key = match lookup {
             Lookup::Index { columns, .. } => Some(columns.clone()),

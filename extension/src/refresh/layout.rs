@@ -106,18 +106,11 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
     }
     match compiled.plan.output.identity() {
         Identity::Key { columns, .. } if columns.is_empty() => Ok(()),
-        Identity::Key {
-            columns,
-            unique_index,
-        } => ensure_index(
+        Identity::Key { columns, .. } => ensure_index(
             table.relid,
             Some(&key_index(table.pgt_id)),
             columns,
-            if *unique_index {
-                Over::Key
-            } else {
-                Over::Image
-            },
+            compiled.output_index(),
         ),
         Identity::Image if partitions.is_some() => Ok(()),
         Identity::Image => {
@@ -184,11 +177,19 @@ fn ensure_index(
     columns: &[usize],
     over: Over,
 ) -> Result<()> {
+    let over = index_lookup::settled(table, columns, over)?;
     if columns.is_empty() || index_lookup::find(table, columns, over)?.is_some() {
         return Ok(());
     }
     let relation = Relation::open(table, pg_sys::AccessShareLock as i32)?;
-    let list = relation.quoted_columns(columns)?.join(", ");
+    let list = match over {
+        Over::Image => relation.quoted_columns(index_lookup::image_columns(columns))?,
+        Over::Equality => {
+            relation.quoted_columns(&index_lookup::equality_columns(&relation, columns))?
+        }
+        Over::Key | Over::Values => relation.quoted_columns(columns)?,
+    };
+    let list = list.join(", ");
     let qualified = name::qualified_name(table)
         .ok_or_else(|| Error::Internal("an indexed table does not exist".into()))?;
     drop(relation);
@@ -197,6 +198,9 @@ fn ensure_index(
         Over::Image => {
             format!("CREATE INDEX {index} ON {qualified} (pgtrickle.row_image_hash({list}))")
         }
+        Over::Equality => format!(
+            "CREATE INDEX {index} ON {qualified} (pg_catalog.hash_record_extended(ROW({list}), 0))"
+        ),
         Over::Key => {
             format!("CREATE UNIQUE INDEX {index} ON {qualified} ({list}) NULLS NOT DISTINCT")
         }

@@ -26,6 +26,7 @@ pub use block::{Block, BlockScan, Branch, Factor, Matched, Outer, Source};
 pub use compile::{MAX_BRANCHES, compile};
 pub use image::{Image, Recursion};
 pub use indexes::MissingIndex;
+pub use keys::fits_index;
 
 use crate::operators::aggregate::{Accumulator, Maintenance};
 use crate::operators::partition::Partition;
@@ -182,8 +183,8 @@ pub enum Identity {
     Key {
         /// Output positions.
         columns: Vec<usize>,
-        /// Whether a unique index can hold every possible key. Otherwise an index on the hash of
-        /// the key's image serves (text may be longer than a btree entry).
+        /// Whether a unique index can hold every possible key. Otherwise an index on a hash of the
+        /// key serves (text may be longer than a btree entry).
         unique_index: bool,
     },
     /// By the image of the whole row.
