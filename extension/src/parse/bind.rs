@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
 use super::from::Level;
+use super::implied::with_value;
 use super::stage::Stage;
 use crate::capability::{SYSTEM_COLUMN, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
@@ -45,6 +46,9 @@ impl Analyzer {
         if let Some(link) = node.cast::<pg_sys::SubLink>() {
             return self.sublink(stage, link);
         }
+        if let Some(json) = node.cast::<pg_sys::JsonConstructorExpr>() {
+            return self.json_aggregate(stage, &json);
+        }
         let is_outer = node
             .cast::<pg_sys::Aggref>()
             .is_some_and(|call| call.agglevelsup > 0);
@@ -59,6 +63,25 @@ impl Analyzer {
             return Ok(placeholder(node));
         }
         Ok(None)
+    }
+
+    /// `JSON_ARRAYAGG` and `JSON_OBJECTAGG` as the function that they call: around what stands in its
+    /// place, the server could not print them.
+    fn json_aggregate(
+        &mut self,
+        stage: &mut Stage<'_>,
+        json: &NodeOf<pg_sys::JsonConstructorExpr>,
+    ) -> Result<Option<Node>> {
+        use pg_sys::JsonConstructorType::{JSCTOR_JSON_ARRAYAGG, JSCTOR_JSON_OBJECTAGG};
+        let is_aggregate = [JSCTOR_JSON_ARRAYAGG, JSCTOR_JSON_OBJECTAGG].contains(&json.type_);
+        let Some(call) = Node::new(json.func).filter(|_| is_aggregate) else {
+            return Ok(None);
+        };
+        let value = self.bind(stage, call)?;
+        Ok(Some(match Node::new(json.coercion) {
+            Some(coercion) => with_value(coercion, value),
+            None => value,
+        }))
     }
 
     fn bind_var(&mut self, level: &Level<'_>, var: &NodeOf<pg_sys::Var>) -> Option<Node> {

@@ -5,7 +5,7 @@ use pgtrickle_dvm::tree::{Expr, Predicate, Relation};
 
 use super::analyzer::Analyzer;
 use super::bounds::{TimeFilter, time_filter};
-use super::implied::name_operators;
+use super::implied::{as_one_value, name_operators};
 use super::stage::{Conjuncts, Stage, filtered};
 use crate::capability::{RECORD, REPEATED_FIELD, UNPRINTABLE_OPERATOR, WHOLE_ROW};
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::pg::{deparse, query, types, whole_row};
 impl Analyzer {
     /// The printed form of a bound expression.
     pub fn expression(&mut self, bound: Node) -> Expr {
-        let bound = name_operators(bound);
+        let bound = as_one_value(bound).unwrap_or_else(|| name_operators(bound));
         self.check_volatility(bound);
         if !self.check_printable(bound) {
             return Expr::constant("NULL", self.type_of(bound), true);
@@ -100,6 +100,7 @@ impl Analyzer {
         };
         let family = types::ordering(left.type_oid())?.family;
         if !types::is_equality_in(operator.opno, family)
+            || left.is::<pg_sys::RowExpr>()
             || !contains::<pg_sys::Param>(left)
             || !contains::<pg_sys::Param>(right)
             || self.collations_clash(bound)

@@ -48,7 +48,8 @@ fn look_up(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Column
             .then(|| deparse::collation_name(collation)),
         equality: types::operator_text(types::equality_operator(base)),
         image_equality: is_image_equality(base, base_typmod, collation),
-        sortable: types::ordering(base).is_some(),
+        // What no table can hold cannot be kept in order either.
+        sortable: types::ordering(base).is_some() && types::kind(base) != pg_sys::TYPTYPE_PSEUDO,
         bounded: is_bounded(base, base_typmod),
     }
 }

@@ -184,7 +184,7 @@ impl Analyzer {
     /// Refuses keys that no state table or no btree index can hold.
     pub fn check_key(&mut self, column: &Column) {
         self.check_storable(column);
-        if !column.ty.sortable {
+        if self.is_storable(column) && !column.ty.sortable {
             self.refuse(
                 &UNSORTABLE_KEY,
                 format!("{} of type {}", column.name, column.ty.sql),
@@ -194,15 +194,17 @@ impl Analyzer {
 
     /// Refuses columns of a grouping that no table can have.
     pub fn check_storable(&mut self, column: &Column) {
-        let is_pseudo = self
-            .slot(column.id)
-            .is_some_and(|slot| types::kind(slot.type_oid) == pg_sys::TYPTYPE_PSEUDO);
-        if is_pseudo {
+        if !self.is_storable(column) {
             self.refuse(
                 &RECORD,
                 format!("{} of type {}", column.name, column.ty.sql),
             );
         }
+    }
+
+    fn is_storable(&self, column: &Column) -> bool {
+        self.slot(column.id)
+            .is_none_or(|slot| types::kind(slot.type_oid) != pg_sys::TYPTYPE_PSEUDO)
     }
 }
 

@@ -10,19 +10,23 @@
 //! - `CASE a WHEN b THEN x …` → `CASE WHEN a = b THEN x …`
 //!
 //! Operands are immutable here, so they may be printed twice.
+//!
+//! `ROW(a, b) = ROW(c, d)` is read as a comparison column by column, in which NULL equals nothing. Where
+//! rows are compared as such, in which NULL equals NULL, they are written as `ROW(a, b)::record`.
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag::{T_ArrayCoerceExpr, T_DistinctExpr, T_NullIfExpr};
 
 use crate::pg::make_node;
 use crate::pg::node::{self, Node};
-use crate::pg::types;
+use crate::pg::{types, whole_row};
 
 /// The expression, or the query, with implied operators outside `pg_catalog` named.
 pub(super) fn name_operators(expr: Node) -> Node {
     expr.replace(&mut |node| match node.tag() {
         T_DistinctExpr => distinct(node),
         T_NullIfExpr => null_if(node),
+        pg_sys::NodeTag::T_OpExpr => rows(node),
         pg_sys::NodeTag::T_CaseExpr => case(node),
         pg_sys::NodeTag::T_Query => {
             Some(node::map_expressions(node.cast()?, &mut name_operators).node())
@@ -91,8 +95,30 @@ fn case(node: Node) -> Option<Node> {
     make_node::make_case(&arms, otherwise, node)
 }
 
+/// The comparison of two rows as such.
+fn rows(node: Node) -> Option<Node> {
+    let call = node.cast::<pg_sys::OpExpr>()?;
+    let operands = node::list(call.args);
+    let &[left, right] = operands.as_slice() else {
+        return None;
+    };
+    let operands = [as_one_value(left)?, name_operators(right)];
+    let reads_fields = right.is::<pg_sys::RowExpr>();
+    reads_fields.then(|| make_node::make_condition(call.opno, operands, call.inputcollid))?
+}
+
+/// A row that is written out, as a value that no comparison takes apart.
+pub(super) fn as_one_value(expr: Node) -> Option<Node> {
+    let row = expr.cast::<pg_sys::RowExpr>()?;
+    if row.row_typeid != pg_sys::RECORDOID || whole_row::stands_for_one(&row) {
+        return None;
+    }
+    let fields = node::list(row.args).into_iter().map(name_operators);
+    make_node::make_row(&fields.collect::<Vec<_>>(), pg_sys::RECORDOID)
+}
+
 /// The condition of a simple CASE with its placeholder replaced by the value.
-fn with_value(condition: Node, value: Node) -> Node {
+pub(super) fn with_value(condition: Node, value: Node) -> Node {
     condition.replace(&mut |node| {
         if node.is::<pg_sys::CaseTestExpr>() {
             return Some(value);

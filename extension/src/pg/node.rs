@@ -72,6 +72,7 @@ tagged! {
     CaseExpr = T_CaseExpr,
     CaseWhen = T_CaseWhen,
     CaseTestExpr = T_CaseTestExpr,
+    JsonConstructorExpr = T_JsonConstructorExpr,
     CoalesceExpr = T_CoalesceExpr,
     MinMaxExpr = T_MinMaxExpr,
     FieldSelect = T_FieldSelect,
