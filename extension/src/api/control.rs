@@ -6,7 +6,7 @@ use std::time::Duration;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::{answer, argument};
+use super::{argument, change};
 use crate::catalog::{self, FailureRow, Status};
 use crate::ddl::{alter, dependencies};
 use crate::error::{Error, Result, or_report};
@@ -17,7 +17,7 @@ use crate::shmem;
 /// Stops the scheduled refreshes of a stream table, and so of all that read it.
 #[pg_extern(schema = "pgtrickle")]
 fn suspend_stream_table(name: Option<&str>) {
-    answer(|| {
+    change(c"suspend_stream_table()", || {
         let table = argument::owned(name)?;
         catalog::lock(table.pgt_id)?;
         catalog::set_status(table.pgt_id, Status::Suspended)
@@ -28,7 +28,7 @@ fn suspend_stream_table(name: Option<&str>) {
 /// that a fuse has stopped may pass.
 #[pg_extern(schema = "pgtrickle")]
 fn resume_stream_table(name: Option<&str>) {
-    answer(|| {
+    change(c"resume_stream_table()", || {
         let table = argument::owned(name)?;
         dependencies::lock_sources_of(&table, table.requested_mode)?;
         catalog::lock(table.pgt_id)?;

@@ -2,7 +2,7 @@
 
 use pgrx::prelude::*;
 
-use super::{answer, argument};
+use super::{argument, change};
 use crate::ddl::alter::Changes;
 use crate::ddl::create::Definition;
 use crate::ddl::{alter, convert, create, remove, restore};
@@ -18,7 +18,7 @@ fn create_stream_table(
     refresh_mode: default!(Option<&str>, "'AUTO'"),
     initialize: default!(Option<bool>, "true"),
 ) {
-    answer(|| {
+    change(c"create_stream_table()", || {
         definition(name, query, schedule, refresh_mode, initialize)
             .and_then(|definition| create::create(&definition))
     });
@@ -33,7 +33,7 @@ fn create_or_replace_stream_table(
     refresh_mode: default!(Option<&str>, "'AUTO'"),
     initialize: default!(Option<bool>, "true"),
 ) {
-    answer(|| {
+    change(c"create_or_replace_stream_table()", || {
         definition(name, query, schedule, refresh_mode, initialize)
             .and_then(|definition| create_or_replace(&definition))
     });
@@ -81,7 +81,7 @@ fn alter_stream_table(
     refresh_mode: default!(Option<&str>, "NULL"),
     status: default!(Option<&str>, "NULL"),
 ) {
-    answer(|| {
+    change(c"alter_stream_table()", || {
         let changes = Changes {
             query,
             schedule: schedule.map(argument::schedule).transpose()?,
@@ -95,7 +95,7 @@ fn alter_stream_table(
 /// Makes a stream table of a materialized view, which keeps its name, columns, indexes, comments, owner and privileges.
 #[pg_extern(schema = "pgtrickle")]
 fn convert_materialized_view(name: Option<&str>, schedule: default!(Option<&str>, "'calculated'")) {
-    answer(|| {
+    change(c"convert_materialized_view()", || {
         let schedule = argument::schedule(schedule.unwrap_or("calculated"))?;
         convert::convert(argument::required(name, "name")?, schedule)
     });
@@ -104,14 +104,16 @@ fn convert_materialized_view(name: Option<&str>, schedule: default!(Option<&str>
 /// Drops a stream table.
 #[pg_extern(schema = "pgtrickle")]
 fn drop_stream_table(name: Option<&str>, cascade: default!(Option<bool>, "false")) {
-    answer(|| remove::drop(&argument::owned(name)?, cascade.unwrap_or(false)));
+    change(c"drop_stream_table()", || {
+        remove::drop(&argument::owned(name)?, cascade.unwrap_or(false))
+    });
 }
 
 /// Rebuilds the stream tables that a restore has brought from another database.
 #[pg_extern(schema = "pgtrickle")]
 #[search_path(pg_catalog, pg_temp)]
 fn restore_stream_tables() -> i64 {
-    answer(|| {
+    change(c"restore_stream_tables()", || {
         if crate::pg::acl::is_superuser() {
             restore::restore().map(|count| count as i64)
         } else {

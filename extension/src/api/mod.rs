@@ -11,13 +11,22 @@ mod manage;
 mod monitor;
 mod refresh;
 
+use std::ffi::CStr;
+
 use crate::catalog;
 use crate::error::{Result, or_report};
+use crate::pg::utility;
 
 /// What a function over stream tables returns, or its error raised. None of them works on a catalog of another
 /// version.
 fn answer<T>(work: impl FnOnce() -> Result<T>) -> T {
     or_report(catalog::require_current().and_then(|()| work()))
+}
+
+/// The same for a function that writes, which is told where nothing may be written.
+fn change<T>(function: &CStr, work: impl FnOnce() -> Result<T>) -> T {
+    utility::require_writes(function);
+    answer(work)
 }
 
 pgrx::extension_sql_file!(

@@ -4,7 +4,7 @@
 
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
-use super::{answer, argument};
+use super::{answer, argument, change};
 use crate::error::{Error, Result};
 use crate::pg::fmgr::Call;
 use crate::refresh::{self, Request};
@@ -46,7 +46,7 @@ fn before_update(_call: &Call) -> pg_sys::Datum {
 }
 
 fn refresh_stream_table(call: &Call) -> pg_sys::Datum {
-    answer(|| refreshed(call))
+    change(c"refresh_stream_table()", || refreshed(call))
 }
 
 fn refreshed(call: &Call) -> Result<pg_sys::Datum> {
