@@ -7,6 +7,7 @@ use super::{columns, owner, protect, remove};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
+use crate::pg::capture_trigger;
 use crate::refresh::immediate;
 
 extension_sql!(
@@ -121,6 +122,10 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
             owner::sync(&table)?;
         }
         cdc::follow_alter(*relid)?;
+        if capture_trigger::rearm(*relid)? {
+            cdc::follow_rewrite(*relid)?;
+            immediate::note_rewrite(*relid)?;
+        }
     }
     immediate::follow_definitions()
 }

@@ -7,6 +7,7 @@
 use super::depend::drop_object;
 use super::relation::Relation;
 use super::trigger;
+use super::user::OwnerContext;
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
 
@@ -128,6 +129,45 @@ pub fn remove_all(family: Family, table: pg_sys::Oid) -> Result<()> {
         drop_object(pg_sys::TriggerRelationId, trigger.oid);
     }
     Ok(())
+}
+
+/// Has the triggers of ours that were switched off and on again fire always, as before. Whether there were any: what
+/// happened to the table meanwhile is not known.
+pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
+    let Some(relation) = Relation::try_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+    else {
+        return Ok(false);
+    };
+    // SAFETY: as in `existing`; a row of pg_trigger changes under the lock that ALTER TABLE holds.
+    unsafe {
+        let desc = (*relation.as_ptr()).trigdesc;
+        if desc.is_null() {
+            return Ok(false);
+        }
+        let names: Vec<_> =
+            std::slice::from_raw_parts((*desc).triggers, (*desc).numtriggers as usize)
+                .iter()
+                .filter(|trigger| {
+                    trigger.tgisinternal && matches!(trigger.tgenabled as u8, b'O' | b'R')
+                })
+                .map(|trigger| std::ffi::CStr::from_ptr(trigger.tgname).to_owned())
+                .filter(|name| name.to_bytes().starts_with(b"pgt_"))
+                .collect();
+        let _owner = OwnerContext::extension_owner()?;
+        for name in &names {
+            pg_sys::EnableDisableTrigger(
+                relation.as_ptr(),
+                name.as_ptr(),
+                pg_sys::InvalidOid,
+                trigger::FIRES_ALWAYS,
+                false,
+                false,
+                pg_sys::AccessShareLock as pg_sys::LOCKMODE,
+            );
+            pg_sys::CommandCounterIncrement();
+        }
+        Ok(!names.is_empty())
+    }
 }
 
 /// The tables whose triggers of ours call `function`.

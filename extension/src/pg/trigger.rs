@@ -16,7 +16,8 @@ pub enum Event {
     Truncate,
 }
 
-const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
+/// How triggers of ours fire: in any replication role.
+pub(super) const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
 
 /// Creates an internal BEFORE statement trigger that fires always, in any replication role.
 pub fn create_before_statement(
