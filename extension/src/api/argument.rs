@@ -1,6 +1,8 @@
 //! Checks that the functions share.
 
-use pgtrickle_dvm::schedule::Schedule;
+use std::time::SystemTime;
+
+use pgtrickle_dvm::schedule::{Schedule, next_match};
 
 use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Result};
@@ -14,12 +16,17 @@ pub fn required<'a>(value: Option<&'a str>, name: &'static str) -> Result<&'a st
 /// A schedule as it will be stored.
 pub fn schedule(text: &str) -> Result<&str> {
     let text = text.trim();
-    text.parse::<Schedule>()
-        .map(|_| text)
-        .map_err(|error| Error::BadSchedule {
-            text: text.to_owned(),
-            reason: error.to_string(),
-        })
+    let refused = |reason: &str| Error::BadSchedule {
+        text: text.to_owned(),
+        reason: reason.to_owned(),
+    };
+    match text.parse() {
+        Ok(Schedule::Cron(cron)) if next_match(&cron, SystemTime::now(), "UTC").is_none() => {
+            Err(refused("It never matches."))
+        }
+        Ok(_) => Ok(text),
+        Err(error) => Err(refused(&error.to_string())),
+    }
 }
 
 /// The named stream table, which the caller must own.
