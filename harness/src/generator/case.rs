@@ -68,10 +68,10 @@ pub enum Act {
     Change(String),
     /// BEGIN, COMMIT and the like.
     Control(String),
-    /// A refresh of all stream tables, each judged; `truncated` allows FULL.
+    /// A refresh of all stream tables, each judged; `may_recompute` allows FULL.
     RefreshAll {
-        /// Whether a TRUNCATE is among the changes.
-        truncated: bool,
+        /// Whether a TRUNCATE is among the changes, or a column more where whole rows are looked at.
+        may_recompute: bool,
         /// Whether nothing may have changed.
         nothing: bool,
         /// Also those that are refreshed only once.
@@ -195,9 +195,13 @@ impl Case {
         for transaction in batch {
             self.transaction(transaction, acts);
         }
-        let truncated = acts[start..]
-            .iter()
-            .any(|act| matches!(act, Act::Change(sql) if sql.starts_with("TRUNCATE")));
+        let reads_rows = acts.iter().any(
+            |act| matches!(act, Act::View(query) | Act::Create(_, query) if query.contains(".*)")),
+        );
+        let may_recompute = acts[start..].iter().any(|act| {
+            matches!(act, Act::Change(sql)
+                if sql.starts_with("TRUNCATE") || reads_rows && sql.contains(" ADD COLUMN "))
+        });
         let nothing = batch.iter().all(|transaction| {
             matches!(
                 transaction,
@@ -207,7 +211,7 @@ impl Case {
             )
         });
         acts.push(Act::RefreshAll {
-            truncated,
+            may_recompute,
             nothing,
             last,
         });

@@ -206,13 +206,14 @@ impl Run<'_> {
                 Ok(())
             }
             Act::RefreshAll {
-                truncated,
+                may_recompute,
                 nothing,
                 last,
             } => {
                 self.begin().await;
                 let nothing = *nothing && !self.script.clock;
-                self.refresh_all(number, *truncated, nothing, *last).await?;
+                self.refresh_all(number, *may_recompute, nothing, *last)
+                    .await?;
                 self.commit(number).await
             }
         }
@@ -271,7 +272,7 @@ impl Run<'_> {
     async fn refresh_all(
         &mut self,
         number: usize,
-        truncated: bool,
+        may_recompute: bool,
         nothing: bool,
         last: bool,
     ) -> Result<(), Stop> {
@@ -283,7 +284,7 @@ impl Run<'_> {
             let after = self.count(number, name).await?;
             let by_delta = ["DIFFERENTIAL", "NO_DATA"].contains(&report.action.as_str());
             let say = format!("{name}: {report:?}, from {before} to {after} rows");
-            if !by_delta && !truncated {
+            if !by_delta && !may_recompute {
                 return Err(self
                     .explained(number, FindingKind::NotByDelta, say, name)
                     .await);
@@ -293,7 +294,7 @@ impl Run<'_> {
                     .explained(number, FindingKind::Miscounted, say, name)
                     .await);
             }
-            if nothing && !truncated && report.inserted + report.updated + report.deleted != 0 {
+            if nothing && !may_recompute && report.inserted + report.updated + report.deleted != 0 {
                 return Err(self
                     .explained(number, FindingKind::NotNothing, say, name)
                     .await);
