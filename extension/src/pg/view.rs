@@ -62,7 +62,7 @@ pub fn create(schema: &str, name: &str, query: NodeOf<pg_sys::Query>) -> Result<
 /// Whether the view goes when this session ends, with a function or a type that it uses.
 fn uses_temporary_object(view: pg_sys::Oid) -> Result<bool> {
     const SQL: &str = "
-SELECT count(*) FROM pg_catalog.pg_depend d
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d
 LEFT JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid
  AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
 WHERE (r.ev_class OPERATOR(pg_catalog.=) $1
