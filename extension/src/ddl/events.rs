@@ -3,7 +3,7 @@
 
 use pgrx::prelude::*;
 
-use super::{columns, owner, protect, remove};
+use super::{columns, functions, owner, protect, remove};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
@@ -15,7 +15,8 @@ extension_sql!(
 CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
     EXECUTE FUNCTION pgtrickle.on_sql_drop();
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
-    WHEN TAG IN ('ALTER EXTENSION', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE FOREIGN TABLE', 'CREATE TABLE', 'CREATE VIEW')
+    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER EXTENSION', 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW',
+                 'CREATE AGGREGATE', 'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
     WHEN TAG IN ('ALTER TRIGGER')
@@ -89,10 +90,10 @@ fn on_alter_table() {
                      OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = objid))",
     )
     .and_then(|altered| {
-        if altered.is_empty() {
-            Ok(())
-        } else {
+        if functions::forget_plans()? || !altered.is_empty() {
             follow(&altered)
+        } else {
+            Ok(())
         }
     });
     or_report(outcome);

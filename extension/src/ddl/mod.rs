@@ -11,6 +11,7 @@ pub mod convert;
 pub mod create;
 pub mod dependencies;
 pub mod events;
+mod functions;
 pub mod guard;
 pub mod mode;
 pub mod owner;

@@ -116,6 +116,15 @@ pub fn change_owner(oid: pg_sys::Oid, owner: pg_sys::Oid) {
     }
 }
 
+/// Has every session told that a relation has changed, when the transaction commits, and this one at once.
+pub fn tell_of_change(oid: pg_sys::Oid) {
+    // SAFETY: the relation is there, which its dependency on what has changed sees to.
+    unsafe {
+        pg_sys::CacheInvalidateRelcacheByRelid(oid);
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
 /// The owner of a relation; `None` when it is gone.
 pub fn owner_of(oid: pg_sys::Oid) -> Option<pg_sys::Oid> {
     // SAFETY: a syscache look-up; the tuple is released before return.

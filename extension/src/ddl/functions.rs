@@ -1,0 +1,48 @@
+//! Replaced and altered functions: a query may compute other values now, though its text is the same.
+
+use pgrx::prelude::*;
+
+use super::dependencies;
+use crate::catalog;
+use crate::error::{Error, Result};
+use crate::pg::depend;
+
+/// Stream tables whose queries use a function that has just been replaced or altered: by itself, through views, other
+/// functions that name it as an object, aggregates, operators and casts.
+const READERS: &str = "
+WITH RECURSIVE dependent (class, object) AS (
+    SELECT classid, objid FROM pg_catalog.pg_event_trigger_ddl_commands()
+    WHERE classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+    UNION
+    SELECT CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid END,
+           COALESCE(r.ev_class, d.objid)
+    FROM dependent u
+    JOIN pg_catalog.pg_depend d ON d.refclassid = u.class AND d.refobjid = u.object
+    LEFT JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+    WHERE d.classid IN ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass,
+                        'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_cast'::pg_catalog.regclass)
+)
+SELECT DISTINCT t.pgt_id FROM dependent d
+JOIN pgtrickle.pgt_stream_tables t ON t.view_relid = d.object AND d.class = 'pg_catalog.pg_class'::pg_catalog.regclass
+ORDER BY t.pgt_id";
+
+/// Has the readers of such functions recomputed by their next refresh. Whether there are any.
+pub fn forget_plans() -> Result<bool> {
+    let readers = Spi::connect(|client| {
+        let mut ids: Vec<i64> = Vec::new();
+        for row in client.select(READERS, None, &[])? {
+            ids.extend(row.get::<i64>(1)?);
+        }
+        Ok::<_, spi::Error>(ids)
+    });
+    let readers = readers.map_err(|error| Error::Internal(error.to_string()))?;
+    for pgt_id in &readers {
+        if let Some(table) = catalog::load(*pgt_id)? {
+            dependencies::lock_sources_of(&table, table.requested_mode)?;
+            catalog::lock(*pgt_id)?;
+            catalog::forget_plan(*pgt_id)?;
+            depend::tell_of_change(table.view);
+        }
+    }
+    Ok(!readers.is_empty())
+}
