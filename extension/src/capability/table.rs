@@ -189,8 +189,8 @@ capabilities! {
         FullOnly {
             reason: "its value changes with the time, the user or the session's settings, not \
                      with the rows",
-            remedy: "keep the value in a column, or use an immutable form such as \
-                     AT TIME ZONE 'UTC'",
+            remedy: "keep the value in a column, or use an immutable form: a timestamptz \
+                     AT TIME ZONE 'UTC', a date cast to timestamp",
         },
         "SELECT a, now() - ts AS age FROM t";
     VOLATILE_FUNCTION: Expression, "volatile functions",

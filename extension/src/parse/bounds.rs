@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Expr, Opaque, Predicate, Relation, Side};
 
 use super::analyzer::Analyzer;
+use super::clock_forms::plain_form;
 use super::scale::Scale;
 use crate::capability::TIME_FILTER;
 use crate::pg::node::{self, Node, Walk};
@@ -19,16 +20,17 @@ use crate::pg::{deparse, types};
 pub(super) struct TimeFilter {
     /// The side that reads columns, flattened.
     pub value: Node,
-    bound: Node,
+    /// The side that follows the clock.
+    pub bound: Node,
     /// The operator that stands between value and bound.
-    operator: pg_sys::Oid,
+    pub operator: pg_sys::Oid,
     /// `None` for equality.
-    side: Option<Side>,
+    pub side: Option<Side>,
 }
 
 /// The flattened conjunct as a comparison with the clock, if it is one that can be followed.
 pub(super) fn time_filter(conjunct: Node) -> Option<TimeFilter> {
-    let call = conjunct.cast::<pg_sys::OpExpr>()?;
+    let call = plain_form(conjunct).cast::<pg_sys::OpExpr>()?;
     let arguments = node::list(call.args);
     let &[left, right] = arguments.as_slice() else {
         return None;
@@ -117,7 +119,7 @@ impl Analyzer {
 
 /// Whether the value is computed from the start of the transaction and constants, by functions of the
 /// server that depend on nothing else but the time zone.
-fn follows_clock(expr: Node) -> bool {
+pub(super) fn follows_clock(expr: Node) -> bool {
     let mut reads_clock = false;
     let mut reads_else = false;
     expr.walk(&mut |node| {
@@ -162,7 +164,7 @@ fn is_computed(node: Node) -> bool {
         return true;
     }
     if !node.is::<pg_sys::FuncExpr>() && !node.is::<pg_sys::OpExpr>() {
-        return node.is::<pg_sys::RelabelType>();
+        return node.is::<pg_sys::RelabelType>() || node.tag() == pg_sys::NodeTag::T_NamedArgExpr;
     }
     let has_arguments = match node.cast::<pg_sys::FuncExpr>() {
         Some(call) => node::list_length(call.args) > 0 && !call.funcretset,

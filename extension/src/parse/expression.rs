@@ -180,7 +180,7 @@ fn is_true(condition: Node) -> bool {
 }
 
 /// Whether a `T` stands in the expression.
-fn contains<T: Tagged>(expr: Node) -> bool {
+pub(super) fn contains<T: Tagged>(expr: Node) -> bool {
     expr.walk(&mut |node| {
         if node.is::<T>() {
             Walk::Stop

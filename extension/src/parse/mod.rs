@@ -22,6 +22,7 @@ mod analysis;
 mod analyzer;
 mod bind;
 mod bounds;
+mod clock_forms;
 mod collation;
 mod computed;
 mod describe;

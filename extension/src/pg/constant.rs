@@ -17,6 +17,16 @@ pub fn text(node: Node) -> Option<String> {
     unsafe { String::from_datum(datum, false) }
 }
 
+/// What a constant interval is compared by, in microseconds: a month has 30 days there, and a day 24 hours.
+pub fn microseconds(node: Node) -> Option<i64> {
+    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    let datum = datum(node, pg_sys::INTERVALOID)?;
+    // SAFETY: an interval that is not NULL, by reference.
+    let interval = unsafe { *datum.cast_mut_ptr::<pg_sys::Interval>() };
+    let days = i64::from(interval.month) * 30 + i64::from(interval.day);
+    days.checked_mul(DAY)?.checked_add(interval.time)
+}
+
 /// Whether a constant interval consists of hours, minutes and seconds only, which are the same everywhere
 /// and at any time.
 pub fn is_duration(node: Node) -> bool {

@@ -120,6 +120,58 @@ pub fn make_zero() -> Option<Node> {
     Node::new(constant)
 }
 
+/// A time after all others, or before them, if the type has one.
+pub fn make_infinite(type_oid: pg_sys::Oid, is_after: bool) -> Option<Node> {
+    let (length, value) = match type_oid {
+        pg_sys::DATEOID if is_after => (4, pg_sys::Datum::from(i32::MAX)),
+        pg_sys::DATEOID => (4, pg_sys::Datum::from(i32::MIN)),
+        pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID if is_after => {
+            (8, pg_sys::Datum::from(i64::MAX))
+        }
+        pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => (8, pg_sys::Datum::from(i64::MIN)),
+        _ => return None,
+    };
+    // SAFETY: a value of the type by value, of its length.
+    let constant =
+        unsafe { pg_sys::makeConst(type_oid, -1, pg_sys::InvalidOid, length, value, false, true) };
+    Node::new(constant)
+}
+
+/// A constant interval.
+pub fn make_duration(microseconds: i64) -> Option<Node> {
+    // SAFETY: an interval by reference, 16 bytes, in memory of the server's.
+    let constant = unsafe {
+        let interval = pg_sys::palloc0(size_of::<pg_sys::Interval>()).cast::<pg_sys::Interval>();
+        (*interval).time = microseconds;
+        let value = pg_sys::Datum::from(interval);
+        pg_sys::makeConst(
+            pg_sys::INTERVALOID,
+            -1,
+            pg_sys::InvalidOid,
+            16,
+            value,
+            false,
+            false,
+        )
+    };
+    Node::new(constant)
+}
+
+/// The call of a function whose arguments and result have no collation.
+pub fn make_call(function: u32, result: pg_sys::Oid, arguments: &[Node]) -> Option<Node> {
+    // SAFETY: makes a node over nodes of the right types.
+    Node::new(unsafe {
+        pg_sys::makeFuncExpr(
+            function.into(),
+            result,
+            list_of(arguments),
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        )
+    })
+}
+
 /// An expression under another collation.
 pub fn make_collate(expr: Node, collation: pg_sys::Oid) -> Option<Node> {
     let collate = allocate::<pg_sys::CollateExpr>(NodeTag::T_CollateExpr);

@@ -176,6 +176,30 @@ pub fn commutator(operator: pg_sys::Oid) -> Option<pg_sys::Oid> {
     (other != pg_sys::InvalidOid).then_some(other)
 }
 
+/// The operator that is true exactly where this one is false.
+pub fn negator(operator: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: a catalog look-up.
+    let other = unsafe { pg_sys::get_negator(operator) };
+    (other != pg_sys::InvalidOid).then_some(other)
+}
+
+/// The comparison of two values of a type, by its number in the default btree ordering.
+pub fn ordering_operator(type_oid: pg_sys::Oid, strategy: u32) -> Option<pg_sys::Oid> {
+    let Ordering {
+        family, input_type, ..
+    } = ordering(type_oid)?;
+    // SAFETY: a catalog look-up.
+    let found = unsafe {
+        pg_sys::get_opfamily_member(
+            family,
+            input_type,
+            input_type,
+            i16::try_from(strategy).ok()?,
+        )
+    };
+    (found != pg_sys::InvalidOid).then_some(found)
+}
+
 /// Name of an operator without its schema.
 pub fn operator_name(operator: pg_sys::Oid) -> String {
     // SAFETY: a catalog look-up; NULL when there is no such operator.

@@ -6,6 +6,7 @@ use crate::operators::aggregate::Maintenance;
 use crate::tree::Column;
 
 use super::block::{Block, BlockScan, Matched};
+use super::keys::fits_index;
 use super::{Output, Plan};
 
 /// Raised when the layout or the meaning of state changes between versions of the engine.
@@ -47,6 +48,13 @@ impl Plan {
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
         STATE_VERSION.hash(&mut hasher);
         plan.hash(&mut hasher);
+        // State that has been indexed by a hash since version 0.2.0.
+        for node in &plan.nodes {
+            let keys = || node.keys.iter().map(|key| &key.ty);
+            if !keys().all(|ty| ty.image_equality) && !fits_index(keys()) {
+                node.id.hash(&mut hasher);
+            }
+        }
         also.hash(&mut hasher);
         hasher.finish()
     }
