@@ -6,8 +6,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::path::Path;
 
-const REFRESH: RGBColor = RGBColor(0x1b, 0x7f, 0x5c);
-const RECOMPUTE: RGBColor = RGBColor(0xb0, 0x3a, 0x2e);
+/// Blue and orange of Okabe and Ito: apart in every kind of colour vision, and as greys.
+const REFRESH: RGBColor = RGBColor(0x00, 0x72, 0xb2);
+const RECOMPUTE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
 const SIZE: (u32, u32) = (900, 900);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;

@@ -16,7 +16,9 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem; p
 h1 { font-size: 1.6rem; } h2 { border-bottom: 2px solid #111; margin-top: 2.5rem; }
 nav a { margin-right: 1rem; }
 figure { margin: 1.5rem 0; break-inside: avoid; }
+figure { overflow-x: auto; }
 figure svg { width: 100%; height: auto; }
+@media screen and (max-width: 44rem) { figure svg { min-width: 40rem; } }
 figcaption { font-weight: 600; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.9rem; }
