@@ -78,6 +78,9 @@ pub enum Error {
     /// IMMEDIATE was asked for, and the query has constructs that it cannot maintain.
     #[error("the query cannot be maintained in IMMEDIATE mode")]
     NotImmediate(Vec<Obstacle>),
+    /// What an IMMEDIATE stream table reads was changed so that it cannot follow any more.
+    #[error("stream table \"{0}\" could not be maintained in IMMEDIATE mode any more")]
+    CannotFollow(String, Vec<Obstacle>),
     /// A statement on a source was stopped before its end, and its transaction goes on.
     #[error("cannot commit: a statement on table \"{0}\" has not been run to its end")]
     UnfinishedStatement(String),
@@ -243,6 +246,7 @@ impl Error {
             | Error::BadTimeout(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::Unsupported(_)
             | Error::NotImmediate(_)
+            | Error::CannotFollow(..)
             | Error::Refused(_)
             | Error::TemporarySource => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::TemporaryName(_) | Error::ColumnsDiffer { .. } => {
@@ -275,6 +279,7 @@ impl Error {
             Error::BadSchedule { reason, .. } => Some(reason.clone()),
             Error::Unsupported(obstacles)
             | Error::NotImmediate(obstacles)
+            | Error::CannotFollow(_, obstacles)
             | Error::Refused(obstacles) => Some(Obstacle::reasons(obstacles)),
             Error::TemporaryName(_) => {
                 Some("Its refreshes run in other sessions than the one that creates it.".into())
@@ -377,6 +382,9 @@ impl Error {
                 "{}\nOr use refresh_mode => 'AUTO' or 'FULL'.",
                 Obstacle::remedies(obstacles)
             )),
+            Error::CannotFollow(..) => Some(
+                "Alter it to refresh_mode => 'AUTO' first, or drop it.".into(),
+            ),
             Error::Refused(obstacles) => Some(Obstacle::remedies(obstacles)),
             Error::ColumnsFixed(_) => Some(
                 "They are those of its query. Use pgtrickle.alter_stream_table(), or drop the \

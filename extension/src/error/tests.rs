@@ -54,6 +54,7 @@ fn all() -> Vec<Error> {
         Error::BadStatus("asleep".to_owned()),
         Error::Unsupported(obstacles()),
         Error::NotImmediate(obstacles()),
+        Error::CannotFollow(name(), obstacles()),
         Error::UnfinishedStatement(name()),
         Error::DefinitionChanged(name()),
         Error::Refused(obstacles()),

@@ -320,7 +320,7 @@ impl Choice {
             compiled::Outcome::Unsupported(obstacles)
                 if table.refresh_mode == RefreshMode::Immediate =>
             {
-                return Err(Error::NotImmediate(obstacles));
+                return Err(Error::CannotFollow(table.plain_name(), obstacles));
             }
             compiled::Outcome::Unsupported(obstacles) => {
                 return Ok(Choice::Query {

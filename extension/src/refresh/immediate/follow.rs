@@ -156,7 +156,13 @@ pub fn follow_definitions() -> Result<()> {
             Ok(sources.iter().any(|d| rewritten.contains(&d.source)))
         };
         let is_changed = || -> Result<bool> {
-            Ok(table.defining_query_hash != Some(supported(table)?.fingerprint))
+            let compiled = match supported(table) {
+                Err(Error::Unsupported(obstacles)) => {
+                    return Err(Error::CannotFollow(table.plain_name(), obstacles));
+                }
+                other => other?,
+            };
+            Ok(table.defining_query_hash != Some(compiled.fingerprint))
         };
         if !(is_rewritten()? || is_changed()?) {
             continue;
