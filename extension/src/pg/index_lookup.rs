@@ -43,9 +43,16 @@ pub fn equality_columns(table: &Relation, columns: &[usize]) -> Vec<usize> {
 
 /// What an index over these columns can be over: where the server can hash none of them, their values.
 pub fn settled(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Over> {
+    if over != Over::Equality {
+        return Ok(over);
+    }
     let table = Relation::open(table, pg_sys::AccessShareLock as i32)?;
-    let hashes_none = over == Over::Equality && equality_columns(&table, columns).is_empty();
-    Ok(if hashes_none { Over::Values } else { over })
+    let hashed = equality_columns(&table, columns);
+    Ok(if hashed.is_empty() {
+        Over::Values
+    } else {
+        over
+    })
 }
 
 /// A usable index of `table` over these columns (positions from 0).
