@@ -126,6 +126,11 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
         if capture_trigger::rearm(*relid)? {
             cdc::follow_rewrite(*relid)?;
             immediate::note_rewrite(*relid)?;
+            // Its own content may be another, too: the guard was off.
+            if let Some(table) = catalog::load_by_relid(*relid)? {
+                catalog::lock(table.pgt_id)?;
+                catalog::forget_plan(table.pgt_id)?;
+            }
         }
     }
     immediate::follow_definitions()
