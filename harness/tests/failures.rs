@@ -354,7 +354,8 @@ async fn a_session_never_loses_a_deadlock_with_a_worker_that_waits() {
     run(&session, "BEGIN; LOCK TABLE above IN ACCESS EXCLUSIVE MODE").await;
     run(&writer, "INSERT INTO t VALUES (1)").await;
     let waits = "SELECT count(*) > 0 FROM pg_stat_activity
-                 WHERE backend_type = 'pg_trickle worker' AND wait_event_type = 'Lock'";
+                 WHERE backend_type = 'pg_trickle worker' AND wait_event_type = 'Lock'
+                   AND state = 'active' AND query = 'refresh of below, above'";
     until(&writer, waits).await;
     // Longer than the worker needs to find out that there is no deadlock yet.
     tokio::time::sleep(Duration::from_millis(600)).await;

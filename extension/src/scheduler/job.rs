@@ -115,6 +115,7 @@ fn in_one_transaction(
     for id in job {
         members.push(Member::new(*id)?);
     }
+    background::show(Some(&activity(&members)));
     let mut by_id: Vec<&mut Member> = members.iter_mut().collect();
     by_id.sort_by_key(|member| member.id);
     let patience = Patience::limited()?;
@@ -158,6 +159,13 @@ fn in_one_transaction(
         }
     }
     Ok(Some(members.iter().map(|member| member.outcome).collect()))
+}
+
+/// What `pg_stat_activity` shows.
+fn activity(members: &[Member]) -> String {
+    let tables = members.iter().filter_map(|member| member.table.as_ref());
+    let names: Vec<String> = tables.map(StreamTable::plain_name).collect();
+    format!("refresh of {}", names.join(", "))
 }
 
 fn cancelled() -> Failure {
