@@ -135,10 +135,16 @@ fn kept(columns: &[Column]) -> Vec<(Column, Expr)> {
     columns.iter().map(|c| (c.clone(), Expr::of(c))).collect()
 }
 
+/// A column is NULL where its expression is: what an outer join pads was perhaps declared as never NULL below it,
+/// and a link to its values has to find the NULL, too.
 fn projected(input: Relation, columns: Vec<(Column, Expr)>) -> Relation {
+    let shown = |(column, expr): (Column, Expr)| {
+        let nullable = column.nullable || expr.nullable;
+        (Column { nullable, ..column }, expr)
+    };
     Relation::Project {
         input: Box::new(input),
-        columns,
+        columns: columns.into_iter().map(shown).collect(),
     }
 }
 
@@ -214,8 +220,10 @@ fn substituted(expr: &Expr, outputs: &[(Column, Expr)]) -> Expr {
 #[cfg(test)]
 mod tests {
     use crate::plan::compile;
+    use crate::rewrite::ColumnAllocator;
     use crate::tree::testing::{
-        aggregate, boolean, column, condition, equal, filter, group, integer, project, scan,
+        aggregate, boolean, column, condition, equal, filter, group, integer, keyed_scan, project,
+        scan,
     };
     use crate::tree::{AggregateKind, ApplyKind, Predicate, Relation};
 
@@ -278,5 +286,19 @@ mod tests {
         ] {
             assert_eq!(nodes(relation), 2, "{name}");
         }
+    }
+    #[test]
+    fn a_padded_column_is_null_for_what_reads_it() {
+        let padded = apply(
+            filter(keyed_scan(2, 20, "s"), vec![condition("($21 < $11)")]),
+            ApplyKind::Left {
+                predicates: Vec::new(),
+            },
+        );
+        let mut columns = ColumnAllocator::above(&padded);
+        let unnested = super::unnest(padded, &mut columns).expect("supported");
+        let shown = unnested.columns();
+        assert_eq!(shown.len(), 6);
+        assert!(shown.iter().skip(3).all(|column| column.nullable));
     }
 }
