@@ -10,7 +10,7 @@ use harness::oracle::{self, Verdict};
 use harness::random::Random;
 
 use crate::arena::{Arena, is_contention};
-use crate::schema::{self, CHAIN, StreamTable};
+use crate::schema::{self, CHAIN, REPLACED_VIEW, StreamTable};
 use crate::sometimes::Event;
 
 const WHO: &str = "oracle";
@@ -115,6 +115,12 @@ async fn judge(
             "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL pg_trickle.part3_max_scan_count = {scans}"
         ))
         .await?;
+    if table.query.contains(REPLACED_VIEW) {
+        // A definition that is replaced has no snapshot: it must not change between the refresh and the question.
+        session
+            .execute(&format!("LOCK TABLE {REPLACED_VIEW} IN ACCESS SHARE MODE"))
+            .await?;
+    }
     if table.mode == "IMMEDIATE" {
         // It needs no refresh: it is of every snapshot.
         let verdict = oracle::check(session, &table.name).await?;

@@ -6,6 +6,7 @@ use harness::random::Random;
 use super::Outcome;
 use super::recovery::wait_until;
 use crate::arena::{Arena, is_contention};
+use crate::schema::REPLACED_VIEW;
 use crate::sometimes::Event;
 
 /// Gives a nested view another meaning and empties a source; the stream tables over them are recomputed, and
@@ -17,7 +18,7 @@ pub async fn redefine(arena: &Arena, random: &mut Random) -> Result<Outcome> {
         .await?;
     let factor = 2 + random.below(50);
     let redefinition = format!(
-        "CREATE OR REPLACE VIEW factors AS SELECT id, region, factor * {factor} AS factor FROM branch;
+        "CREATE OR REPLACE VIEW {REPLACED_VIEW} AS SELECT id, region, factor * {factor} AS factor FROM branch;
          UPDATE branch SET factor = factor + 1 WHERE id = 1;
          TRUNCATE spare; INSERT INTO spare SELECT i, i % 10 FROM generate_series(1, 200) i"
     );

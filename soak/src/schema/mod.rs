@@ -3,7 +3,7 @@
 mod sources;
 mod tables;
 
-pub use sources::{CHAIN, sql as sources};
+pub use sources::{CHAIN, REPLACED_VIEW, sql as sources};
 pub use tables::{StreamTable, all as stream_tables};
 
 use anyhow::{Context, Result};

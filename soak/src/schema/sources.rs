@@ -7,6 +7,8 @@ use harness::runtime::GATE;
 
 /// How many tables the join chain has.
 pub const CHAIN: usize = 7;
+/// The view between a table and a stream table that is given other definitions.
+pub const REPLACED_VIEW: &str = "factors";
 
 /// The statements that create and fill them.
 pub fn sql(rows: u64) -> String {
