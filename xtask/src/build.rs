@@ -4,7 +4,7 @@
 //! `dynamic_library_path` and `extension_control_path`. Files are replaced by rename: a running server
 //! keeps the library that it has mapped. Clusters copy the layout to where their user can read it.
 
-use crate::command;
+use crate::objects;
 use crate::paths;
 use crate::previous;
 use crate::setup::Machine;
@@ -12,7 +12,6 @@ use crate::ui;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 const PACKAGE: &str = "pg_trickle";
@@ -74,8 +73,8 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
     }
     let started = Instant::now();
     eprintln!("building the extension");
-    let mut cargo = machine.cargo();
-    cargo.args(["build", "--lib", "--package", PACKAGE, "--profile"]);
+    let mut cargo = machine.cargo("build");
+    cargo.args(["--lib", "--package", PACKAGE, "--profile"]);
     cargo.arg(options.profile());
     if !options.features.is_empty() {
         cargo.args(["--features", &options.features]);
@@ -97,8 +96,12 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
     }
     let built = paths::target().join(options.folder()).join(LIBRARY);
     if is_newer(&built, &sql) || !library.exists() {
-        write_sql(machine, options, &sql)?;
-        write_control(&extension, version)?;
+        let control = control(version)?;
+        let objects = objects::sql(&fs::read(&built)?, &control, PACKAGE)
+            .context("could not read the extension's SQL from its library")?;
+        replace(&sql, |path| fs::write(path, &objects))?;
+        let name = format!("{PACKAGE}.control");
+        replace(&extension.join(name), |path| fs::write(path, &control))?;
         replace(&library, |path| fs::copy(&built, path).map(|_| ()))?;
     }
     copy_updates(&extension)?;
@@ -114,26 +117,6 @@ fn is_newer(file: &Path, than: &Path) -> bool {
     }
 }
 
-/// The SQL that creates the extension's objects, read out of the built library.
-fn write_sql(machine: &Machine, options: &Options, sql: &Path) -> Result<()> {
-    let draft = sql.with_extension("sql.new");
-    let mut schema = Command::new(&machine.cargo_pgrx);
-    schema
-        .current_dir(paths::repository())
-        .envs(machine.environment())
-        .args(["pgrx", "schema", "--skip-build", "--package", PACKAGE])
-        .args(["--profile", options.profile(), "--pg-config"])
-        .arg(&machine.postgres.pg_config)
-        .arg("--out")
-        .arg(&draft);
-    if !options.features.is_empty() {
-        schema.args(["--features", &options.features]);
-    }
-    command::output(&mut schema).context("could not read the extension's SQL from its library")?;
-    fs::rename(draft, sql)?;
-    Ok(())
-}
-
 /// The scripts of `ALTER EXTENSION … UPDATE`.
 fn copy_updates(extension: &Path) -> Result<()> {
     for entry in fs::read_dir(paths::repository().join("extension/sql"))? {
@@ -145,11 +128,11 @@ fn copy_updates(extension: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_control(extension: &Path, version: &str) -> Result<()> {
-    let name = format!("{PACKAGE}.control");
-    let control = fs::read_to_string(paths::repository().join("extension").join(&name))?
-        .replace("@CARGO_VERSION@", version);
-    replace(&extension.join(name), |path| fs::write(path, &control))
+/// The control file of this version.
+fn control(version: &str) -> Result<String> {
+    let path = paths::repository().join(format!("extension/{PACKAGE}.control"));
+    let text = fs::read_to_string(path)?;
+    Ok(text.replace("@CARGO_VERSION@", version))
 }
 
 /// Writes a file beside `path` and renames it over it.

@@ -23,15 +23,8 @@ pub enum Task {
 pub fn run(task: &Task, machine: impl FnOnce() -> Result<Machine>) -> Result<ExitCode> {
     match task {
         Task::Update => {
-            let mut cargo = machine()?.cargo();
-            cargo.args([
-                "run",
-                "--quiet",
-                "--package",
-                "images",
-                "--features",
-                "registry",
-            ]);
+            let mut cargo = machine()?.cargo("run");
+            cargo.args(["--quiet", "--package", "images", "--features", "registry"]);
             if !cargo.status()?.success() {
                 bail!("digests: nothing was written");
             }

@@ -2,7 +2,7 @@
 
 use crate::command;
 use crate::paths;
-use crate::setup::{cargo_pgrx, packages, postgres, server_user};
+use crate::setup::{packages, postgres, server_user};
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use std::process::{Command, ExitCode};
@@ -15,14 +15,7 @@ struct Finding {
 
 /// Prints the table; fails if something is missing.
 pub fn run() -> Result<ExitCode> {
-    let findings = [
-        rust(),
-        system_packages(),
-        postgres(),
-        cargo_pgrx(),
-        user(),
-        cache(),
-    ];
+    let findings = [rust(), system_packages(), postgres(), user(), cache()];
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_FULL_CONDENSED)
@@ -90,20 +83,6 @@ fn postgres() -> Finding {
         },
         remedy: "cargo xtask setup, or set PG_CONFIG to the pg_config of an installation"
             .to_owned(),
-    }
-}
-
-fn cargo_pgrx() -> Finding {
-    let version = cargo_pgrx::version().unwrap_or_else(|error| error.to_string());
-    Finding {
-        what: "cargo-pgrx",
-        found: match cargo_pgrx::find() {
-            Some(path) => Ok(format!("{version} ({})", path.display())),
-            None => Err(format!("{version} is not installed")),
-        },
-        remedy: format!(
-            "cargo xtask setup, or cargo install cargo-pgrx --version ={version} --locked"
-        ),
     }
 }
 

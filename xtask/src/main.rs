@@ -11,6 +11,7 @@ mod digests;
 mod docs;
 mod doctor;
 mod images;
+mod objects;
 mod paths;
 mod previous;
 mod report;
@@ -34,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Make this machine ready: system packages, PostgreSQL 18, cargo-pgrx, a user for the server
+    /// Make this machine ready: system packages, PostgreSQL 18, a user for the server
     Setup,
     /// Say what is there, what is missing, and what to do about it
     Doctor,

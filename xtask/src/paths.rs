@@ -27,7 +27,7 @@ pub fn target() -> PathBuf {
     }
 }
 
-/// What outlives a checkout: the PostgreSQL built from source, cargo-pgrx, logs.
+/// What outlives a checkout: the PostgreSQL built from source, tools, logs.
 pub fn cache() -> PathBuf {
     harness::postgres::cache_dir()
 }

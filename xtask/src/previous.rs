@@ -21,9 +21,11 @@ pub fn build(machine: &Machine) -> Result<PathBuf> {
         lay_out(&tree)?;
     }
     eprintln!("building version {VERSION}, once");
-    let mut cargo = machine.cargo();
+    // As it was: it has its own pgrx, and tools of that version.
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo
         .current_dir(&tree)
+        .envs(machine.environment())
         .env_remove("CARGO_TARGET_DIR")
         .args(["xtask", "build", "--print-path"])
         .stdout(Stdio::null());

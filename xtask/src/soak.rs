@@ -77,9 +77,9 @@ pub fn smoke(machine: &Machine) -> Result<()> {
 
 fn command(machine: &Machine, build: &build::Options) -> Result<Command> {
     let install = build::run(machine, build)?;
-    let mut cargo = machine.cargo();
+    let mut cargo = machine.cargo("run");
     cargo
-        .args(["run", "--quiet", "--package", "soak", "--"])
+        .args(["--quiet", "--package", "soak", "--"])
         .env("PGT_INSTALL_DIR", install);
     Ok(cargo)
 }

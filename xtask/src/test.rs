@@ -72,17 +72,17 @@ pub fn run() -> Result<ExitCode> {
     let machine = setup::ensure()?;
     let mut suites = Vec::new();
     suites.push(suite("pure crates", || {
-        let mut cargo = machine.cargo();
-        cargo.args(["test", "--package", "pgtrickle-dvm", "--package", "xtask"]);
+        let mut cargo = machine.cargo("test");
+        cargo.args(["--package", "pgtrickle-dvm", "--package", "xtask"]);
         Ok(cargo)
     })?);
     let mut server = None;
     suites.push(suite("delta rules, in PostgreSQL", || {
         let cluster = cluster::start(&machine, &build::Options::default(), &[])?;
         let psql = cluster.client_command("psql");
-        let mut cargo = machine.cargo();
+        let mut cargo = machine.cargo("test");
         cargo
-            .args(["test", "--package", "pgtrickle-dvm", "--features", "canary"])
+            .args(["--package", "pgtrickle-dvm", "--features", "canary"])
             .args([
                 "--lib",
                 "--",
@@ -101,8 +101,8 @@ pub fn run() -> Result<ExitCode> {
     })?);
     drop(server);
     suites.push(suite("extension, without a server", || {
-        let mut cargo = machine.cargo();
-        cargo.args(["test", "--package", "pg_trickle", "--lib"]);
+        let mut cargo = machine.cargo("test");
+        cargo.args(["--package", "pg_trickle", "--lib"]);
         Ok(cargo)
     })?);
     let previous = previous::build(&machine);
@@ -121,17 +121,17 @@ pub fn run() -> Result<ExitCode> {
     )?);
     suites.push(suite("monitoring: metrics and alerts", || {
         let install = build::run(&machine, &build::Options::default())?;
-        let mut cargo = machine.cargo();
+        let mut cargo = machine.cargo("test");
         cargo
-            .args(["test", "--package", "monitoring", "--", "--show-output"])
+            .args(["--package", "monitoring", "--", "--show-output"])
             .env("PGT_INSTALL_DIR", install);
         Ok(cargo)
     })?);
     let mut engine = None;
     suites.push(suite("containers: scenarios, stops, a standby", || {
-        let mut cargo = machine.cargo();
+        let mut cargo = machine.cargo("test");
         cargo
-            .args(["test", "--package", "containers", "--no-fail-fast", "--"])
+            .args(["--package", "containers", "--no-fail-fast", "--"])
             .args(["--show-output", "--test-threads", "2"]);
         match Engine::ensure() {
             Ok(found) => {
@@ -159,18 +159,18 @@ pub fn run() -> Result<ExitCode> {
     })?);
     drop(engine);
     suites.push(suite("images: digests, against a registry", || {
-        let mut cargo = machine.cargo();
-        cargo.args(["test", "--package", "images", "--features", "registry"]);
+        let mut cargo = machine.cargo("test");
+        cargo.args(["--package", "images", "--features", "registry"]);
         Ok(cargo)
     })?);
     suites.push(suite("benches: the rivals are right, too", || {
-        let mut cargo = machine.cargo();
-        cargo.args(["test", "--package", "benches", "--lib", "--tests"]);
+        let mut cargo = machine.cargo("test");
+        cargo.args(["--package", "benches", "--lib", "--tests"]);
         Ok(cargo)
     })?);
     suites.push(suite("soak: its own parts", || {
-        let mut cargo = machine.cargo();
-        cargo.args(["test", "--package", "soak"]);
+        let mut cargo = machine.cargo("test");
+        cargo.args(["--package", "soak"]);
         Ok(cargo)
     })?);
     suites.push(check("soak, one minute", || soak::smoke(&machine))?);
@@ -191,9 +191,9 @@ pub fn run() -> Result<ExitCode> {
             ..build::Options::default()
         };
         let install = build::run(&machine, &options)?;
-        let mut cargo = machine.cargo();
+        let mut cargo = machine.cargo("test");
         cargo
-            .args(["test", "--package", "harness", "--features", "canary"])
+            .args(["--package", "harness", "--features", "canary"])
             .args(["--test", "canary"])
             .env("PGT_CANARY_INSTALL_DIR", install);
         Ok(cargo)
@@ -207,17 +207,9 @@ pub fn run() -> Result<ExitCode> {
 pub fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
     let machine = setup::ensure()?;
     let install = build::run(&machine, &build::Options::default())?;
-    let mut cargo = machine.cargo();
+    let mut cargo = machine.cargo("run");
     cargo
-        .args([
-            "run",
-            "--package",
-            "harness",
-            "--bin",
-            "fuzz",
-            "--",
-            "--minutes",
-        ])
+        .args(["--package", "harness", "--bin", "fuzz", "--", "--minutes"])
         .arg(options.minutes.to_string())
         .env("PGT_INSTALL_DIR", install);
     if let Some(seed) = options.seed {
@@ -245,9 +237,9 @@ pub struct BenchOptions {
 pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
     let machine = setup::ensure()?;
     let install = build::run(&machine, &build::Options::release())?;
-    let mut cargo = machine.cargo();
+    let mut cargo = machine.cargo("bench");
     cargo
-        .args(["bench", "--package", "benches"])
+        .args(["--package", "benches"])
         .env("PGT_INSTALL_DIR", install);
     if options.gate {
         cargo.args(["--bench", "gate", "--", "--gate"]);
@@ -276,9 +268,9 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
 }
 
 fn harness(machine: &Machine, install: &Path) -> Command {
-    let mut cargo = machine.cargo();
+    let mut cargo = machine.cargo("test");
     cargo
-        .args(["test", "--package", "harness"])
+        .args(["--package", "harness"])
         .env("PGT_INSTALL_DIR", install);
     cargo
 }

@@ -18,6 +18,15 @@ pub struct Failure {
     pub is_fuse: bool,
 }
 
+/// Throws an error that `PgTryBuilder` has handed over. The server has forgotten it, so it is reported like one of
+/// ours: `CaughtError::rethrow` would let the server look for it.
+pub fn throw_again(error: CaughtError) -> ! {
+    match error {
+        CaughtError::PostgresError(report) => CaughtError::ErrorReport(report).rethrow(),
+        other => other.rethrow(),
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure::of(&error)

@@ -8,6 +8,8 @@ use pgrx::PgTryBuilder;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 
+use super::failure::throw_again;
+
 thread_local! {
     /// Position of the last error, in characters from 1; 0 if it had none.
     static POSITION: Cell<i32> = const { Cell::new(0) };
@@ -46,7 +48,7 @@ pub fn located<T>(text: &str, work: impl FnOnce() -> T + std::panic::UnwindSafe)
             located.report(pgrx::PgLogLevel::ERROR);
             unreachable!("an ERROR report does not return")
         }
-        Err(error) => error.rethrow(),
+        Err(error) => throw_again(error),
     }
 }
 

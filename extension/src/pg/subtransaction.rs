@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::PgTryBuilder;
 
-use super::failure::Failure;
+use super::failure::{Failure, throw_again};
 use crate::error::Result;
 
 /// What came of an attempt.
@@ -45,7 +45,7 @@ pub fn attempt_if<T>(
     match outcome {
         Ok(done) => done.map(Attempt::Done),
         Err(error) if is_data_exception(&error) => Ok(Attempt::DataException),
-        Err(error) => error.rethrow(),
+        Err(error) => throw_again(*error),
     }
 }
 

@@ -4,7 +4,6 @@
 
 pub mod apt;
 mod cargo_install;
-pub mod cargo_pgrx;
 pub mod gungraun;
 pub mod packages;
 pub mod postgres;
@@ -16,15 +15,12 @@ use crate::ui::Steps;
 use anyhow::{Context, Result};
 use harness::postgres::Installation;
 use std::fs::File;
-use std::path::PathBuf;
 use std::process::Command;
 
 /// A machine that is ready.
 pub struct Machine {
     /// The PostgreSQL installation to build against and to run.
     pub postgres: Installation,
-    /// The `cargo-pgrx` executable of the version that the extension is built with.
-    pub cargo_pgrx: PathBuf,
 }
 
 impl Machine {
@@ -37,10 +33,12 @@ impl Machine {
         ]
     }
 
-    /// A `cargo` command in the checkout with that environment.
-    pub fn cargo(&self) -> Command {
+    /// A `cargo` command that compiles, in the checkout with that environment. Pgrx declares a newer Rust than
+    /// it needs (`.cargo/config.toml`).
+    pub fn cargo(&self, task: &str) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         command
+            .args([task, "--ignore-rust-version"])
             .current_dir(paths::repository())
             .envs(self.environment());
         command
@@ -56,7 +54,7 @@ pub fn run() -> Result<Machine> {
     let lock = File::create(cache.join("setup.lock"))?;
     lock.lock()?;
 
-    let mut steps = Steps::new(4);
+    let mut steps = Steps::new(3);
     steps.step("system packages for building", |progress| {
         packages::ensure(packages::BUILD, progress).map(|said| ((), said))
     })?;
@@ -65,31 +63,18 @@ pub fn run() -> Result<Machine> {
         let said = format!("{} at {}", found.version, found.bin_dir.display());
         Ok((found, said))
     })?;
-    let cargo_pgrx = steps.step("cargo-pgrx", |progress| {
-        let (path, said) = cargo_pgrx::ensure(progress)?;
-        Ok((path, said))
-    })?;
     steps.step("a user for the server", |_| {
         server_user::ensure().map(|said| ((), said))
     })?;
     eprintln!("machine ready in {}", steps.elapsed());
-    Ok(Machine {
-        postgres,
-        cargo_pgrx,
-    })
+    Ok(Machine { postgres })
 }
 
 /// The machine as it is if nothing is missing; otherwise the set-up, in full view.
 pub fn ensure() -> Result<Machine> {
     let ready = packages::missing(packages::BUILD).is_empty() && server_user::find().is_some();
-    if ready
-        && let Some(postgres) = postgres::find().found
-        && let Some(cargo_pgrx) = cargo_pgrx::find()
-    {
-        return Ok(Machine {
-            postgres,
-            cargo_pgrx,
-        });
+    if ready && let Some(postgres) = postgres::find().found {
+        return Ok(Machine { postgres });
     }
     run()
 }
