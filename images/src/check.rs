@@ -11,9 +11,6 @@ pub struct Finding {
     pub line: usize,
     /// What it is.
     pub what: String,
-    /// Whether the image has just not been resolved yet, which only a registry can mend. Everything else is
-    /// a contradiction.
-    pub is_unpinned: bool,
 }
 
 /// What is to be said of these files, each a path and a text.
@@ -23,18 +20,17 @@ pub fn findings<'a>(
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in files {
-        let mut say = |line, what: String, is_unpinned| {
+        let mut say = |line, what: String| {
             findings.push(Finding {
                 path: path.to_owned(),
                 line,
                 what,
-                is_unpinned,
             });
         };
         let places = match places_in(path, text) {
             Ok(places) => places,
             Err(error) => {
-                say(1, format!("{error:#}"), false);
+                say(1, format!("{error:#}"));
                 continue;
             }
         };
@@ -42,7 +38,7 @@ pub fn findings<'a>(
             let image = match Image::parse(&place.text) {
                 Ok(image) => image,
                 Err(error) => {
-                    say(place.line, format!("{error:#}"), false);
+                    say(place.line, format!("{error:#}"));
                     continue;
                 }
             };
@@ -59,24 +55,21 @@ pub fn findings<'a>(
                     say(
                         place.line,
                         format!("{tagged} has another digest than the record"),
-                        false,
                     );
                 }
                 (Some(_), None) => {
                     say(
                         place.line,
                         format!("{tagged} has a digest that is not in the record"),
-                        false,
                     );
                 }
                 (None, Some(_)) => {
                     say(
                         place.line,
                         format!("{tagged} has lost the digest that is in the record"),
-                        false,
                     );
                 }
-                (None, None) => say(place.line, format!("{tagged} is unpinned"), true),
+                (None, None) => say(place.line, format!("{tagged} is unpinned")),
             }
         }
     }
@@ -86,13 +79,13 @@ pub fn findings<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Pin;
+    use crate::{Pin, Source};
 
     fn digest(byte: &str) -> String {
         format!("sha256:{}", byte.repeat(32))
     }
 
-    fn said(text: &str) -> Vec<(String, bool)> {
+    fn said(text: &str) -> Vec<String> {
         let record = Record {
             own: vec!["mine".to_owned()],
             pins: vec![Pin {
@@ -100,59 +93,52 @@ mod tests {
                 tag: "1".to_owned(),
                 digest: digest("aa"),
                 platforms: Vec::new(),
-                resolved: String::new(),
+                source: Source::Listing,
+                date: String::new(),
             }],
         };
         findings(&record, [("images/Dockerfile", text)])
             .into_iter()
-            .map(|finding| (finding.what, finding.is_unpinned))
+            .map(|finding| finding.what)
             .collect()
     }
 
     #[test]
     fn every_disagreement_is_named() {
-        assert_eq!(said(&format!("FROM a:1@{}\n", digest("aa"))), []);
-        assert_eq!(said("FROM mine:7\n"), []);
-        for (from, what, is_unpinned) in [
+        let nothing: [String; 0] = [];
+        assert_eq!(said(&format!("FROM a:1@{}\n", digest("aa"))), nothing);
+        assert_eq!(said("FROM mine:7\n"), nothing);
+        for (from, what) in [
             (
                 format!("a:1@{}", digest("bb")),
                 "a:1 has another digest than the record",
-                false,
             ),
             (
                 format!("b:1@{}", digest("aa")),
                 "b:1 has a digest that is not in the record",
-                false,
             ),
             (
                 "a:1".to_owned(),
                 "a:1 has lost the digest that is in the record",
-                false,
             ),
-            ("b:2".to_owned(), "b:2 is unpinned", true),
-            ("b".to_owned(), "`b` has no tag", false),
+            ("b:2".to_owned(), "b:2 is unpinned"),
+            ("b".to_owned(), "`b` has no tag"),
             (
                 "a:1@sha256:aa".to_owned(),
                 "images/Dockerfile: unable to parse Dockerfile: image reference digest is invalid",
-                false,
             ),
         ] {
-            assert_eq!(
-                said(&format!("FROM {from}\n")),
-                [(what.to_owned(), is_unpinned)]
-            );
+            assert_eq!(said(&format!("FROM {from}\n")), [what]);
         }
     }
 
     #[test]
-    fn the_checkout_does_not_contradict_its_record() {
+    fn every_reference_of_the_checkout_is_pinned_as_the_record_says() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let files = crate::files_of(&root).unwrap();
         let texts = files
             .iter()
             .map(|(path, text)| (path.as_str(), text.as_str()));
-        let mut found = findings(&Record::read(&root).unwrap(), texts);
-        found.retain(|finding| !finding.is_unpinned);
-        assert_eq!(found, []);
+        assert_eq!(findings(&Record::read(&root).unwrap(), texts), []);
     }
 }

@@ -11,8 +11,8 @@ fn main() -> Result<()> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let pins = runtime.block_on(update::update(&root, &Registries::new(Vec::new())))?;
-    for pin in pins {
+    let update = runtime.block_on(update::update(&root, &Registries::new(Vec::new())))?;
+    for pin in update.pins {
         println!(
             "{}:{}@{} ({})",
             pin.name,
@@ -20,6 +20,9 @@ fn main() -> Result<()> {
             pin.digest,
             pin.platforms.join(", ")
         );
+    }
+    for difference in update.differences {
+        println!("differs: {difference}");
     }
     Ok(())
 }

@@ -9,20 +9,33 @@ use serde::{Deserialize, Serialize};
 /// Where the record is, from the root of the checkout.
 pub const RECORD: &str = "images/digests.toml";
 
-/// A resolved image.
+/// Who named a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The registry that serves the image.
+    Registry,
+    /// Public listings: the publisher's own, or projects that pin the same digest.
+    Listing,
+}
+
+/// A pinned image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
     /// Registry and repository, as files write them.
     pub name: String,
-    /// The tag that was resolved.
+    /// The tag.
     pub tag: String,
     /// The digest of the multi-platform index.
     pub digest: String,
-    /// What the index offers.
+    /// What the index offers; empty if no registry was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<String>,
-    /// The day on which it was resolved.
-    pub resolved: String,
+    /// Who named the digest.
+    pub source: Source,
+    /// The day on which it did.
+    pub date: String,
 }
 
 /// The whole file.
@@ -38,8 +51,9 @@ pub struct Record {
 }
 
 const HEAD: &str = "\
-# The digests that image references are pinned to. Written by cargo xtask digests update from what the registries
-# answer; never by hand. `own` are images that are built from this repository.
+# The digests that image references are pinned to. cargo xtask digests update writes them from what the registries
+# answer. A `listing` is one that public lists name, where no registry could be reached: it is replaced then.
+# `own` are images that are built from this repository.
 ";
 
 impl Record {

@@ -6,11 +6,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::{Image, Pin, Place, RECORD, Record, Registries, files_of, places_in};
+use crate::{Image, Pin, Place, RECORD, Record, Registries, Source, files_of, places_in};
 
-/// Resolves what the files name and pins it. Returns what was resolved. Nothing is written unless
-/// everything could be resolved.
-pub async fn update(root: &Path, registries: &Registries) -> Result<Vec<Pin>> {
+/// What an update came to.
+#[derive(Debug)]
+pub struct Update {
+    /// Every image, as the registries have it.
+    pub pins: Vec<Pin>,
+    /// Where a registry has something else than the record had.
+    pub differences: Vec<String>,
+}
+
+/// Resolves what the files name and pins it. Nothing is written unless everything could be resolved.
+pub async fn update(root: &Path, registries: &Registries) -> Result<Update> {
     let before = Record::read(root)?;
     let files = files_of(root)?;
     let mut places: Vec<(usize, Place, Image)> = Vec::new();
@@ -26,6 +34,7 @@ pub async fn update(root: &Path, registries: &Registries) -> Result<Vec<Pin>> {
 
     let today = chrono::Utc::now().format("%Y-%m-%d").to_string();
     let mut pins: BTreeMap<String, Pin> = BTreeMap::new();
+    let mut differences = Vec::new();
     for (_, _, image) in &places {
         let tagged = image.tagged();
         if pins.contains_key(&tagged) {
@@ -35,11 +44,14 @@ pub async fn update(root: &Path, registries: &Registries) -> Result<Vec<Pin>> {
         let known = before
             .pins
             .iter()
-            .find(|pin| (&pin.name, &pin.tag, &pin.digest) == (&image.name, &image.tag, &digest));
+            .find(|pin| (&pin.name, &pin.tag) == (&image.name, &image.tag));
+        differences.extend(known.and_then(|known| difference(known, &digest)));
+        let same = known.filter(|pin| pin.digest == digest && pin.source == Source::Registry);
         let pin = Pin {
             name: image.name.clone(),
             tag: image.tag.clone(),
-            resolved: known.map_or(today.clone(), |pin| pin.resolved.clone()),
+            source: Source::Registry,
+            date: same.map_or(today.clone(), |pin| pin.date.clone()),
             digest,
             platforms,
         };
@@ -68,7 +80,10 @@ pub async fn update(root: &Path, registries: &Registries) -> Result<Vec<Pin>> {
         written.push((root.join(RECORD), after.text()?));
     }
     replace_all(&written)?;
-    Ok(after.pins)
+    Ok(Update {
+        pins: after.pins,
+        differences,
+    })
 }
 
 /// Writes every file beside its place first, and renames only when all are there.
@@ -92,4 +107,21 @@ fn replace_all(files: &[(PathBuf, String)]) -> Result<()> {
             .with_context(|| format!("could not replace {}", path.display()))?;
     }
     Ok(())
+}
+
+/// What is to be said if the registry has another digest than the record.
+fn difference(known: &Pin, digest: &str) -> Option<String> {
+    let Pin {
+        name,
+        tag,
+        date,
+        digest: old,
+        ..
+    } = known;
+    let who = match known.source {
+        Source::Registry => "the registry",
+        Source::Listing => "listings",
+    };
+    (old != digest)
+        .then(|| format!("{name}:{tag}: on {date} {who} had {old}; the registry now has {digest}"))
 }

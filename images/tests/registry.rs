@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use images::{RECORD, Record, Registries, update::update};
+use images::{RECORD, Record, Registries, Source, update::Update, update::update};
 use sha2::{Digest, Sha256};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -161,6 +161,10 @@ fn texts(root: &Path) -> Vec<(String, String)> {
 }
 
 fn run(root: &Path, port: u16) -> Result<usize, String> {
+    updated(root, port).map(|update| update.pins.len())
+}
+
+fn updated(root: &Path, port: u16) -> Result<Update, String> {
     let registries = Registries::new(vec![format!("127.0.0.1:{port}")]);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -168,7 +172,6 @@ fn run(root: &Path, port: u16) -> Result<usize, String> {
         .build()
         .unwrap()
         .block_on(update(root, &registries))
-        .map(|pins| pins.len())
         .map_err(|error| format!("{error:#}"))
 }
 
@@ -268,4 +271,33 @@ fn one_image_that_fails_keeps_all_files_as_they_are() {
     assert!(runtime.block_on(update(dir.path(), &registries)).is_err());
     assert!(!good.requests().is_empty());
     assert_eq!(texts(dir.path()), before);
+}
+
+#[test]
+fn what_listings_named_is_replaced_and_said_where_the_registry_has_something_else() {
+    let registry = Registry::start(Manner::Plain);
+    let name = format!("127.0.0.1:{}/library/postgres", registry.port);
+    let real = digest(&body(Manner::Plain));
+    for (listed, differs) in [(real.clone(), false), (digest("what it was"), true)] {
+        let dir = checkout(registry.port);
+        let record = format!(
+            "[[image]]\nname = \"{name}\"\ntag = \"18\"\ndigest = \"{listed}\"\nsource = \"listing\"\ndate = \"2026-01-02\"\n"
+        );
+        fs::write(
+            dir.path().join(RECORD),
+            format!("own = [\"mine\"]\n{record}"),
+        )
+        .unwrap();
+        let update = updated(dir.path(), registry.port).unwrap();
+        let said =
+            format!("{name}:18: on 2026-01-02 listings had {listed}; the registry now has {real}");
+        let expected: &[String] = if differs { &[said] } else { &[] };
+        assert_eq!(update.differences, expected);
+        let pin = &Record::read(dir.path()).unwrap().pins[0];
+        assert_eq!(
+            (pin.digest.as_str(), pin.source),
+            (real.as_str(), Source::Registry)
+        );
+        assert_ne!(pin.date, "2026-01-02");
+    }
 }

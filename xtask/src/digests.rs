@@ -1,8 +1,7 @@
 //! `cargo xtask digests`: what container images are pinned to.
 //!
 //! `update` asks the registries, in a program of its own, since nothing else needs a client for them. `check`
-//! works offline; tidy takes part of it: an image that has never been resolved is not untidy, a
-//! contradiction is.
+//! works offline; tidy does the same.
 
 use crate::paths;
 use crate::setup::Machine;
@@ -32,10 +31,7 @@ pub fn run(task: &Task, machine: impl FnOnce() -> Result<Machine>) -> Result<Exi
         }
         Task::Check => {
             let found = all()?;
-            for Finding {
-                path, line, what, ..
-            } in &found
-            {
+            for Finding { path, line, what } in &found {
                 println!("{path}:{line}: {what}");
             }
             if found.is_empty() {
