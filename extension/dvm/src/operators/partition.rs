@@ -199,7 +199,7 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
         for (position, column) in node.keys.iter().enumerate() {
             let name = key(position);
             conditions.push(if null_keys.get(position).copied().unwrap_or(false) {
-                format!("d.{name} IS NULL")
+                format!("d.{name} IS NOT DISTINCT FROM NULL")
             } else {
                 format!("d.{name} {} t.{name}", column.ty.equality)
             });

@@ -101,7 +101,7 @@ pub fn rederive(context: Context<'_>, recursion: &Recursion, null_columns: &[boo
                 let value = render_over(expr, &from.printed);
                 items.push(format!("{value} AS {}", column(position)));
                 from.conditions.push(match null_columns.get(position) {
-                    Some(true) => format!("({value}) IS NULL"),
+                    Some(true) => format!("({value}) IS NOT DISTINCT FROM NULL"),
                     _ => format!("({value}) {} p.{}", equality(position), key(position)),
                 });
             }
@@ -224,11 +224,11 @@ mod tests {
         assert_snapshot!(text, @r"
         SELECT s0.a AS c0, s0.b AS c1, 1 AS __pgt_w
         FROM __pgt_touched AS p, r AS s0
-        WHERE ((s0.c > 0)) AND (s0.a) = p.k0 AND (s0.b) IS NULL
+        WHERE ((s0.c > 0)) AND (s0.a) = p.k0 AND (s0.b) IS NOT DISTINCT FROM NULL
         UNION ALL
         SELECT s0.c0 AS c0, s1.b AS c1, 1 AS __pgt_w
         FROM __pgt_touched AS p, st_i0 AS s0, s AS s1, t AS s2
-        WHERE ((s1.a = s0.c1)) AND ((s2.a = s1.c)) AND (s0.c0) = p.k0 AND (s1.b) IS NULL
+        WHERE ((s1.a = s0.c1)) AND ((s2.a = s1.c)) AND (s0.c0) = p.k0 AND (s1.b) IS NOT DISTINCT FROM NULL
         ");
     }
 }

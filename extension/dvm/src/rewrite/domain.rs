@@ -156,9 +156,9 @@ pub(super) fn same(a: &Expr, b: &Expr) -> Predicate {
         Piece::Expr(b),
         Piece::Sql(" OR "),
         Piece::Expr(a),
-        Piece::Sql(" IS NULL AND "),
+        Piece::Sql(" IS NOT DISTINCT FROM NULL AND "),
         Piece::Expr(b),
-        Piece::Sql(" IS NULL)"),
+        Piece::Sql(" IS NOT DISTINCT FROM NULL)"),
     ];
     Predicate {
         expr: Expr::truth(pieces, false),
