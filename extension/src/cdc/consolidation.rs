@@ -13,7 +13,8 @@ use pgrx::pg_sys;
 /// The changes of one source that a refresh takes in.
 #[derive(Debug)]
 pub struct SourceDelta {
-    /// The columns that were asked for, `a<attnum>`, then `__pgt_w`. Each image once, weight not 0.
+    /// The columns that were asked for, `a<attnum>`, then `__pgt_w`. Each image once, weight not 0; several times
+    /// where the weight is more than an `int4`.
     pub store: TupleStore,
     /// Rows in it.
     pub rows: u64,
@@ -155,12 +156,44 @@ impl Consolidation {
             let (values, nulls) = row.values();
             self.values.copy_from_slice(values);
             self.nulls.copy_from_slice(nulls);
-            if let Some(last) = self.values.last_mut() {
-                *last = pg_sys::Datum::from(weight.clamp(i32::MIN.into(), i32::MAX.into()) as i32);
+            for part in parts_of(weight) {
+                if let Some(last) = self.values.last_mut() {
+                    *last = pg_sys::Datum::from(part);
+                }
+                result.put_values(&self.values, &self.nulls);
             }
-            result.put_values(&self.values, &self.nulls);
         }
         drop(rows);
         result
+    }
+}
+
+/// A weight as a sum of weights that the column holds: itself, but for two thousand million rows alike.
+fn parts_of(weight: i64) -> impl Iterator<Item = i32> {
+    let mut left = weight;
+    std::iter::from_fn(move || {
+        let part = left.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        left -= i64::from(part);
+        (part != 0).then_some(part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts_of;
+
+    #[test]
+    fn a_weight_beyond_the_column_is_split_and_none_of_it_is_lost() {
+        let max = i64::from(i32::MAX);
+        for weight in [1, -1, max, -max - 1, max + 1, 3 * max + 5, -4 * max, 0] {
+            let parts: Vec<i32> = parts_of(weight).collect();
+            assert_eq!(parts.iter().map(|p| i64::from(*p)).sum::<i64>(), weight);
+            let least = weight.unsigned_abs().div_ceil(max.unsigned_abs() + 1);
+            assert!(
+                parts.len() as u64 >= least && !parts.contains(&0),
+                "{parts:?}"
+            );
+        }
+        assert_eq!(parts_of(7).collect::<Vec<_>>(), [7]);
     }
 }
