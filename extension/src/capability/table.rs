@@ -242,6 +242,13 @@ capabilities! {
             remedy: "compare the columns one by one",
         },
         "SELECT id, ROW(id, name) < ROW(1, 'x'::citext) AS below FROM c";
+    JSON_VALUE: Expression, "JSON_VALUE with RETURNING json or jsonb, on servers that keep the NULL of an earlier row",
+        FullOnly {
+            reason: "after a row whose path finds nothing, this server shows NULL for later rows, too, so \
+                     that the result depends on the order of rows",
+            remedy: "use JSON_QUERY, or RETURNING text and a cast",
+        },
+        "SELECT id, JSON_VALUE(j, '$[0].b' RETURNING jsonb) AS v FROM t";
     UNKNOWN_CONSTRUCT: Expression, "constructs that the analysis does not know",
         FullOnly {
             reason: "the analysis does not know it",
@@ -282,6 +289,13 @@ capabilities! {
             remedy: "order inside the aggregate: array_agg(x ORDER BY y)",
         },
         "SELECT array_agg(a) FROM (SELECT a FROM t ORDER BY b) s";
+    KEY_OF_PARENT: Aggregate, "columns that depend on the grouped primary key of a parent with children",
+        FullOnly {
+            reason: "the rows of its children may share the key, so that the server shows the value of any \
+                     of them",
+            remedy: "group by the column, too, or read ONLY the parent",
+        },
+        "SELECT id, v FROM family GROUP BY id";
     UNSORTABLE_KEY: Aggregate, "grouping by types without an order",
         FullOnly {
             reason: "the key of a group needs a btree index, and the type has no default btree \
@@ -335,6 +349,14 @@ capabilities! {
             remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key",
         },
         "SELECT a, b FROM t ORDER BY a LIMIT 10";
+    CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value without an order by other than equality",
+        FullOnly {
+            reason: "the values of the outer rows that decide on a match are kept once each, and the type \
+                     of one has no default btree operator class to tell them apart by",
+            remedy: "write an inner join or EXISTS as a join, keep what decides in columns of a type with an \
+                     order (two numbers for a point), or use refresh_mode FULL",
+        },
+        "SELECT w.x, t.id FROM w LEFT JOIN t ON w.x = t.a";
     TOO_MANY_LEVELS: Query, "queries of more than 1000 subqueries",
         FullOnly {
             reason: "views and CTEs are expanded at every reference, and there are too many",

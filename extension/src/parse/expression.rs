@@ -17,6 +17,7 @@ impl Analyzer {
     pub fn expression(&mut self, bound: Node) -> Expr {
         let bound = as_one_value(bound).unwrap_or_else(|| name_operators(bound));
         self.check_volatility(bound);
+        self.check_json_value(bound);
         if !self.check_printable(bound) {
             return Expr::constant("NULL", self.type_of(bound), true);
         }

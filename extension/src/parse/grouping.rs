@@ -8,7 +8,9 @@ use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
 use super::analyzer::Analyzer;
 use super::from::Level;
 use super::stage::Stage;
-use crate::capability::{GROUP_BY, HAVING, RECORD, SET_RETURNING_KEY, UNSORTABLE_KEY};
+use crate::capability::{
+    GROUP_BY, HAVING, KEY_OF_PARENT, RECORD, SET_RETURNING_KEY, UNSORTABLE_KEY,
+};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::{query, types};
@@ -18,6 +20,8 @@ use crate::pg::{query, types};
 pub(super) struct Grouping {
     /// Flattened expressions and the columns that carry their values.
     known: Vec<(Node, ColumnId)>,
+    /// The columns of the keys, by what GROUP BY calls them.
+    keys: Vec<(u32, ColumnId)>,
 }
 
 impl Grouping {
@@ -36,6 +40,13 @@ impl Grouping {
             .map(|(_, id)| *id)
     }
 
+    /// The column of the key with this reference. An output column that GROUP BY refers to shows that key,
+    /// even where another one has the same expression and other grouping sets.
+    pub fn key(&self, reference: u32) -> Option<ColumnId> {
+        let mut keys = self.keys.iter();
+        keys.find(|(r, _)| *r == reference).map(|(_, id)| *id)
+    }
+
     /// Says which column carries the value of a flattened expression.
     pub fn add(&mut self, expr: Node, id: ColumnId) {
         self.known.push((expr, id));
@@ -43,7 +54,8 @@ impl Grouping {
 
     /// The same values in other columns.
     pub fn renamed(&mut self, names: &HashMap<ColumnId, ColumnId>) {
-        for (_, id) in &mut self.known {
+        let keys = self.keys.iter_mut().map(|(_, id)| id);
+        for id in self.known.iter_mut().map(|(_, id)| id).chain(keys) {
             if let Some(new) = names.get(id) {
                 *id = *new;
             }
@@ -138,8 +150,10 @@ impl Analyzer {
             let name = node::text(target.resname);
             let key = self.key(stage, flat, name, Some(clause.tleSortGroupRef))?;
             grouping.add(flat, key.column.id);
+            (grouping.keys).push((clause.tleSortGroupRef, key.column.id));
             keys.push(key);
         }
+        self.check_dependent(&query, outputs, grouping);
         for output in outputs {
             for var in vars_outside(*output, grouping) {
                 if grouping.find(var, 0).is_none() {
@@ -150,6 +164,24 @@ impl Analyzer {
             }
         }
         Ok(keys)
+    }
+
+    /// Refuses a column that the server takes for one that depends on the grouped primary key of a parent:
+    /// the rows of its children may share that key.
+    fn check_dependent(&mut self, query: &pg_sys::Query, outputs: &[Node], grouping: &Grouping) {
+        let entries = node::list_of::<pg_sys::RangeTblEntry>(query.rtable);
+        for var in outputs.iter().flat_map(|o| vars_outside(*o, grouping)) {
+            let entry = var.cast::<pg_sys::Var>().and_then(|var| {
+                let index = usize::try_from(var.varno).ok()?.checked_sub(1)?;
+                entries.get(index).copied()
+            });
+            if let Some(entry) = entry.filter(|entry| entry.inh)
+                && let Some(facts) = self.table(entry.relid).filter(|f| f.has_children)
+            {
+                self.refuse(&KEY_OF_PARENT, facts.qualified.clone());
+                return;
+            }
+        }
     }
 
     fn key(

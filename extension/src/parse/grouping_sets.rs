@@ -18,7 +18,7 @@ use crate::capability::{GROUPING_SETS, TOO_MANY_GROUPING_SETS};
 use crate::pg::node::{self, Node, NodeOf, Walk};
 
 /// What a set groups by, by reference.
-type Set = BTreeSet<u32>;
+pub(super) type Set = BTreeSet<u32>;
 
 /// Most sets of one query: each is a state of its own.
 const SETS_MAX: usize = 64;
@@ -161,7 +161,8 @@ fn grouping_calls(outputs: &[Node]) -> Vec<NodeOf<pg_sys::GroupingFunc>> {
     calls
 }
 
-fn references(clauses: *mut pg_sys::List) -> Set {
+/// What the clauses refer to.
+pub(super) fn references(clauses: *mut pg_sys::List) -> Set {
     node::list_of::<pg_sys::SortGroupClause>(clauses)
         .iter()
         .map(|clause| clause.tleSortGroupRef)

@@ -6,6 +6,7 @@ use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation};
 use super::analyzer::{Access, Analyzer, Derived};
 use super::computed::{entry_content, with_sets};
 use super::grouping::is_grouped;
+use super::grouping_sets::references;
 use super::order;
 use super::range::Needed;
 use super::scope::Scope;
@@ -22,6 +23,8 @@ struct Output {
     position: Option<usize>,
     /// What a clause that cuts calls it; 0 for what none refers to.
     reference: u32,
+    /// What GROUP BY calls it, if it does.
+    key: Option<u32>,
     name: String,
     flat: Node,
 }
@@ -79,6 +82,7 @@ impl Analyzer {
         let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
         let width = targets.iter().filter(|t| !t.resjunk).count();
         let cutting = order::references(&query);
+        let grouping = references(query.groupClause);
         let outputs: Vec<Output> = targets
             .iter()
             .filter_map(|target| {
@@ -90,6 +94,7 @@ impl Analyzer {
                 (position.is_some() || cuts || types::returns_set(flat)).then(|| Output {
                     position,
                     reference: if cuts { target.ressortgroupref } else { 0 },
+                    key: Some(target.ressortgroupref).filter(|r| grouping.contains(r)),
                     name: node::text(target.resname),
                     flat,
                 })
@@ -163,7 +168,11 @@ impl Analyzer {
             references: Vec::new(),
         };
         for output in outputs {
-            let bound = self.bind(stage, output.flat)?;
+            let key = (output.key.zip(stage.grouping)).and_then(|(key, g)| g.key(key));
+            let bound = match key.and_then(|id| self.parameter(id)) {
+                Some(key) => key,
+                None => self.bind(stage, output.flat)?,
+            };
             let mut expr = self.expression(bound);
             if types::returns_set(bound) {
                 let (column, expanded) = self.set_output(bound, expr);
@@ -228,10 +237,7 @@ fn shown(relation: Relation, ids: &[Option<ColumnId>]) -> Relation {
 /// its grouping.
 fn roots(query: NodeOf<pg_sys::Query>, above: &[Node]) -> Vec<Node> {
     let mut roots = above.to_vec();
-    let grouped: Vec<u32> = node::list_of::<pg_sys::SortGroupClause>(query.groupClause)
-        .iter()
-        .map(|clause| clause.tleSortGroupRef)
-        .collect();
+    let grouped = references(query.groupClause);
     roots.extend(
         node::list_of::<pg_sys::TargetEntry>(query.targetList)
             .into_iter()

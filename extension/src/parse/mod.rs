@@ -13,6 +13,7 @@
 //!   [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
+//! - [`json_value`]: what a server gets wrong.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
 //! - [`opaque`]: subqueries computed as a whole; [`bounds`]: filters that follow the clock.
 //! - [`sources`]: every relation that a query names, supported or not.
@@ -33,6 +34,7 @@ mod grouping;
 mod grouping_sets;
 mod implied;
 mod join;
+mod json_value;
 mod level;
 mod nullable;
 mod opaque;

@@ -183,6 +183,8 @@ impl Analyzer {
         }
         self.use_columns(facts.oid, ids.keys().copied());
         let only = !with_children && facts.kind == pg_sys::RELKIND_RELATION && facts.has_children;
+        // The rows of children share the parent's columns and not its keys.
+        let has_own_keys = only || !facts.has_children;
         let not_null = |attnum: i16| {
             facts
                 .attribute(attnum)
@@ -198,7 +200,8 @@ impl Analyzer {
                     .iter()
                     .map(|index| Index {
                         attnums: index.attnums.clone(),
-                        identifies_row: index.is_unique
+                        identifies_row: has_own_keys
+                            && index.is_unique
                             && index.attnums.iter().all(|a| a.is_some_and(not_null)),
                     })
                     .collect(),

@@ -230,11 +230,12 @@ impl Compiled {
         tables.try_for_each(|oid| cdc::lock_idle(pg_sys::Oid::from(*oid)))
     }
 
-    /// Whether the partitions of the sources are those that the plan was made for. ATTACH PARTITION
-    /// conflicts with none of our locks, and its rows are visible to any snapshot taken after they
-    /// were written: a refresh during which one came must not commit.
+    /// Whether the partitions and children of the sources are those that the plan was made for: the
+    /// first child also ends what the keys of its parent say. ATTACH PARTITION conflicts with none of
+    /// our locks, and its rows are visible to any snapshot taken after they were written: a refresh
+    /// during which one came must not commit.
     pub fn partitions_are_current(&self) -> Result<bool> {
-        for table in self.tables.iter().filter(|table| table.tree.len() > 1) {
+        for table in &self.tables {
             if cdc::partitions_signature(table.oid)? != table.tree {
                 return Ok(false);
             }
