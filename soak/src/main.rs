@@ -13,7 +13,10 @@ use soak::server::Place;
 
 /// Writers, faults and checkers on one server.
 #[derive(Parser)]
-#[command(name = "cargo xtask soak")]
+#[command(
+    name = "cargo xtask soak",
+    after_help = "With --release the optimised build is soaked."
+)]
 struct Options {
     /// How long, at least; every kind of fault strikes once in any case
     #[arg(long, default_value_t = 10.0)]

@@ -36,6 +36,23 @@ pub fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// Passes the output through and returns it, and whether the command succeeded.
+pub fn pass_through(command: &mut Command) -> Result<(String, bool)> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("could not run the program")?;
+    let stdout = child.stdout.take().ok_or_else(|| anyhow!("no stdout"))?;
+    let mut printed = String::new();
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        println!("{line}");
+        printed.push_str(&line);
+        printed.push('\n');
+    }
+    Ok((printed, child.wait()?.success()))
+}
+
 /// Runs a program to its end with its output in `<cache>/logs/<log>.log`; the step's spinner shows
 /// the last line. If the program fails, the error carries the end of that output.
 pub fn logged(command: &mut Command, log: &str, progress: &Progress) -> Result<()> {

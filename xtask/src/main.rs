@@ -3,6 +3,7 @@
 //! The program compiles without PostgreSQL, because its first job is to bring PostgreSQL.
 //! It knows how to set up, build and start things; what a stream table is, it does not know.
 
+mod bench;
 mod build;
 mod cluster;
 mod command;
@@ -10,6 +11,7 @@ mod demo;
 mod digests;
 mod docs;
 mod doctor;
+mod fuzz;
 mod images;
 mod objects;
 mod paths;
@@ -46,11 +48,12 @@ enum Task {
     /// Run everything that must hold: unit tests, scenarios, generator, concurrency, faults
     Test,
     /// Run the generator of schemas, queries and changes for as long as you like
-    Fuzz(test::FuzzOptions),
+    Fuzz(fuzz::Options),
     /// Let writers, faults and checkers loose on one server, for minutes or days
+    #[command(disable_help_flag = true)]
     Soak(soak::Options),
     /// Measure the optimised extension and print the speed table (minutes)
-    Bench(test::BenchOptions),
+    Bench(bench::Options),
     /// Make one page of what soaks, tests, the generator, benchmarks and the demo have left
     Report,
     /// Open psql on a private cluster that has the extension
@@ -97,9 +100,9 @@ fn run(task: Task) -> Result<ExitCode> {
             ExitCode::FAILURE
         }),
         Task::Test => test::run(),
-        Task::Fuzz(options) => test::fuzz(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Soak(options) => soak::run(&options),
-        Task::Bench(options) => test::bench(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Report => report::run(),
         Task::Psql(options) => cluster::psql(&options),
         Task::Tidy => tidy::run(),

@@ -6,51 +6,34 @@ use crate::setup::{self, Machine};
 use anyhow::{Result, bail};
 use std::process::{Command, ExitCode};
 
-/// Options of `cargo xtask soak`.
+/// Options of `cargo xtask soak`: `--release`, and those of the program itself.
 #[derive(clap::Args)]
 pub struct Options {
-    /// How long, at least; every kind of fault strikes once in any case
-    #[arg(long, default_value_t = 10.0)]
-    minutes: f64,
-    /// From which everything random follows; by default the time
-    #[arg(long)]
-    seed: Option<u64>,
-    /// How hard
-    #[arg(long, default_value = "light", value_parser = ["light", "standard", "brutal"])]
-    profile: String,
-    /// Where the server runs
-    #[arg(long, default_value = "embedded", value_parser = ["embedded", "container"])]
-    backend: String,
-    /// Go on with the run of --seed, or with the latest one that was interrupted
-    #[arg(long)]
-    resume: bool,
-    /// Soak the optimised build
-    #[arg(long)]
-    release: bool,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
 }
 
 /// Runs it. The exit status says whether it passed.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let machine = setup::ensure()?;
+    let (release, arguments): (Vec<&String>, Vec<&String>) = options
+        .arguments
+        .iter()
+        .partition(|argument| *argument == "--release");
     let build = build::Options {
-        release: options.release,
+        release: !release.is_empty(),
         ..build::Options::default()
     };
     let mut cargo = command(&machine, &build)?;
     // Until the end of the run.
-    let _engine = match options.backend.as_str() {
-        "container" => Some(engine(&machine, &build, &mut cargo)?),
-        _ => None,
+    let _engine = match arguments
+        .iter()
+        .any(|argument| argument.ends_with("container"))
+    {
+        true => Some(engine(&machine, &build, &mut cargo)?),
+        false => None,
     };
-    cargo
-        .args(["--minutes", &options.minutes.to_string()])
-        .args(["--profile", &options.profile, "--backend", &options.backend]);
-    if let Some(seed) = options.seed {
-        cargo.args(["--seed", &seed.to_string()]);
-    }
-    if options.resume {
-        cargo.arg("--resume");
-    }
+    cargo.args(arguments);
     Ok(if cargo.status()?.success() {
         ExitCode::SUCCESS
     } else {

@@ -5,6 +5,7 @@
 
 use crate::build;
 use crate::cluster;
+use crate::command;
 use crate::demo;
 use crate::docs;
 use crate::images::{self, Engine};
@@ -12,24 +13,13 @@ use crate::previous;
 use crate::report::results;
 use crate::setup::{self, Machine};
 use crate::soak;
-use crate::ui::{self, Steps};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::ui;
+use anyhow::{Result, bail};
 use comfy_table::{Table, presets};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
-
-/// Options of `cargo xtask fuzz`.
-#[derive(clap::Args)]
-pub struct FuzzOptions {
-    /// How long to go on
-    #[arg(long, default_value_t = 10)]
-    minutes: u32,
-    /// Run only the case of this seed, which a finding prints
-    #[arg(long)]
-    seed: Option<u64>,
-}
 
 /// Sums of cargo's `test result:` lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -203,70 +193,6 @@ pub fn run() -> Result<ExitCode> {
     Ok(summary(&suites))
 }
 
-/// Runs the generator on until the time is up.
-pub fn fuzz(options: &FuzzOptions) -> Result<ExitCode> {
-    let machine = setup::ensure()?;
-    let install = build::run(&machine, &build::Options::default())?;
-    let mut cargo = machine.cargo("run");
-    cargo
-        .args(["--package", "harness", "--bin", "fuzz", "--", "--minutes"])
-        .arg(options.minutes.to_string())
-        .env("PGT_INSTALL_DIR", install);
-    if let Some(seed) = options.seed {
-        cargo.env("PGT_FUZZ_SEED", seed.to_string());
-    }
-    let (printed, passed) = pass_through(&mut cargo)?;
-    let summary = printed.lines().last().unwrap_or_default().to_owned();
-    results::record("fuzz", results::Fuzz { summary, passed });
-    Ok(if passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
-/// Options of `cargo xtask bench`.
-#[derive(clap::Args)]
-pub struct BenchOptions {
-    /// Only judge the ratios to in-run baselines, and fail if one is beyond its threshold
-    #[arg(long)]
-    gate: bool,
-}
-
-/// Builds what users get and measures it.
-pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
-    let machine = setup::ensure()?;
-    let install = build::run(&machine, &build::Options::release())?;
-    let mut cargo = machine.cargo("bench");
-    cargo
-        .args(["--package", "benches"])
-        .env("PGT_INSTALL_DIR", install);
-    if options.gate {
-        cargo.args(["--bench", "gate", "--", "--gate"]);
-    } else {
-        let found = Steps::new(1).step("gungraun-runner", |progress| {
-            let found = setup::gungraun::ensure(progress)?;
-            let said = if found.is_some() {
-                "found"
-            } else {
-                "no valgrind, no counts"
-            };
-            Ok((found, said.to_owned()))
-        });
-        // Without it the benchmark says that it counts nothing.
-        if let Ok(Some(runner)) = found {
-            cargo.env("GUNGRAUN_RUNNER", runner);
-        }
-    }
-    let (printed, succeeded) = pass_through(&mut cargo)?;
-    results::record("bench", printed);
-    Ok(if succeeded {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
 fn harness(machine: &Machine, install: &Path) -> Command {
     let mut cargo = machine.cargo("test");
     cargo
@@ -323,7 +249,7 @@ fn check(name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<Suite>
 
 /// Passes the output through and adds up the results in it.
 fn watch(command: &mut Command) -> Result<(Counts, bool)> {
-    let (printed, succeeded) = pass_through(command)?;
+    let (printed, succeeded) = command::pass_through(command)?;
     Ok((count(&printed), succeeded))
 }
 
@@ -340,23 +266,6 @@ fn count(printed: &str) -> Counts {
     counts.passed = counts.passed.saturating_sub(skips);
     counts.ignored += skips;
     counts
-}
-
-/// Passes the output through and returns it, and whether the command succeeded.
-fn pass_through(command: &mut Command) -> Result<(String, bool)> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("could not run cargo")?;
-    let stdout = child.stdout.take().ok_or_else(|| anyhow!("no stdout"))?;
-    let mut printed = String::new();
-    for line in BufReader::new(stdout).lines() {
-        let line = line?;
-        println!("{line}");
-        printed.push_str(&line);
-        printed.push('\n');
-    }
-    Ok((printed, child.wait()?.success()))
 }
 
 /// The counts of `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
