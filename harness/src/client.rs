@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::backend::Backend;
 
@@ -106,7 +106,6 @@ impl Table {
 /// One session.
 pub struct Session {
     client: Client,
-    notices: Arc<Mutex<Vec<String>>>,
 }
 
 impl fmt::Debug for Session {
@@ -134,24 +133,15 @@ impl Session {
             .user(role)
             .dbname(database)
             .application_name("harness");
-        let (client, mut connection) = config
+        let (client, connection) = config
             .connect(NoTls)
             .await
             .map_err(|error| SqlError::new(&error, "connect"))?;
-        let notices = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&notices);
+        // Its end is seen by the client.
         tokio::spawn(async move {
-            while let Some(Ok(message)) =
-                std::future::poll_fn(|context| connection.poll_message(context)).await
-            {
-                if let AsyncMessage::Notice(notice) = message
-                    && let Ok(mut sink) = sink.lock()
-                {
-                    sink.push(format!("{}: {}", notice.severity(), notice.message()));
-                }
-            }
+            let _ = connection.await;
         });
-        Ok(Self { client, notices })
+        Ok(Self { client })
     }
 
     /// Runs statements, without their results.
@@ -208,14 +198,6 @@ impl Session {
     pub async fn backend_pid(&self) -> Result<i32, SqlError> {
         let pid = self.scalar("SELECT pg_backend_pid()").await?;
         Ok(pid.parse().unwrap_or(0))
-    }
-
-    /// Takes the notices and warnings received so far.
-    pub fn take_notices(&self) -> Vec<String> {
-        self.notices
-            .lock()
-            .map(|mut notices| std::mem::take(&mut *notices))
-            .unwrap_or_default()
     }
 
     /// Whether the connection has ended.

@@ -126,7 +126,7 @@ async fn every_seeded_bug_of_two_writers_is_reported() {
         .expect("the extension can be created");
     assert!(survives_two_writers(&world, &cluster, &[]).await);
     for bug in canary::IN_CONCURRENCY {
-        let settings = [("pg_trickle.canary", bug)];
+        let settings = [("pg_trickle.canary", bug.name())];
         assert!(
             !survives_two_writers(&world, &cluster, &settings).await,
             "{bug}"
@@ -148,19 +148,19 @@ async fn every_seeded_bug_is_reported_as_wrong() {
 
     let mut missed = Vec::new();
     let only = env::var("PGT_CANARY").ok();
-    for bug in canary::NAMES {
+    for bug in canary::ALL {
         if only
             .as_ref()
-            .is_some_and(|only| !only.split(',').any(|name| name == bug))
+            .is_some_and(|only| !only.split(',').any(|name| name == bug.name()))
         {
             continue;
         }
-        let settings = [("pg_trickle.canary", bug)];
+        let settings = [("pg_trickle.canary", bug.name())];
         let scenario = caught_by_scenario(&world, &scenarios, &settings).await;
         let case = caught_by_generator(&world, &settings).await;
         println!("{bug}: scenarios {scenario:?}, generator {case:?}");
         if scenario.is_none() || case.is_none() {
-            missed.push(bug);
+            missed.push(bug.name());
         }
     }
     assert!(missed.is_empty(), "missed by one of the two: {missed:?}");

@@ -87,11 +87,6 @@ impl Frontier {
         }
     }
 
-    /// Whether every change is consumed that any transaction below `xid` has captured.
-    pub fn consumes_all_below(&self, xid: u64) -> bool {
-        xid <= self.first_unconsumed()
-    }
-
     /// The lowest transaction id of which a change may not be consumed: where a reader starts.
     pub fn first_unconsumed(&self) -> u64 {
         if self.own_xid == 0 {
@@ -250,7 +245,6 @@ mod tests {
         fn nothing_below_first_unconsumed_is_left(f in any_frontier(), xid in 1u64..60) {
             if xid < f.first_unconsumed() {
                 prop_assert!(f.consumes(xid, i32::MAX));
-                prop_assert!(f.consumes_all_below(xid + 1));
             }
         }
 

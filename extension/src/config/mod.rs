@@ -43,7 +43,14 @@ pub fn inline_limit() -> usize {
 /// Lets the delta engine know which seeded bug is chosen. In a build for use there are none.
 pub fn activate_canary() {
     #[cfg(feature = "canary")]
-    pgtrickle_dvm::canary::set(CANARY.get().map(|name| name.to_string_lossy().into_owned()));
+    {
+        use pgtrickle_dvm::canary::{self, Bug};
+        canary::set(
+            CANARY
+                .get()
+                .and_then(|name| Bug::named(&name.to_string_lossy())),
+        );
+    }
 }
 
 /// Defines the settings.

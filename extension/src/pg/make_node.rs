@@ -102,24 +102,6 @@ pub fn make_null(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> 
     Node::new(unsafe { pg_sys::makeNullConst(type_oid, typmod, collation) })
 }
 
-/// The integer constant 0.
-pub fn make_zero() -> Option<Node> {
-    let zero = pg_sys::Datum::from(0_i32);
-    // SAFETY: an int4 by value: four bytes, no type modifier, no collation.
-    let constant = unsafe {
-        pg_sys::makeConst(
-            pg_sys::INT4OID,
-            -1,
-            pg_sys::InvalidOid,
-            4,
-            zero,
-            false,
-            true,
-        )
-    };
-    Node::new(constant)
-}
-
 /// A time after all others, or before them, if the type has one.
 pub fn make_infinite(type_oid: pg_sys::Oid, is_after: bool) -> Option<Node> {
     let (length, value) = match type_oid {

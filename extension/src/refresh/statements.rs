@@ -31,8 +31,6 @@ pub enum Kind {
     Recompute(usize, Vec<bool>),
     /// A node's whole state.
     InitialState(usize),
-    /// The whole output.
-    InitialOutput,
 }
 
 /// What a kept plan depends on.

@@ -10,17 +10,17 @@ use super::engine::{Engine, Postgres, Sqlite};
 use super::queries::Draw;
 use super::refresh::Simulation;
 use super::{aggregates, images, joins, outer_joins, partitions, recursion, subqueries};
-use crate::canary;
+use crate::canary::{self, Bug};
 use crate::tree::AggregateKind;
 use crate::tree::testing::{aggregate, group, numeric, scan};
 
 /// Whether one of so many random refreshes is wrong under the bug.
-fn caught(name: &str, cases: usize, case: &dyn Fn(&[u16])) -> bool {
+fn caught(bug: Bug, cases: usize, case: &dyn Fn(&[u16])) -> bool {
     let mut runner = TestRunner::deterministic();
     let strategy = proptest::collection::vec(0_u16..1000, 0..600);
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    canary::set(Some(name.to_owned()));
+    canary::set(Some(bug));
     let wrong = (0..cases).any(|_| {
         let numbers = strategy.new_tree(&mut runner).expect("numbers").current();
         catch_unwind(AssertUnwindSafe(|| case(&numbers))).is_err()
@@ -36,7 +36,7 @@ fn grouping(engine: &mut dyn Engine, draw: Draw<'_>) {
 
 #[test]
 fn oracle_catches_each_seeded_bug_of_the_joins() {
-    for name in [
+    for bug in [
         canary::WRONG_SIGN,
         canary::MISSING_CORRECTION_TERM,
         canary::LOST_DUPLICATE,
@@ -44,16 +44,16 @@ fn oracle_catches_each_seeded_bug_of_the_joins() {
     ] {
         for limit in [1, 5] {
             let join = |numbers: &[u16]| joins::replay(numbers, 3, 4, limit);
-            assert!(caught(name, 200, &join), "{name} was missed");
+            assert!(caught(bug, 200, &join), "{bug} was missed");
         }
     }
 }
 
 #[test]
 fn oracle_catches_each_seeded_bug_of_the_subqueries() {
-    for name in [canary::EMPTY_GROUP_FORGOTTEN, canary::UNKNOWN_IS_FALSE] {
+    for bug in [canary::EMPTY_GROUP_FORGOTTEN, canary::UNKNOWN_IS_FALSE] {
         let query = |numbers: &[u16]| subqueries::replay(numbers, 4);
-        assert!(caught(name, 400, &query), "{name} was missed");
+        assert!(caught(bug, 400, &query), "{bug} was missed");
     }
 }
 
@@ -67,13 +67,13 @@ fn oracle_catches_each_seeded_bug_of_the_outer_joins() {
 
 #[test]
 fn oracle_catches_each_seeded_bug_of_the_partitions() {
-    for name in [
+    for bug in [
         canary::FIRST_ROWS_STAY,
         canary::LEFT_PARTITION_STAYS,
         canary::TIES_CUT_OFF,
     ] {
         let case = |numbers: &[u16]| partitions::replay(numbers, 5);
-        assert!(caught(name, 400, &case), "{name} was missed");
+        assert!(caught(bug, 400, &case), "{bug} was missed");
     }
 }
 
@@ -85,13 +85,13 @@ fn oracle_catches_a_bound_that_stands_still() {
 
 #[test]
 fn oracle_catches_a_forgotten_rederivation() {
-    let name = canary::REDERIVATION_FORGOTTEN;
-    assert!(caught(name, 400, &recursion::replay), "{name} was missed");
+    let bug = canary::REDERIVATION_FORGOTTEN;
+    assert!(caught(bug, 400, &recursion::replay), "{bug} was missed");
 }
 
 #[test]
 fn oracle_catches_each_seeded_bug_of_the_groupings() {
-    for name in [
+    for bug in [
         canary::DROPPED_NULL_GROUP,
         canary::STALE_EXTREMUM,
         canary::GROUP_NEVER_DIES,
@@ -99,7 +99,7 @@ fn oracle_catches_each_seeded_bug_of_the_groupings() {
         canary::LOST_DUPLICATE,
     ] {
         let case = |numbers: &[u16]| grouping(&mut Sqlite::new(), Draw::new(numbers));
-        assert!(caught(name, 300, &case), "{name} was missed");
+        assert!(caught(bug, 300, &case), "{bug} was missed");
     }
 }
 
