@@ -18,6 +18,11 @@ mod counters {
     pub const INVALIDATION_RING_OVERFLOWS: Counter = Counter;
 }
 
+/// The limit of the setting, which the ring knows.
+mod config {
+    pub const INVALIDATION_RING_MAX_CAPACITY: usize = 1024;
+}
+
 #[allow(dead_code, unused_imports)]
 #[path = "../../extension/src/shmem/ring.rs"]
 mod ring;

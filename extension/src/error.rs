@@ -1,6 +1,10 @@
 //! Every error of the extension, and the one place that turns them into `ereport`.
 
+mod capture;
+
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+
+pub use capture::CaptureError;
 
 /// A construct of a query that a refresh mode cannot maintain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub enum Error {
     Internal(String),
     /// The changes of a source cannot be captured or read.
     #[error(transparent)]
-    Capture(#[from] crate::cdc::CaptureError),
+    Capture(#[from] CaptureError),
     /// `VARIADIC array` was passed where single arguments are needed.
     #[error("function {0} cannot take its arguments as a VARIADIC array")]
     VariadicArray(&'static str),

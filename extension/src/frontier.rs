@@ -1,6 +1,8 @@
 //! Taking frontiers and counting epochs in the running transaction. The rules themselves are pure:
 //! [`pgtrickle_dvm::frontier`].
 
+pub use crate::pg::transaction::top_xid;
+use crate::pg::{snapshot, transaction};
 use crate::shmem::notes;
 use pgrx::pg_sys;
 pub use pgtrickle_dvm::frontier::Frontier;
@@ -10,27 +12,16 @@ pub use pgtrickle_dvm::frontier::Frontier;
 ///
 /// A refresh stores `of_active_snapshot().with_own(top_xid(), epoch::advance())`.
 pub fn of_active_snapshot() -> Frontier {
-    // SAFETY: the snapshot's arrays are valid while it is active, and we copy them.
-    unsafe {
-        let snapshot = pg_sys::GetActiveSnapshot();
-        let next = pg_sys::ReadNextFullTransactionId().value;
-        let full = |xid| widen(xid, next);
-        let count = (*snapshot).xcnt as usize;
-        let xip = match count {
-            0 => Vec::new(),
-            _ => std::slice::from_raw_parts((*snapshot).xip, count)
-                .iter()
-                .map(|&xid| full(xid))
-                .collect(),
-        };
-        Frontier::new(
-            full((*snapshot).xmin),
-            full((*snapshot).xmax),
-            xip,
-            top_xid_if_any(),
-            epoch::current(),
-        )
-    }
+    let snapshot = snapshot::active();
+    let next = transaction::next_xid();
+    let full = |xid| widen(xid, next);
+    Frontier::new(
+        full(snapshot.xmin),
+        full(snapshot.xmax),
+        snapshot.running.into_iter().map(full).collect(),
+        transaction::top_xid_if_any(),
+        epoch::current(),
+    )
 }
 
 /// The full id of a transaction that is not beyond `next`, as every one in a live snapshot.
@@ -45,18 +36,6 @@ fn widen(xid: pg_sys::TransactionId, next: u64) -> u64 {
     } else {
         same_epoch
     }
-}
-
-/// The full id of our top-level transaction, 0 if it has none yet.
-pub fn top_xid_if_any() -> u64 {
-    // SAFETY: reads the transaction state.
-    unsafe { pg_sys::GetTopFullTransactionIdIfAny().value }
-}
-
-/// The full id of our top-level transaction, assigned now if need be.
-pub fn top_xid() -> u64 {
-    // SAFETY: we are in a transaction that may write.
-    unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
 /// The epoch that a change captured now belongs to, for capture by generated SQL into `buffer`,
@@ -79,7 +58,7 @@ fn capture_epoch(buffer: pg_sys::Oid) -> i32 {
 /// The epoch: how many refreshes our top-level transaction has done. It never falls, not even when
 /// a savepoint is rolled back, so that an epoch says without doubt what came after a refresh.
 pub mod epoch {
-    use pgrx::pg_sys;
+    use crate::pg::transaction;
     use std::cell::Cell;
 
     thread_local! {
@@ -89,7 +68,7 @@ pub mod epoch {
 
     /// The epoch that a change captured now belongs to.
     pub fn current() -> i32 {
-        let transaction = local_transaction();
+        let transaction = transaction::local_id();
         match EPOCH.get() {
             (of, epoch) if of == transaction => epoch,
             _ => 0,
@@ -99,13 +78,7 @@ pub mod epoch {
     /// Begins the next epoch and returns it.
     pub fn advance() -> i32 {
         let next = current().saturating_add(1);
-        EPOCH.set((local_transaction(), next));
+        EPOCH.set((transaction::local_id(), next));
         next
-    }
-
-    /// An id that each top-level transaction of this session has anew.
-    fn local_transaction() -> u32 {
-        // SAFETY: MyProc is set in every backend that runs transactions.
-        unsafe { (*pg_sys::MyProc).vxid.lxid }
     }
 }

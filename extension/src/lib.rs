@@ -1,9 +1,19 @@
 //! pg_trickle: stream tables for PostgreSQL, exact and at a cost in proportion to the change.
 
+#![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
 ::pgrx::pg_module_magic!();
 
 pub mod api;
-pub mod capability;
 pub mod catalog;
 pub mod cdc;
 pub mod config;
@@ -11,13 +21,15 @@ pub mod dag;
 pub mod ddl;
 pub mod error;
 pub mod frontier;
-pub mod image;
 pub mod monitor;
 pub mod parse;
+#[allow(unsafe_code)]
 pub mod pg;
 pub mod refresh;
 pub mod scheduler;
 pub mod shmem;
+
+pub use pgtrickle_dvm::capability;
 
 /// Called by the server when it loads the library.
 #[pgrx::pg_guard]

@@ -10,10 +10,22 @@
 //! - [`operators`]: the delta rule of each operator, one per file, its algebra in the header.
 //! - [`sql`]: building the text of statements.
 //!
-//! Beside them: [`frontier`], the rule for which changes a refresh has consumed, and [`canary`], the
-//! bugs that the harness must catch.
+//! Also here: [`frontier`], the rule for which changes a refresh has consumed; [`capability`], the table
+//! of what is supported; and [`canary`], the bugs that the harness must catch.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod canary;
+pub mod capability;
 pub mod capture_sql;
 pub mod frontier;
 pub mod operators;

@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 
 use super::{argument, change};
 use crate::catalog::{self, FailureRow, Status};
-use crate::ddl::{alter, dependencies};
+use crate::ddl::{alter, locks};
 use crate::error::{Error, Result, or_report};
 use crate::pg::{acl, cluster, name};
 use crate::scheduler::drain;
@@ -30,7 +30,7 @@ fn suspend_stream_table(name: Option<&str>) {
 fn resume_stream_table(name: Option<&str>) {
     change(c"resume_stream_table()", || {
         let table = argument::owned(name)?;
-        dependencies::lock_sources_of(&table, table.requested_mode)?;
+        locks::lock_sources_of(&table, table.requested_mode)?;
         catalog::lock(table.pgt_id)?;
         let table = catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
         alter::set_status(&table, Status::Active)?;

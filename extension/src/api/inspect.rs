@@ -131,7 +131,7 @@ fn capabilities(query: Option<&str>) -> Result<Vec<CapabilityRow>> {
     for found in analysis.constructs {
         let how = match found.capability.support {
             Support::Maintained { how } => Some(how.to_owned()),
-            Support::FullOnly { .. } | Support::Refused { .. } => continue,
+            _ => continue,
         };
         let code = found.capability.code.to_owned();
         rows.push((found.construct, code, "DIFFERENTIAL".to_owned(), how, None));

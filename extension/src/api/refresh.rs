@@ -2,7 +2,7 @@
 //!
 //! The result is one row of a named type: a call plans and fetches it cheaper than a set of rows.
 
-use pgrx::{FromDatum, IntoDatum, pg_sys};
+use pgrx::{IntoDatum, pg_sys};
 
 use super::{answer, argument, change};
 use crate::error::{Error, Result};
@@ -50,17 +50,9 @@ fn refresh_stream_table(call: &Call) -> pg_sys::Datum {
 }
 
 fn refreshed(call: &Call) -> Result<pg_sys::Datum> {
-    let argument = |at: usize| call.arguments().get(at).copied().unwrap_or_default();
-    let (name, force_full) = (argument(0), argument(1));
-    // SAFETY: the arguments have the types that the function is declared with.
-    let (name, force_full) = unsafe {
-        (
-            <&str>::from_datum(name.value, name.isnull),
-            bool::from_datum(force_full.value, force_full.isnull),
-        )
-    };
+    let name = call.text(0);
     let request = Request {
-        force_full: force_full.unwrap_or(false),
+        force_full: call.boolean(1).unwrap_or(false),
         ..Default::default()
     };
     let outcome = refresh::run(argument::maintained(name)?, request)?;

@@ -5,7 +5,7 @@
 //! row is a number, and per image a hash and a weight; the rows themselves spill to disk.
 
 use crate::error::Result;
-use crate::image::{self, ImageMap, ImageType};
+use crate::pg::image::{self, ImageMap, ImageType};
 use crate::pg::tupdesc::{Column, OwnTupleDesc};
 use crate::pg::tuplestore::TupleStore;
 use pgrx::pg_sys;

@@ -1,10 +1,9 @@
 //! Reading a source's delta: the change rows that the active snapshot shows and a frontier has not
 //! consumed, consolidated.
 
-use super::CaptureError;
 use super::buffer::{self, WEIGHT};
 use super::consolidation::{Consolidation, SourceDelta};
-use crate::error::Result;
+use crate::error::{CaptureError, Result};
 use crate::frontier::Frontier;
 use crate::pg::change_scan::ChangeScan;
 use crate::pg::relation::Relation;
@@ -24,8 +23,7 @@ pub fn read_delta(
     let found = buffer::find(source)?.ok_or_else(not_captured)?;
     let changes = Relation::try_open(found, lockmode).ok_or_else(not_captured)?;
     let positions = buffer::positions(&changes, attnums)?;
-    // SAFETY: the buffer is open.
-    let columns = unsafe { attributes(changes.tuple_desc()) };
+    let columns = attributes(changes.tuple_desc());
     let mut delta = Consolidation::new(columns, &positions, context)?;
     if changes.blocks() > 0 {
         let mut scan = ChangeScan::begin(&changes, frontier.first_unconsumed())?;

@@ -5,22 +5,22 @@
 //! keeps clean-up exact: no change can be captured, and removed as consumed by all others, between a
 //! new consumer's first snapshot and the moment its frontier is there for all to see.
 
-use super::CaptureError;
 use super::buffer::{self, SCHEMA};
 use super::source::obstacle;
-use super::target::{self, Target};
-use super::writer::ChangeWriter;
+use super::target;
+use super::writer;
 use crate::config::{TriggerMode, cdc_trigger_mode};
-use crate::error::{Error, Result};
+use crate::error::{CaptureError, Error, Result};
 use crate::pg::capture_trigger::CAPTURE;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::{attribute_name, attributes};
 use crate::pg::user::OwnerContext;
-use crate::pg::{capture_trigger, depend, function, inherit, name, removal, type_name, types};
+use crate::pg::{
+    capture_trigger, depend, function, inherit, lock, name, removal, type_name, types,
+};
 use pgrx::Spi;
 use pgrx::pg_sys;
 use pgtrickle_dvm::capture_sql::{CapturedColumn, build_stmt_trigger_fn_sql};
-use std::rc::Rc;
 
 /// Pages per BRIN range: some 4,000 change rows.
 const PAGES_PER_RANGE: u32 = 32;
@@ -84,15 +84,8 @@ pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
 pub fn follow_rewrite(table: pg_sys::Oid) -> Result<()> {
     let relation = Relation::open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     if let Some(target) = target::of(table, relation.tuple_desc())? {
-        recompute_readers(target)?;
+        writer::push_recompute(&target)?;
     }
-    Ok(())
-}
-
-fn recompute_readers(target: Rc<Target>) -> Result<()> {
-    let mut writer = ChangeWriter::open(target)?;
-    writer.push_recompute();
-    writer.finish();
     Ok(())
 }
 
@@ -143,8 +136,7 @@ fn remove_strays(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
 /// returned.
 pub fn keep_writers_out(source: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let lockmode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
-    // SAFETY: a plain lock request.
-    unsafe { pg_sys::LockRelationOid(source, lockmode) };
+    lock::relation(source, lockmode);
     inherit::tree(source, lockmode)
 }
 
@@ -182,13 +174,10 @@ fn ensure_buffer(source: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
 fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
     let changes = Relation::open(found, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     let present = buffer::columns(&changes);
-    // SAFETY: both relations are open.
-    let (stored, given) = unsafe {
-        (
-            attributes(changes.tuple_desc()),
-            attributes(table.tuple_desc()),
-        )
-    };
+    let (stored, given) = (
+        attributes(changes.tuple_desc()),
+        attributes(table.tuple_desc()),
+    );
     let outdated: Vec<i16> = present
         .iter()
         .filter(|(position, attnum)| {
@@ -240,7 +229,7 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
         && let Some(target) = target::of(table.oid(), table.tuple_desc())?
     {
         // What was captured before, or in the old type, is lost.
-        recompute_readers(target)?;
+        writer::push_recompute(&target)?;
     }
     Ok(())
 }
@@ -281,8 +270,7 @@ fn sql_writer_text(source: pg_sys::Oid) -> Result<String> {
     let found = buffer::find(source)?.ok_or_else(not_captured)?;
     let changes = Relation::open(found, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     let table = Relation::open(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    // SAFETY: the table is open.
-    let given = unsafe { attributes(table.tuple_desc()) };
+    let given = attributes(table.tuple_desc());
     let columns: Vec<CapturedColumn> = buffer::columns(&changes)
         .into_iter()
         .filter_map(|(_, attnum)| {
@@ -310,8 +298,7 @@ fn qualified_buffer(source: pg_sys::Oid) -> String {
 
 /// `a<attnum> type COLLATE …` as the source has it. A domain stays a domain.
 fn column_definition(table: &Relation, attnum: i16) -> Result<String> {
-    // SAFETY: the table is open.
-    let given = unsafe { attributes(table.tuple_desc()) };
+    let given = attributes(table.tuple_desc());
     let column = given
         .get((attnum - 1).max(0) as usize)
         .filter(|column| !column.attisdropped && column.attnum == attnum)

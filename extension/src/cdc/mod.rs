@@ -14,7 +14,6 @@ mod capture;
 mod cleanup;
 mod consolidation;
 mod delta;
-mod error;
 mod install;
 mod sizes;
 mod source;
@@ -26,7 +25,6 @@ pub use buffer::find as buffer_of;
 pub use cleanup::{cleanup, wants_cleanup};
 pub use consolidation::SourceDelta;
 pub use delta::read_delta;
-pub use error::CaptureError;
 pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
     keep_writers_out, uninstall,

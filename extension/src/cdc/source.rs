@@ -1,7 +1,6 @@
 //! Which relations can be captured, and which tables belong to a source.
 
-use super::CaptureError;
-use crate::error::Result;
+use crate::error::{CaptureError, Result};
 use crate::pg::catalog_scan;
 use crate::pg::inherit;
 use crate::pg::relation::Relation;

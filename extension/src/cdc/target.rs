@@ -5,6 +5,7 @@
 
 use super::buffer;
 use crate::error::Result;
+use crate::pg::change_insert::Picked;
 use crate::pg::depend::belongs_to;
 use crate::pg::inherit;
 use crate::pg::invalidation;
@@ -21,7 +22,7 @@ pub struct Target {
     /// The buffer.
     pub buffer: pg_sys::Oid,
     /// For each buffer column from [`buffer::FIRST_COLUMN`] on, the position in the table's row.
-    pub columns: Vec<Option<usize>>,
+    pub columns: Picked,
     /// How many leading columns of the table's row are needed.
     pub width: usize,
     /// A column has another type than in the buffer: its values cannot be stored there, all that
@@ -62,14 +63,11 @@ fn resolve(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Target>
     }
     let buffer = Relation::open(found, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)?;
     let source = Relation::open(root, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    // SAFETY: all three row types belong to open relations.
-    let (of_buffer, of_source, of_table) = unsafe {
-        (
-            attributes(buffer.tuple_desc()),
-            attributes(source.tuple_desc()),
-            attributes(desc),
-        )
-    };
+    let (of_buffer, of_source, of_table) = (
+        attributes(buffer.tuple_desc()),
+        attributes(source.tuple_desc()),
+        attributes(desc),
+    );
     let mut columns = vec![None; of_buffer.len().saturating_sub(buffer::FIRST_COLUMN)];
     let mut is_outdated = false;
     for (position, attnum) in buffer::columns(&buffer) {
@@ -95,7 +93,7 @@ fn resolve(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Target>
     let width = columns.iter().flatten().max().map_or(0, |last| last + 1);
     Ok(Some(Target {
         buffer: found,
-        columns,
+        columns: columns.into(),
         width,
         is_outdated,
         generation,

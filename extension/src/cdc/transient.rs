@@ -35,8 +35,7 @@ impl TransientChanges {
                 .iter()
                 .filter_map(|wanted| changes.attnums.iter().position(|there| there == wanted))
                 .collect();
-            // SAFETY: the row type lives as long as the store.
-            let columns = unsafe { attributes(changes.store.tuple_desc()) };
+            let columns = attributes(changes.store.tuple_desc());
             let delta = match &mut delta {
                 Some(delta) => delta,
                 none => none.insert(Consolidation::new(columns, &positions, context)?),
@@ -125,8 +124,7 @@ type Mapping = (Vec<Column>, Vec<Option<usize>>, Vec<i16>);
 
 fn map_columns(source: pg_sys::Oid, attnums: &[i16], desc: pg_sys::TupleDesc) -> Result<Mapping> {
     let table = Relation::open(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    // SAFETY: the source is open, and so is the table whose rows come.
-    let (of_source, of_table) = unsafe { (attributes(table.tuple_desc()), attributes(desc)) };
+    let (of_source, of_table) = (attributes(table.tuple_desc()), attributes(desc));
     let mut columns = Vec::with_capacity(attnums.len() + 1);
     let mut from = Vec::with_capacity(attnums.len());
     let mut kept = Vec::with_capacity(attnums.len());

@@ -6,8 +6,12 @@ use std::time::Duration;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 use crate::pg::shared;
-use crate::shmem::ring::INVALIDATION_RING_MAX_CAPACITY;
-use crate::shmem::worker::WORKERS;
+
+/// How many workers there can be in a cluster. Shared memory has room for them.
+pub const WORKERS: usize = 64;
+
+/// The largest capacity of the invalidation ring. Shared memory has room for it.
+pub const INVALIDATION_RING_MAX_CAPACITY: usize = 1024;
 
 static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_REFRESH_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);

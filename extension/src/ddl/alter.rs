@@ -10,7 +10,7 @@ use crate::{parse, refresh};
 
 use super::create::{STATE_SCHEMA, view_name};
 use super::recreate::recreate;
-use super::{columns, dependencies, mode, remove};
+use super::{columns, locks, mode};
 
 /// What to change; `None` keeps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,7 +27,7 @@ pub struct Changes<'a> {
 
 /// Applies the changes. A new query or mode makes state and content anew.
 pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
-    dependencies::lock_sources_of(table, changes.mode.unwrap_or(table.requested_mode))?;
+    locks::lock_sources_of(table, changes.mode.unwrap_or(table.requested_mode))?;
     catalog::lock(table.pgt_id)?;
     let table = &catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     table.require_home()?;
@@ -120,7 +120,7 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
     let owner = depend::owner_of(table.relid)
         .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
     let decision = mode::decide(table.view, owner, requested)?;
-    remove::release(pgt_id)?;
+    refresh::release(pgt_id)?;
     refresh::drop_state_tables(pgt_id)?;
     refresh::drop_key_index(&table)?;
     refresh::forget(pgt_id);

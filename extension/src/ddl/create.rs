@@ -2,7 +2,7 @@
 
 use pgrx::prelude::*;
 
-use super::{guard, mode};
+use super::mode;
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
@@ -79,7 +79,7 @@ pub fn view_name(pgt_id: i64) -> String {
 /// Makes view and table one object, and guards the table.
 pub fn adopt(relid: pg_sys::Oid, view: pg_sys::Oid) -> Result<()> {
     depend::make_part_of(view, relid);
-    guard::attach(relid)
+    refresh::guard::attach(relid)
 }
 
 /// The table, by the statement that the user could have given: PostgreSQL checks his privileges.

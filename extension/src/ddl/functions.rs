@@ -2,7 +2,7 @@
 
 use pgrx::prelude::*;
 
-use super::dependencies;
+use super::locks;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::pg::depend;
@@ -38,7 +38,7 @@ pub fn forget_plans() -> Result<bool> {
     let readers = readers.map_err(|error| Error::Internal(error.to_string()))?;
     for pgt_id in &readers {
         if let Some(table) = catalog::load(*pgt_id)? {
-            dependencies::lock_sources_of(&table, table.requested_mode)?;
+            locks::lock_sources_of(&table, table.requested_mode)?;
             catalog::lock(*pgt_id)?;
             catalog::forget_plan(*pgt_id)?;
             depend::tell_of_change(table.view);

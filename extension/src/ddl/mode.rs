@@ -3,10 +3,11 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::plan;
 
+use crate::capability::CHANGES_UNTOLD;
 use crate::catalog::{self, Dependency, RefreshMode, RequestedMode};
 use crate::error::{Error, Obstacle, Result};
 use crate::pg::{acl, report};
-use crate::{cdc, parse, refresh};
+use crate::{parse, refresh};
 
 /// How a stream table will be refreshed, why, and from which tables.
 #[derive(Debug, Clone)]
@@ -71,12 +72,10 @@ pub fn decide(view: pg_sys::Oid, owner: pg_sys::Oid, requested: RequestedMode) -
         match analysis.relation.map(plan::compile) {
             Some(Err(error)) => obstacles.push(refresh::engine_obstacle(&error)),
             Some(Ok(plan)) if requested == RequestedMode::Immediate && plan.is_polled() => {
-                obstacles.push(changes_untold());
+                let untold = parse::Unsupported::new(&CHANGES_UNTOLD, "the query");
+                obstacles.push(Obstacle::from(&untold));
             }
             _ => {}
-        }
-        for source in &analysis.sources {
-            obstacles.extend(capture_obstacle(source)?);
         }
         if !obstacles.is_empty() {
             match requested {
@@ -103,29 +102,6 @@ pub fn decide(view: pg_sys::Oid, owner: pg_sys::Oid, requested: RequestedMode) -
         obstacles,
         sources: analysis.sources,
     })
-}
-
-/// Why a query that follows the clock, or a table outside of the database, is not IMMEDIATE.
-fn changes_untold() -> Obstacle {
-    Obstacle {
-        code: "CHANGES_UNTOLD".to_owned(),
-        reason: "the content changes without a statement on a table of this database".to_owned(),
-        remedy:
-            "leave the clock and foreign tables to the reader, or use refresh_mode DIFFERENTIAL"
-                .to_owned(),
-    }
-}
-
-/// Why the changes of a source cannot be captured. A stream table's are recorded by its refreshes.
-fn capture_obstacle(source: &parse::SourceTable) -> Result<Option<Obstacle>> {
-    if catalog::is_stream_table(source.oid)? {
-        return Ok(None);
-    }
-    Ok(cdc::obstacle(source.oid)?.map(|error| Obstacle {
-        code: "CAPTURE".to_owned(),
-        reason: error.to_string(),
-        remedy: error.hint().unwrap_or_default(),
-    }))
 }
 
 /// Capture puts triggers on a table, so it takes the privilege for that. A stream table's changes

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use pgrx::prelude::*;
 
-use super::{alter, guard, remove};
+use super::{alter, remove};
 use crate::catalog::{self, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
@@ -34,8 +34,8 @@ pub fn restore() -> Result<usize> {
     for table in in_order_of_dependency(&restored)? {
         depend::detach(table.view);
         depend::make_part_of(table.view, table.relid);
-        if !guard::is_attached(table.relid)? {
-            guard::attach(table.relid)?;
+        if !refresh::guard::is_attached(table.relid)? {
+            refresh::guard::attach(table.relid)?;
         }
         catalog::set_home(table.pgt_id)?;
         alter::rebuild(table.pgt_id, table.requested_mode)?;

@@ -37,7 +37,7 @@ fn obstacles() -> Vec<Obstacle> {
 fn all() -> Vec<Error> {
     vec![
         Error::Internal("catalog row is missing".to_owned()),
-        Error::Capture(crate::cdc::CaptureError::Unlogged(name())),
+        Error::Capture(CaptureError::Unlogged(name())),
         Error::VariadicArray("row_image_hash"),
         Error::NotInstalled("pgt_stream_tables".to_owned()),
         Error::UnknownStreamTable(name()),

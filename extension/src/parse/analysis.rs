@@ -28,13 +28,6 @@ pub struct Analysis {
     pub constructs: Vec<Construct>,
 }
 
-impl Analysis {
-    /// The first finding that no refresh mode can do with.
-    pub fn hard_error(&self) -> Option<&Unsupported> {
-        self.unsupported.iter().find(|u| u.hard)
-    }
-}
-
 /// A column of the query's result.
 #[derive(Debug, Clone)]
 pub struct OutputColumn {
@@ -86,7 +79,9 @@ impl Unsupported {
     /// A finding by its row in the capability table.
     pub fn new(capability: &'static Capability, construct: impl Into<String>) -> Self {
         let (reason, remedy, hard) = match capability.support {
-            Support::FullOnly { reason, remedy } => (reason, remedy, false),
+            Support::FullOnly { reason, remedy } | Support::NotImmediate { reason, remedy } => {
+                (reason, remedy, false)
+            }
             Support::Refused { reason, remedy } => (reason, remedy, true),
             Support::Maintained { how } => (how, "", false),
         };

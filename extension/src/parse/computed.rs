@@ -12,7 +12,6 @@ use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Part, Relation};
 
 use super::analyzer::Analyzer;
 use super::implied::name_operators;
-use super::range::entry_name;
 use super::scale::Scale;
 use super::stage::Stage;
 use crate::capability::{
@@ -54,7 +53,7 @@ impl Analyzer {
             pg_sys::RTEKind::RTE_TABLEFUNC => (&TABLE_FUNCTION, "table function"),
             _ => (&VALUES, "VALUES list"),
         };
-        self.note(capability, format!("{what} {}", entry_name(&entry)));
+        self.note(capability, format!("{what} {}", node::entry_name(&entry)));
         let all = from_item::columns(entry);
         let ordinality = entry
             .funcordinality
@@ -116,7 +115,7 @@ impl Analyzer {
             false => None,
         };
         let Some(text) = text else {
-            self.refuse(&UNKNOWN_CONSTRUCT, entry_name(&computed.entry));
+            self.refuse(&UNKNOWN_CONSTRUCT, node::entry_name(&computed.entry));
             return Ok(Vec::new());
         };
         Ok(self.parenthesised(&[&text]))

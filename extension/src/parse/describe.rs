@@ -18,7 +18,9 @@ pub fn describe(analysis: &Analysis) -> String {
     for found in &analysis.constructs {
         let how = match found.capability.support {
             Support::Maintained { how } => how,
-            Support::FullOnly { reason, .. } | Support::Refused { reason, .. } => reason,
+            Support::FullOnly { reason, .. }
+            | Support::NotImmediate { reason, .. }
+            | Support::Refused { reason, .. } => reason,
         };
         let _ = writeln!(
             text,

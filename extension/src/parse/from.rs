@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, ColumnId};
 
 use super::analyzer::{Access, Analyzer};
-use super::range::{Range, entry_name};
+use super::range::Range;
 use super::scope::{Offered, Scope};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf, Walk};
@@ -107,7 +107,7 @@ impl Analyzer {
         let nothing = BTreeSet::new();
         for (index, entry) in (1..).zip(entries) {
             let used = usage.get(&index).unwrap_or(&nothing);
-            level.names.push(entry_name(&entry));
+            level.names.push(node::entry_name(&entry));
             let before = self.reads_outside();
             let range = if members.contains(&index) {
                 // A LATERAL entry reads what stands before it.

@@ -88,7 +88,7 @@ impl Analyzer {
         access: &Access,
     ) -> Result<Range> {
         use pg_sys::RTEKind as K;
-        let name = entry_name(&entry);
+        let name = node::entry_name(&entry);
         if !entry.tablesample.is_null() {
             self.refuse(&TABLESAMPLE, format!("TABLESAMPLE of {name}"));
         }
@@ -132,7 +132,7 @@ impl Analyzer {
         access: &Access,
     ) -> Result<Range> {
         let Some(facts) = self.table(entry.relid) else {
-            self.refuse(&UNKNOWN_CONSTRUCT, entry_name(&entry));
+            self.refuse(&UNKNOWN_CONSTRUCT, node::entry_name(&entry));
             return Ok(Range::Other);
         };
         let access = access_of(query, entry, access);
@@ -274,13 +274,4 @@ pub(super) fn access_of(
         access.roles.push(info.checkAsUser);
     }
     access
-}
-
-/// The name by which the query knows an entry.
-pub(super) fn entry_name(entry: &pg_sys::RangeTblEntry) -> String {
-    if entry.eref.is_null() {
-        return String::new();
-    }
-    // SAFETY: every entry that is named has an Alias node here.
-    node::text(unsafe { (*entry.eref).aliasname })
 }

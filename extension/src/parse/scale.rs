@@ -4,10 +4,11 @@
 //! inputs, so an incremental sum is only exact when that scale is known not to vary.
 //! Invariant: [`Scale::Fixed`] is said only when *every* finite value of the expression has it.
 
-use pgrx::{AnyNumeric, FromDatum, pg_sys};
+use pgrx::pg_sys;
 use pgtrickle_dvm::tree::ColumnId;
 
 use super::analyzer::Analyzer;
+use crate::pg::constant;
 use crate::pg::node::{self, Node};
 use crate::pg::types;
 
@@ -148,12 +149,7 @@ impl Analyzer {
 
 /// `EXTRACT(field FROM x)`: most fields are integers; seconds show microseconds.
 fn extracted_scale(field: &pg_sys::Const) -> Scale {
-    if field.consttype != pg_sys::TEXTOID {
-        return Scale::Unknown;
-    }
-    // SAFETY: a constant of type text.
-    let name = unsafe { String::from_datum(field.constvalue, field.constisnull) };
-    match name.as_deref() {
+    match constant::text_of(field).as_deref() {
         Some(
             "year" | "quarter" | "month" | "week" | "day" | "dow" | "isodow" | "doy" | "isoyear"
             | "decade" | "century" | "millennium" | "hour" | "minute" | "microseconds",
@@ -166,11 +162,7 @@ fn extracted_scale(field: &pg_sys::Const) -> Scale {
 
 /// `round(x, n)` and `trunc(x, n)` show `n` digits, at most 2000 and none below zero.
 fn rounding_scale(digits: &pg_sys::Const) -> Scale {
-    if digits.consttype != pg_sys::INT4OID {
-        return Scale::Unknown;
-    }
-    // SAFETY: a constant of type integer.
-    match unsafe { i32::from_datum(digits.constvalue, digits.constisnull) } {
+    match constant::integer_of(digits) {
         Some(digits) if digits <= 2000 => Scale::Fixed(digits.max(0)),
         _ => Scale::Unknown,
     }
@@ -180,10 +172,8 @@ fn constant_scale(constant: &pg_sys::Const) -> Scale {
     if constant.constisnull {
         return Scale::Any;
     }
-    // SAFETY: a non-null constant whose base type is numeric.
-    let value = unsafe { AnyNumeric::from_datum(constant.constvalue, false) };
     // The printed form shows exactly the display scale.
-    match value.map(|value| value.to_string()) {
+    match constant::printed_numeric(constant) {
         Some(text) if text.ends_with(|c: char| c.is_ascii_digit()) => {
             Scale::Fixed(text.split_once('.').map_or(0, |(_, f)| f.len() as i32))
         }

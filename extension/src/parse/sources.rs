@@ -11,8 +11,8 @@ use crate::capability::{
     PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE, UNKNOWN_CONSTRUCT,
     UNLOGGED_TABLE, VIRTUAL_GENERATED_COLUMN,
 };
-use crate::cdc::{self, CaptureError};
-use crate::error::Result;
+use crate::cdc;
+use crate::error::{CaptureError, Result};
 use crate::pg::node::{self, NodeOf, Walk};
 use crate::pg::query;
 use crate::pg::table::{self, TableFacts};

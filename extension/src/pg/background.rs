@@ -5,12 +5,13 @@
 //! end in time. So a stop is either a commit or an ordinary abort.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::PgTryBuilder;
-use pgrx::{IntoDatum, pg_sys};
+use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::failure::Failure;
 
@@ -23,6 +24,32 @@ pub struct Kind {
     pub function: &'static str,
 }
 
+/// Exports `$name` as the main function of a kind of worker; `$body` gets the number that it was
+/// started with.
+#[macro_export]
+macro_rules! worker_main {
+    ($(#[$doc:meta])* fn $name:ident, $body:path) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// Called by the server only.
+        #[allow(unsafe_code)]
+        #[::pgrx::pg_guard]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $name(argument: ::pgrx::pg_sys::Datum) {
+            $body($crate::pg::background::number(argument));
+        }
+    };
+}
+
+/// The number that a worker was started with.
+pub fn number(argument: pg_sys::Datum) -> i32 {
+    // SAFETY: an integer by value, as `builder` gives it.
+    unsafe { i32::from_datum(argument, false) }.unwrap_or(0)
+}
+
+/// What this worker does when it goes.
+static ON_EXIT: OnceLock<fn()> = OnceLock::new();
 static IS_TERMINATING: AtomicBool = AtomicBool::new(false);
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
 static GRACE_S: AtomicI32 = AtomicI32::new(0);
@@ -55,14 +82,12 @@ pub fn start(kind: Kind, argument: i32) -> bool {
 
 /// First thing in a worker: signals, and a connection to a database, or to none for the catalogs
 /// that all databases share. `on_exit` is called when the process goes, whatever makes it go.
-pub fn begin(
-    database: Option<pg_sys::Oid>,
-    on_exit: unsafe extern "C-unwind" fn(i32, pg_sys::Datum),
-) {
+pub fn begin(database: Option<pg_sys::Oid>, on_exit: fn()) {
+    ON_EXIT.get_or_init(|| on_exit);
     // SAFETY: the start of a worker's main function; the handlers only touch atomics, this process's
     // latch and its timer.
     unsafe {
-        pg_sys::before_shmem_exit(Some(on_exit), pg_sys::Datum::from(0));
+        pg_sys::before_shmem_exit(Some(exit), pg_sys::Datum::from(0));
         pg_sys::pqsignal_be(libc::SIGTERM, Some(on_terminate));
         pg_sys::pqsignal_be(libc::SIGHUP, Some(on_reload));
         let mut event: libc::sigevent = std::mem::zeroed();
@@ -81,6 +106,12 @@ pub fn begin(
                 pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0)
             }
         }
+    }
+}
+
+unsafe extern "C-unwind" fn exit(_code: i32, _argument: pg_sys::Datum) {
+    if let Some(on_exit) = ON_EXIT.get() {
+        on_exit();
     }
 }
 

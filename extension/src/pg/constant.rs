@@ -1,8 +1,9 @@
 //! The values of constants in expressions.
 
-use pgrx::{FromDatum, pg_sys};
+use pgrx::{AnyNumeric, FromDatum, pg_sys};
 
 use super::node::Node;
+use super::types;
 
 /// A constant of this type that is not NULL.
 fn datum(node: Node, type_oid: pg_sys::Oid) -> Option<pg_sys::Datum> {
@@ -12,9 +13,36 @@ fn datum(node: Node, type_oid: pg_sys::Oid) -> Option<pg_sys::Datum> {
 
 /// The text of a constant.
 pub fn text(node: Node) -> Option<String> {
-    let datum = datum(node, pg_sys::TEXTOID)?;
-    // SAFETY: a text that is not NULL.
-    unsafe { String::from_datum(datum, false) }
+    text_of(&*node.cast::<pg_sys::Const>()?)
+}
+
+/// As above.
+pub fn text_of(constant: &pg_sys::Const) -> Option<String> {
+    if constant.consttype != pg_sys::TEXTOID {
+        return None;
+    }
+    // SAFETY: a text, or NULL.
+    unsafe { String::from_datum(constant.constvalue, constant.constisnull) }
+}
+
+/// The value of a constant integer.
+pub fn integer_of(constant: &pg_sys::Const) -> Option<i32> {
+    if constant.consttype != pg_sys::INT4OID {
+        return None;
+    }
+    // SAFETY: an integer, or NULL.
+    unsafe { i32::from_datum(constant.constvalue, constant.constisnull) }
+}
+
+/// A constant of type numeric, or of a domain over it, as the server prints it.
+pub fn printed_numeric(constant: &pg_sys::Const) -> Option<String> {
+    let (base, _) = types::base_type(constant.consttype, constant.consttypmod);
+    if base != pg_sys::NUMERICOID {
+        return None;
+    }
+    // SAFETY: a numeric, or NULL.
+    let value = unsafe { AnyNumeric::from_datum(constant.constvalue, constant.constisnull) };
+    value.map(|value| value.to_string())
 }
 
 /// What a constant interval is compared by, in microseconds: a month has 30 days there, and a day 24 hours.

@@ -1,7 +1,7 @@
 //! Functions that SQL calls by the server's own convention, for what pgrx's typed functions cannot
 //! express or where their conversion costs too much: triggers and `VARIADIC "any"`.
 
-use pgrx::pg_sys;
+use pgrx::{FromDatum, pg_sys};
 
 use super::tupdesc::attributes;
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ macro_rules! sql_function {
         ///
         /// # Safety
         /// Called by the server only, with a valid call.
+        #[allow(unsafe_code)]
         #[unsafe(no_mangle)]
         #[::pgrx::pg_guard]
         pub unsafe extern "C-unwind" fn $name(
@@ -24,6 +25,7 @@ macro_rules! sql_function {
         }
 
         /// Says that the function follows the version-1 calling convention.
+        #[allow(unsafe_code)]
         #[unsafe(no_mangle)]
         pub extern "C" fn $finfo() -> &'static ::pgrx::pg_sys::Pg_finfo_record {
             static V1: ::pgrx::pg_sys::Pg_finfo_record =
@@ -52,6 +54,20 @@ impl Call {
             let nargs = (*self.raw).nargs.max(0) as usize;
             std::slice::from_raw_parts((*self.raw).args.as_ptr(), nargs)
         }
+    }
+
+    /// An argument that the function is declared to take as `text`; `None` for NULL.
+    pub fn text(&self, index: usize) -> Option<&str> {
+        let argument = self.arguments().get(index)?;
+        // SAFETY: the parser has seen to the type.
+        unsafe { <&str>::from_datum(argument.value, argument.isnull) }
+    }
+
+    /// An argument that the function is declared to take as `boolean`; `None` for NULL.
+    pub fn boolean(&self, index: usize) -> Option<bool> {
+        let argument = self.arguments().get(index)?;
+        // SAFETY: as above.
+        unsafe { bool::from_datum(argument.value, argument.isnull) }
     }
 
     /// The type of an argument as the parser saw it, 0 if unknown.

@@ -32,8 +32,7 @@ pub fn image_columns(columns: &[usize]) -> &[usize] {
 
 /// The columns, of these, that the server can hash by their equality.
 pub fn equality_columns(table: &Relation, columns: &[usize]) -> Vec<usize> {
-    // SAFETY: the row type of an open table.
-    let all = unsafe { attributes(table.tuple_desc()) };
+    let all = attributes(table.tuple_desc());
     let can_hash = |at: &usize| {
         let column = all.get(*at);
         column.is_some_and(|column| types::is_hashable(column.atttypid))

@@ -15,7 +15,7 @@ use super::row_equality::RowEquality;
 use super::slot::Slot;
 use super::tupdesc::attributes;
 use crate::error::{Error, Result};
-use crate::image;
+use crate::pg::image;
 
 /// A scan over an index of `table`, rescanned for each key.
 #[derive(Debug)]
@@ -108,8 +108,7 @@ impl KeyIndex {
                 }
             }
             Matching::Image { columns, desc } => {
-                // SAFETY: desc belongs to the open table.
-                let all = unsafe { attributes(*desc) };
+                let all = attributes(*desc);
                 let hashed = image_columns(columns);
                 let of_key: Vec<_> = hashed.iter().filter_map(|c| all.get(*c)).collect();
                 let hash = image::hash64(values, nulls, of_key.iter().copied());
@@ -155,8 +154,7 @@ impl KeyIndex {
                 Matching::Indexed => true,
                 Matching::Equality(rows) => rows.is_equal(self.slot.values(), (values, nulls)),
                 Matching::Image { columns, desc } => {
-                    // SAFETY: desc belongs to the open table.
-                    let all = unsafe { attributes(*desc) };
+                    let all = attributes(*desc);
                     is_alike(columns, all, self.slot.values(), (values, nulls))
                 }
             };

@@ -10,7 +10,7 @@ use super::relation::Relation;
 use super::slot::{Slot, SlotKind};
 use super::tupdesc::attributes;
 use super::tuplestore::TupleStore;
-use crate::image;
+use crate::pg::image;
 
 /// The rows, and the columns that decide.
 #[derive(Debug)]
@@ -41,8 +41,7 @@ impl LateRows {
 
     /// Whether an update would change what one of the indexes holds.
     pub fn moves(&self, stored: &mut Slot, row: &mut Slot) -> bool {
-        // SAFETY: the row type of the open table.
-        let columns = unsafe { attributes(self.desc) };
+        let columns = attributes(self.desc);
         let (old, old_nulls) = stored.values();
         let (new, new_nulls) = row.values();
         let differs = |attnum: &i16| {

@@ -1,4 +1,4 @@
-//! Heavyweight locks on abstract objects, which the server's deadlock detection and `pg_locks` know. They
+//! Heavyweight locks on relations and on abstract objects, which the server's deadlock detection and `pg_locks` know. They
 //! are held until the transaction ends, or the subtransaction is rolled back that took them.
 
 use pgrx::pg_sys;
@@ -6,6 +6,12 @@ use pgrx::pg_sys;
 use super::is_aborting;
 use super::user::set_local;
 use crate::error::Result;
+
+/// Locks a relation, which may be gone, until the transaction ends.
+pub fn relation(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) {
+    // SAFETY: a plain lock request.
+    unsafe { pg_sys::LockRelationOid(oid, lockmode) }
+}
 
 /// What is locked. `class` is the relation that gives `object` and `part` their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -404,6 +404,15 @@ pub fn text(pointer: *const c_char) -> String {
     }
 }
 
+/// The name by which a query knows an entry of its range table; empty if it has none.
+pub fn entry_name(entry: &pg_sys::RangeTblEntry) -> String {
+    if entry.eref.is_null() {
+        return String::new();
+    }
+    // SAFETY: `eref` is an Alias node.
+    text(unsafe { (*entry.eref).aliasname })
+}
+
 /// Checks the depth of the C stack; recursive callers call it on each level.
 pub fn check_stack_depth() {
     // SAFETY: only looks at the stack pointer, and reports an error when it is too deep.

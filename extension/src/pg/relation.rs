@@ -10,8 +10,6 @@ use pgrx::{IntoDatum, pg_sys};
 #[derive(Debug)]
 pub struct Relation {
     raw: pg_sys::Relation,
-    /// The lock to give back on drop, `NoLock` to keep it.
-    unlock: pg_sys::LOCKMODE,
 }
 
 impl Relation {
@@ -25,16 +23,7 @@ impl Relation {
     pub fn try_open(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Option<Self> {
         // SAFETY: any OID is allowed; NULL says that there is none.
         let raw = unsafe { pg_sys::try_relation_open(oid, lockmode) };
-        (!raw.is_null()).then(|| Relation {
-            raw,
-            unlock: pg_sys::NoLock as pg_sys::LOCKMODE,
-        })
-    }
-
-    /// Gives `lockmode` back on drop rather than at the end of the transaction.
-    pub fn unlocking(mut self, lockmode: pg_sys::LOCKMODE) -> Self {
-        self.unlock = lockmode;
-        self
+        (!raw.is_null()).then_some(Relation { raw })
     }
 
     /// For calls to the server.
@@ -112,8 +101,7 @@ impl Relation {
 
     /// The quoted names of the columns at these positions (from 0).
     pub fn quoted_columns(&self, positions: &[usize]) -> Result<Vec<String>> {
-        // SAFETY: the row type belongs to the open relation.
-        let all = unsafe { attributes(self.tuple_desc()) };
+        let all = attributes(self.tuple_desc());
         positions
             .iter()
             .map(|position| {
@@ -148,7 +136,7 @@ impl Drop for Relation {
     fn drop(&mut self) {
         if !is_aborting() {
             // SAFETY: opened once by us, closed once here.
-            unsafe { pg_sys::relation_close(self.raw, self.unlock) }
+            unsafe { pg_sys::relation_close(self.raw, pg_sys::NoLock as pg_sys::LOCKMODE) }
         }
     }
 }

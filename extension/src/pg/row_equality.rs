@@ -46,8 +46,7 @@ impl RowEquality {
     /// For keys that consist of these columns (positions from 0) of an open table.
     pub fn new(table: &Relation, columns: &[usize]) -> Result<Self> {
         let lasting = MemoryContext::new(c"pg_trickle key");
-        // SAFETY: the row type of an open table.
-        let all = unsafe { attributes(table.tuple_desc()) };
+        let all = attributes(table.tuple_desc());
         let of_key: Vec<_> = columns.iter().filter_map(|at| all.get(*at)).collect();
         let comparisons = columns
             .iter()

@@ -97,3 +97,31 @@ impl Drop for LatestSnapshot {
         }
     }
 }
+
+/// Which transactions a snapshot sees.
+#[derive(Debug)]
+pub struct Seen {
+    /// All before this one have ended.
+    pub xmin: pg_sys::TransactionId,
+    /// None from this one on is seen.
+    pub xmax: pg_sys::TransactionId,
+    /// Those between that were running.
+    pub running: Vec<pg_sys::TransactionId>,
+}
+
+/// What the active snapshot sees.
+pub fn active() -> Seen {
+    // SAFETY: the snapshot's array is valid while it is active, and we copy it.
+    unsafe {
+        let snapshot = pg_sys::GetActiveSnapshot();
+        let running = match (*snapshot).xcnt as usize {
+            0 => Vec::new(),
+            count => std::slice::from_raw_parts((*snapshot).xip, count).to_vec(),
+        };
+        Seen {
+            xmin: (*snapshot).xmin,
+            xmax: (*snapshot).xmax,
+            running,
+        }
+    }
+}

@@ -70,12 +70,10 @@ impl OwnTupleDesc {
     }
 }
 
-/// The attributes of a row type.
-///
-/// # Safety
-/// `desc` is valid for `'a`.
-pub unsafe fn attributes<'a>(desc: pg_sys::TupleDesc) -> &'a [pg_sys::FormData_pg_attribute] {
-    // SAFETY: per contract; the server keeps the attributes of a row type in one array.
+/// The attributes of a row type, which comes from something that the caller holds open for as long as it
+/// reads them.
+pub fn attributes<'a>(desc: pg_sys::TupleDesc) -> &'a [pg_sys::FormData_pg_attribute] {
+    // SAFETY: a row type of the server's; it keeps the attributes in one array.
     unsafe {
         match (*desc).natts {
             0 => &[],

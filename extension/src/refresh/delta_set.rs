@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::plan::Identity;
 
 use crate::error::{Error, Result};
-use crate::image;
+use crate::pg::image;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
@@ -49,8 +49,7 @@ impl DeltaSet {
     /// Consolidates `store`, whose last column is the weight (`int4` or `int8`).
     pub fn consolidate(store: &TupleStore) -> Self {
         let desc = store.tuple_desc();
-        // SAFETY: desc lives as long as the store.
-        let all = unsafe { attributes(desc) };
+        let all = attributes(desc);
         let width = all.len().saturating_sub(1);
         let is_wide = all.last().is_some_and(|w| w.atttypid == pg_sys::INT8OID);
         let mut entries: HashMap<u128, Entry> = HashMap::new();
@@ -134,8 +133,7 @@ impl DeltaSet {
 
     /// The keys of its rows.
     pub fn keys(&self, identity: &Identity) -> Keys {
-        // SAFETY: desc lives as long as the store that the set was made from.
-        let all = unsafe { attributes(self.desc) };
+        let all = attributes(self.desc);
         let mut keys = Keys::default();
         for entry in self.entries.values() {
             match identity {
@@ -165,8 +163,7 @@ impl DeltaSet {
     /// Applies it to a table whose rows are found by these columns: a row that goes and one that
     /// comes with the same key are an update.
     pub fn apply_by_key(self, mut table: KeyedTable, columns: &[usize]) -> Result<Counts> {
-        // SAFETY: desc lives as long as the store that the set was made from.
-        let all = unsafe { attributes(self.desc) };
+        let all = attributes(self.desc);
         let key_of = |entry: &Entry| entry.key(columns);
         let mut changes: HashMap<u128, (Option<&Entry>, Option<&Entry>)> = HashMap::new();
         for entry in self.entries.values() {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::image;
+use crate::pg::image;
 use crate::pg::slot::Slot;
 use crate::pg::table_scan::TableScan;
 use crate::pg::tupdesc::attributes;
@@ -29,8 +29,7 @@ impl Stored {
     /// Adds a row of a table with these columns.
     pub fn add(&mut self, row: &mut Slot, desc: pg_sys::TupleDesc) {
         let tid = row.tid();
-        // SAFETY: the caller holds the table open.
-        let columns = unsafe { attributes(desc) };
+        let columns = attributes(desc);
         let (values, nulls) = row.values();
         let hash = image::hash128(values, nulls, columns);
         self.rows.entry(hash).or_default().push(tid);
@@ -61,8 +60,7 @@ impl Stored {
 
     /// Positions of the fresh rows that are not stored. Those that are leave `self`.
     fn unmatched(&mut self, table: &KeyedTable, fresh: &[TupleStore]) -> Result<Vec<usize>> {
-        // SAFETY: the table is open.
-        let columns = unsafe { attributes(table.tuple_desc()) };
+        let columns = attributes(table.tuple_desc());
         let mut arriving = Vec::new();
         let mut position = 0_usize;
         for store in fresh {
@@ -139,8 +137,7 @@ fn paired(
     key: &[usize],
     leaving: &mut [Option<pg_sys::ItemPointerData>],
 ) -> Result<Vec<Option<pg_sys::ItemPointerData>>> {
-    // SAFETY: the table is open.
-    let columns = unsafe { attributes(table.tuple_desc()) };
+    let columns = attributes(table.tuple_desc());
     let hash_of = |(values, nulls): Row<'_>| {
         let (values, nulls): (Vec<_>, Vec<_>) = key
             .iter()
@@ -192,13 +189,10 @@ fn each_of(
 
 /// Rows are written without a cast, so that types must agree.
 fn check_types(table: &KeyedTable, rows: &TupleStore) -> Result<()> {
-    // SAFETY: both row types live as long as what they describe.
-    let (wanted, given) = unsafe {
-        (
-            attributes(table.tuple_desc()),
-            attributes(rows.tuple_desc()),
-        )
-    };
+    let (wanted, given) = (
+        attributes(table.tuple_desc()),
+        attributes(rows.tuple_desc()),
+    );
     if wanted.len() != given.len()
         || wanted
             .iter()

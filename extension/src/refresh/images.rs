@@ -10,7 +10,7 @@ use pgtrickle_dvm::operators::image;
 use pgtrickle_dvm::plan::{Image, Source};
 
 use crate::error::Result;
-use crate::image::hash128;
+use crate::pg::image::hash128;
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::spi::Connection;
@@ -115,8 +115,7 @@ fn compare_bound(
     delta: &mut Sink,
 ) -> Result<bool> {
     let mut table = compiled.open_image(image)?;
-    // SAFETY: the table is open.
-    let columns = unsafe { attributes(table.tuple_desc()) };
+    let columns = attributes(table.tuple_desc());
     let mut rows = fresh.scan();
     let Some(new) = rows.next() else {
         return Ok(false);

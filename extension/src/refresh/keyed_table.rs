@@ -4,7 +4,7 @@
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::image;
+use crate::pg::image;
 use crate::pg::index_lookup::Over;
 use crate::pg::key_index::KeyIndex;
 use crate::pg::relation::Relation;
@@ -344,8 +344,7 @@ fn same_image(
     values: &[pg_sys::Datum],
     nulls: &[bool],
 ) -> bool {
-    // SAFETY: desc belongs to the open table of the stored row.
-    let columns = unsafe { attributes(desc) };
+    let columns = attributes(desc);
     let (old, old_nulls) = stored.values();
     columns
         .iter()

@@ -5,15 +5,16 @@ use pgtrickle_dvm::operators::{image, state};
 use pgtrickle_dvm::plan::{Identity, Node, Store};
 use pgtrickle_dvm::sql::{image_table, state_table};
 
+use crate::catalog;
 use crate::error::{Error, Result};
 use crate::pg::index_lookup::{self, Over};
 use crate::pg::relation::Relation;
 use crate::pg::spi::Connection;
 use crate::pg::user::OwnerContext;
 use crate::pg::{depend, name, type_name, utility};
-use crate::{catalog, ddl};
 
 use super::compiled::{Compiled, has_table, state_index};
+use super::guard;
 
 /// Qualified prefix of the state tables of a stream table.
 pub fn state_prefix(pgt_id: i64) -> String {
@@ -71,7 +72,7 @@ fn create_state_table(table: &catalog::StreamTable, relation: &str, content: &st
     let oid = table_oid(relation)?;
     depend::make_part_of(oid, table.relid);
     depend::change_owner(oid, owner);
-    ddl::guard::attach(oid)
+    guard::attach(oid)
 }
 
 /// Drops every state table of a stream table.

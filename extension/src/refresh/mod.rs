@@ -12,10 +12,12 @@
 
 mod compiled;
 mod delta_set;
+mod dependencies;
 mod difference;
 mod differential;
 mod explain;
 mod full;
+pub mod guard;
 mod images;
 pub mod immediate;
 mod inputs;
@@ -30,6 +32,7 @@ mod statements;
 mod transaction;
 
 pub use compiled::{engine_obstacle, forget};
+pub use dependencies::release;
 pub use differential::execute_differential_refresh;
 pub use explain::{ExplainLine, explain};
 pub use layout::{drop_key_index, drop_state_tables, state_tables};

@@ -293,13 +293,10 @@ impl Run<'_> {
     /// The rows that a statement returned, which are written without a cast.
     fn checked(&self, rows: &TupleStore) -> Result<DeltaSet> {
         let width = self.image.opaque.columns.len();
-        // SAFETY: both row types live as long as what they describe.
-        let (wanted, given) = unsafe {
-            (
-                attributes(self.desc.as_ptr()),
-                attributes(rows.tuple_desc()),
-            )
-        };
+        let (wanted, given) = (
+            attributes(self.desc.as_ptr()),
+            attributes(rows.tuple_desc()),
+        );
         let differs = |(w, g): (
             &pg_sys::FormData_pg_attribute,
             &pg_sys::FormData_pg_attribute,

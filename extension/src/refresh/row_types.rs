@@ -53,8 +53,7 @@ pub fn columns_of(
     range: Range<usize>,
     rename: impl Fn(usize, &str) -> String,
 ) -> Vec<Column> {
-    // SAFETY: callers pass the row type of something that they hold open.
-    unsafe { attributes(desc) }
+    attributes(desc)
         .iter()
         .skip(range.start)
         .take(range.len())
@@ -80,6 +79,5 @@ pub fn plain(name: &str, type_oid: pg_sys::Oid) -> Column {
 
 /// The number of columns of a row type.
 pub fn width(desc: pg_sys::TupleDesc) -> usize {
-    // SAFETY: as above.
-    unsafe { attributes(desc) }.len()
+    attributes(desc).len()
 }

@@ -21,9 +21,10 @@ use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 use crate::shmem::notes;
-use crate::{cdc, ddl, parse};
+use crate::{cdc, parse};
 
 use super::compiled::{self, Compiled};
+use super::dependencies;
 use super::differential::{Differential, execute_differential_refresh};
 use super::full;
 use super::immediate;
@@ -110,7 +111,7 @@ fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
         .iter()
         .map(|source| (source.oid, source.attnums.as_slice()))
         .collect();
-    ddl::dependencies::sync(table.pgt_id, &sources)?;
+    dependencies::sync(table.pgt_id, &sources)?;
     if table.is_polled != compiled.plan.is_polled() {
         catalog::set_polled(table.pgt_id, compiled.plan.is_polled())?;
     }

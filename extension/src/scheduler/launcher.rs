@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use pgrx::pg_sys;
-
 use super::{BACKSTOP, SCHEDULER};
 use crate::pg::background::{self, is_terminating};
 use crate::pg::{database as databases, process};
@@ -20,13 +18,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait before one that has gone is started again, or one that found no room.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The main function of the launcher.
-///
-/// # Safety
-/// Called by the server only.
-#[pgrx::pg_guard]
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn pgtrickle_launcher_main(_argument: pg_sys::Datum) {
+crate::worker_main! {
+    /// The main function of the launcher.
+    fn pgtrickle_launcher_main, launch
+}
+
+fn launch(_: i32) {
     let Some(block) = shmem::block() else { return };
     background::begin(None, on_exit);
     block.launcher.enter();
@@ -43,7 +40,7 @@ pub unsafe extern "C-unwind" fn pgtrickle_launcher_main(_argument: pg_sys::Datum
     background::exit_to_return();
 }
 
-unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
+fn on_exit() {
     if let Some(block) = shmem::block() {
         block.launcher.leave();
     }

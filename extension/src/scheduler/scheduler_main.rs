@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use pgrx::{FromDatum, pg_sys};
+use pgrx::pg_sys;
 
 use super::pool::Pool;
 use super::tables::{Tables, clock};
@@ -23,17 +23,13 @@ use crate::shmem::{self, Block};
 /// The entry of this scheduler's database.
 static ENTRY: OnceLock<&'static Database> = OnceLock::new();
 
-/// The main function of a scheduler.
-///
-/// # Safety
-/// Called by the server only.
-#[pgrx::pg_guard]
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn pgtrickle_scheduler_main(argument: pg_sys::Datum) {
-    // SAFETY: the argument that the launcher has given.
-    let oid = unsafe { i32::from_datum(argument, false) }
-        .unwrap_or(0)
-        .cast_unsigned();
+crate::worker_main! {
+    /// The main function of a scheduler.
+    fn pgtrickle_scheduler_main, schedule
+}
+
+fn schedule(database: i32) {
+    let oid = database.cast_unsigned();
     let Some(block) = shmem::block() else { return };
     let Some(entry) = database::find(&block.databases, oid) else {
         return;
@@ -53,7 +49,7 @@ pub unsafe extern "C-unwind" fn pgtrickle_scheduler_main(argument: pg_sys::Datum
     }
 }
 
-unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
+fn on_exit() {
     if let (Some(entry), Some(block)) = (ENTRY.get(), shmem::block()) {
         if entry.scheduler.pid() == Some(process::own_pid()) {
             entry.scheduler.leave();

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use pgrx::{FromDatum, pg_sys};
+use pgrx::pg_sys;
 
 use super::{job, pool};
 use crate::config;
@@ -19,15 +19,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// The entry of this process, and its generation.
 static ENTRY: OnceLock<(&'static Worker, u32, u32)> = OnceLock::new();
 
-/// The main function of a refresh worker.
-///
-/// # Safety
-/// Called by the server only.
-#[pgrx::pg_guard]
-#[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn pgtrickle_worker_main(argument: pg_sys::Datum) {
-    // SAFETY: the argument that `pool` has given.
-    let argument = unsafe { i32::from_datum(argument, false) }.unwrap_or(0);
+crate::worker_main! {
+    /// The main function of a refresh worker.
+    fn pgtrickle_worker_main, work
+}
+
+fn work(argument: i32) {
     let Some(block) = shmem::block() else { return };
     let Some((worker, generation)) = pool::entry_of(block, argument) else {
         return;
@@ -75,7 +72,7 @@ fn serve(worker: &Worker, database: u32) {
     }
 }
 
-unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
+fn on_exit() {
     if let (Some((worker, generation, database)), Some(block)) = (ENTRY.get(), shmem::block()) {
         worker.release(*generation);
         pool::wake_scheduler(block, *database);

@@ -14,6 +14,7 @@ pub mod progress;
 pub mod ring;
 pub mod worker;
 
+use crate::config::WORKERS;
 use crate::pg::process::Process;
 use crate::pg::shared::{self, Shareable, SharedMemory};
 use crate::pg::transaction_end;
@@ -23,7 +24,7 @@ use database::{DATABASES, Database};
 use drain::Drain;
 use progress::{FOLLOWED, Progress};
 use ring::Ring;
-use worker::{WORKERS, Worker};
+use worker::Worker;
 
 /// All of it.
 pub struct Block {
@@ -43,6 +44,8 @@ pub struct Block {
     pub counters: Counters,
 }
 
+// The one line of `unsafe` outside of `pg`: only the type's own definition shows that it is true.
+#[allow(unsafe_code)]
 // SAFETY: made of atomics throughout, for each of which zero is a value.
 unsafe impl Shareable for Block {}
 

@@ -6,9 +6,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use super::counters::INVALIDATION_RING_OVERFLOWS;
-
-/// The largest capacity that can be set.
-pub const INVALIDATION_RING_MAX_CAPACITY: usize = 1024;
+use crate::config::INVALIDATION_RING_MAX_CAPACITY;
 
 /// The stream table that stands for all of a database.
 pub const ALL_TABLES: i64 = 0;

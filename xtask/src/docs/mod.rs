@@ -41,8 +41,6 @@ pub fn run(machine: &Machine, options: &Options) -> Result<()> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let constructs =
-        fs::read_to_string(paths::repository().join("extension/src/capability/table.rs"))?;
     let tables = runtime.block_on(async {
         let session = Session::connect(&cluster, DATABASE).await?;
         anyhow::Ok([
@@ -59,12 +57,12 @@ pub fn run(machine: &Machine, options: &Options) -> Result<()> {
             Table {
                 file: "docs/LIMITATIONS.md",
                 marker: "capabilities",
-                text: capabilities::table(&constructs)?,
+                text: capabilities::table()?,
             },
             Table {
                 file: "docs/SQL_SUPPORT.md",
                 marker: "examples",
-                text: capabilities::examples(&constructs)?,
+                text: capabilities::examples()?,
             },
         ])
     })?;

@@ -1,84 +1,207 @@
-//! Dependencies between rooms run one way.
+//! Dependencies between rooms run one way, and the code map shows every room.
 
 use super::{Complaint, File};
 
-/// The rooms of the extension from the bottom up; a room may use those before it. Rooms that share
-/// an entry are independent of each other.
-const ROOMS: &[&[&str]] = &[
-    &["pg"],
-    &["shmem"],
-    &["catalog", "cdc", "frontier", "parse"],
-    &["refresh"],
-    &["dag"],
-    &["scheduler"],
-    &["monitor"],
-    &["api"],
-];
+/// A crate whose folders and files are rooms.
+struct House {
+    /// Where they are.
+    root: &'static str,
+    /// From the bottom up; a room may use those below its floor, and no other.
+    floors: &'static [&'static [&'static str]],
+    /// Files that use a room above them: what is left to untie. The list may only shrink.
+    upward: &'static [(&'static str, &'static str)],
+}
 
-const EXTENSION: &str = "extension/src/";
-const ENGINE: &str = "extension/dvm/";
+const EXTENSION: House = House {
+    root: "extension/src/",
+    floors: &[
+        &["error"],
+        &["pg"],
+        &["config"],
+        &["shmem"],
+        &["frontier"],
+        &["catalog", "cdc"],
+        &["dag", "parse"],
+        &["refresh"],
+        &["ddl"],
+        &["scheduler"],
+        &["monitor"],
+        &["api"],
+    ],
+    upward: &[],
+};
+
+const ENGINE: House = House {
+    root: "extension/dvm/src/",
+    floors: &[
+        &["canary", "capability", "error"],
+        &["capture_sql", "frontier", "schedule", "tree"],
+        &["rewrite"],
+        &["plan"],
+        &["sql"],
+        &["operators"],
+        &["oracle"],
+    ],
+    upward: &[
+        ("plan/compile.rs", "operators"),
+        ("plan/explain.rs", "operators"),
+        ("plan/fingerprint.rs", "operators"),
+        ("plan/independence.rs", "operators"),
+        ("plan/indexes.rs", "operators"),
+        ("plan/keys.rs", "operators"),
+        ("plan/mod.rs", "operators"),
+        ("plan/partition.rs", "operators"),
+        ("plan/ties.rs", "operators"),
+        ("rewrite/distinct_aggregate.rs", "operators"),
+        ("sql/relation.rs", "operators"),
+    ],
+};
+
+const HOUSES: [&House; 2] = [&ENGINE, &EXTENSION];
 
 pub fn dependencies_run_downward(file: &File) -> Vec<Complaint> {
-    if file.path.starts_with(ENGINE) {
-        return engine_is_pure(file);
-    }
-    let Some(room) = room_of(&file.path) else {
-        return Vec::new();
-    };
-    let Some(own) = level(room) else {
-        return Vec::new();
-    };
-    let above: Vec<&str> = ROOMS[own + 1..]
+    HOUSES
         .iter()
-        .flat_map(|r| r.iter().copied())
-        .collect();
-    code_lines(file)
-        .filter_map(|(number, line)| {
-            let used = above
+        .find_map(|house| Some(judge(house, file, file.path.strip_prefix(house.root)?)))
+        .unwrap_or_default()
+}
+
+fn judge(house: &House, file: &File, inside: &str) -> Vec<Complaint> {
+    let room = inside.split('/').next().unwrap_or(inside);
+    let room = room.trim_end_matches(".rs");
+    if room == "lib" || is_test(inside) {
+        return Vec::new();
+    }
+    let level = |room: &str| house.floors.iter().position(|floor| floor.contains(&room));
+    let Some(own) = level(room) else {
+        let what = format!("`{room}` has no floor; give it one in xtask/src/tidy/layers.rs");
+        return vec![Complaint::new(file, 1, what)];
+    };
+    let mut complaints = Vec::new();
+    let mut known = house.upward.to_vec();
+    known.retain(|(path, _)| *path == inside);
+    let mut unused = known.clone();
+    for (line, used) in uses(&file.text) {
+        let is_upward = used != room && level(used).is_some_and(|level| level >= own);
+        unused.retain(|(_, known)| !is_upward || *known != used);
+        if is_upward && !known.contains(&(inside, used)) {
+            let what = format!("`{room}` uses `{used}`, which is not below it; turn it round");
+            complaints.push(Complaint::new(file, line, what));
+        }
+    }
+    complaints.extend(unused.into_iter().map(|(_, used)| {
+        let what = format!("does not use `{used}` any more; shorten `upward` in layers.rs");
+        Complaint::new(file, 1, what)
+    }));
+    complaints
+}
+
+/// Tests may look up, at what is built on the code that they test.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.ends_with("/testing.rs")
+}
+
+/// The rooms that a text names after `crate::`, alone or in braces, with their lines.
+fn uses(text: &str) -> Vec<(usize, &str)> {
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or(text);
+    let mut found = Vec::new();
+    for (at, mark) in code.match_indices("crate::") {
+        let before = code[..at].rsplit('\n').next().unwrap_or("");
+        if before.contains("//") {
+            continue;
+        }
+        let line = code[..at].matches('\n').count() + 1;
+        let rest = &code[at + mark.len()..];
+        let branches = match rest.strip_prefix('{') {
+            Some(inside) => branches(inside),
+            None => vec![rest],
+        };
+        found.extend(branches.into_iter().map(|path| (line, first_word(path))));
+    }
+    found
+}
+
+/// The paths between the braces of a `use`; what they hold in braces of their own stays with them.
+fn branches(inside: &str) -> Vec<&str> {
+    let (mut depth, mut start) = (0, 0);
+    let mut found = Vec::new();
+    for (at, letter) in inside.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                found.push(&inside[start..at]);
+                start = at + 1;
+                if letter == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn first_word(path: &str) -> &str {
+    let path = path.trim_start();
+    let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    &path[..end.unwrap_or(path.len())]
+}
+
+/// The code map of ARCHITECTURE.md has a row for each room, and says in which order they stand.
+pub fn code_map_is_whole(file: &File) -> Vec<Complaint> {
+    if file.path != "ARCHITECTURE.md" {
+        return Vec::new();
+    }
+    let (rows, rest): (Vec<&str>, Vec<&str>) =
+        file.text.lines().partition(|line| line.starts_with("| `"));
+    let mut missing = Vec::new();
+    for house in HOUSES {
+        let order: Vec<String> = house.floors.iter().rev().map(|f| f.join(", ")).collect();
+        let order = order.join(" → ");
+        if !rest.iter().any(|line| line.contains(&order)) {
+            missing.push(format!("does not say that dependencies run `{order}`"));
+        }
+        let short = house
+            .root
+            .strip_prefix("extension/dvm")
+            .map(|inside| format!("…/dvm{inside}"));
+        let root = short.as_deref().unwrap_or(house.root);
+        let rooms = house.floors.iter().copied().flatten();
+        missing.extend(rooms.filter_map(|room| {
+            let (folder, single) = (format!("`{root}{room}/`"), format!("`{root}{room}.rs`"));
+            let is_there = rows
                 .iter()
-                .find(|used| line.contains(&format!("crate::{used}::")))?;
-            let what = format!("`{room}` uses `{used}`, which is built on it; turn it round");
-            Some(Complaint::new(file, number, what))
-        })
+                .any(|row| row.contains(&folder) || row.contains(&single));
+            (!is_there).then(|| format!("the code map has no row for {folder} or {single}"))
+        }));
+    }
+    missing
+        .into_iter()
+        .map(|what| Complaint::new(file, 1, what))
         .collect()
 }
 
 /// The delta engine knows nothing of the server but the text of expressions.
-fn engine_is_pure(file: &File) -> Vec<Complaint> {
-    let impure = |line: &str| {
-        if file.path.ends_with("Cargo.toml") {
-            line.starts_with("pgrx")
-        } else {
-            line.contains("pgrx::") || line.contains("pg_sys")
-        }
+pub fn engine_is_pure(file: &File) -> Vec<Complaint> {
+    let is_manifest = file.path == "extension/dvm/Cargo.toml";
+    if !is_manifest && !file.path.starts_with(ENGINE.root) {
+        return Vec::new();
+    }
+    let is_impure = |line: &str| match is_manifest {
+        true => line.starts_with("pgrx"),
+        false => line.contains("pgrx::") || line.contains("pg_sys"),
     };
-    code_lines(file)
-        .filter(|(_, line)| impure(line))
-        .map(|(number, _)| {
+    let code = file.text.lines().enumerate();
+    code.filter(|(_, line)| !line.trim_start().starts_with("//") && is_impure(line))
+        .map(|(index, _)| {
             let what = "the delta engine must compile without PostgreSQL; pass in what it needs";
-            Complaint::new(file, number, what)
+            Complaint::new(file, index + 1, what)
         })
         .collect()
-}
-
-fn room_of(path: &str) -> Option<&str> {
-    let inside = path.strip_prefix(EXTENSION)?;
-    inside
-        .split('/')
-        .next()
-        .map(|room| room.trim_end_matches(".rs"))
-}
-
-fn level(room: &str) -> Option<usize> {
-    ROOMS.iter().position(|rooms| rooms.contains(&room))
-}
-
-fn code_lines(file: &File) -> impl Iterator<Item = (usize, &str)> {
-    file.text
-        .lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line))
-        .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 #[cfg(test)]
@@ -86,28 +209,69 @@ mod tests {
     use super::super::tests::file;
     use super::*;
 
+    fn shown(path: &str, text: &str) -> Vec<String> {
+        let complaints = dependencies_run_downward(&file(path, text));
+        complaints.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn a_lower_room_may_not_use_a_higher_one() {
-        let upward = file(
-            "extension/src/cdc/buffer.rs",
-            "//! x\nuse crate::refresh::Outcome;\n",
-        );
         assert_eq!(
-            dependencies_run_downward(&upward)[0].to_string(),
-            "extension/src/cdc/buffer.rs:2: `cdc` uses `refresh`, which is built on it; turn it round"
+            shown(
+                "extension/src/cdc/buffer.rs",
+                "//! x\nuse crate::refresh::Outcome;\n"
+            ),
+            [
+                "extension/src/cdc/buffer.rs:2: `cdc` uses `refresh`, which is not below it; turn it round"
+            ]
         );
-        let downward = file("extension/src/refresh/mod.rs", "use crate::cdc::Buffer;\n");
-        assert!(dependencies_run_downward(&downward).is_empty());
+        let downward = "use crate::cdc::Buffer;\nuse crate::sql_function;\n// crate::ddl\n";
+        assert!(shown("extension/src/refresh/mod.rs", downward).is_empty());
+    }
+
+    #[test]
+    fn rooms_of_one_floor_do_not_use_each_other() {
+        let complaints = shown("extension/src/catalog/names.rs", "use crate::cdc;\n");
+        assert_eq!(complaints.len(), 1);
+    }
+
+    #[test]
+    fn braces_are_read() {
+        let text = "use crate::{\n    catalog::{self, ddl},\n    ddl,\n};\n";
+        assert_eq!(
+            shown("extension/src/refresh/layout.rs", text),
+            [
+                "extension/src/refresh/layout.rs:1: `refresh` uses `ddl`, which is not below it; turn it round"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_room_without_a_floor_is_found() {
+        assert_eq!(
+            shown("extension/src/attic/mod.rs", "//! x\n"),
+            [
+                "extension/src/attic/mod.rs:1: `attic` has no floor; give it one in xtask/src/tidy/layers.rs"
+            ]
+        );
     }
 
     #[test]
     fn the_engine_may_not_know_the_server() {
-        let impure = file("extension/dvm/src/plan/mod.rs", "use pgrx::prelude::*;\n");
-        assert_eq!(dependencies_run_downward(&impure).len(), 1);
-        let comment = file(
-            "extension/dvm/src/plan/mod.rs",
-            "//! without pgrx::anything\n",
-        );
-        assert!(dependencies_run_downward(&comment).is_empty());
+        let complaints = |text| engine_is_pure(&file("extension/dvm/src/plan/mod.rs", text)).len();
+        assert_eq!(complaints("use pgrx::prelude::*;\n"), 1);
+        assert_eq!(complaints("//! without pgrx::anything\n"), 0);
+    }
+
+    #[test]
+    fn a_room_that_the_code_map_lacks_is_found() {
+        let complaints =
+            code_map_is_whole(&file("ARCHITECTURE.md", "| `extension/src/pg/` | x |\n"));
+        let shown: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+        assert!(!shown.iter().any(|c| c.contains("src/pg/")));
+        assert!(shown.contains(
+            &"ARCHITECTURE.md:1: the code map has no row for `extension/src/cdc/` or `extension/src/cdc.rs`"
+                .to_owned()
+        ));
     }
 }

@@ -5,6 +5,7 @@
 
 mod dependencies;
 mod layers;
+mod lints;
 mod text;
 
 use crate::command;
@@ -55,6 +56,9 @@ const RULES: &[Rule] = &[
     text::no_machine_is_named,
     text::no_whitespace_at_line_ends,
     layers::dependencies_run_downward,
+    layers::code_map_is_whole,
+    layers::engine_is_pure,
+    lints::backend_code_is_guarded,
     dependencies::every_dependency_says_why,
 ];
 

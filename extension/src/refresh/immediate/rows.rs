@@ -22,7 +22,7 @@ use super::followers::is_followed_by_row;
 use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::frontier::{of_active_snapshot, top_xid};
-use crate::image;
+use crate::pg::image;
 use crate::pg::lock::{Lockable, Mode, per_transaction};
 use crate::pg::place::block_of;
 use crate::pg::snapshot::{ActiveSnapshot, LatestSnapshot, is_transaction_wide};
@@ -73,8 +73,7 @@ impl Keys {
 
     /// Adds such a key, given with the row type.
     pub fn add_leading(&mut self, key: Row<'_>, desc: pg_sys::TupleDesc) {
-        // SAFETY: the row type belongs to the store that the key was read from.
-        let types = unsafe { attributes(desc) };
+        let types = attributes(desc);
         self.add(key, types.iter());
     }
 }

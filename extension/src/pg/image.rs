@@ -4,10 +4,10 @@
 //! change. Two rows have the same image exactly if `datum_image_eq` holds for each column, or both
 //! are NULL there. The 64-bit hash is stored in indexes: its encoding and function must not change.
 
+use super::fmgr::Call;
+use super::unguarded;
+use super::varlena::{self, Detoasted};
 use crate::error::Error;
-use crate::pg::fmgr::Call;
-use crate::pg::unguarded;
-use crate::pg::varlena::{self, Detoasted};
 use pgrx::pg_sys;
 use pgrx::pg_sys::{Datum, FormData_pg_attribute};
 use std::cell::RefCell;
@@ -172,7 +172,7 @@ impl Hasher for LowBits {
 pub fn datum_equal(a: Datum, b: Datum, ty: impl Into<ImageType>) -> bool {
     let ty = ty.into();
     // SAFETY: both values are of the type that `ty` describes.
-    unsafe { crate::pg::ffi::datum_image_eq(a, b, ty.by_value, i32::from(ty.len)) }
+    unsafe { super::ffi::datum_image_eq(a, b, ty.by_value, i32::from(ty.len)) }
 }
 
 crate::sql_function! {
@@ -232,7 +232,7 @@ pub fn copy_row<T: Into<ImageType>>(
                 return Datum::from(0);
             }
             // SAFETY: the value is of the type that `ty` describes.
-            unsafe { crate::pg::ffi::datumCopy(*value, ty.by_value, i32::from(ty.len)) }
+            unsafe { super::ffi::datumCopy(*value, ty.by_value, i32::from(ty.len)) }
         })
         .collect()
 }

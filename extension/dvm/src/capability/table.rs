@@ -2,7 +2,7 @@
 
 use super::Area::{Aggregate, Expression, Join, Query, Security, Source};
 use super::Capability;
-use super::Support::{FullOnly, Maintained, Refused};
+use super::Support::{FullOnly, Maintained, NotImmediate, Refused};
 
 macro_rules! capabilities {
     ($($code:ident: $area:ident, $title:literal, $support:expr, $example:literal;)*) => {
@@ -370,6 +370,12 @@ capabilities! {
         },
         "SELECT s.a FROM (SELECT a FROM t FOR UPDATE) s";
 
+    CHANGES_UNTOLD: Query, "content that changes without a statement: by the clock, in foreign tables and materialized views",
+        NotImmediate {
+            reason: "the content changes without a statement on a table of this database",
+            remedy: "leave the clock and foreign tables to the reader, or use refresh_mode DIFFERENTIAL",
+        },
+        "";
     ROW_SECURITY: Security, "tables with row security",
         FullOnly {
             reason: "which rows are seen depends on policies, not only on the rows",

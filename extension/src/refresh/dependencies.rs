@@ -2,28 +2,11 @@
 
 use pgrx::pg_sys;
 
-use super::remove;
-use crate::catalog::{self, Dependency, RefreshMode, RequestedMode, StreamTable};
+use super::immediate;
+use crate::catalog::{self, Dependency};
 use crate::cdc;
 use crate::dag::check_for_cycles;
 use crate::error::Result;
-
-/// Locks what an IMMEDIATE stream table reads, or one that will be IMMEDIATE, against writers: before the
-/// stream table itself, as writers do, who hold the lock of the source when they ask for that.
-pub fn lock_sources_of(table: &StreamTable, requested: RequestedMode) -> Result<()> {
-    if table.refresh_mode != RefreshMode::Immediate && requested != RequestedMode::Immediate {
-        return Ok(());
-    }
-    for dependency in catalog::dependencies(table.pgt_id)? {
-        match catalog::load_by_relid(dependency.source)? {
-            Some(source) => catalog::lock(source.pgt_id)?,
-            None => {
-                cdc::keep_writers_out(dependency.source);
-            }
-        }
-    }
-    Ok(())
-}
 
 /// Stores the tables whose changes a stream table needs, with the attribute numbers that it reads.
 /// Capture ends for those that nobody reads any more.
@@ -51,8 +34,29 @@ pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
     }
     for old in present {
         if old.capture && !wanted.iter().any(|new| new.source == old.source) {
-            remove::release_source(old.source)?;
+            release_source(old.source)?;
         }
+    }
+    Ok(())
+}
+
+/// Removes the dependencies of a stream table, and capture from tables that nobody else needs.
+pub fn release(pgt_id: i64) -> Result<()> {
+    for dependency in catalog::delete_dependencies(pgt_id)? {
+        if dependency.capture {
+            release_source(dependency.source)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes capture from a table if nobody needs its changes, now or later.
+fn release_source(source: pg_sys::Oid) -> Result<()> {
+    if catalog::consumers_of(source)?.is_empty() {
+        cdc::uninstall(source)?;
+    }
+    if catalog::immediate_readers_of(source)?.is_empty() {
+        immediate::uninstall(source)?;
     }
     Ok(())
 }

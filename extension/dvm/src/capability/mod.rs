@@ -1,7 +1,7 @@
 //! What can be maintained incrementally, what cannot yet, why, and what to do instead.
 //!
 //! Invariant: one table ([`ALL`]) says it for `explain_capabilities`, for refusals and for the
-//! documentation alike.
+//! documentation, which `cargo xtask docs` prints from it.
 
 mod table;
 
@@ -45,6 +45,13 @@ pub enum Support {
     Maintained {
         /// How.
         how: &'static str,
+    },
+    /// Maintained in DIFFERENTIAL mode; refused in IMMEDIATE mode.
+    NotImmediate {
+        /// Why.
+        reason: &'static str,
+        /// What to do instead.
+        remedy: &'static str,
     },
     /// Not maintained in DIFFERENTIAL mode; AUTO uses FULL.
     FullOnly {
@@ -107,8 +114,9 @@ mod tests {
     #[test]
     fn refusals_say_why_and_what_to_do() {
         for capability in ALL {
-            if let Support::FullOnly { reason, remedy } | Support::Refused { reason, remedy } =
-                capability.support
+            if let Support::FullOnly { reason, remedy }
+            | Support::NotImmediate { reason, remedy }
+            | Support::Refused { reason, remedy } = capability.support
             {
                 assert!(
                     !reason.is_empty() && !remedy.is_empty(),

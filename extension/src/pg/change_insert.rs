@@ -1,0 +1,232 @@
+//! Writing change rows: leading values that all of them share, a weight, and columns picked from the
+//! rows of a table. Transition tables are copied in loops with one guard around many rows.
+
+use super::image::{self, ImageType};
+use super::multi_insert::MultiInsert;
+use super::relation::Relation;
+use super::transition::Rows;
+use super::unguarded;
+use crate::error::Result;
+use pgrx::pg_sys::Datum;
+use std::rc::Rc;
+
+/// For each column of a change row after the weight, its position in the table's row.
+pub type Picked = Rc<[Option<usize>]>;
+
+/// A writer to an open buffer; [`ChangeInsert::finish`] writes the last rows.
+#[derive(Debug)]
+pub struct ChangeInsert {
+    insert: MultiInsert,
+    picked: Picked,
+    weight: usize,
+    values: Vec<Datum>,
+    nulls: Vec<bool>,
+}
+
+impl ChangeInsert {
+    /// Writes to `buffer`. The first of the `leading` values is the one that its index has.
+    pub fn begin<const N: usize>(
+        buffer: Relation,
+        leading: [Datum; N],
+        picked: Picked,
+    ) -> Result<Self> {
+        let width = N + 1 + picked.len();
+        let mut values = leading.to_vec();
+        values.resize(width, Datum::from(0));
+        let mut nulls = vec![false; N + 1];
+        nulls.resize(width, true);
+        let indexed = leading.first().copied().unwrap_or(Datum::from(0));
+        Ok(ChangeInsert {
+            insert: MultiInsert::begin(buffer, indexed)?,
+            picked,
+            weight: N,
+            values,
+            nulls,
+        })
+    }
+
+    /// Writes a change of the row whose leading columns are given.
+    pub fn push(&mut self, values: &[Datum], nulls: &[bool], weight: i32) {
+        self.fill(values, nulls, weight);
+        self.insert.push(&self.values, &self.nulls);
+    }
+
+    /// Copies rows, of which the first `width` columns are needed.
+    pub fn copy(&mut self, mut rows: Rows, width: usize, weight: i32) {
+        self.insert.reserve(rows.count());
+        loop {
+            // SAFETY: nothing to drop in the loop; a row is added only while there is room.
+            let at_end = unsafe {
+                unguarded::guarded(|| {
+                    while self.insert.free() > 0 {
+                        if !rows.advance_unguarded() {
+                            return true;
+                        }
+                        let (values, nulls) = rows.values_unguarded(width);
+                        self.push_unguarded(values, nulls, weight);
+                    }
+                    false
+                })
+            };
+            if at_end {
+                return;
+            }
+            self.insert.flush();
+        }
+    }
+
+    /// Copies both versions of the rows that changed.
+    pub fn copy_changed(&mut self, mut pairs: ChangedPairs<'_>) {
+        let rows = pairs.old.count().max(pairs.new.count());
+        self.insert.reserve(2 * rows);
+        while pairs.present != Pair::END {
+            // SAFETY: nothing to drop in the loop; rows are added only while there is room for two.
+            unsafe {
+                unguarded::guarded(|| {
+                    while pairs.present != Pair::END && self.insert.free() >= 2 {
+                        if pairs.present.old {
+                            let (values, nulls) = pairs.old.values_unguarded(pairs.width);
+                            self.push_unguarded(values, nulls, -1);
+                        }
+                        if pairs.present.new {
+                            let (values, nulls) = pairs.new.values_unguarded(pairs.width);
+                            self.push_unguarded(values, nulls, 1);
+                        }
+                        pairs.advance();
+                    }
+                });
+            }
+            self.insert.flush();
+        }
+    }
+
+    /// Writes what is left and closes the buffer.
+    pub fn finish(self) {
+        self.insert.finish();
+    }
+
+    /// Like [`ChangeInsert::push`], for loops with a guard around them.
+    ///
+    /// # Safety
+    /// As of [`MultiInsert::push_unguarded`].
+    #[inline]
+    unsafe fn push_unguarded(&mut self, values: &[Datum], nulls: &[bool], weight: i32) {
+        self.fill(values, nulls, weight);
+        // SAFETY: per contract.
+        unsafe { self.insert.push_unguarded(&self.values, &self.nulls) }
+    }
+
+    #[inline]
+    fn fill(&mut self, values: &[Datum], nulls: &[bool], weight: i32) {
+        if let Some(slot) = self.values.get_mut(self.weight) {
+            *slot = Datum::from(weight);
+        }
+        let (to_values, to_nulls) = (
+            self.values.iter_mut().skip(self.weight + 1),
+            self.nulls.iter_mut().skip(self.weight + 1),
+        );
+        for ((value, null), from) in to_values.zip(to_nulls).zip(self.picked.iter()) {
+            match from.map(|at| (values.get(at), nulls.get(at))) {
+                Some((Some(given), Some(is_null))) => (*value, *null) = (*given, *is_null),
+                _ => (*value, *null) = (Datum::from(0), true),
+            }
+        }
+    }
+}
+
+/// The pairs of old and new versions that differ in a column, read in step. Should the two tables not
+/// correspond row by row, equal pairs cancel out all the same, and so may be left out.
+#[derive(Debug)]
+pub struct ChangedPairs<'a> {
+    old: Rows,
+    new: Rows,
+    width: usize,
+    compared: &'a [(usize, ImageType)],
+    present: Pair,
+}
+
+/// Which of the two tables has a present row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pair {
+    old: bool,
+    new: bool,
+}
+
+impl Pair {
+    const END: Pair = Pair {
+        old: false,
+        new: false,
+    };
+}
+
+impl<'a> ChangedPairs<'a> {
+    /// Moves to the first pair that differs in one of the `compared` columns; `None` if there is none.
+    /// The first `width` columns are read.
+    pub fn first(
+        old: Rows,
+        new: Rows,
+        width: usize,
+        compared: &'a [(usize, ImageType)],
+    ) -> Option<Self> {
+        let mut pairs = ChangedPairs {
+            old,
+            new,
+            width,
+            compared,
+            present: Pair::END,
+        };
+        // SAFETY: nothing to drop in `advance`.
+        unsafe { unguarded::guarded(|| pairs.advance()) };
+        (pairs.present != Pair::END).then_some(pairs)
+    }
+
+    /// Moves to the next pair that differs.
+    ///
+    /// # Safety
+    /// Called within [`unguarded::guarded`].
+    unsafe fn advance(&mut self) {
+        loop {
+            // SAFETY: per contract.
+            self.present = unsafe {
+                unguarded::check_for_interrupts();
+                Pair {
+                    old: self.old.advance_unguarded(),
+                    new: self.new.advance_unguarded(),
+                }
+            };
+            let has_both = self.present.old && self.present.new;
+            // SAFETY: per contract; both have a row then.
+            if !has_both || unsafe { self.differ() } {
+                return;
+            }
+        }
+    }
+
+    /// Whether the present rows differ in a compared column.
+    ///
+    /// # Safety
+    /// Called within [`unguarded::guarded`], with a present row in both tables.
+    unsafe fn differ(&mut self) -> bool {
+        // SAFETY: per contract.
+        let (before, after) = unsafe {
+            (
+                self.old.values_unguarded(self.width),
+                self.new.values_unguarded(self.width),
+            )
+        };
+        self.compared.iter().any(|&(at, ty)| {
+            match (
+                before.0.get(at),
+                before.1.get(at),
+                after.0.get(at),
+                after.1.get(at),
+            ) {
+                (Some(a), Some(false), Some(b), Some(false)) => {
+                    // SAFETY: both are values of the column at `at`.
+                    !unsafe { image::stored_equal_unguarded(*a, *b, ty) }
+                }
+                (_, a_is_null, _, b_is_null) => a_is_null != b_is_null,
+            }
+        })
+    }
+}
