@@ -15,7 +15,7 @@ COMMENT ON TYPE pgtrickle.refresh_result IS 'what a refresh did';
 CREATE FUNCTION pgtrickle.refresh_stream_table(name text, force_full boolean DEFAULT false)
     RETURNS pgtrickle.refresh_result
     LANGUAGE c AS 'MODULE_PATHNAME', 'pgtrickle_refresh_stream_table';
-COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'brings a stream table up to date and says what that took: action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read), duration_ms';
+COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'refreshes a stream table; returns action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read), duration_ms';
 
 -- What runs in everybody's sessions has a search_path of its own.
 ALTER FUNCTION pgtrickle.on_sql_drop() SET search_path = pg_catalog, pg_temp;
@@ -26,7 +26,7 @@ ALTER FUNCTION pgtrickle.restore_stream_tables() SET search_path = pg_catalog, p
 -- Triggers of ours are kept from ALTER TRIGGER.
 CREATE FUNCTION pgtrickle.on_alter_trigger() RETURNS event_trigger
     LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'on_alter_trigger_wrapper';
-COMMENT ON FUNCTION pgtrickle.on_alter_trigger() IS 'keeps the triggers that stream tables rest on';
+COMMENT ON FUNCTION pgtrickle.on_alter_trigger() IS 'protects the triggers that stream tables need';
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_trigger() FROM PUBLIC;
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
     WHEN TAG IN ('ALTER TRIGGER')
@@ -44,6 +44,33 @@ ALTER EVENT TRIGGER pgtrickle_on_sql_drop ENABLE ALWAYS;
 ALTER EVENT TRIGGER pgtrickle_on_alter_table ENABLE ALWAYS;
 ALTER EVENT TRIGGER pgtrickle_on_alter_trigger ENABLE ALWAYS;
 ALTER EVENT TRIGGER pgtrickle_on_table_rewrite ENABLE ALWAYS;
+
+-- Descriptions that say it more plainly.
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.is_polled IS 'whether its content can change without a captured change of a source';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_lsn IS 'WAL position at that time; for reports only';
+COMMENT ON TABLE pgtrickle.pgt_last_writers IS 'the transaction that last changed an IMMEDIATE stream table or one of its sources';
+COMMENT ON FUNCTION pgtrickle._duration_bound_ms(float8) IS 'bucket of a duration: the smallest bound that it does not exceed';
+COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'refreshes that did something; older ones are aggregated';
+COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.bound_ms IS 'upper bound of the duration; it exceeds the next smaller bound';
+COMMENT ON TABLE pgtrickle.pgt_failures IS 'stream tables whose last scheduled refresh failed; restricted, since messages may show data';
+COMMENT ON FUNCTION pgtrickle.follow_immediately() IS 'applies the changes of a statement to IMMEDIATE stream tables';
+COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, owns or may monitor';
+COMMENT ON VIEW pgtrickle.refresh_progress IS 'running first fills and recomputations';
+COMMENT ON FUNCTION pgtrickle.running_recomputations() IS 'running first fills and recomputations, by id';
+COMMENT ON FUNCTION pgtrickle.health_check() IS 'checks of installation, scheduler and stream tables, with a remedy for each problem';
+COMMENT ON FUNCTION pgtrickle.drain(integer) IS 'stops starting refreshes in every database and waits for running ones; returns whether all finished';
+COMMENT ON FUNCTION pgtrickle.resume() IS 'ends a drain; returns whether one was on';
+COMMENT ON FUNCTION pgtrickle.scheduler_state() IS 'whether this database runs scheduled refreshes, or why not';
+COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of the cluster, and what keeps change rows from being removed';
+COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and what to do otherwise';
+COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
+COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text) IS 'changes a stream table; NULL leaves a property unchanged';
+COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'interval of a schedule; NULL if it is not an interval';
+COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that were restored from another database';
+COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables consistent';
+COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'recomputes the readers of rewritten tables';
+COMMENT ON FUNCTION pgtrickle.list_sources() IS 'tables that stream tables read, with readers and columns';
+COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of change buffers whose source the caller may read or monitor';
 
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.
 GRANT SELECT ON pgtrickle.pgt_dependencies TO PUBLIC;

@@ -51,7 +51,7 @@ BEGIN ATOMIC
          COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - m.oldest_since), 0)::float8)
     ) v (name, labels, value);
 END;
-COMMENT ON FUNCTION pgtrickle.metrics() IS 'all figures of the runtime, of stream tables that the caller may read, own or monitor';
+COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, owns or may monitor';
 
 CREATE VIEW pgtrickle.refresh_progress AS
     SELECT r.pid, r.database,
@@ -61,7 +61,7 @@ CREATE VIEW pgtrickle.refresh_progress AS
     LEFT JOIN pgtrickle.pgt_stream_tables t
            ON t.pgt_id = r.pgt_id AND r.database = pg_catalog.current_database();
 GRANT SELECT ON pgtrickle.refresh_progress TO PUBLIC;
-COMMENT ON VIEW pgtrickle.refresh_progress IS 'first fills and recomputations that run now';
+COMMENT ON VIEW pgtrickle.refresh_progress IS 'running first fills and recomputations';
 
 CREATE FUNCTION pgtrickle.health_check(OUT check_name text, OUT severity text, OUT detail text)
 RETURNS SETOF record LANGUAGE sql VOLATILE
@@ -102,32 +102,32 @@ BEGIN ATOMIC
                      || COALESCE(' since ' || m.oldest_since::text, '') END
     FROM mark m;
 END;
-COMMENT ON FUNCTION pgtrickle.health_check() IS 'what is well and what is not, and what to do about it';
+COMMENT ON FUNCTION pgtrickle.health_check() IS 'checks of installation, scheduler and stream tables, with a remedy for each problem';
 
-COMMENT ON FUNCTION pgtrickle.drain(integer) IS 'begins no refresh any more, in no database, and waits for those that run; whether none runs then';
-COMMENT ON FUNCTION pgtrickle.resume() IS 'ends a drain; whether one was on';
+COMMENT ON FUNCTION pgtrickle.drain(integer) IS 'stops starting refreshes in every database and waits for running ones; returns whether all finished';
+COMMENT ON FUNCTION pgtrickle.resume() IS 'ends a drain; returns whether one was on';
 COMMENT ON FUNCTION pgtrickle.is_drained() IS 'whether a drain is on and no refresh runs';
 COMMENT ON FUNCTION pgtrickle.drain_status() IS 'whether a drain is on, since when, by whom, and how many refreshes run';
 COMMENT ON FUNCTION pgtrickle.suspend_stream_table(text) IS 'stops the scheduled refreshes of a stream table';
 COMMENT ON FUNCTION pgtrickle.resume_stream_table(text) IS 'starts the scheduled refreshes of a stream table again';
-COMMENT ON FUNCTION pgtrickle.scheduler_state() IS 'why stream tables of this database are refreshed by their schedules, or are not';
+COMMENT ON FUNCTION pgtrickle.scheduler_state() IS 'whether this database runs scheduled refreshes, or why not';
 COMMENT ON FUNCTION pgtrickle.refresh_failures() IS 'stream tables whose last scheduled refresh failed';
 COMMENT ON FUNCTION pgtrickle.refresh_workers() IS 'refresh workers of the cluster';
-COMMENT ON FUNCTION pgtrickle.running_recomputations() IS 'first fills and recomputations that run now, by id';
-COMMENT ON FUNCTION pgtrickle.watermark() IS 'how far the cluster is, and what keeps change rows from being removed';
+COMMENT ON FUNCTION pgtrickle.running_recomputations() IS 'running first fills and recomputations, by id';
+COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of the cluster, and what keeps change rows from being removed';
 COMMENT ON FUNCTION pgtrickle.stale_stream_tables() IS 'ids of the stream tables that may be behind their sources';
-COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'the interval of a schedule; NULL for one that is no interval';
+COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'interval of a schedule; NULL if it is not an interval';
 COMMENT ON FUNCTION pgtrickle.runtime_counters() IS 'counters and gauges that are kept in shared memory';
 
 COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean) IS 'creates a table that is kept equal to a query';
-COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of the one that is there';
-COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text) IS 'changes a stream table; NULL keeps what is there';
+COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
+COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text) IS 'changes a stream table; NULL leaves a property unchanged';
 COMMENT ON FUNCTION pgtrickle.drop_stream_table(text, boolean) IS 'drops a stream table';
-COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'brings a stream table up to date and says what that took: action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read), duration_ms';
+COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'refreshes a stream table; returns action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read), duration_ms';
 COMMENT ON FUNCTION pgtrickle.explain_st(text) IS 'how a stream table is maintained';
-COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'what of a query can be maintained, how, and what to do about the rest';
-COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds the stream tables that a restore has brought from another database';
-COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of the change buffers whose source the caller may read or monitor';
+COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and what to do otherwise';
+COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that were restored from another database';
+COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of change buffers whose source the caller may read or monitor';
 COMMENT ON FUNCTION pgtrickle.version() IS 'version of the library';
 COMMENT ON FUNCTION pgtrickle.pgt_id_of(text) IS 'id of a stream table that the caller may read';
 REVOKE ALL ON FUNCTION pgtrickle.restore_stream_tables() FROM PUBLIC;

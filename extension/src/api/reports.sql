@@ -90,4 +90,4 @@ BEGIN ATOMIC
     GROUP BY d.source_relid
     ORDER BY 1;
 END;
-COMMENT ON FUNCTION pgtrickle.list_sources() IS 'tables that stream tables read, by which, with which columns';
+COMMENT ON FUNCTION pgtrickle.list_sources() IS 'tables that stream tables read, with readers and columns';

@@ -47,14 +47,14 @@ COMMENT ON COLUMN pgtrickle.pgt_stream_tables.refresh_mode IS 'refresh mode in u
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.mode_code IS 'why the mode in use is FULL: the construct';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.mode_reason IS 'why the mode in use is FULL: in words';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.defining_query_hash IS 'hash of the plan that the state belongs to';
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.is_polled IS 'whether its content can change although no source tells of a change';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.is_polled IS 'whether its content can change without a captured change of a source';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier IS 'the snapshot of the last refresh that changed anything';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_xid IS 'transaction of that refresh, 0 if it had none';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_epoch IS 'changes of frontier_xid below this epoch are contained';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.system_identifier IS 'cluster in which the frontier means something';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.database_oid IS 'database in which the frontier means something';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_timestamp IS 'when the last refresh that changed anything took its snapshot';
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_lsn IS 'how much WAL there was then; for reports only';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_lsn IS 'WAL position at that time; for reports only';
 
 CREATE TABLE pgtrickle.pgt_dependencies (
     pgt_id       bigint   NOT NULL,
@@ -73,7 +73,7 @@ CREATE TABLE pgtrickle.pgt_last_writers (
     xid    bigint NOT NULL,
     CONSTRAINT pgt_last_writers_pkey PRIMARY KEY (pgt_id)
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE pgtrickle.pgt_last_writers IS 'which transaction changed an IMMEDIATE stream table, or what it reads, last';
+COMMENT ON TABLE pgtrickle.pgt_last_writers IS 'the transaction that last changed an IMMEDIATE stream table or one of its sources';
 
 CREATE SEQUENCE pgtrickle.pgt_refresh_history_history_id_seq AS bigint;
 CREATE TABLE pgtrickle.pgt_refresh_history (
@@ -118,7 +118,7 @@ RETURN CASE WHEN duration_ms <= 1 THEN 1 WHEN duration_ms <= 3 THEN 3 WHEN durat
             WHEN duration_ms <= 30 THEN 30 WHEN duration_ms <= 100 THEN 100 WHEN duration_ms <= 300 THEN 300
             WHEN duration_ms <= 1000 THEN 1000 WHEN duration_ms <= 3000 THEN 3000 WHEN duration_ms <= 10000 THEN 10000
             WHEN duration_ms <= 30000 THEN 30000 WHEN duration_ms <= 100000 THEN 100000 ELSE 'Infinity'::float8 END;
-COMMENT ON FUNCTION pgtrickle._duration_bound_ms(float8) IS 'the class of a duration: the smallest bound that it does not exceed';
+COMMENT ON FUNCTION pgtrickle._duration_bound_ms(float8) IS 'bucket of a duration: the smallest bound that it does not exceed';
 
 CREATE VIEW pgtrickle.pgt_refresh_figures AS
     SELECT * FROM pgtrickle.pgt_refresh_totals
@@ -127,9 +127,9 @@ CREATE VIEW pgtrickle.pgt_refresh_figures AS
            pgtrickle._duration_bound_ms(h.duration_ms),
            1, h.duration_ms, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows
     FROM pgtrickle.pgt_refresh_history h;
-COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'every refresh that did something, the older ones added up';
+COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'refreshes that did something; older ones are aggregated';
 COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.error_class IS 'class of the SQLSTATE';
-COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.bound_ms IS 'the duration was at most so long, and more than the next smaller bound';
+COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.bound_ms IS 'upper bound of the duration; it exceeds the next smaller bound';
 
 GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle TO PUBLIC;
 
@@ -144,7 +144,7 @@ CREATE TABLE pgtrickle.pgt_failures (
     is_approved        boolean     NOT NULL,
     CONSTRAINT pgt_failures_pkey PRIMARY KEY (pgt_id)
 );
-COMMENT ON TABLE pgtrickle.pgt_failures IS 'stream tables whose last scheduled refresh failed; messages may show data, so not for everybody';
+COMMENT ON TABLE pgtrickle.pgt_failures IS 'stream tables whose last scheduled refresh failed; restricted, since messages may show data';
 
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables', '');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables_pgt_id_seq', '');

@@ -77,7 +77,7 @@ fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_alter_table() RETURNS event_trigger
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables in step';
+COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables consistent';
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
 "#)]
 fn on_alter_table() {
@@ -103,7 +103,7 @@ fn on_alter_table() {
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_alter_trigger() RETURNS event_trigger
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION pgtrickle.on_alter_trigger() IS 'keeps the triggers that stream tables rest on';
+COMMENT ON FUNCTION pgtrickle.on_alter_trigger() IS 'protects the triggers that stream tables need';
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_trigger() FROM PUBLIC;
 "#)]
 fn on_alter_trigger() {
@@ -140,7 +140,7 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_table_rewrite() RETURNS event_trigger
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'has the readers of rewritten tables recomputed';
+COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'recomputes the readers of rewritten tables';
 REVOKE ALL ON FUNCTION pgtrickle.on_table_rewrite() FROM PUBLIC;
 "#)]
 fn on_table_rewrite() {

@@ -218,6 +218,15 @@ mod tests {
     }
 
     #[test]
+    fn the_scenario_of_the_cookbook_can_be_read() {
+        let cookbook = include_str!("../../../scenarios/README.md");
+        let (_, rest) = cookbook.split_once("```toml\n").expect("an example");
+        let (example, _) = rest.split_once("```").expect("its end");
+        let scenario = toml::from_str::<Scenario>(example).expect("a scenario");
+        assert_eq!(scenario.steps.len(), 2);
+    }
+
+    #[test]
     fn every_scenario_of_the_project_can_be_read() {
         let all = load_all(&Scenario::folder()).expect("readable");
         assert!(!all.is_empty());

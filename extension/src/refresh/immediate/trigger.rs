@@ -22,7 +22,7 @@ CREATE FUNCTION pgtrickle.follow_immediately() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'pgtrickle_follow_immediately';
 REVOKE ALL ON FUNCTION pgtrickle.follow_immediately() FROM PUBLIC;
 COMMENT ON FUNCTION pgtrickle.follow_immediately() IS
-    'has IMMEDIATE stream tables follow the changes of a statement';
+    'applies the changes of a statement to IMMEDIATE stream tables';
 "#,
     name = "follow_immediately"
 );
