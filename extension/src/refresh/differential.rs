@@ -1,7 +1,6 @@
 //! A refresh from deltas.
 
 use pgtrickle_dvm::frontier::Frontier;
-use pgtrickle_dvm::operators::aggregate::Emit;
 use pgtrickle_dvm::operators::output;
 use pgtrickle_dvm::plan::{Identity, Node, Output, Source};
 use pgtrickle_dvm::tree::Expr;
@@ -19,7 +18,7 @@ use super::images;
 use super::immediate::rows::Hold;
 use super::inputs::Inputs;
 use super::keyed_table::Counts;
-use super::node::{NodeRun, run_delta};
+use super::node::{NodeRun, emit, run_delta};
 use super::sink::Sink;
 
 /// What a differential refresh came to.
@@ -170,17 +169,12 @@ fn run_inner(
 ) -> Result<Option<TupleStore>> {
     let columns = node.columns();
     let exprs: Vec<Expr> = columns.iter().map(Expr::of).collect();
-    let emit = Emit {
-        predicates: &[],
-        exprs: &exprs,
-        with_old: true,
-    };
     let run = NodeRun {
         compiled,
         node,
         inputs,
         memory,
-        emit,
+        emit: emit(compiled, node, &exprs),
     };
     let mut sink = Sink::delta(memory);
     if let Some(rule) = node.partition() {
@@ -204,26 +198,16 @@ fn write_last(
     hold: Hold<'_>,
     memory: &MemoryContext,
 ) -> Result<Done> {
-    let Output::Post {
-        predicates,
-        exprs,
-        identity,
-    } = &compiled.plan.output
-    else {
+    let Output::Post { identity, .. } = &compiled.plan.output else {
         return Ok(Done::default());
     };
     let by_key = matches!(identity, Identity::Key { .. });
-    let emit = Emit {
-        predicates,
-        exprs,
-        with_old: !by_key,
-    };
     let run = NodeRun {
         compiled,
         node,
         inputs,
         memory,
-        emit,
+        emit: emit(compiled, node, &[]),
     };
     if let Some(rule) = node.partition() {
         let row_key = match identity {

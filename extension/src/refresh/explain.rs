@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use pgtrickle_dvm::operators::aggregate::{self, Emit};
-use pgtrickle_dvm::operators::{output, partition, recursion, state};
-use pgtrickle_dvm::plan::{Output, Source};
+use pgtrickle_dvm::operators::aggregate;
+use pgtrickle_dvm::operators::{image, output, partition, recursion, state};
+use pgtrickle_dvm::plan::{Image, Source, Store};
 use pgtrickle_dvm::sql::{image_table, state_table};
 use pgtrickle_dvm::tree::Expr;
 
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::pg::name;
 
 use super::compiled::{self, Compiled, has_table};
+use super::node::emit;
 
 /// One line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +85,11 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
         recursions(compiled, table.oid.to_u32(), &relation, lines);
         let images = compiled.plan.images.iter();
         let reading = images.filter(|i| i.opaque.sources.iter().any(|s| s.oid == oid));
-        let mut changed: BTreeSet<Source> = reading.map(|i| Source::Image(i.id)).collect();
+        let mut changed = BTreeSet::new();
+        for image in reading {
+            content(image, &format!("{relation} changed"), lines);
+            changed.insert(Source::Image(image.id));
+        }
         changed.insert(Source::Table(oid));
         statements(compiled, changed, &format!("{relation} changed"), lines);
     }
@@ -93,12 +98,17 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
             true => format!("bound {} moved", image.id),
             false => format!("image {} changed", image.id),
         };
-        statements(
-            compiled,
-            BTreeSet::from([Source::Image(image.id)]),
-            &what,
-            lines,
-        );
+        content(image, &what, lines);
+        let changed = BTreeSet::from([Source::Image(image.id)]);
+        statements(compiled, changed, &what, lines);
+    }
+}
+
+/// The query whose result is compared with the image. A recursion that has a rule runs it only for a large change.
+fn content(image: &Image, event: &str, lines: &mut Vec<ExplainLine>) {
+    if image.recursion.is_none() {
+        let item = format!("content of image {}, {event}", image.id);
+        lines.push(line("statement", &item, &image::content(image)));
     }
 }
 
@@ -145,33 +155,18 @@ fn statements(
         if let Some(terms) = &delta.terms {
             lines.push(line("statement", &item("delta"), terms));
         }
-        let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
-        let identity: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
-        let emit = match &compiled.plan.output {
-            Output::Post {
-                predicates, exprs, ..
-            } if is_last => Emit {
-                predicates,
-                exprs,
-                with_old: false,
-            },
-            _ => Emit {
-                predicates: &[],
-                exprs: &identity,
-                with_old: true,
-            },
-        };
+        let columns: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
+        let emit = emit(compiled, node, &columns);
         if let Some(rule) = node.partition() {
             let sql = partition::recompute(context, node, rule, &emit, &[]);
             lines.push(line("statement", &item("recomputation"), &sql));
             changed.insert(Source::Node(node.id));
             continue;
         }
-        lines.push(line(
-            "statement",
-            &item("combine"),
-            &aggregate::combine(node, &emit),
-        ));
+        if !matches!(node.store, Store::None) {
+            let combine = aggregate::combine(node, &emit);
+            lines.push(line("statement", &item("combine"), &combine));
+        }
         if node.may_recompute() {
             lines.push(line(
                 "statement",

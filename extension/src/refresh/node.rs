@@ -5,8 +5,9 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::operators::aggregate::{self, CombineLayout, Emit};
 use pgtrickle_dvm::operators::join::BlockDelta;
 use pgtrickle_dvm::operators::state;
-use pgtrickle_dvm::plan::{Node, Source, Store};
+use pgtrickle_dvm::plan::{Identity, Node, Output, Source, Store};
 use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
+use pgtrickle_dvm::tree::Expr;
 
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
@@ -33,6 +34,28 @@ pub struct NodeRun<'a> {
     pub memory: &'a MemoryContext,
     /// What the consumer wants of a row.
     pub emit: Emit<'a>,
+}
+
+/// What a node's statements show: for the last node the stream table's columns, otherwise its own, which are
+/// `columns`. Old rows are needed unless the stream table finds them by key.
+pub fn emit<'a>(compiled: &'a Compiled, node: &Node, columns: &'a [Expr]) -> Emit<'a> {
+    let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
+    match &compiled.plan.output {
+        Output::Post {
+            predicates,
+            exprs,
+            identity,
+        } if is_last => Emit {
+            predicates,
+            exprs,
+            with_old: matches!(identity, Identity::Image),
+        },
+        _ => Emit {
+            predicates: &[],
+            exprs: columns,
+            with_old: true,
+        },
+    }
 }
 
 impl NodeRun<'_> {
