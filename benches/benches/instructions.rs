@@ -4,7 +4,7 @@
 //! without them it says so and counts nothing.
 
 use benches::settings::is_trial;
-use benches::{formatted, trees::join_then_group};
+use benches::{captured, trees::join_then_group};
 use gungraun::{library_benchmark, library_benchmark_group};
 use pgtrickle_dvm::capture_sql::{CapturedColumn, build_stmt_trigger_fn_sql};
 use pgtrickle_dvm::operators::join::{Context, differentiate};
@@ -41,27 +41,15 @@ fn differentiating(plan: Option<Plan>) -> usize {
 }
 
 #[library_benchmark]
-#[bench::ten_columns(formatted::columns(10))]
-#[bench::five_hundred_columns(formatted::columns(500))]
+#[bench::ten_columns(captured::columns(10))]
+#[bench::five_hundred_columns(captured::columns(500))]
 fn capture_text_in_one_buffer(columns: Vec<CapturedColumn>) -> String {
     build_stmt_trigger_fn_sql("s.f", "s.b", black_box(&columns))
 }
 
-#[library_benchmark]
-#[bench::ten_columns(formatted::columns(10))]
-#[bench::five_hundred_columns(formatted::columns(500))]
-fn capture_text_formatted(columns: Vec<CapturedColumn>) -> String {
-    formatted::trigger_fn_sql("s.f", "s.b", black_box(&columns))
-}
-
 library_benchmark_group!(
     name = pure,
-    benchmarks = [
-        compiling,
-        differentiating,
-        capture_text_in_one_buffer,
-        capture_text_formatted
-    ]
+    benchmarks = [compiling, differentiating, capture_text_in_one_buffer]
 );
 
 /// What the macro makes is a `main` of its own.

@@ -27,7 +27,7 @@ mod config {
 #[path = "../../extension/src/shmem/ring.rs"]
 mod ring;
 
-use benches::formatted;
+use benches::captured;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use graph::Graph;
 use pgtrickle_dvm::capture_sql::build_stmt_trigger_fn_sql;
@@ -42,12 +42,9 @@ const CHAIN: i64 = 10;
 fn capture_text(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("capture trigger text");
     for count in [10, 50, 100, 500] {
-        let columns = formatted::columns(count);
+        let columns = captured::columns(count);
         group.bench_with_input(BenchmarkId::new("one buffer", count), &columns, |b, c| {
             b.iter(|| build_stmt_trigger_fn_sql("s.f", "s.b", black_box(c)));
-        });
-        group.bench_with_input(BenchmarkId::new("formatted", count), &columns, |b, c| {
-            b.iter(|| formatted::trigger_fn_sql("s.f", "s.b", black_box(c)));
         });
     }
     group.finish();

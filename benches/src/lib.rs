@@ -8,7 +8,7 @@
 //! - [`data`]: the tables and the changes
 //! - [`views`]: the four views, each as a stream table and as an expert would maintain it by hand
 //! - [`refresh`], [`growth`], [`capture`]: the measurements
-//! - [`formatted`]: the text of capture triggers, built the naive way
+//! - [`captured`]: columns for the text of capture triggers, and what that took before
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
@@ -20,8 +20,8 @@
 //! - [`trees`]: operator trees for the benchmarks that need no server
 
 pub mod capture;
+pub mod captured;
 pub mod data;
-pub mod formatted;
 pub mod gate;
 pub mod gate_cases;
 pub mod growth;

@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use benches::formatted;
+use benches::captured;
 use pgtrickle_dvm::capture_sql::build_stmt_trigger_fn_sql;
 
 struct Counting;
@@ -37,15 +37,12 @@ fn allocations<T>(work: impl FnOnce() -> T) -> u64 {
 /// The only test here, since the count is of the whole process.
 #[test]
 fn the_number_of_columns_does_not_matter() {
-    let count = |columns: usize| {
-        let columns = formatted::columns(columns);
-        (
-            allocations(|| build_stmt_trigger_fn_sql("s.f", "s.b", &columns)),
-            allocations(|| formatted::trigger_fn_sql("s.f", "s.b", &columns)),
-        )
-    };
-    let (few, many) = (count(10), count(500));
-    println!("10 columns: {few:?}, 500 columns: {many:?} (one buffer, formatted)");
-    assert_eq!(few.0, many.0, "the text is built in one buffer");
-    assert!(many.1 > 500, "each formatted column is a string");
+    let counts = captured::ALLOCATIONS_BEFORE.map(|(count, before)| {
+        let columns = captured::columns(count);
+        let now = allocations(|| build_stmt_trigger_fn_sql("s.f", "s.b", &columns));
+        println!("{count} columns: {now} allocations, {before} before");
+        assert!(now < before);
+        now
+    });
+    assert_eq!(counts[0], counts[1], "the text is built in one buffer");
 }
