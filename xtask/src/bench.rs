@@ -4,7 +4,7 @@ use crate::build;
 use crate::command;
 use crate::report::results;
 use crate::setup;
-use crate::ui::Steps;
+use crate::ui::{self, Steps};
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -43,9 +43,5 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let (printed, succeeded) = command::pass_through(&mut cargo)?;
     results::record("bench", printed);
-    Ok(if succeeded {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(ui::exit(succeeded))
 }

@@ -2,6 +2,7 @@
 
 use crate::build;
 use crate::setup::{self, Machine};
+use crate::ui;
 use anyhow::{Context, Result, bail};
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
 use std::process::ExitCode;
@@ -64,9 +65,5 @@ pub fn psql(options: &PsqlOptions) -> Result<ExitCode> {
         .args(&options.arguments)
         .status()
         .context("could not run psql")?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(ui::exit(status.success()))
 }

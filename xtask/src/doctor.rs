@@ -3,6 +3,7 @@
 use crate::command;
 use crate::paths;
 use crate::setup::{packages, postgres, server_user};
+use crate::ui;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
 use std::process::{Command, ExitCode};
@@ -30,13 +31,11 @@ pub fn run() -> Result<ExitCode> {
     }
     println!("{table}");
     let missing = findings.iter().filter(|f| f.found.is_err()).count();
-    if missing == 0 {
-        println!("nothing is missing");
-        Ok(ExitCode::SUCCESS)
-    } else {
-        println!("{missing} missing; `cargo xtask setup` installs what it may");
-        Ok(ExitCode::FAILURE)
+    match missing {
+        0 => println!("nothing is missing"),
+        _ => println!("{missing} missing; `cargo xtask setup` installs what it may"),
     }
+    Ok(ui::exit(missing == 0))
 }
 
 fn rust() -> Finding {

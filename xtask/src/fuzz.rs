@@ -4,6 +4,7 @@ use crate::build;
 use crate::command;
 use crate::report::results;
 use crate::setup;
+use crate::ui;
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -33,9 +34,5 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let (printed, passed) = command::pass_through(&mut cargo)?;
     let summary = printed.lines().last().unwrap_or_default().to_owned();
     results::record("fuzz", results::Fuzz { summary, passed });
-    Ok(if passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(ui::exit(passed))
 }

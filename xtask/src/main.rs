@@ -94,11 +94,7 @@ fn run(task: Task) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Task::Demo(options) => Ok(if demo::run(&options)? {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }),
+        Task::Demo(options) => Ok(ui::exit(demo::run(&options)?)),
         Task::Test => test::run(),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Soak(options) => soak::run(&options),

@@ -3,6 +3,7 @@
 use crate::build;
 use crate::images::{self, Engine};
 use crate::setup::{self, Machine};
+use crate::ui;
 use anyhow::{Result, bail};
 use std::process::{Command, ExitCode};
 
@@ -34,11 +35,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         false => None,
     };
     cargo.args(arguments);
-    Ok(if cargo.status()?.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(ui::exit(cargo.status()?.success()))
 }
 
 /// An engine with the image, which the program is told of.

@@ -14,10 +14,10 @@ use crate::report::results;
 use crate::setup::{self, Machine};
 use crate::soak;
 use crate::ui;
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use comfy_table::{Table, presets};
+use harness::cluster::Cluster;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -60,145 +60,143 @@ impl Suite {
 /// Runs everything.
 pub fn run() -> Result<ExitCode> {
     let machine = setup::ensure()?;
-    let mut suites = Vec::new();
-    suites.push(suite("pure crates", || {
-        let mut cargo = machine.cargo("test");
-        cargo.args(["--package", "pgtrickle-dvm", "--package", "xtask"]);
-        Ok(cargo)
-    })?);
-    let mut server = None;
-    suites.push(suite("delta rules, in PostgreSQL", || {
-        let cluster = cluster::start(&machine, &build::Options::default(), &[])?;
-        let psql = cluster.client_command("psql");
-        let mut cargo = machine.cargo("test");
-        cargo
-            .args(["--package", "pgtrickle-dvm", "--features", "canary"])
-            .args([
-                "--lib",
-                "--",
-                "--include-ignored",
-                "in_postgres",
-                "oracle_catches",
-            ])
-            .env("PGT_PSQL", psql.get_program())
-            .env("PGDATABASE", cluster::DATABASE)
-            .envs(
-                psql.get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
-        server = Some(cluster);
-        Ok(cargo)
-    })?);
-    drop(server);
-    suites.push(suite("extension, without a server", || {
-        let mut cargo = machine.cargo("test");
-        cargo.args(["--package", "pg_trickle", "--lib"]);
-        Ok(cargo)
-    })?);
     let previous = previous::build(&machine);
-    suites.push(suite(
-        "harness: clusters, scenarios, generator, faults",
-        || {
-            let install = build::run(&machine, &build::Options::default())?;
-            let mut cargo = harness(&machine, &install);
+    let plain = |arguments: &str| Ok(tests(&machine, arguments));
+    let (mut server, mut engine) = (None, None);
+    let mut suites = vec![
+        suite("pure crates", || {
+            plain("--package pgtrickle-dvm --package xtask")
+        })?,
+        suite("delta rules, in PostgreSQL", || {
+            delta_rules(&machine, &mut server)
+        })?,
+        suite("extension, without a server", || {
+            plain("--package pg_trickle --lib")
+        })?,
+    ];
+    drop(server);
+    suites.extend([
+        suite("harness: clusters, scenarios, generator, faults", || {
+            let mut cargo = tests(
+                &machine,
+                "--package harness --no-fail-fast -- --show-output",
+            );
+            cargo.env(
+                "PGT_INSTALL_DIR",
+                build::run(&machine, &build::Options::default())?,
+            );
             match &previous {
                 Ok(install) => cargo.env("PGT_PREVIOUS_INSTALL_DIR", install),
                 Err(why) => cargo.env("PGT_NO_PREVIOUS", format!("{why:#}")),
             };
-            cargo.args(["--no-fail-fast", "--", "--show-output"]);
             Ok(cargo)
-        },
-    )?);
-    suites.push(suite("monitoring: metrics and alerts", || {
-        let install = build::run(&machine, &build::Options::default())?;
-        let mut cargo = machine.cargo("test");
-        cargo
-            .args(["--package", "monitoring", "--", "--show-output"])
-            .env("PGT_INSTALL_DIR", install);
-        Ok(cargo)
-    })?);
-    let mut engine = None;
-    suites.push(suite("containers: scenarios, stops, a standby", || {
-        let mut cargo = machine.cargo("test");
-        cargo
-            .args(["--package", "containers", "--no-fail-fast", "--"])
-            .args(["--show-output", "--test-threads", "2"]);
-        match Engine::ensure() {
-            Ok(found) => {
-                images::local(&machine, &build::Options::default(), &found)?;
-                match &previous {
-                    Ok(_) => {
-                        let options = build::Options {
-                            previous: true,
-                            ..build::Options::default()
-                        };
-                        images::local(&machine, &options, &found)?;
-                    }
-                    Err(why) => {
-                        cargo.env("PGT_NO_PREVIOUS", format!("{why:#}"));
-                    }
-                }
-                found.tell(&mut cargo);
-                engine = Some(found);
-            }
-            Err(why) => {
-                cargo.env("PGT_NO_ENGINE", format!("{why:#}"));
-            }
-        }
-        Ok(cargo)
-    })?);
+        })?,
+        suite("monitoring: metrics and alerts", || {
+            let mut cargo = tests(&machine, "--package monitoring -- --show-output");
+            cargo.env(
+                "PGT_INSTALL_DIR",
+                build::run(&machine, &build::Options::default())?,
+            );
+            Ok(cargo)
+        })?,
+        suite("containers: scenarios, stops, a standby", || {
+            containers(&machine, previous.as_ref().err(), &mut engine)
+        })?,
+    ]);
     drop(engine);
-    suites.push(suite("images: digests, against a registry", || {
-        let mut cargo = machine.cargo("test");
-        cargo.args(["--package", "images", "--features", "registry"]);
-        Ok(cargo)
-    })?);
-    suites.push(suite("benches: the rivals are right, too", || {
-        let mut cargo = machine.cargo("test");
-        cargo.args(["--package", "benches", "--lib", "--tests"]);
-        Ok(cargo)
-    })?);
-    suites.push(suite("soak: its own parts", || {
-        let mut cargo = machine.cargo("test");
-        cargo.args(["--package", "soak"]);
-        Ok(cargo)
-    })?);
-    suites.push(check("soak, one minute", || soak::smoke(&machine))?);
-    suites.push(check("demo, small", || {
-        if demo::run(&demo::Options::small())? {
-            Ok(())
-        } else {
-            bail!("a stream table was not exact")
-        }
-    })?);
-    suites.push(check("generated documentation", || {
-        docs::run(&machine, &docs::Options { check: true })
-    })?);
-    // Last, since the build with the seeded bugs takes the other one's place in the target folder.
-    suites.push(suite("canaries: every seeded bug is reported", || {
-        let options = build::Options {
-            features: "canary".to_owned(),
-            ..build::Options::default()
-        };
-        let install = build::run(&machine, &options)?;
-        let mut cargo = machine.cargo("test");
-        cargo
-            .args(["--package", "harness", "--features", "canary"])
-            .args(["--test", "canary"])
-            .env("PGT_CANARY_INSTALL_DIR", install);
-        Ok(cargo)
-    })?);
+    suites.extend([
+        suite("images: digests, against a registry", || {
+            plain("--package images --features registry")
+        })?,
+        suite("benches: the rivals are right, too", || {
+            plain("--package benches --lib --tests")
+        })?,
+        suite("soak: its own parts", || plain("--package soak"))?,
+        check("soak, one minute", || soak::smoke(&machine))?,
+        check(
+            "demo, small",
+            || match demo::run(&demo::Options::small())? {
+                true => Ok(()),
+                false => bail!("a stream table was not exact"),
+            },
+        )?,
+        check("generated documentation", || {
+            docs::run(&machine, &docs::Options { check: true })
+        })?,
+        // Last, since the build with the seeded bugs takes the other one's place in the target folder.
+        suite("canaries: every seeded bug is reported", || {
+            let options = build::Options {
+                features: "canary".to_owned(),
+                ..build::Options::default()
+            };
+            let mut cargo = tests(
+                &machine,
+                "--package harness --features canary --test canary",
+            );
+            cargo.env("PGT_CANARY_INSTALL_DIR", build::run(&machine, &options)?);
+            Ok(cargo)
+        })?,
+    ]);
     let outcomes: Vec<results::Suite> = suites.iter().map(Suite::outcome).collect();
     results::record("test", outcomes);
     Ok(summary(&suites))
 }
 
-fn harness(machine: &Machine, install: &Path) -> Command {
+fn tests(machine: &Machine, arguments: &str) -> Command {
     let mut cargo = machine.cargo("test");
+    cargo.args(arguments.split(' '));
     cargo
-        .args(["--package", "harness"])
-        .env("PGT_INSTALL_DIR", install);
+}
+
+/// The tests of the engine that want a server, which is left running.
+fn delta_rules(machine: &Machine, server: &mut Option<Cluster>) -> Result<Command> {
+    let cluster = cluster::start(machine, &build::Options::default(), &[])?;
+    let psql = cluster.client_command("psql");
+    let mut cargo = tests(
+        machine,
+        "--package pgtrickle-dvm --features canary --lib -- --include-ignored in_postgres oracle_catches",
+    );
+    let environment = psql
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
     cargo
+        .env("PGT_PSQL", psql.get_program())
+        .env("PGDATABASE", cluster::DATABASE)
+        .envs(environment);
+    *server = Some(cluster);
+    Ok(cargo)
+}
+
+/// The tests in containers, whose engine is left running.
+fn containers(
+    machine: &Machine,
+    no_previous: Option<&Error>,
+    engine: &mut Option<Engine>,
+) -> Result<Command> {
+    let mut cargo = tests(
+        machine,
+        "--package containers --no-fail-fast -- --show-output --test-threads 2",
+    );
+    let found = match Engine::ensure() {
+        Ok(found) => found,
+        Err(why) => {
+            cargo.env("PGT_NO_ENGINE", format!("{why:#}"));
+            return Ok(cargo);
+        }
+    };
+    images::local(machine, &build::Options::default(), &found)?;
+    if let Some(why) = no_previous {
+        cargo.env("PGT_NO_PREVIOUS", format!("{why:#}"));
+    } else {
+        let options = build::Options {
+            previous: true,
+            ..build::Options::default()
+        };
+        images::local(machine, &options, &found)?;
+    }
+    found.tell(&mut cargo);
+    *engine = Some(found);
+    Ok(cargo)
 }
 
 /// Runs one suite with its output in full view. A suite whose command cannot even be made counts as
@@ -310,11 +308,7 @@ fn summary(suites: &[Suite]) -> ExitCode {
         total.ignored,
     );
     println!("{} passed, {} failed", total.passed, total.failed);
-    if ok {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    ui::exit(ok)
 }
 
 #[cfg(test)]

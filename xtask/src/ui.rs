@@ -6,6 +6,7 @@
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -118,6 +119,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// What the process ends with.
+pub fn exit(succeeded: bool) -> ExitCode {
+    ExitCode::from(u8::from(!succeeded))
 }
 
 /// A duration as people say it.

@@ -11,6 +11,7 @@ mod text;
 use crate::command;
 use crate::digests;
 use crate::paths;
+use crate::ui;
 use anyhow::{Result, bail};
 use std::fmt;
 use std::process::{Command, ExitCode};
@@ -74,13 +75,11 @@ pub fn run() -> Result<ExitCode> {
     for complaint in &complaints {
         println!("{complaint}");
     }
-    if complaints.is_empty() {
-        println!("tidy: {} files in order", files.len());
-        Ok(ExitCode::SUCCESS)
-    } else {
-        println!("tidy: {} to put right", complaints.len());
-        Ok(ExitCode::FAILURE)
+    match complaints.len() {
+        0 => println!("tidy: {} files in order", files.len()),
+        count => println!("tidy: {count} to put right"),
     }
+    Ok(ui::exit(complaints.is_empty()))
 }
 
 fn complaints(files: &[File]) -> Vec<Complaint> {
