@@ -88,10 +88,10 @@ pub enum Error {
     /// A statement on a source was stopped before its end, and its transaction goes on.
     #[error("cannot commit: a statement on table \"{0}\" has not been run to its end")]
     UnfinishedStatement(String),
-    /// What the query of an IMMEDIATE stream table means has changed, and no event has told of it.
+    /// The meaning of an IMMEDIATE stream table's query has changed without an event.
     #[error("the definition of stream table \"{0}\" has changed")]
     DefinitionChanged(String),
-    /// The query has constructs with which no refresh mode can do.
+    /// The query has constructs that no refresh mode supports.
     #[error("the query cannot define a stream table")]
     Refused(Vec<Obstacle>),
     /// An argument that must have a value is NULL.
@@ -196,7 +196,7 @@ pub enum Error {
         /// The table.
         relation: String,
     },
-    /// DROP TRIGGER or ALTER TRIGGER on one of ours.
+    /// DROP TRIGGER or ALTER TRIGGER on one of the extension's.
     #[error("cannot change trigger \"{trigger}\" of table \"{table}\"")]
     TriggerNeeded {
         /// The trigger.

@@ -1,4 +1,4 @@
-//! Taking frontiers and counting epochs in the running transaction. The rules themselves are pure:
+//! Taking frontiers and counting epochs in the current transaction. The rules themselves are pure:
 //! [`pgtrickle_dvm::frontier`].
 
 pub use crate::pg::transaction::top_xid;

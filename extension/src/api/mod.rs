@@ -1,6 +1,6 @@
 //! SQL-callable functions: arguments and privileges are checked here, then one call goes down.
 //!
-//! Who may do what is as for a materialized view: anybody may create in a schema where he may
+//! Who may do what is as for a materialized view: a role may create in a schema where it may
 //! create; changing and dropping is for the owner; refreshing also for those with MAINTAIN; looking
 //! for those who may read the table.
 

@@ -35,7 +35,7 @@ pub struct FailureRow {
     pub retry_at: TimestampWithTimeZone,
     /// Whether it was the fuse.
     pub is_fuse: bool,
-    /// Whether somebody has decided that the changes may pass the fuse.
+    /// Whether a user has let the changes through the fuse.
     pub is_approved: bool,
 }
 

@@ -1,6 +1,6 @@
 //! The extension's catalog: one typed row per table, read with the latest snapshot whatever the
 //! isolation level (another refresh may have committed since the transaction's own snapshot), and
-//! written natively, whoever the caller is. Privileges are the business of the `api` room.
+//! written natively for any caller. Privileges are the business of the `api` room.
 
 mod definitions;
 mod dependency;

@@ -148,7 +148,7 @@ pub struct StreamTable {
     pub home: (i64, pg_sys::Oid),
     /// When its content was current.
     pub data_timestamp: Option<TimestampWithTimeZone>,
-    /// Whether its content can change although no source tells of a change.
+    /// Whether its content can change without a captured change of a source.
     pub is_polled: bool,
 }
 
@@ -419,7 +419,7 @@ pub fn set_schedule(pgt_id: i64, schedule: &str) -> Result<()> {
     redefine(pgt_id, &[(column::SCHEDULE, Value::of(schedule))])
 }
 
-/// Stores whether the content can change although no source tells of a change.
+/// Stores whether the content can change without a captured change of a source.
 pub fn set_polled(pgt_id: i64, is_polled: bool) -> Result<()> {
     redefine(pgt_id, &[(column::IS_POLLED, Value::of(is_polled))])
 }
@@ -458,7 +458,7 @@ pub fn set_mode(
     )
 }
 
-/// Forgets the plan that the state belongs to, so that the next refresh makes everything anew.
+/// Forgets the plan that the state belongs to, so that the next refresh rebuilds everything.
 pub fn forget_plan(pgt_id: i64) -> Result<()> {
     redefine(pgt_id, &[(column::DEFINING_QUERY_HASH, Value::null())])
 }

@@ -1,8 +1,7 @@
 //! Whether the catalog is of the version of this library. Between the installation of new files and
 //! `ALTER EXTENSION … UPDATE` it is not: capture and IMMEDIATE stream tables go on, everything else waits.
 //!
-//! That it is, a session finds out once, and again when it is told that definitions have changed, as every
-//! update script tells.
+//! A session checks once, and again whenever definitions change, which every update script announces.
 
 use super::definitions::{Known, renew};
 use crate::error::{Error, Result};

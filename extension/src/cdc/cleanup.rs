@@ -104,7 +104,7 @@ fn is_drained(
     Ok(scan.next(|xid, epoch| !is_consumed(xid, epoch)).is_none())
 }
 
-/// Empties the buffer, if nobody else uses it and a look under the lock finds nothing wanted.
+/// Empties the buffer, if it is not in use and a look under the lock finds no change that is still needed.
 fn truncate(
     found: pg_sys::Oid,
     slowest: u64,

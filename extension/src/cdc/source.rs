@@ -55,7 +55,7 @@ pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
 }
 
 /// What capture of a source rests on: its partitions and children, and whether it has become one
-/// itself. When it changes, capture has to be installed anew and the content recomputed.
+/// itself. When it changes, capture is reinstalled and the content recomputed.
 pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
     let tree = inherit::tree(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
     let mut signature: Vec<u32> = tree.iter().map(|table| table.to_u32()).collect();

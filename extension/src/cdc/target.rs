@@ -35,7 +35,7 @@ thread_local! {
     static CACHE: RefCell<HashMap<u32, Rc<Target>>> = RefCell::default();
 }
 
-/// Where changes of `table` go; `None` if nobody wants them. `desc` is the table's row type.
+/// Where changes of `table` go; `None` if they are not captured. `desc` is the table's row type.
 pub fn of(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Rc<Target>>> {
     let key = table.to_u32();
     if let Some(target) = CACHE.with_borrow(|cache| cache.get(&key).cloned()) {

@@ -104,14 +104,14 @@ pub fn init() {
     GucRegistry::define_bool_guc(
         c"pg_trickle.enabled",
         c"Whether stream tables are refreshed by their schedules.",
-        c"Off: schedulers hand out nothing; capture and manual refreshes go on.",
+        c"If off, no scheduled refresh starts; capture and manual refreshes continue.",
         &ENABLED,
         GucContext::Sighup,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.max_refresh_workers",
-        c"How many refreshes run at once in the cluster.",
+        c"How many refreshes may run at once in the cluster.",
         c"Each takes one of max_worker_processes, as do the launcher and each database's scheduler.",
         &MAX_REFRESH_WORKERS,
         1,
@@ -121,8 +121,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.max_refresh_workers_per_database",
-        c"How many refreshes run at once in one database.",
-        c"0: as many as pg_trickle.max_refresh_workers.",
+        c"How many refreshes may run at once in one database.",
+        c"0: no limit but pg_trickle.max_refresh_workers.",
         &MAX_WORKERS_PER_DATABASE,
         0,
         WORKERS as i32,
@@ -131,8 +131,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.min_refresh_interval_ms",
-        c"How long a calculated stream table rests between two refreshes, in milliseconds.",
-        c"The first change after a rest is refreshed at once; later ones are gathered.",
+        c"Pause between two refreshes of a calculated stream table, in milliseconds.",
+        c"The first change after a pause is refreshed at once; later ones are collected.",
         &MIN_REFRESH_INTERVAL_MS,
         0,
         3_600_000,
@@ -141,8 +141,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.full_refresh_interval",
-        c"How often a calculated stream table is refreshed that nothing tells when to.",
-        c"In FULL mode changes of its sources are not captured; nothing tells of the time that a filter compares with, nor of foreign tables and materialized views.",
+        c"How often a calculated stream table is refreshed when its sources cannot signal changes.",
+        c"That is so in FULL mode, which captures nothing, and for the clock, foreign tables and materialized views.",
         &FULL_REFRESH_INTERVAL_S,
         1,
         86_400,
@@ -151,7 +151,7 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.max_consecutive_errors",
-        c"After how many failed refreshes in a row a stream table is suspended.",
+        c"Number of consecutive failed refreshes after which a stream table is suspended.",
         c"pgtrickle.resume_stream_table() resumes it.",
         &MAX_CONSECUTIVE_ERRORS,
         1,
@@ -162,7 +162,7 @@ pub fn init() {
     GucRegistry::define_int_guc(
         c"pg_trickle.fuse_ceiling",
         c"A scheduled refresh of more change rows than this suspends the stream table.",
-        c"0: never. resume_stream_table() lets the changes pass; a manual refresh always does.",
+        c"0: never. resume_stream_table() lets the changes through, as does a manual refresh.",
         &FUSE_CEILING,
         0,
         i32::MAX,
@@ -171,8 +171,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.drain_timeout",
-        c"How long a running refresh may go on when the server stops.",
-        c"After that it is cancelled, and done again after the next start.",
+        c"How long a running refresh may continue when the server stops.",
+        c"It is then cancelled, and repeated after the next start.",
         &DRAIN_TIMEOUT_S,
         0,
         3600,
@@ -182,7 +182,7 @@ pub fn init() {
     GucRegistry::define_int_guc(
         c"pg_trickle.history_rows",
         c"How many rows of refresh history each stream table keeps.",
-        c"Older ones are added up in pgtrickle.pgt_refresh_totals.",
+        c"Older ones are aggregated in pgtrickle.pgt_refresh_totals.",
         &HISTORY_ROWS,
         1,
         1_000_000,
@@ -191,8 +191,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.invalidation_ring_capacity",
-        c"How many changed definitions the schedulers are told of before they read all.",
-        c"A scheduler that is late by more reads its whole catalog, which is counted.",
+        c"How many changed definitions are kept before a scheduler rereads the whole catalog.",
+        c"A scheduler that falls further behind rereads it; invalidation_ring_overflows_total counts that.",
         &INVALIDATION_RING_CAPACITY,
         1,
         INVALIDATION_RING_MAX_CAPACITY as i32,
@@ -202,7 +202,7 @@ pub fn init() {
     GucRegistry::define_string_guc(
         c"pg_trickle.cron_timezone",
         c"The time zone in which cron schedules are read.",
-        c"A name of the IANA database; an unknown one counts as UTC.",
+        c"An IANA name; an unknown one counts as UTC.",
         &CRON_TIMEZONE,
         GucContext::Sighup,
         GucFlags::default(),

@@ -25,7 +25,7 @@ pub struct Changes<'a> {
     pub status: Option<Status>,
 }
 
-/// Applies the changes. A new query or mode makes state and content anew.
+/// Applies the changes. A new query or mode rebuilds state and content.
 pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     locks::lock_sources_of(table, changes.mode.unwrap_or(table.requested_mode))?;
     catalog::lock(table.pgt_id)?;
@@ -113,7 +113,7 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
     Ok(Replaced::OtherQuery)
 }
 
-/// Decides on the mode anew and makes dependencies, state and, if there was any, content.
+/// Decides on the mode again and rebuilds dependencies, state and, if there was any, content.
 pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
     let table = catalog::load(pgt_id)?
         .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;

@@ -16,7 +16,7 @@ use crate::pg::user::OwnerContext;
 use crate::pg::{acl, depend, name, utility, view};
 
 /// What a relation has beside its rows, each as the statement that gives it to `$2`. Indexes come first, because
-/// some comments are about them. Privileges are given anew by the owner, whoever had given them before.
+/// some comments are about them. Privileges are granted again by the owner, whoever the grantor was.
 const PARTS: &str = "
 SELECT s.statement FROM (
     SELECT 1 AS place, i.indexrelid::pg_catalog.int8 AS part, pg_catalog.pg_get_indexdef(i.indexrelid) AS statement
@@ -89,7 +89,7 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
         .try_for_each(|sql| utility::run(sql))
 }
 
-/// Makes sure that it is a materialized view of the caller's, and that nobody else uses it any more.
+/// Makes sure that it is one of the caller's materialized views, and that no one else uses it.
 fn lock(relid: pg_sys::Oid, name: &str) -> Result<TableFacts> {
     let unknown = || Error::UnknownView(name.trim().to_owned());
     let facts = TableFacts::load(relid).ok_or_else(unknown)?;

@@ -82,7 +82,7 @@ pub fn adopt(relid: pg_sys::Oid, view: pg_sys::Oid) -> Result<()> {
     refresh::guard::attach(relid)
 }
 
-/// The table, by the statement that the user could have given: PostgreSQL checks his privileges.
+/// Creates the table with the statement that the user could have run, so that PostgreSQL checks privileges.
 fn create_table(target: &NewName, view_name: &str) -> Result<pg_sys::Oid> {
     let qualified = &target.qualified;
     Spi::run(&format!(

@@ -14,7 +14,7 @@ use crate::catalog;
 use crate::error::{Error, Result};
 use crate::pg::{depend, inherit, name};
 
-/// A trigger of ours, by its table and its name.
+/// One of the extension's triggers, by its table and its name.
 pub type Trigger = (pg_sys::Oid, String);
 
 /// Triggers that DROP TRIGGER has removed from tables that are there: the names that the server gives to

@@ -1,4 +1,4 @@
-//! Giving a stream table a query with other columns: it is dropped and created anew, unless
+//! Giving a stream table a query with other columns: it is dropped and created again, unless
 //! something depends on it. What was granted on it and its indexes go with it.
 
 use crate::catalog::{RequestedMode, StreamTable};

@@ -1,6 +1,6 @@
 //! After `pg_restore` or `CREATE DATABASE … TEMPLATE`: the catalog names the right relations,
 //! because `regclass` is dumped by name; buffers, state, triggers and frontiers are those of another
-//! database, and are thrown away and made anew.
+//! database, and are discarded and rebuilt.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What is to be seen of the runtime, most of it in shared memory. Reads only; the reports over it are
+//! What the reports show of the runtime, most of it in shared memory. Reads only; the reports over it are
 //! SQL.
 
 mod stale;

@@ -71,7 +71,7 @@ pub struct Unsupported {
     pub reason: &'static str,
     /// What to do instead.
     pub remedy: &'static str,
-    /// Whether no refresh mode can do with it.
+    /// Whether no refresh mode supports it.
     pub hard: bool,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Level<'a> {
     names: Vec<String>,
 }
 
-/// An entry of the range table, and the columns beside it that it reads, some of its own among them.
+/// A range table entry and the columns it reads laterally (its own may be among them).
 struct Input {
     range: Range,
     reads: BTreeSet<ColumnId>,

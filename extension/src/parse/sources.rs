@@ -25,7 +25,7 @@ const OWN_SCHEMAS: [&str; 3] = ["pgtrickle", "pgtrickle_changes", "pgtrickle_sta
 
 impl Analyzer {
     /// Every table below all views and subqueries of a query, supported or not, with the columns
-    /// that the server says are read. Refuses what no refresh mode can do with.
+    /// that the server says are read. Refuses what no refresh mode supports.
     pub fn named_sources(&mut self, query: NodeOf<pg_sys::Query>) -> Result<Named> {
         let mut named = Named::new();
         self.collect(query, &mut named, &mut BTreeSet::new())?;

@@ -19,7 +19,7 @@ pub fn may_access(relid: pg_sys::Oid, user: pg_sys::Oid, mode: u32) -> bool {
     }
 }
 
-/// Whether the current user may refresh what he does not own.
+/// Whether the current user may refresh a table without owning it.
 pub fn may_maintain(relid: pg_sys::Oid) -> bool {
     may_access(relid, user::current(), pg_sys::ACL_MAINTAIN)
 }
@@ -35,7 +35,7 @@ pub fn is_superuser() -> bool {
     unsafe { pg_sys::superuser() }
 }
 
-/// Whether the current user may see statistics of what he may not read.
+/// Whether the current user may see statistics of tables that it may not read.
 pub fn may_monitor() -> bool {
     // SAFETY: a role of the server's, by its fixed OID.
     unsafe {

@@ -116,7 +116,7 @@ pub fn ensure(family: Family, table: pg_sys::Oid, function: pg_sys::Oid) -> Resu
     Ok(())
 }
 
-/// Removes the family's triggers from `table`. Where there are none, whoever reads or writes it is left alone.
+/// Removes the family's triggers from `table`. Without any, readers and writers are not blocked.
 pub fn remove_all(family: Family, table: pg_sys::Oid) -> Result<()> {
     let found = |lockmode: u32| {
         Relation::try_open(table, lockmode as pg_sys::LOCKMODE)
@@ -170,7 +170,7 @@ pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
     }
 }
 
-/// The tables whose triggers of ours call `function`.
+/// The tables with triggers of the extension that call `function`.
 pub fn tables_of(function: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
     let tables = pgrx::Spi::connect(|client| {
         let found = client.select(

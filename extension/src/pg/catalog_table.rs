@@ -57,7 +57,7 @@ fn look_up(name: &str) -> Result<pg_sys::Oid> {
 /// The next value of one of the extension's sequences.
 pub fn next_value(sequence: &'static str) -> Result<i64> {
     let oid = relid(sequence)?;
-    // SAFETY: the relation is a sequence of ours.
+    // SAFETY: the relation is one of the extension's sequences.
     Ok(unsafe { ffi::nextval_internal(oid, false) })
 }
 
@@ -264,7 +264,7 @@ impl CatalogTable {
         let Some(tuple) = self.tuple_at(place) else {
             return Ok(None);
         };
-        // SAFETY: the tuple is a copy of ours of one of the relation's.
+        // SAFETY: the tuple is our own copy of one of the relation's tuples.
         unsafe {
             let row = Row::of(tuple, self.relation);
             let found = read(&row);
@@ -399,7 +399,7 @@ impl CatalogTable {
         changes: &[(usize, Value)],
     ) -> Option<pg_sys::ItemPointerData> {
         let tuple = self.tuple_at(place)?;
-        // SAFETY: the tuple is a copy of ours of one of the relation's.
+        // SAFETY: the tuple is our own copy of one of the relation's tuples.
         if is_meant(&unsafe { Row::of(tuple, self.relation) }) {
             Some(self.replace(tuple, changes))
         } else {
@@ -415,7 +415,7 @@ impl CatalogTable {
         tuple: pg_sys::HeapTuple,
         changes: &[(usize, Value)],
     ) -> pg_sys::ItemPointerData {
-        // SAFETY: the arrays have one entry per column; the tuple is a copy of ours. The counter makes the
+        // SAFETY: the arrays have one entry per column; the tuple is our own copy. The counter makes the
         // new version visible to the commands that follow.
         unsafe {
             let descriptor = (*self.relation).rd_att;
@@ -453,7 +453,7 @@ impl CatalogTable {
     pub fn delete(&self, index: &'static str, keys: &[(i16, Key)]) -> Result<usize> {
         let tuples = self.tuples(index, keys)?;
         for &tuple in &tuples {
-            // SAFETY: the tuple is a copy of ours.
+            // SAFETY: the tuple is our own copy.
             unsafe {
                 pg_sys::CatalogTupleDelete(self.relation, &mut (*tuple).t_self);
                 pg_sys::heap_freetuple(tuple);

@@ -62,7 +62,7 @@ pub fn expression(expr: Node) -> String {
 /// A query, as text on several lines. The server scribbles on what it prints, so it prints a copy.
 pub fn query(query: NodeOf<pg_sys::Query>) -> String {
     let copy = map_expressions(copy_query(query), &mut whole_row::named);
-    // SAFETY: a valid query of which nobody else knows.
+    // SAFETY: a valid query to which no one else has a reference.
     text(unsafe { pg_sys::pg_get_querydef(copy.as_ptr(), false) })
 }
 

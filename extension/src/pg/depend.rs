@@ -57,7 +57,7 @@ pub fn detach(part: pg_sys::Oid) {
     }
 }
 
-/// Drops an object of ours that nothing depends on, of the catalog `class`, without asking for privileges.
+/// Drops one of the extension's objects, of the catalog `class`, without dependents and without a privilege check.
 pub fn drop_object(class: pg_sys::Oid, oid: pg_sys::Oid) {
     // SAFETY: the server looks the object up, and fails if it is not there.
     unsafe {

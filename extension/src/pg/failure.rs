@@ -34,7 +34,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// Of an error of ours.
+    /// Of one of the extension's errors.
     pub fn of(error: &Error) -> Self {
         let mut message = error.to_string();
         if let Some(detail) = error.detail() {

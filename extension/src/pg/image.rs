@@ -119,7 +119,7 @@ pub fn hash64<T: Into<ImageType>>(
 }
 
 /// A 128-bit hash of a row's image, taken as the row's identity where rows are consolidated. It is
-/// seeded anew in each session, so that nobody can prepare rows that collide.
+/// seeded per session, so that rows that collide cannot be prepared.
 pub fn hash128<T: Into<ImageType>>(
     values: &[Datum],
     nulls: &[bool],

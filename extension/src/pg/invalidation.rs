@@ -1,4 +1,4 @@
-//! Which relations the server has told of a change to, for caches of our own.
+//! Which relations the server has invalidated, for the extension's caches.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -55,7 +55,7 @@ impl Lockable {
         }
     }
 
-    /// Locks it, after waiting if need be. Returns whether this transaction did not have the lock yet.
+    /// Locks it, waiting if necessary. Returns whether this transaction did not have the lock yet.
     pub fn lock(self, mode: Mode) -> bool {
         // SAFETY: the tag is copied. As LockDatabaseObject does, notices of what happened meanwhile are
         // read, since we may have waited for who sent them.
@@ -79,7 +79,7 @@ pub fn per_transaction() -> usize {
     unsafe { usize::try_from(pg_sys::max_locks_per_xact).unwrap_or(0) }
 }
 
-/// Patience with whoever holds a lock: while this lives, waiting for one ends with an error (SQLSTATE 55P03) in half
+/// A limit to waiting for locks: while this lives, waiting for one ends with an error (SQLSTATE 55P03) in half
 /// the time after which a session looks whether it is part of a deadlock. So it is never that session which has
 /// to give way.
 #[derive(Debug)]

@@ -72,7 +72,7 @@ impl MultiInsert {
         unsafe { unguarded::guarded(|| self.push_unguarded(values, nulls)) };
     }
 
-    /// Makes room for a batch of `rows`, or for as many as a batch holds.
+    /// Makes room for `rows`, at most for a full batch.
     pub fn reserve(&mut self, rows: usize) {
         while self.slots.len() < rows.min(BATCH_ROWS) {
             let slot = Slot::new(self.table.tuple_desc(), SlotKind::Heap);

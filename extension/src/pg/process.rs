@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgrx::pg_sys;
 
-/// A place in shared memory where a process says how it is woken. All zero: nobody.
+/// A place in shared memory where a process says how it is woken. All zero: no process.
 #[derive(Debug, Default)]
 pub struct Process {
     /// Its number in the server's process array, plus one.
@@ -22,13 +22,13 @@ impl Process {
         self.number.store(number + 1, Ordering::SeqCst);
     }
 
-    /// Removes whoever is entered.
+    /// Removes the process.
     pub fn leave(&self) {
         self.number.store(0, Ordering::SeqCst);
         self.pid.store(0, Ordering::SeqCst);
     }
 
-    /// The process id; `None` if nobody is entered.
+    /// The process id; `None` if there is none.
     pub fn pid(&self) -> Option<i32> {
         match self.pid.load(Ordering::SeqCst) {
             0 => None,
@@ -36,7 +36,7 @@ impl Process {
         }
     }
 
-    /// Wakes it; whether somebody was there. A process that has just gone is woken in vain: its
+    /// Wakes it; returns whether there is one. Waking a process that has just gone does no harm: its
     /// successor in the array looks around once more than it had to.
     pub fn wake(&self) -> bool {
         let number = self.number.load(Ordering::SeqCst);

@@ -144,7 +144,7 @@ impl Drop for Relation {
 /// Copies a List of OIDs and frees it.
 ///
 /// # Safety
-/// `list` is NIL or a palloc'd OID list that nobody else uses.
+/// `list` is NIL or a palloc'd OID list without other users.
 pub unsafe fn oid_list(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
     if list.is_null() {
         return Vec::new();

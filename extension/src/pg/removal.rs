@@ -19,7 +19,7 @@ pub struct Exclusive {
     relation: pg_sys::Oid,
 }
 
-/// Locks a relation against everybody, if nobody uses it now.
+/// Locks a relation exclusively if it is not in use.
 pub fn try_exclusive(relation: pg_sys::Oid) -> Option<Exclusive> {
     // SAFETY: a lock request that does not wait.
     let granted = unsafe { pg_sys::ConditionalLockRelationOid(relation, ACCESS_EXCLUSIVE) };
@@ -34,7 +34,7 @@ impl Exclusive {
     }
 }
 
-/// Completes the BRIN indexes of a table of the extension's, unless somebody maintains it right now.
+/// Completes the BRIN indexes of one of the extension's tables, unless it is being maintained.
 /// Only vacuum would do so otherwise, and until then a look-up returns every page that is new.
 pub fn summarise(table: &Relation) -> Result<()> {
     let lockmode = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
@@ -59,7 +59,7 @@ pub fn summarise(table: &Relation) -> Result<()> {
     Ok(())
 }
 
-/// Empties a table that is locked in ACCESS EXCLUSIVE mode and used by nobody else in this session.
+/// Empties a table that is locked in ACCESS EXCLUSIVE mode and not otherwise used in this session.
 /// Undone if the transaction aborts.
 pub fn truncate(table: Relation) {
     // SAFETY: one open relation and its OID, as ExecuteTruncateGuts wants them; it does not close

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// A connection to SPI, in which ephemeral relations can be registered. Ends on drop.
 ///
 /// SPI leaves its own memory context current after each call; here the caller's is put back, so that
-/// what the caller makes meanwhile outlives the connection.
+/// what the caller creates in the meantime outlives the connection.
 #[derive(Debug)]
 pub struct Connection {
     caller_context: pg_sys::MemoryContext,

@@ -23,7 +23,7 @@ pub enum Attempt<T> {
 const DATA_EXCEPTION_CLASSES: [i32; 2] = [2 | (2 << 6), 2 | (1 << 6)];
 
 /// Does the work in a subtransaction. Errors other than data exceptions are thrown again when the
-/// subtransaction has been rolled back: whoever catches them must find its own as the innermost.
+/// subtransaction has been rolled back: the handler that catches them must find its own as the innermost.
 pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
     attempt_if(|_| true, work)
 }

@@ -47,7 +47,7 @@ impl TableWriter {
                 pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()) as *mut pg_sys::ResultRelInfo;
             (*target).type_ = pg_sys::NodeTag::T_ResultRelInfo;
             pg_sys::InitResultRelInfo(target, table.as_ptr(), 1, ptr::null_mut(), 0);
-            // Where AFTER triggers look for the table; they would open it anew, and not close it.
+            // Where AFTER triggers look for the table; they would open it again, and not close it.
             (*estate).es_opened_result_relations =
                 pg_sys::lappend((*estate).es_opened_result_relations, target.cast());
             (*estate).es_output_cid = pg_sys::GetCurrentCommandId(true);

@@ -13,7 +13,7 @@ pub enum End {
     Commit,
     /// Rolled back.
     Abort,
-    /// Prepared: somebody else will end it.
+    /// Prepared: another session will end it.
     Prepare,
 }
 

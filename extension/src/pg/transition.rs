@@ -47,7 +47,7 @@ impl Transition {
     /// The table whose BEFORE statement trigger `call` is, if it is one.
     pub fn before(call: &Call) -> Option<pg_sys::Oid> {
         let data = call.trigger()?;
-        // SAFETY: the server passes valid trigger data; the table is open meanwhile.
+        // SAFETY: the server passes valid trigger data; the table is open.
         unsafe {
             let event = (*data).tg_event;
             let is_before_statement = event & pg_sys::TRIGGER_EVENT_TIMINGMASK
@@ -105,7 +105,7 @@ impl Rows {
         if count == 0 {
             return None;
         }
-        // The reader selects its own read pointer, and nobody selects another while it is in use.
+        // The reader selects its own read pointer, and no other is selected while it is in use.
         StoreReader::new(store);
         Some(Rows {
             store,

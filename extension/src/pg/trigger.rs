@@ -16,7 +16,7 @@ pub enum Event {
     Truncate,
 }
 
-/// How triggers of ours fire: in any replication role.
+/// How the extension's triggers fire: in any replication role.
 pub(super) const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
 
 /// Creates an internal BEFORE statement trigger that fires always, in any replication role.

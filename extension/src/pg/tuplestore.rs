@@ -26,7 +26,7 @@ impl TupleStore {
     }
 
     /// An empty store for rows of these columns that lives as long as what the present subtransaction
-    /// does is not undone. Nobody may drop it after that: [`std::mem::forget`] it.
+    /// does is not undone. It must not be dropped after that: [`std::mem::forget`] it.
     pub fn of_subtransaction(columns: &[Column]) -> Result<Self> {
         // SAFETY: both are always set in a transaction. The memory goes with the subtransaction's
         // effects; files stay open until the transaction ends, as PostgreSQL closes those of a
@@ -74,7 +74,7 @@ impl TupleStore {
         self.rows
     }
 
-    /// The number of rows in the store, whoever put them (a DestReceiver, for instance).
+    /// The number of rows in the store, those of a DestReceiver included.
     pub fn count(&self) -> u64 {
         // SAFETY: the store lives as long as self.
         unsafe { pg_sys::tuplestore_tuple_count(self.raw) }.max(0) as u64

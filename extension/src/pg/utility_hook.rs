@@ -1,4 +1,4 @@
-//! Statements that concern the scheduler and that no trigger tells of.
+//! Statements that concern the scheduler and fire no trigger.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
@@ -45,7 +45,7 @@ unsafe extern "C-unwind" fn on_utility(
     destination: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
-    // SAFETY: what the server passes to us is passed on; its statement is valid meanwhile.
+    // SAFETY: what the server passes to us is passed on; its statement is valid until then.
     unsafe {
         let mut run = || {
             let (a, b, c, d) = (statement, text, read_only_tree, context);
@@ -99,7 +99,7 @@ unsafe fn classify(node: *mut pg_sys::Node) -> Option<Notable> {
     }
 }
 
-/// The database of this name, if the user may do with it what the statement does.
+/// The database of this name, if the user may run this statement on it.
 ///
 /// # Safety
 /// A name of the parser's.

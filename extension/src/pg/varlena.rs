@@ -14,7 +14,7 @@ pub struct Detoasted {
 }
 
 impl Detoasted {
-    /// Fetches and uncompresses a value of variable length if need be.
+    /// Fetches and uncompresses a value of variable length if necessary.
     #[inline]
     pub fn new(value: pg_sys::Datum) -> Self {
         let stored = value.cast_mut_ptr::<pg_sys::varlena>();

@@ -130,7 +130,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     };
     let compiled = Rc::new(Compiled::new(table, plan, &analysis.definitions)?);
     let mut relations = analysis.relations;
-    // A child that leaves, or is dropped, is the only one that the server tells of.
+    // When a child leaves or is dropped, the server only announces the child.
     relations.extend(
         compiled
             .tables
@@ -184,7 +184,7 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
     }
 }
 
-/// Forgets a plan, because its state tables have been made anew.
+/// Forgets a plan after its state tables were rebuilt.
 pub fn forget(pgt_id: i64) {
     CACHE.with_borrow_mut(|cache| cache.remove(&pgt_id));
 }

@@ -9,7 +9,7 @@ use crate::dag::check_for_cycles;
 use crate::error::Result;
 
 /// Stores the tables whose changes a stream table needs, with the attribute numbers that it reads.
-/// Capture ends for those that nobody reads any more.
+/// Capture ends for tables without readers.
 pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
     let wanted: Vec<Dependency> = sources
         .iter()
@@ -40,7 +40,7 @@ pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
     Ok(())
 }
 
-/// Removes the dependencies of a stream table, and capture from tables that nobody else needs.
+/// Removes the dependencies of a stream table, and capture from tables without other readers.
 pub fn release(pgt_id: i64) -> Result<()> {
     for dependency in catalog::delete_dependencies(pgt_id)? {
         if dependency.capture {
@@ -50,7 +50,7 @@ pub fn release(pgt_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Removes capture from a table if nobody needs its changes, now or later.
+/// Removes capture from a table if no stream table needs its changes.
 fn release_source(source: pg_sys::Oid) -> Result<()> {
     if catalog::consumers_of(source)?.is_empty() {
         cdc::uninstall(source)?;

@@ -1,4 +1,4 @@
-//! The guard: nobody writes to a stream table or to its state but the refresh, which writes
+//! The guard: only a refresh writes to a stream table and its state. It writes
 //! natively and therefore fires no statement trigger.
 
 use pgrx::prelude::*;

@@ -63,8 +63,8 @@ pub fn compare(
             continue;
         }
         if let Some(rule) = &image.recursion {
-            // A row can meet what is no longer, or not yet, there beside it, for which an expression need not
-            // have a value.
+            // A row may be paired with one that is already gone or not yet there; an expression over that
+            // pair can fail.
             let run = || recursion::maintain(compiled, image, rule, inputs, snapshot, memory);
             match subtransaction::attempt_if(Outcome::stays, run)? {
                 Attempt::Done(Outcome::Unchanged) => continue,

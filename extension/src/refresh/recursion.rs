@@ -44,7 +44,7 @@ impl Outcome {
     }
 }
 
-/// So much is followed in any case, in rows.
+/// Up to this many rows are always maintained incrementally.
 const FOLLOWED_MIN: u64 = 1000;
 
 /// Beyond, this part of the image: a row that is followed costs several times one that is computed.

@@ -32,7 +32,7 @@ pub enum Sink {
         /// The store.
         store: Option<TupleStore>,
     },
-    /// Nobody else wants them.
+    /// Not needed.
     Nowhere,
 }
 

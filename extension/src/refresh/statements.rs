@@ -51,7 +51,7 @@ pub struct Statements {
 const CAPACITY: usize = 256;
 
 impl Statements {
-    /// The kept plan for these inputs, prepared if need be from what `sql` returns.
+    /// The kept plan for these inputs, prepared from what `sql` returns if there is none.
     pub fn get(
         &self,
         connection: &Connection,

@@ -60,7 +60,7 @@ pub struct Outcome {
 
 /// The action of a first fill.
 const INITIALIZE: &str = "INITIALIZE";
-/// The reason of a recomputation because the plan, or what capture rests on, is another one.
+/// The reason of a recomputation after a change of the plan, or of what capture depends on.
 const DEFINITION_CHANGED: &str = "DEFINITION_CHANGED";
 
 /// Settings under which the statements of a refresh are planned. Random reads are nearly as cheap as
@@ -271,7 +271,7 @@ struct Work {
 enum Choice {
     /// From the query, because the mode is FULL or the query cannot be maintained (any more).
     Query { reason: Option<String> },
-    /// From the plan, everything anew.
+    /// Everything is rebuilt from the plan.
     Rebuild {
         compiled: Rc<Compiled>,
         action: &'static str,
@@ -337,7 +337,7 @@ impl Choice {
                 } else if table.refresh_mode == RefreshMode::Immediate {
                     match table.status {
                         Status::Active => return Ok(Choice::Current),
-                        // It has not followed meanwhile.
+                        // It did not follow while it was suspended.
                         Status::Suspended => ("FULL", Some("SUSPENDED".to_owned())),
                     }
                 } else {

@@ -9,8 +9,8 @@ use crate::shmem::counters::DRAIN_TIMEOUTS;
 use crate::shmem::drain::{Requested, in_flight};
 use crate::shmem::{self, Block, notes};
 
-/// How often the end of what runs is looked for. Nobody waits for a drain in the usual way of things,
-/// so nobody has to be told by those that end.
+/// How often a drain looks for the end of running refreshes. Drains are rare, so the waiter polls and finishing
+/// refreshes do not signal it.
 const PACE: Duration = Duration::from_millis(10);
 
 fn block(what: &'static str) -> Result<&'static Block> {
@@ -46,7 +46,7 @@ pub fn drain(timeout: Duration) -> Result<bool> {
     }
 }
 
-/// Refreshes in flight, but for one of this very transaction, whose end would be waited for in vain.
+/// Refreshes in flight other than this transaction's own, whose end the drain would wait for forever.
 pub fn others_in_flight(block: &Block) -> usize {
     in_flight(block).saturating_sub(usize::from(notes::is_refreshing()))
 }
@@ -56,7 +56,7 @@ pub fn is_drained() -> bool {
     shmem::block().is_some_and(|block| block.drain.is_on() && others_in_flight(block) == 0)
 }
 
-/// Ends a drain; whether one was on. Every scheduler looks at what has become due meanwhile.
+/// Ends a drain; returns whether one was on. Every scheduler looks for what has become due.
 pub fn resume() -> Result<bool> {
     let block = block("resume")?;
     let was_on = block.drain.end();

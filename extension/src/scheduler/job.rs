@@ -23,7 +23,7 @@ use crate::shmem::counters::{FUSES_BLOWN, RETRIES};
 use crate::shmem::notes;
 use crate::shmem::worker::{Outcome, Worker};
 
-/// How often a job is begun anew after a serialization failure or a deadlock.
+/// How often a job is retried after a serialization failure or a deadlock.
 const TRIES: usize = 5;
 
 type Contained<T> = std::result::Result<T, Failure>;
@@ -51,7 +51,7 @@ fn refresh_together(worker: &Worker, job: &[i64]) -> Contained<Vec<Outcome>> {
         let outcome = background::transaction(|| in_one_transaction(worker, job, tries < TRIES));
         match outcome {
             Ok(None) if is_terminating() => return Ok(vec![Outcome::None; job.len()]),
-            // Somebody holds a lock, and may want one that we held: he has gone on, or we wait for him anew.
+            // Another session holds a lock and may want one of ours, which the rollback released: it continues, and we retry.
             Ok(None) => tries -= 1,
             Ok(Some(outcomes)) => return Ok(outcomes),
             Err(failure) if failure.is_transient() && tries < TRIES && !is_terminating() => {

@@ -54,7 +54,7 @@ struct Launcher {
 }
 
 impl Launcher {
-    /// Starts what is missing, and returns when to look again if nobody calls.
+    /// Starts what is missing, and returns when to look again unless woken.
     fn look_around(&mut self) -> Duration {
         let present = match background::transaction(|| Ok(databases::connectable())) {
             Ok(present) => present,
@@ -85,7 +85,7 @@ impl Launcher {
         let entry = database::find_or_claim(&self.block.databases, oid)?;
         let since_try = self.tried.get(&oid).map(Instant::elapsed);
         if entry.presence() == Presence::Starting {
-            // One that a former launcher started is given the whole time anew.
+            // One that an earlier launcher started gets the whole time again.
             let since = since_try.unwrap_or_else(|| {
                 self.tried.insert(oid, Instant::now());
                 Duration::ZERO

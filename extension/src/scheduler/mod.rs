@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Nothing polls: a scheduler sleeps until a commit, a changed definition, a finished job or the next
-//! due time wakes it. Every wake-up may be in vain and any may be lost to a crash: at the latest the
+//! due time wakes it. A wake-up may be unnecessary, and a crash may lose one: at the latest the
 //! backstop timer looks at everything.
 
 pub mod drain;

@@ -137,7 +137,7 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Hands a job to an idle worker; false if there is none, or a drain has begun meanwhile.
+    /// Hands a job to an idle worker; false if there is none or a drain has begun.
     pub fn hand_out(&mut self, job: &[i64], now_us: i64) -> bool {
         self.end_turns();
         let own = self.own.oid();

@@ -204,8 +204,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// There is nothing to do here, until somebody tells that he has changed that. Whoever has while we looked has
-    /// woken us only.
+    /// Nothing to do until a change is announced. One announced while we looked only woke us.
     fn stand_down(&self, presence: Presence) {
         self.entry.set_presence(presence);
         self.entry.scheduler.leave();

@@ -19,7 +19,7 @@ use crate::shmem::worker::{Outcome, TASKS};
 #[derive(Debug)]
 struct Table {
     due: Due,
-    /// Not refreshed, nor what reads it, until somebody or something changes that.
+    /// Neither it nor its readers are refreshed until this is changed.
     is_stopped: bool,
     is_failing: bool,
     /// It follows by itself, with each statement; here only so that it is known who reads it.
@@ -48,7 +48,7 @@ pub fn clock() -> Clock {
 }
 
 impl Tables {
-    /// Reads the catalog anew. What was due stays due.
+    /// Reads the catalog again. What was due stays due.
     pub fn reload(&mut self, clock: &Clock) -> Result<()> {
         let present = catalog::all()?;
         let ids: BTreeSet<i64> = present.iter().map(|table| table.pgt_id).collect();
@@ -67,7 +67,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Reads the rows of these stream tables anew.
+    /// Reads the rows of these stream tables again.
     pub fn reload_some(&mut self, ids: &[i64], clock: &Clock) -> Result<()> {
         for id in ids {
             match catalog::load(*id)? {

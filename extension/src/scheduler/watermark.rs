@@ -1,5 +1,5 @@
 //! How far the cluster is, and what keeps change rows from being removed: the oldest transaction that
-//! somebody may still need to see. Decides nothing.
+//! a reader may still need to see. Decides nothing.
 
 use pgrx::Spi;
 use pgrx::datum::TimestampWithTimeZone;

@@ -72,7 +72,7 @@ impl Database {
         self.oid.store(0, Ordering::SeqCst);
     }
 
-    /// Keeps it free of sessions of ours, for this process.
+    /// Keeps it free of the extension's sessions, for this process.
     pub fn hold(&self) {
         self.held_by.store(process::own_pid(), Ordering::SeqCst);
         self.scheduler.wake();
@@ -83,7 +83,7 @@ impl Database {
         self.held_by.store(0, Ordering::SeqCst);
     }
 
-    /// Whether somebody who is still there wants it free of sessions.
+    /// Whether a live process wants it free of sessions.
     pub fn is_held(&self) -> bool {
         let holder = self.held_by.load(Ordering::SeqCst);
         holder != 0 && process::is_alive(holder)
@@ -95,7 +95,7 @@ pub fn find(databases: &[Database], oid: u32) -> Option<&Database> {
     databases.iter().find(|database| database.oid() == oid)
 }
 
-/// The entry of a database, made if need be; `None` if all are taken.
+/// The entry of a database, claimed if necessary; `None` if all are taken.
 pub fn find_or_claim(databases: &[Database], oid: u32) -> Option<&Database> {
     if let Some(found) = find(databases, oid) {
         return Some(found);

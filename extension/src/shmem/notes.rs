@@ -1,8 +1,8 @@
-//! What the present transaction will have to tell when it ends.
+//! What the current transaction announces when it ends.
 //!
-//! Taken down in the process, so that capture costs a look at a short list, and told after the
+//! Noted in the process, so that capture costs a look at a short list, and announced after the
 //! commit is visible to all. Subtransactions that are rolled back leave their notes: a scheduler that
-//! is woken in vain finds nothing to do.
+//! is woken needlessly finds nothing to do.
 
 use std::cell::{Cell, RefCell};
 
@@ -61,7 +61,7 @@ pub fn all_dirty() {
     note(|notes| notes.all_dirty = true);
 }
 
-/// The changes to this buffer wake nobody: their readers are being refreshed in this transaction.
+/// The changes to this buffer need no wake-up: its readers are being refreshed in this transaction.
 pub fn clean(buffer: pg_sys::Oid) {
     NOTES.with_borrow_mut(|notes| notes.dirty.retain(|noted| *noted != buffer.to_u32()));
 }
@@ -100,7 +100,7 @@ pub fn i_am_a_worker() {
     IS_WORKER.set(true);
 }
 
-/// Tells what was noted, if it has come true.
+/// Announces what was noted, if the transaction committed.
 pub fn on_end(end: End) {
     let Some(block) = block() else { return };
     if IS_REFRESHING.replace(false) {

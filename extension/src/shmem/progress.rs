@@ -60,18 +60,18 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// Of something that nobody follows.
+    /// Without anyone to follow it.
     pub fn by_nobody() -> Self {
         Followed { entry: None }
     }
 
-    /// Begins; without shared memory or room, nobody can follow.
+    /// Begins; without shared memory or room it cannot be followed.
     pub fn begin(pgt_id: i64) -> Self {
         let own = process::own_pid();
         let entry = block().and_then(|block| {
             block.progress.iter().find(|entry| {
                 let holder = entry.pid.load(Ordering::SeqCst);
-                // One that is still there belongs to somebody else; a process that was killed has
+                // One that is still there belongs to another process; a process that was killed has
                 // left its entry behind.
                 (holder == 0 || holder == own || !process::is_alive(holder))
                     && entry

@@ -405,7 +405,7 @@ impl Run<'_> {
     async fn judge_immediate(&mut self, number: usize) -> Result<(), Stop> {
         match &self.script.immediate {
             Some(name) => match self.judge(number, name).await {
-                // The query's names are others in the middle of a change of names.
+                // During a rename the query still uses the old names.
                 Err(Stop::Void) => Ok(()),
                 other => other,
             },

@@ -25,9 +25,8 @@ use crate::refresh::full;
 use crate::refresh::inputs::Inputs;
 use crate::refresh::transaction::{PLANNER_SETTINGS, Request, run, supported};
 
-/// Has every stream table follow that has changes to take in and none of whose sources is in the
-/// middle of a statement. What their own changes bring about, through others that read them or through
-/// triggers, is followed as well.
+/// Applies pending changes to each stream table whose sources have no statement in progress, and then the changes that
+/// this causes through their readers and triggers.
 pub fn follow_all() -> Result<()> {
     if running::waiting().is_empty() {
         return Ok(());
