@@ -23,7 +23,8 @@ impl Relation {
     pub fn try_open(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Option<Self> {
         // SAFETY: any OID is allowed; NULL says that there is none.
         let raw = unsafe { pg_sys::try_relation_open(oid, lockmode) };
-        (!raw.is_null()).then_some(Relation { raw })
+        // Made only if there is one: dropping it closes it.
+        (!raw.is_null()).then(|| Relation { raw })
     }
 
     /// For calls to the server.
