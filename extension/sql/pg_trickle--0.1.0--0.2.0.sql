@@ -64,13 +64,29 @@ COMMENT ON FUNCTION pgtrickle.scheduler_state() IS 'whether this database runs s
 COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of the cluster, and what keeps change rows from being removed';
 COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and what to do otherwise';
 COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
-COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text) IS 'changes a stream table; NULL leaves a property unchanged';
 COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'interval of a schedule; NULL if it is not an interval';
 COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that were restored from another database';
 COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables consistent';
 COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'recomputes the readers of rewritten tables';
 COMMENT ON FUNCTION pgtrickle.list_sources() IS 'tables that stream tables read, with readers and columns';
 COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of change buffers whose source the caller may read or monitor';
+
+-- Stream tables keep the settings that their results can depend on: now those of the session that updates.
+ALTER TABLE pgtrickle.pgt_stream_tables ADD COLUMN settings text[];
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.settings IS 'name=value of the settings under which its query is read and runs, by any session';
+UPDATE pgtrickle.pgt_stream_tables SET settings = (
+    SELECT pg_catalog.array_agg(s.name || '=' || pg_catalog.current_setting(s.name) ORDER BY s.place)
+    FROM pg_catalog.unnest(ARRAY[
+        'TimeZone', 'DateStyle', 'IntervalStyle', 'timezone_abbreviations', 'extra_float_digits', 'bytea_output', 'xmlbinary',
+        'xmloption', 'array_nulls', 'quote_all_identifiers', 'lc_monetary', 'lc_numeric', 'lc_time', 'default_text_search_config',
+        'standard_conforming_strings', 'backslash_quote', 'transform_null_equals'
+    ]) WITH ORDINALITY AS s(name, place));
+DROP FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text);
+CREATE FUNCTION pgtrickle.alter_stream_table(
+    name text, query text DEFAULT NULL, schedule text DEFAULT NULL, refresh_mode text DEFAULT NULL, status text DEFAULT NULL,
+    settings text[] DEFAULT NULL
+) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'alter_stream_table_and_settings_wrapper';
+COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; settings are name=value, or name for its value in this session';
 
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.
 GRANT SELECT ON pgtrickle.pgt_dependencies TO PUBLIC;

@@ -1,21 +1,12 @@
 //! Every error of the extension, and the one place that turns them into `ereport`.
 
 mod capture;
+mod obstacle;
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 pub use capture::CaptureError;
-
-/// A construct of a query that a refresh mode cannot maintain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Obstacle {
-    /// Stable name of the construct, as `explain_capabilities` lists it.
-    pub code: String,
-    /// Why it cannot be maintained.
-    pub reason: String,
-    /// What the user can do.
-    pub remedy: String,
-}
+pub use obstacle::Obstacle;
 
 /// An error with its SQLSTATE, primary message, DETAIL and HINT, in PostgreSQL's style.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +17,9 @@ pub enum Error {
     /// The changes of a source cannot be captured or read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// A setting has a value that cannot be kept or used.
+    #[error(transparent)]
+    Setting(#[from] crate::pg::settings::SettingError),
     /// `VARIADIC array` was passed where single arguments are needed.
     #[error("function {0} cannot take its arguments as a VARIADIC array")]
     VariadicArray(&'static str),
@@ -221,6 +215,7 @@ impl Error {
         use PgSqlErrorCode as Code;
         match self {
             Error::Capture(error) => error.sqlstate(),
+            Error::Setting(error) => error.sqlstate(),
             Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
             Error::NotInstalled(_)
@@ -333,6 +328,7 @@ impl Error {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
             Error::Capture(error) => error.hint(),
+            Error::Setting(error) => Some(error.hint()),
             Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
             Error::NotInstalled(_) => Some("Run CREATE EXTENSION pg_trickle.".into()),
             Error::UnknownStreamTable(_) => {
@@ -451,45 +447,6 @@ impl Error {
 /// The value, or the error raised in the server.
 pub fn or_report<T>(outcome: Result<T>) -> T {
     outcome.unwrap_or_else(|error| error.report())
-}
-
-impl Obstacle {
-    /// One line per reason, with the code.
-    pub fn reasons(obstacles: &[Obstacle]) -> String {
-        lines(
-            obstacles
-                .iter()
-                .map(|o| format!("{} ({}).", o.reason, o.code)),
-        )
-    }
-
-    /// One sentence per remedy.
-    pub fn remedies(obstacles: &[Obstacle]) -> String {
-        lines(obstacles.iter().map(|o| sentence(&o.remedy)))
-    }
-}
-
-/// Lines, each once and none empty.
-fn lines(texts: impl Iterator<Item = String>) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for text in texts {
-        if !text.is_empty() && !lines.contains(&text) {
-            lines.push(text);
-        }
-    }
-    lines.join("\n")
-}
-
-/// A clause with a capital at its beginning and a full stop at its end.
-fn sentence(clause: &str) -> String {
-    let mut letters = clause.chars();
-    match letters.next() {
-        None => String::new(),
-        Some(first) => {
-            let stop = if clause.ends_with('.') { "" } else { "." };
-            format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use pgrx::prelude::*;
 
+use super::refresh::before_update;
 use super::{argument, change};
 use crate::ddl::alter::Changes;
 use crate::ddl::create::Definition;
 use crate::ddl::{alter, convert, create, remove, restore};
 use crate::error::{Error, Result};
 use crate::pg::name;
+use crate::pg::settings::Settings;
 
 /// Creates a stream table.
 #[pg_extern(schema = "pgtrickle")]
@@ -52,6 +54,7 @@ fn create_or_replace(definition: &Definition) -> Result<()> {
             schedule: Some(definition.schedule),
             mode: Some(definition.mode),
             status: None,
+            settings: &[],
         },
     )
 }
@@ -69,17 +72,19 @@ fn definition<'a>(
         schedule: argument::schedule(schedule.unwrap_or("calculated"))?,
         mode: refresh_mode.unwrap_or("AUTO").parse()?,
         initialize: initialize.unwrap_or(true),
+        settings: Settings::of_session(),
     })
 }
 
 /// Changes a stream table; NULL keeps what is there.
-#[pg_extern(schema = "pgtrickle")]
-fn alter_stream_table(
+#[pg_extern(schema = "pgtrickle", name = "alter_stream_table")]
+fn alter_stream_table_and_settings(
     name: Option<&str>,
     query: default!(Option<&str>, "NULL"),
     schedule: default!(Option<&str>, "NULL"),
     refresh_mode: default!(Option<&str>, "NULL"),
     status: default!(Option<&str>, "NULL"),
+    settings: default!(Option<Vec<String>>, "NULL"),
 ) {
     change(c"alter_stream_table()", || {
         let changes = Changes {
@@ -87,9 +92,15 @@ fn alter_stream_table(
             schedule: schedule.map(argument::schedule).transpose()?,
             mode: refresh_mode.map(str::parse).transpose()?,
             status: status.map(str::parse).transpose()?,
+            settings: settings.as_deref().unwrap_or_default(),
         };
         alter::alter(&argument::owned(name)?, &changes)
     });
+}
+
+crate::sql_function! {
+    /// The same as version 0.1.0 declares it, without settings, which only refuses.
+    fn alter_stream_table_wrapper, pg_finfo_alter_stream_table_wrapper, before_update
 }
 
 /// Makes a stream table of a materialized view, which keeps its name, columns, indexes, comments, owner and privileges.

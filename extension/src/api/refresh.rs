@@ -38,9 +38,9 @@ crate::sql_function! {
     fn refresh_stream_table_wrapper, pg_finfo_refresh_stream_table_wrapper, before_update
 }
 
-fn before_update(_call: &Call) -> pg_sys::Datum {
+pub(super) fn before_update(_call: &Call) -> pg_sys::Datum {
     answer(|| {
-        let what = "this declaration of refresh_stream_table() is of version 0.1.0";
+        let what = "this declaration is of version 0.1.0";
         Err(Error::Internal(what.into()))
     })
 }

@@ -4,7 +4,8 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
 use super::definitions::note_change;
-use super::stream_table::{self, RefreshMode, StreamTable};
+use super::modes::RefreshMode;
+use super::stream_table::{self, StreamTable};
 use crate::error::Result;
 use crate::pg::catalog_table::{CatalogTable, Key, Row, Value};
 

@@ -7,6 +7,7 @@ mod dependency;
 mod failure;
 mod history;
 mod last_writer;
+mod modes;
 mod names;
 mod stream_table;
 mod version;
@@ -19,11 +20,12 @@ pub use dependency::{
 pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
 pub use history::{HistoryRow, delete_history, insert_history};
 pub use last_writer::{delete_last_writer, last_writer, set_last_writer};
+pub use modes::{RefreshMode, RequestedMode, Status};
 pub use names::{by_name, id_by_name};
 pub use stream_table::{
-    RefreshMode, RequestedMode, Status, StreamTable, all, delete, exists, forget_plan, home,
-    ids_by_view, insert, is_stream_table, load, load_by_relid, lock, lock_as, new_id, query_of,
-    set_definition, set_home, set_mode, set_polled, set_schedule, set_status, store_frontier,
+    StreamTable, all, delete, exists, forget_plan, home, ids_by_view, insert, is_stream_table,
+    load, load_by_relid, lock, lock_as, new_id, query_of, set_definition, set_home, set_mode,
+    set_polled, set_schedule, set_settings, set_status, store_frontier,
 };
 pub use version::{LIBRARY, is_current, require_current};
 

@@ -2,18 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
 use super::definitions::note_change;
+use super::modes::{RefreshMode, RequestedMode, Status};
 use crate::error::{Error, Result};
 use crate::pg::catalog_table::{CatalogTable, Key, Row, TextForm, Value, next_value, relid};
 use crate::pg::cluster::{self, Moment};
 use crate::pg::lock::{Lockable, Mode};
 use crate::pg::name;
+use crate::pg::settings::Settings;
 
 const TABLE: &str = "pgt_stream_tables";
 const BY_ID: &str = "pgt_stream_tables_pkey";
@@ -41,81 +42,8 @@ mod column {
     pub const DATA_TIMESTAMP: usize = 18;
     pub const IS_POLLED: usize = 20;
     pub const DATA_LSN: usize = 21;
+    pub const SETTINGS: usize = 22;
 }
-
-/// The refresh mode that the user asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestedMode {
-    /// DIFFERENTIAL where the query can be maintained so, FULL otherwise.
-    Auto,
-    /// DIFFERENTIAL or an error.
-    Differential,
-    /// FULL.
-    Full,
-    /// IMMEDIATE or an error.
-    Immediate,
-}
-
-/// The refresh mode in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefreshMode {
-    /// From the changes of the sources.
-    Differential,
-    /// From the query.
-    Full,
-    /// With each statement that changes a source.
-    Immediate,
-}
-
-/// Whether the stream table takes part in refreshes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// Yes.
-    Active,
-    /// Not until it is resumed.
-    Suspended,
-}
-
-macro_rules! names {
-    ($type:ident, $error:ident, $($variant:ident = $name:literal),+) => {
-        impl $type {
-            /// The name in the catalog and in the API.
-            pub fn name(self) -> &'static str {
-                match self { $($type::$variant => $name),+ }
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = Error;
-
-            fn from_str(text: &str) -> Result<Self> {
-                $(if text.eq_ignore_ascii_case($name) { return Ok($type::$variant); })+
-                Err(Error::$error(text.to_owned()))
-            }
-        }
-    };
-}
-names!(
-    RequestedMode,
-    BadMode,
-    Auto = "AUTO",
-    Differential = "DIFFERENTIAL",
-    Full = "FULL",
-    Immediate = "IMMEDIATE"
-);
-names!(
-    RefreshMode,
-    BadMode,
-    Differential = "DIFFERENTIAL",
-    Full = "FULL",
-    Immediate = "IMMEDIATE"
-);
-names!(
-    Status,
-    BadStatus,
-    Active = "ACTIVE",
-    Suspended = "SUSPENDED"
-);
 
 /// A stream table. Its query text is read by [`query_of`].
 #[derive(Debug, Clone)]
@@ -150,6 +78,8 @@ pub struct StreamTable {
     pub data_timestamp: Option<TimestampWithTimeZone>,
     /// Whether its content can change without a captured change of a source.
     pub is_polled: bool,
+    /// The settings under which its query is read and runs; none in a catalog of a former version.
+    pub settings: Settings,
 }
 
 impl StreamTable {
@@ -208,6 +138,9 @@ fn from_row(row: &Row) -> Result<StreamTable> {
         ),
         data_timestamp: row.get(column::DATA_TIMESTAMP),
         is_polled: row.require(column::IS_POLLED)?,
+        settings: Settings::from_items(
+            &row.get::<Vec<String>>(column::SETTINGS).unwrap_or_default(),
+        ),
     })
 }
 
@@ -352,8 +285,9 @@ pub fn insert(table: &StreamTable, query: &str) -> Result<()> {
         Value::of(cluster::now()),
         Value::of(table.is_polled),
         Value::null(),
+        Value::of(table.settings.items()),
     ];
-    debug_assert_eq!(values.len(), column::DATA_LSN);
+    debug_assert_eq!(values.len(), column::SETTINGS);
     note_change(table.pgt_id)?;
     CatalogTable::open_for_update(TABLE)?.insert(&values);
     Ok(())
@@ -427,6 +361,11 @@ pub fn set_polled(pgt_id: i64, is_polled: bool) -> Result<()> {
 /// Stores another status.
 pub fn set_status(pgt_id: i64, status: Status) -> Result<()> {
     redefine(pgt_id, &[(column::STATUS, Value::of(status.name()))])
+}
+
+/// Stores other settings.
+pub fn set_settings(pgt_id: i64, settings: &Settings) -> Result<()> {
+    redefine(pgt_id, &[(column::SETTINGS, Value::of(settings.items()))])
 }
 
 /// Stores another query and its view.

@@ -1,4 +1,4 @@
-//! Changing a stream table: schedule, status, mode, query.
+//! Changing a stream table: schedule, status, mode, query, settings.
 
 use pgrx::pg_sys;
 
@@ -23,9 +23,11 @@ pub struct Changes<'a> {
     pub mode: Option<RequestedMode>,
     /// Status.
     pub status: Option<Status>,
+    /// Settings: `name=value`, or `name` for the value of the session.
+    pub settings: &'a [String],
 }
 
-/// Applies the changes. A new query or mode rebuilds state and content.
+/// Applies the changes. A new query or mode, or other settings, rebuild state and content.
 pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     locks::lock_sources_of(table, changes.mode.unwrap_or(table.requested_mode))?;
     catalog::lock(table.pgt_id)?;
@@ -33,6 +35,15 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     table.require_home()?;
     if let Some(status) = changes.status {
         set_status(table, status)?;
+    }
+    let settings = table.settings.changed(changes.settings)?;
+    let has_other_settings = settings != table.settings;
+    let table = &StreamTable {
+        settings,
+        ..table.clone()
+    };
+    if has_other_settings {
+        catalog::set_settings(table.pgt_id, &table.settings)?;
     }
     let requested = changes.mode.unwrap_or(table.requested_mode);
     let replaced = match changes.query {
@@ -51,7 +62,10 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     if let Some(schedule) = changes.schedule {
         catalog::set_schedule(table.pgt_id, schedule)?;
     }
-    if matches!(replaced, Replaced::OtherQuery) || requested != table.requested_mode {
+    if matches!(replaced, Replaced::OtherQuery)
+        || has_other_settings
+        || requested != table.requested_mode
+    {
         rebuild(table.pgt_id, requested)?;
     }
     Ok(())
@@ -87,7 +101,7 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
     let new = view::create(
         STATE_SCHEMA,
         &format!("{name}_new"),
-        parse::single_select(query)?,
+        parse::single_select(query, &table.settings)?,
     )?;
     if let Some(difference) = columns::first_difference(&present_columns, &columns::of(new)?) {
         depend::drop_relation(new, false);
@@ -98,7 +112,7 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
         return Ok(Replaced::Same);
     }
     let owner = depend::owner_of(table.relid).unwrap_or(pg_sys::InvalidOid);
-    let sources = parse::analyse_view(new, owner)?.sources;
+    let sources = parse::analyse_view(new, owner, &table.settings)?.sources;
     check_for_cycles(table, sources.iter().map(|source| source.oid))?;
     depend::detach(table.view);
     depend::drop_relation(table.view, false);
@@ -119,7 +133,7 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
         .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;
     let owner = depend::owner_of(table.relid)
         .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
-    let decision = mode::decide(table.view, owner, requested)?;
+    let decision = mode::decide(table.view, owner, &table.settings, requested)?;
     refresh::release(pgt_id)?;
     refresh::drop_state_tables(pgt_id)?;
     refresh::drop_key_index(&table)?;

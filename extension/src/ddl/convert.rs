@@ -11,6 +11,7 @@ use super::create::{self, Definition};
 use crate::catalog::RequestedMode;
 use crate::error::{Error, Result};
 use crate::pg::relation::Relation;
+use crate::pg::settings::Settings;
 use crate::pg::table::TableFacts;
 use crate::pg::user::OwnerContext;
 use crate::pg::{acl, depend, name, utility, view};
@@ -70,7 +71,8 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
     }
     let owner = depend::owner_of(relid).ok_or(Error::Vanished)?;
     let is_populated = Relation::open(relid, pg_sys::NoLock as pg_sys::LOCKMODE)?.is_populated();
-    let _owner = OwnerContext::enter(owner, &[])?;
+    let settings = Settings::of_session();
+    let _owner = OwnerContext::enter(owner, &settings, &[])?;
     let query = view::definition(relid)?;
     let parts = statements(PARTS, relid, &qualified)?;
     utility::run(&format!("DROP MATERIALIZED VIEW {qualified}"))?;
@@ -80,6 +82,7 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
         schedule,
         mode: RequestedMode::Auto,
         initialize: is_populated,
+        settings,
     })?;
     let relid = name::find_relation(&qualified)?.ok_or(Error::Vanished)?;
     let revocations = statements(REVOCATIONS, relid, &qualified)?;

@@ -6,6 +6,7 @@ use super::mode;
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
+use crate::pg::settings::Settings;
 use crate::pg::{depend, name, user, view};
 use crate::{parse, refresh};
 
@@ -13,7 +14,7 @@ use crate::{parse, refresh};
 pub const STATE_SCHEMA: &str = "pgtrickle_state";
 
 /// A stream table to be created.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Definition<'a> {
     /// Possibly qualified name.
     pub name: &'a str,
@@ -25,6 +26,8 @@ pub struct Definition<'a> {
     pub mode: RequestedMode,
     /// Whether to fill it now.
     pub initialize: bool,
+    /// The settings under which its query is read and runs.
+    pub settings: Settings,
 }
 
 /// Creates a stream table, owned by the current user, who needs the privileges that creating a
@@ -36,9 +39,9 @@ pub fn create(definition: &Definition) -> Result<()> {
     let view = view::create(
         STATE_SCHEMA,
         &view_name,
-        parse::single_select(definition.query)?,
+        parse::single_select(definition.query, &definition.settings)?,
     )?;
-    let decision = mode::decide(view, user::current(), definition.mode)?;
+    let decision = mode::decide(view, user::current(), &definition.settings, definition.mode)?;
     let relid = create_table(&target, &view_name)?;
     adopt(relid, view)?;
     let (mode_code, mode_reason) = decision.why().unzip();
@@ -59,6 +62,7 @@ pub fn create(definition: &Definition) -> Result<()> {
             home: catalog::home(),
             data_timestamp: None,
             is_polled: false,
+            settings: definition.settings.clone(),
         },
         definition.query,
     )?;

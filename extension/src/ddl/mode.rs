@@ -6,6 +6,7 @@ use pgtrickle_dvm::plan;
 use crate::capability::CHANGES_UNTOLD;
 use crate::catalog::{self, Dependency, RefreshMode, RequestedMode};
 use crate::error::{Error, Obstacle, Result};
+use crate::pg::settings::Settings;
 use crate::pg::{acl, report};
 use crate::{parse, refresh};
 
@@ -54,9 +55,14 @@ impl Decision {
     }
 }
 
-/// Decides for the query in `view`, which will run with the rights of `owner`.
-pub fn decide(view: pg_sys::Oid, owner: pg_sys::Oid, requested: RequestedMode) -> Result<Decision> {
-    let analysis = parse::analyse_view(view, owner)?;
+/// Decides for the query in `view`, which will run with the rights of `owner` under these settings.
+pub fn decide(
+    view: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    settings: &Settings,
+    requested: RequestedMode,
+) -> Result<Decision> {
+    let analysis = parse::analyse_view(view, owner, settings)?;
     let refused: Vec<Obstacle> = analysis
         .unsupported
         .iter()

@@ -35,6 +35,7 @@ pub fn recreate(
         schedule,
         mode,
         initialize: is_owner && table.is_populated,
+        settings: table.settings.clone(),
     })?;
     let relid = name::find_relation(&qualified)?.ok_or_else(vanished)?;
     let new = catalog::load_by_relid(relid)?.ok_or_else(vanished)?;

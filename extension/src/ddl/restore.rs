@@ -11,6 +11,7 @@ use crate::catalog::{self, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
 use crate::pg::depend;
+use crate::pg::settings::Settings;
 use crate::refresh;
 
 /// Rebuilds every stream table that came from another database. Returns how many. Forgets those that were
@@ -38,6 +39,9 @@ pub fn restore() -> Result<usize> {
             refresh::guard::attach(table.relid)?;
         }
         catalog::set_home(table.pgt_id)?;
+        if table.settings.is_empty() {
+            catalog::set_settings(table.pgt_id, &Settings::of_session())?;
+        }
         alter::rebuild(table.pgt_id, table.requested_mode)?;
         if table.is_populated {
             refresh::run(

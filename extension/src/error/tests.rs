@@ -110,10 +110,3 @@ fn every_message_is_shown_whole() {
     let shown: Vec<String> = all().iter().map(shown).collect();
     assert_eq!(shown.join("\n"), include_str!("messages.txt"));
 }
-
-#[test]
-fn a_clause_becomes_a_sentence() {
-    assert_eq!(sentence("add an index"), "Add an index.");
-    assert_eq!(sentence("Done."), "Done.");
-    assert_eq!(sentence(""), "");
-}

@@ -60,13 +60,18 @@ use crate::pg::deparse::PrintSettings;
 use crate::pg::inner_query::located;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::query;
+use crate::pg::settings::{Level, Settings};
 use crate::pg::table::TableFacts;
 use crate::pg::user::{self, OwnerContext};
 
-/// Analyses the query of a stored view, as it will run with the rights of `owner`: also here, since what is
-/// constant in it is computed.
-pub fn analyse_view(view: pg_sys::Oid, owner: pg_sys::Oid) -> Result<Analysis> {
-    let _owner = OwnerContext::enter(owner, &[])?;
+/// Analyses the query of a stored view, as it will run with the rights of `owner` and under these settings: also
+/// here, since what is constant in it is computed.
+pub fn analyse_view(
+    view: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    settings: &Settings,
+) -> Result<Analysis> {
+    let _owner = OwnerContext::enter(owner, settings, &[])?;
     let query = query::of_view(view)?;
     let mut analysis = analyse(query, owner)?;
     if let Some(facts) = TableFacts::load(view) {
@@ -79,12 +84,14 @@ pub fn analyse_view(view: pg_sys::Oid, owner: pg_sys::Oid) -> Result<Analysis> {
 
 /// Analyses the text of a query with the rights of the current user. It must be one SELECT.
 pub fn analyse_query(text: &str) -> Result<Analysis> {
-    let query = single_select(text)?;
+    let query = single_select(text, &Settings::of_session())?;
     analyse(node::copy_query(query), user::current())
 }
 
-/// The analysed query of a text, which must be one SELECT (or VALUES or TABLE) that only reads.
-pub fn single_select(text: &str) -> Result<NodeOf<pg_sys::Query>> {
+/// The analysed query of a text read under these settings, which must be one SELECT (or VALUES or TABLE) that
+/// only reads.
+pub fn single_select(text: &str, settings: &Settings) -> Result<NodeOf<pg_sys::Query>> {
+    let _level = Level::for_reading(settings)?;
     let bad = |fact: &str| Err(Error::BadQuery(fact.to_owned()));
     let statements = located(text, || query::parse(text))?;
     let raw = match statements.as_slice() {

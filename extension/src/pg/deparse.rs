@@ -3,50 +3,39 @@
 use pgrx::pg_sys;
 
 use super::node::{Node, NodeOf, copy_query, map_expressions, text};
+use super::settings::Level;
 use super::user::set_on_level;
 use super::whole_row;
 
 /// Pins everything that changes how the server prints expressions: the search path, and the
 /// formats of literals. Undone on drop; an aborting transaction undoes it by itself.
 pub struct PrintSettings {
-    level: i32,
+    _level: Level,
 }
 
 /// Settings that influence printed literals, with values under which any session reads them back
-/// as the same value.
-const PINNED: [(&std::ffi::CStr, &std::ffi::CStr); 7] = [
+/// as the same value. Money is printed as it is read: by the `lc_monetary` in force.
+const PINNED: [(&std::ffi::CStr, &std::ffi::CStr); 8] = [
+    (c"TimeZone", c"UTC"),
     (c"DateStyle", c"ISO, YMD"),
     (c"IntervalStyle", c"postgres"),
     (c"extra_float_digits", c"1"),
     (c"bytea_output", c"hex"),
     (c"standard_conforming_strings", c"on"),
     (c"quote_all_identifiers", c"off"),
-    (c"lc_monetary", c"C"),
+    (c"array_nulls", c"on"),
 ];
 
 impl PrintSettings {
     /// Pins the settings.
     pub fn pin() -> Self {
-        // SAFETY: a new nesting level of settings, which drop ends.
-        let level = unsafe {
-            let level = pg_sys::NewGUCNestLevel();
-            pg_sys::RestrictSearchPath();
-            level
-        };
+        let level = Level::begin();
+        // SAFETY: sets a setting on the level.
+        unsafe { pg_sys::RestrictSearchPath() };
         for (name, value) in PINNED {
             set_on_level(name, value);
         }
-        Self { level }
-    }
-}
-
-impl Drop for PrintSettings {
-    fn drop(&mut self) {
-        // An error on its way out aborts the transaction, which restores the settings.
-        if !std::thread::panicking() {
-            // SAFETY: ends the nesting level that `pin` began.
-            unsafe { pg_sys::AtEOXact_GUC(false, self.level) }
-        }
+        Self { _level: level }
     }
 }
 

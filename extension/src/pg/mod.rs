@@ -49,6 +49,7 @@ pub mod relation;
 pub mod removal;
 pub mod report;
 pub mod row_equality;
+pub mod settings;
 pub mod shared;
 pub mod slot;
 pub mod snapshot;

@@ -1,6 +1,7 @@
 //! Running as another role.
 
 use super::is_aborting;
+use super::settings::Settings;
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString};
@@ -15,10 +16,11 @@ pub struct OwnerContext {
 }
 
 impl OwnerContext {
-    /// Becomes `role`, with settings that hold until drop.
-    pub fn enter(role: pg_sys::Oid, settings: &[(&str, &str)]) -> Result<Self> {
+    /// Becomes `role`, under the settings that a stream table keeps, and others; they hold until drop.
+    pub fn enter(role: pg_sys::Oid, kept: &Settings, others: &[(&str, &str)]) -> Result<Self> {
         let context = Self::switch(role, pg_sys::SECURITY_RESTRICTED_OPERATION as i32);
-        for (name, value) in settings {
+        kept.set_for_running()?;
+        for (name, value) in others {
             set_local(name, value)?;
         }
         Ok(context)
@@ -73,6 +75,15 @@ pub(super) fn set_local(name: &str, value: &str) -> Result<()> {
 
 /// Sets a parameter for the current GUC nest level.
 pub fn set_on_level(name: &CStr, value: &CStr) {
+    set(name, value, 0);
+}
+
+/// Sets a parameter for the current GUC nest level; false if the server does not take the value.
+pub(super) fn try_set(name: &CStr, value: &CStr) -> bool {
+    set(name, value, pg_sys::DEBUG5 as i32) > 0
+}
+
+fn set(name: &CStr, value: &CStr, level: i32) -> i32 {
     // SAFETY: both strings are NUL-terminated and copied by the server.
     unsafe {
         pg_sys::set_config_option(
@@ -82,9 +93,9 @@ pub fn set_on_level(name: &CStr, value: &CStr) {
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_SAVE,
             true,
-            0,
+            level,
             false,
-        );
+        )
     }
 }
 

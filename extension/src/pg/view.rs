@@ -9,6 +9,7 @@ use std::ffi::CStr;
 use pgrx::{IntoDatum, PgList, pg_sys};
 
 use crate::error::{Error, Result};
+use crate::pg::deparse::PrintSettings;
 use crate::pg::ffi;
 use crate::pg::name::c_string;
 use crate::pg::node::NodeOf;
@@ -111,8 +112,9 @@ fn column_definitions(query: *mut pg_sys::Query) -> Result<*mut pg_sys::List> {
     Ok(columns.into_pg())
 }
 
-/// The view's query as the server prints it.
+/// The view's query as the server prints it, with literals that any session reads back as the same value.
 pub fn definition(view: pg_sys::Oid) -> Result<String> {
+    let _settings = PrintSettings::pin();
     // The server reads the rule under the active snapshot, which is older than a view made now.
     let _snapshot = ActiveSnapshot::push();
     // SAFETY: a strict function of one OID; it returns NULL when there is no such view.

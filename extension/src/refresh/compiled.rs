@@ -19,6 +19,7 @@ use crate::parse;
 use crate::pg::index_lookup::{self, Over};
 use crate::pg::invalidation;
 use crate::pg::relation::Relation;
+use crate::pg::settings::Settings;
 use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
 use crate::{cdc, config};
 
@@ -68,6 +69,8 @@ pub struct Compiled {
     pub row_types: RowTypes,
     /// The stream table.
     pub stream_table: pg_sys::Oid,
+    /// The settings that it was made under.
+    pub settings: Settings,
     /// Whether each of its rows can be maintained without regard to others.
     pub has_independent_rows: bool,
     state_prefix: String,
@@ -103,6 +106,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     let known = CACHE.with_borrow_mut(|cache| {
         let cached = cache.get_mut(&table.pgt_id)?;
         let valid = cached.compiled.stream_table == table.relid
+            && cached.compiled.settings == table.settings
             && cached.compiled.inline_limit == config::inline_limit()
             && cached.compiled.canary_generation == canary::generation()
             && !invalidation::any_since(cached.generation, &cached.relations);
@@ -119,7 +123,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         return Ok(Outcome::Compiled(compiled));
     }
     let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
-    let analysis = parse::analyse_view(table.view, owner)?;
+    let analysis = parse::analyse_view(table.view, owner, &table.settings)?;
     let Some(tree) = analysis.relation else {
         let obstacles = analysis.unsupported.iter().map(Obstacle::from).collect();
         return Ok(Outcome::Unsupported(obstacles));
@@ -206,6 +210,7 @@ impl Compiled {
             statements: Statements::default(),
             row_types: RowTypes::default(),
             stream_table: table.relid,
+            settings: table.settings.clone(),
             state_prefix: layout::state_prefix(table.pgt_id),
             output_lookup: RefCell::default(),
             shapes: RefCell::default(),

@@ -35,6 +35,9 @@ pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
     if let (Some(code), Some(reason)) = (&table.mode_code, &table.mode_reason) {
         lines.push(line("mode", code, reason));
     }
+    for (name, value) in table.settings.values() {
+        lines.push(line("setting", name, &value));
+    }
     if table.refresh_mode == RefreshMode::Full {
         return Ok(lines);
     }

@@ -241,7 +241,7 @@ fn lock_itself(table: &StreamTable) -> Result<()> {
 /// Locks the tables that the query reads, so that none is truncated or rewritten after the snapshot.
 fn lock_query(table: &StreamTable) -> Result<()> {
     let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
-    for source in parse::analyse_view(table.view, owner)?.sources {
+    for source in parse::analyse_view(table.view, owner, &table.settings)?.sources {
         inherit::tree(source.oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
     }
     Ok(())
@@ -386,7 +386,7 @@ impl Choice {
         memory: &MemoryContext,
     ) -> Result<Work> {
         let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
-        let _owner = OwnerContext::enter(owner, PLANNER_SETTINGS)?;
+        let _owner = OwnerContext::enter(owner, &table.settings, PLANNER_SETTINGS)?;
         match self {
             Choice::Current => Ok(Work::NONE),
             Choice::Query { reason } => {

@@ -69,7 +69,7 @@ fn next() -> Result<Option<Rc<Follower>>> {
 fn follow(table: &StreamTable) -> Result<()> {
     config::activate_canary();
     let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
-    let _owner = OwnerContext::enter(owner, PLANNER_SETTINGS)?;
+    let _owner = OwnerContext::enter(owner, &table.settings, PLANNER_SETTINGS)?;
     let compiled = supported(table)?;
     if table.defining_query_hash != Some(compiled.fingerprint) {
         if catalog::is_current()? {
