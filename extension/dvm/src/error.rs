@@ -19,6 +19,14 @@ pub enum Error {
         /// What computes it.
         construct: String,
     },
+    /// A statement would have more columns than the server takes.
+    #[error("its changes take {columns} columns side by side, at most {limit} are possible")]
+    TooWide {
+        /// How many there would be.
+        columns: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
     /// A subquery depends on the row around it in a way that cannot be turned into joins.
     #[error("a correlated subquery cannot be unnested: {reason}")]
     CannotUnnest {

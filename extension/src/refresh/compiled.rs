@@ -176,6 +176,10 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
             "TOO_MANY_BRANCHES",
             "Make the UNION ALL a stream table of its own and join that.",
         ),
+        pgtrickle_dvm::Error::TooWide { .. } => (
+            "TOO_WIDE",
+            "Make stream tables of some of its columns each, and a view that joins them.",
+        ),
         pgtrickle_dvm::Error::CannotUnnest { .. } => (
             "CANNOT_UNNEST",
             "Make the subquery a stream table of its own, or write it as a join.",

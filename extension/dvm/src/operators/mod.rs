@@ -14,3 +14,4 @@ pub mod partition;
 pub mod prefix_join;
 pub mod recursion;
 pub mod state;
+pub mod width;

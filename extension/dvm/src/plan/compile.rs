@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::operators::aggregate::Maintenance;
 use crate::operators::partition::Partition;
+use crate::operators::width::require_narrow;
 use crate::rewrite::{ColumnAllocator, normalise};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Predicate, Relation};
 
@@ -19,7 +20,8 @@ pub const MAX_BRANCHES: usize = 64;
 /// # Errors
 /// [`crate::Error::TooManyBranches`] when joins over UNION ALL multiply beyond [`MAX_BRANCHES`];
 /// [`crate::Error::AmbiguousOrder`] when a result depends on an order that the query does not fix;
-/// [`crate::Error::CannotUnnest`] when no join can take the place of a dependent subquery.
+/// [`crate::Error::CannotUnnest`] when no join can take the place of a dependent subquery;
+/// [`crate::Error::TooWide`] when a statement would have too many columns.
 pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     let mut columns = ColumnAllocator::above(&relation);
     let relation = normalise(relation, &mut columns)?;
@@ -41,12 +43,14 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     let output = output_of(block, &nodes, has_images);
     place_state(&mut nodes, &output, has_images);
     image::place_indexes(&mut images, &nodes, &output);
-    Ok(Plan {
+    let plan = Plan {
         images,
         nodes,
         output,
         columns: output_columns,
-    })
+    };
+    require_narrow(&plan)?;
+    Ok(plan)
 }
 
 pub(super) struct Compiler {
