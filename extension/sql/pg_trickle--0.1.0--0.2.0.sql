@@ -29,7 +29,7 @@ CREATE FUNCTION pgtrickle.on_alter_trigger() RETURNS event_trigger
 COMMENT ON FUNCTION pgtrickle.on_alter_trigger() IS 'protects the triggers that stream tables need';
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_trigger() FROM PUBLIC;
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
-    WHEN TAG IN ('ALTER TRIGGER')
+    WHEN TAG IN ('ALTER TRIGGER', 'CREATE TRIGGER')
     EXECUTE FUNCTION pgtrickle.on_alter_trigger();
 
 -- Updates of extensions are followed, beginning with this one.

@@ -198,9 +198,25 @@ pub enum Error {
         /// Its table.
         table: String,
     },
+    /// DROP INDEX on one of ours.
+    #[error("cannot drop index \"{index}\" of stream table \"{table}\"")]
+    IndexNeeded {
+        /// The index.
+        index: String,
+        /// The stream table.
+        table: String,
+    },
     /// A stream table would get a parent or a child.
     #[error("stream table \"{0}\" cannot take part in inheritance or partitioning")]
     NotAlone(String),
+    /// One of these, in the course of something that the user has not asked for.
+    #[error("{error}")]
+    During {
+        /// Of what: a line of CONTEXT.
+        context: std::ffi::CString,
+        /// The error.
+        error: Box<Error>,
+    },
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
     Guarded(String),
@@ -214,6 +230,7 @@ impl Error {
     pub fn sqlstate(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as Code;
         match self {
+            Error::During { error, .. } => error.sqlstate(),
             Error::Capture(error) => error.sqlstate(),
             Error::Setting(error) => error.sqlstate(),
             Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -222,9 +239,9 @@ impl Error {
             | Error::UnknownStreamTable(_)
             | Error::UnknownView(_)
             | Error::Vanished => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::ViewHasDependents(_) | Error::TriggerNeeded { .. } => {
-                Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST
-            }
+            Error::ViewHasDependents(_)
+            | Error::TriggerNeeded { .. }
+            | Error::IndexNeeded { .. } => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             Error::NotAMaterializedView(_)
             | Error::NotAStreamTable(_)
             | Error::Guarded(_)
@@ -270,6 +287,7 @@ impl Error {
     /// Facts that help to understand the error.
     pub fn detail(&self) -> Option<String> {
         match self {
+            Error::During { error, .. } => error.detail(),
             Error::Capture(error) => error.detail(),
             Error::VariadicArray(_) => {
                 Some("An array has one type, a row's columns have many.".into())
@@ -301,6 +319,7 @@ impl Error {
             }
             Error::NotPreloaded(_) => Some("Nothing is scheduled here.".into()),
             Error::TriggerNeeded { .. } => Some("Stream tables rest on it.".into()),
+            Error::IndexNeeded { .. } => Some("Its refreshes find rows by it.".into()),
             Error::NotAlone(_) => {
                 Some("Statements on its relatives would change it, or what it shows.".into())
             }
@@ -327,6 +346,7 @@ impl Error {
             Error::Internal(_) => {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
+            Error::During { error, .. } => error.hint(),
             Error::Capture(error) => error.hint(),
             Error::Setting(error) => Some(error.hint()),
             Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
@@ -395,6 +415,7 @@ impl Error {
             Error::TriggerNeeded { .. } => {
                 Some("It goes when the last of them is dropped that needs it.".into())
             }
+            Error::IndexNeeded { .. } => Some("It goes with the stream table.".into()),
             Error::NotAlone(_) => Some("Put them together in a view with UNION ALL.".into()),
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Some("The transaction might succeed if retried.".into())
@@ -438,6 +459,9 @@ impl Error {
         }
         if let Some(hint) = self.hint() {
             report = report.set_hint(hint);
+        }
+        if let Error::During { context, .. } = &self {
+            crate::pg::error_context::ErrorContext::stay(context);
         }
         report.report(pgrx::PgLogLevel::ERROR);
         unreachable!("an ERROR report does not return")

@@ -37,6 +37,7 @@ pub use pgtrickle_dvm::capability;
 pub extern "C-unwind" fn _PG_init() {
     pg::guc::without_backtraces();
     config::init();
+    pg::running_writes::init();
     shmem::init();
     refresh::immediate::init();
     scheduler::init();

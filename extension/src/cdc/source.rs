@@ -4,6 +4,7 @@ use crate::error::{CaptureError, Result};
 use crate::pg::catalog_scan;
 use crate::pg::inherit;
 use crate::pg::relation::Relation;
+use crate::pg::running_writes;
 use pgrx::pg_sys;
 
 /// `pg_subscription_rel` and its index over relation and subscription.
@@ -67,19 +68,23 @@ pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
     Ok(signature)
 }
 
-/// Locks a source, or a table below one, in the weakest mode. Refuses one that a running statement of
-/// this session changes, such as the statement whose trigger or function asks for the refresh: the
-/// table shows its rows already, but its changes are captured only when it ends.
+/// Locks a source, or a table below one, in the weakest mode. Refuses one that this session is writing, by the
+/// statement whose trigger or function asks for the refresh for instance: the table shows its rows already, but its
+/// changes are captured only when it ends.
 pub fn lock_idle(table: pg_sys::Oid) -> Result<()> {
     let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let Some(table) = Relation::try_open(table, lockmode) else {
-        return Ok(());
-    };
-    let row_exclusive = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-    if table.reference_count() > 1 && table.is_locked_by_me(row_exclusive, false) {
-        return Err(CaptureError::InUse(table.name()).into());
+    match Relation::try_open(table, lockmode) {
+        Some(table) => require_idle(&table),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Refuses a table that this session is writing.
+pub fn require_idle(table: &Relation) -> Result<()> {
+    match running_writes::is_written(table) {
+        true => Err(CaptureError::InUse(table.name()).into()),
+        false => Ok(()),
+    }
 }
 
 fn is_subscribed(table: pg_sys::Oid) -> bool {

@@ -19,7 +19,7 @@ CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
                  'CREATE AGGREGATE', 'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
-    WHEN TAG IN ('ALTER TRIGGER')
+    WHEN TAG IN ('ALTER TRIGGER', 'CREATE TRIGGER')
     EXECUTE FUNCTION pgtrickle.on_alter_trigger();
 CREATE EVENT TRIGGER pgtrickle_on_table_rewrite ON table_rewrite
     EXECUTE FUNCTION pgtrickle.on_table_rewrite();
@@ -46,6 +46,9 @@ COMMENT ON FUNCTION pgtrickle.on_sql_drop() IS 'cleans up after dropped stream t
 REVOKE ALL ON FUNCTION pgtrickle.on_sql_drop() FROM PUBLIC;
 "#)]
 fn on_sql_drop() {
+    // First, since what is cleaned up is dropped, too.
+    let kept = triggers_of(protect::DROPPED_INDEXES).and_then(protect::keep_indexes);
+    or_report(kept);
     let outcome = relations_of(
         "SELECT objid FROM pg_catalog.pg_event_trigger_dropped_objects()
          WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objsubid = 0",
@@ -107,7 +110,9 @@ COMMENT ON FUNCTION pgtrickle.on_alter_trigger() IS 'protects the triggers that 
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_trigger() FROM PUBLIC;
 "#)]
 fn on_alter_trigger() {
-    let outcome = triggers_of(protect::ALTERED_TRIGGERS).and_then(protect::keep_triggers);
+    let outcome = triggers_of(protect::ALTERED_TRIGGERS)
+        .and_then(protect::keep_triggers)
+        .and_then(|()| protect::keep_parts_bare(triggers_of(protect::TRIGGERS_OF_PARTS)?));
     or_report(outcome);
 }
 
@@ -171,7 +176,7 @@ fn relations_of(sql: &str) -> Result<Vec<pg_sys::Oid>> {
     .map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// Runs a query that returns triggers by table and name.
+/// Runs a query that returns triggers by table and name, or indexes by schema and name.
 fn triggers_of(sql: &str) -> Result<Vec<protect::Trigger>> {
     Spi::connect(|client| {
         let mut triggers = Vec::new();

@@ -3,6 +3,7 @@
 //!
 //! - Triggers of ours stay while their table does: a source that tells nothing any more, or a stream table that
 //!   may be written, would go unnoticed.
+//! - So do the indexes by which refreshes find rows.
 //! - Stream tables and their parts have neither parents nor children: a statement on a relative fires the
 //!   triggers of that one only.
 //! - They are not rewritten: `ALTER COLUMN … TYPE … USING` is an UPDATE that fires no trigger.
@@ -35,6 +36,58 @@ JOIN pg_catalog.pg_trigger t ON t.oid = c.objid
 JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
 WHERE c.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.tgisinternal
   AND p.pronamespace IN ('pgtrickle'::pg_catalog.regnamespace, 'pgtrickle_changes'::pg_catalog.regnamespace)";
+
+/// Triggers that CREATE TRIGGER has put on parts of stream tables, or on change buffers: they would not fire.
+pub const TRIGGERS_OF_PARTS: &str = "
+SELECT t.tgrelid, t.tgname::pg_catalog.text
+FROM pg_catalog.pg_event_trigger_ddl_commands() c
+JOIN pg_catalog.pg_trigger t ON t.oid = c.objid
+JOIN pg_catalog.pg_class r ON r.oid = t.tgrelid
+WHERE c.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND NOT t.tgisinternal
+  AND r.relnamespace IN ('pgtrickle_state'::pg_catalog.regnamespace, 'pgtrickle_changes'::pg_catalog.regnamespace)";
+
+/// Refuses these triggers.
+pub fn keep_parts_bare(created: Vec<Trigger>) -> Result<()> {
+    match created.into_iter().next() {
+        None => Ok(()),
+        Some((table, _)) => Err(Error::Guarded(
+            name::relation_name(table).unwrap_or_default(),
+        )),
+    }
+}
+
+/// Indexes of ours, by their schema and name, that DROP INDEX has removed.
+pub const DROPPED_INDEXES: &str = "
+SELECT n.oid, d.address_names[2]
+FROM pg_catalog.pg_event_trigger_dropped_objects() d
+JOIN pg_catalog.pg_namespace n ON n.nspname = d.address_names[1]
+WHERE d.original AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.object_type = 'index'
+  AND (d.address_names[2] ~ '^pgt_(key|partition)_[0-9]+$'
+       OR d.address_names[1] = 'pgtrickle_state' AND d.address_names[2] ~ '^st_[0-9]+_'
+           AND d.address_names[2] !~ '_cc(old|new)[0-9]*$')";
+
+/// Refuses the removal of these indexes if their stream tables are there.
+pub fn keep_indexes(dropped: Vec<(pg_sys::Oid, String)>) -> Result<()> {
+    for (schema, index) in dropped {
+        let mut words = index.split('_').map(str::parse::<i64>);
+        let Some(table) = words.find_map(std::result::Result::ok) else {
+            continue;
+        };
+        let Some(table) = catalog::load(table)? else {
+            continue;
+        };
+        let is_part = name::find_namespace(c"pgtrickle_state") == Some(schema);
+        if is_part && depend::owner_of(table.relid).is_some()
+            || name::namespace_of(table.relid) == Some(schema)
+        {
+            return Err(Error::IndexNeeded {
+                index,
+                table: table.plain_name(),
+            });
+        }
+    }
+    Ok(())
+}
 
 /// Refuses the change of these triggers.
 pub fn keep_triggers(changed: Vec<Trigger>) -> Result<()> {

@@ -41,6 +41,9 @@ pub enum CaptureError {
     /// A statement on it is still running, its changes are not yet captured.
     #[error("table \"{0}\" is being changed by a running statement of this session")]
     InUse(String),
+    /// It was emptied or rewritten after the snapshot of the transaction.
+    #[error("could not serialize access to table \"{0}\" due to a concurrent TRUNCATE or rewrite")]
+    Rewritten(String),
 }
 
 impl CaptureError {
@@ -51,6 +54,7 @@ impl CaptureError {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             CaptureError::InUse(_) => PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            CaptureError::Rewritten(_) => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             _ => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
         }
     }
@@ -65,6 +69,7 @@ impl CaptureError {
                 "Logical replication fires row triggers only, and changes are captured by statement."
             }
             CaptureError::InUse(_) => "Its changes are captured when that statement ends.",
+            CaptureError::Rewritten(_) => "This transaction's snapshot is older.",
             _ => return None,
         };
         Some(detail.into())
@@ -76,6 +81,7 @@ impl CaptureError {
             CaptureError::HasParent(_) => "Let the query read the topmost parent.",
             CaptureError::NotCaptured(_) => "Refresh with force_full => true.",
             CaptureError::InUse(_) => "Refresh after the statement.",
+            CaptureError::Rewritten(_) => "The transaction might succeed if retried.",
             _ => "Use refresh_mode => 'FULL'.",
         };
         Some(hint.into())

@@ -96,6 +96,14 @@ fn all() -> Vec<Error> {
         },
         Error::KeyNotUnique { relation: name() },
         Error::ShapeChanged { relation: name() },
+        Error::During {
+            context: c"maintaining IMMEDIATE stream table \"sales\"".to_owned(),
+            error: Box::new(Error::Vanished),
+        },
+        Error::IndexNeeded {
+            index: "pgt_key_1".to_owned(),
+            table: name(),
+        },
         Error::TriggerNeeded {
             trigger: "pgt_guard_1".to_owned(),
             table: name(),

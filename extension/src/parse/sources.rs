@@ -160,7 +160,10 @@ impl Analyzer {
             }
             CaptureError::Subscribed(_) => self.refuse(&SUBSCRIBED_TABLE, name.clone()),
             // Other kinds of relations are refused by their kind.
-            CaptureError::NotATable(_) | CaptureError::NotCaptured(_) | CaptureError::InUse(_) => {}
+            CaptureError::NotATable(_)
+            | CaptureError::NotCaptured(_)
+            | CaptureError::InUse(_)
+            | CaptureError::Rewritten(_) => {}
         }
     }
 

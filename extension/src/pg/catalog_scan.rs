@@ -57,6 +57,17 @@ pub fn each(
     keys: &[pg_sys::ScanKeyData],
     mut visit: impl FnMut(*const std::ffi::c_void) -> bool,
 ) {
+    each_at(std::ptr::null_mut(), catalog, index, keys, &mut visit);
+}
+
+/// Like [`each`], under this snapshot; NULL stands for the latest.
+pub fn each_at(
+    snapshot: pg_sys::Snapshot,
+    catalog: pg_sys::Oid,
+    index: pg_sys::Oid,
+    keys: &[pg_sys::ScanKeyData],
+    visit: &mut dyn FnMut(*const std::ffi::c_void) -> bool,
+) {
     let mut keys = keys.to_vec();
     // SAFETY: catalog and index belong together; the keys are those of the index; a row is valid
     // until the next one is fetched.
@@ -67,7 +78,7 @@ pub fn each(
             table,
             index,
             true,
-            std::ptr::null_mut(),
+            snapshot,
             keys.len() as i32,
             keys.as_mut_ptr(),
         );

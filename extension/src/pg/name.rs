@@ -114,6 +114,13 @@ pub fn qualified_name(relid: pg_sys::Oid) -> Option<String> {
     ))
 }
 
+/// The schema of the relation; `None` when it is gone.
+pub fn namespace_of(relid: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: a syscache look-up.
+    let namespace = unsafe { pg_sys::get_rel_namespace(relid) };
+    (namespace != pg_sys::InvalidOid).then_some(namespace)
+}
+
 /// Whether the relation is in this schema.
 pub fn is_in(relid: pg_sys::Oid, schema: &str) -> bool {
     // SAFETY: a syscache look-up.

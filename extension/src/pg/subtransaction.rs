@@ -62,10 +62,14 @@ pub fn contain<T>(work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Fa
 
 /// Calls `guarded`, which lets no error pass, in a subtransaction that stays if the outcome is done.
 fn within<T>(is_done: impl FnOnce(&T) -> bool, guarded: impl FnOnce() -> T) -> T {
-    // SAFETY: begun here and ended below on every path, since no error passes; memory context and resource
-    // owner are put back as PL/pgSQL does.
-    let (context, owner) = unsafe {
-        let saved = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+    // SAFETY: begun here and ended below on every path, since no error passes; memory context, resource
+    // owner and lines of CONTEXT are put back as PL/pgSQL does.
+    let (context, owner, lines) = unsafe {
+        let saved = (
+            pg_sys::CurrentMemoryContext,
+            pg_sys::CurrentResourceOwner,
+            pg_sys::error_context_stack,
+        );
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(saved.0);
         saved
@@ -73,6 +77,7 @@ fn within<T>(is_done: impl FnOnce(&T) -> bool, guarded: impl FnOnce() -> T) -> T
     let outcome = guarded();
     // SAFETY: as above.
     unsafe {
+        pg_sys::error_context_stack = lines;
         if is_done(&outcome) {
             pg_sys::ReleaseCurrentSubTransaction();
         } else {

@@ -1,13 +1,19 @@
-//! Writing rows to a table without SQL: row triggers, constraints, generated columns and indexes
-//! are served by the executor's replication helpers. Statement triggers do not fire.
+//! Writing rows to a table without SQL, as a statement would that inserts, updates and deletes: triggers of rows
+//! and of statements, transition tables, constraints and indexes are served.
+//!
+//! What the server does for a logical replication worker is not enough: that keeps no transition tables, fires no
+//! statement triggers and checks unique indexes row by row. Statement triggers fire for each of INSERT, UPDATE and
+//! DELETE of which there was a row: those BEFORE when the first such row comes, those AFTER at the end.
 
 use std::ptr;
 
 use pgrx::pg_sys;
 
-use super::late_rows::LateRows;
+use super::changed_columns::ChangedColumns;
+use super::late_checks::LateChecks;
 use super::relation::Relation;
 use super::slot::Slot;
+use super::statement_triggers::{Change, StatementTriggers};
 
 /// An open table with its indexes, ready for writes.
 #[derive(Debug)]
@@ -15,13 +21,25 @@ pub struct TableWriter {
     estate: *mut pg_sys::EState,
     target: *mut pg_sys::ResultRelInfo,
     epq: Box<pg_sys::EPQState>,
-    late: Option<LateRows>,
+    /// None for a table whose triggers do not fire.
+    triggers: Option<StatementTriggers>,
+    changed: Option<ChangedColumns>,
+    checks: LateChecks,
 }
 
 impl TableWriter {
-    /// Opens the table for writes. It must stay open, locked in ROW EXCLUSIVE mode or stronger. `key` are the
-    /// positions of the columns that tell its rows apart, see [`LateRows::of`].
-    pub fn open(table: &Relation, key: Option<&[usize]>) -> Self {
+    /// Opens the table for writes. It must stay open, locked in ROW EXCLUSIVE mode or stronger.
+    pub fn open(table: &Relation) -> Self {
+        Self::begin(table, true)
+    }
+
+    /// Opens a table of ours for writes, which fire no triggers. Such writes may lie within each other and within
+    /// those that do.
+    pub fn without_triggers(table: &Relation) -> Self {
+        Self::begin(table, false)
+    }
+
+    fn begin(table: &Relation, fires: bool) -> Self {
         // SAFETY: this is what logical replication's apply worker does (create_edata_for_relation):
         // a range table with the target alone, its ResultRelInfo, and indexes opened for insertion.
         unsafe {
@@ -35,7 +53,7 @@ impl TableWriter {
             (*rte).relkind = table.kind() as std::ffi::c_char;
             (*rte).rellockmode = pg_sys::AccessShareLock as i32;
             let mut permissions = ptr::null_mut();
-            pg_sys::addRTEPermissionInfo(&mut permissions, rte);
+            let permission = pg_sys::addRTEPermissionInfo(&mut permissions, rte);
             let range_table = pg_sys::lappend(ptr::null_mut(), rte.cast());
             pg_sys::ExecInitRangeTable(
                 estate,
@@ -47,13 +65,15 @@ impl TableWriter {
                 pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()) as *mut pg_sys::ResultRelInfo;
             (*target).type_ = pg_sys::NodeTag::T_ResultRelInfo;
             pg_sys::InitResultRelInfo(target, table.as_ptr(), 1, ptr::null_mut(), 0);
-            // Where AFTER triggers look for the table; they would open it again, and not close it.
+            if !fires {
+                (*target).ri_TrigDesc = ptr::null_mut();
+            }
+            // Where AFTER triggers look for the table; they would open it anew.
             (*estate).es_opened_result_relations =
                 pg_sys::lappend((*estate).es_opened_result_relations, target.cast());
             (*estate).es_output_cid = pg_sys::GetCurrentCommandId(true);
             (*estate).es_snapshot = pg_sys::GetActiveSnapshot();
             pg_sys::ExecOpenIndices(target, false);
-            pg_sys::AfterTriggerBeginQuery();
             let mut epq: Box<pg_sys::EPQState> = Box::new(std::mem::zeroed());
             pg_sys::EvalPlanQualInit(
                 &mut *epq,
@@ -63,81 +83,219 @@ impl TableWriter {
                 -1,
                 ptr::null_mut(),
             );
+            let triggers = fires.then(|| StatementTriggers::begin(target));
+            let changed = ChangedColumns::wanted(target, permission);
             pg_sys::MemoryContextSwitchTo(previous);
-            let late = LateRows::of(table, key, (*estate).es_query_cxt);
             TableWriter {
                 estate,
                 target,
                 epq,
-                late,
+                triggers,
+                changed,
+                checks: LateChecks::default(),
             }
         }
     }
 
     /// Inserts the slot's row.
     pub fn insert(&mut self, row: &mut Slot) {
-        match &mut self.late {
-            Some(late) => late.keep(row),
-            None => self.insert_now(row),
-        }
-    }
-
-    fn insert_now(&mut self, row: &mut Slot) {
-        // SAFETY: the slot has the table's row type; per-row memory is reset below.
+        self.before(Change::Insert);
+        // SAFETY: the slot has the table's row type, and the table is open with its indexes.
         unsafe {
-            pg_sys::ExecSimpleRelationInsert(self.target, self.estate, row.as_ptr());
+            let triggers = (*self.target).ri_TrigDesc;
+            if !triggers.is_null()
+                && (*triggers).trig_insert_before_row
+                && !pg_sys::ExecBRInsertTriggers(self.estate, self.target, row.as_ptr())
+            {
+                return;
+            }
+            self.check_constraints(row);
+            pg_sys::simple_table_tuple_insert((*self.target).ri_RelationDesc, row.as_ptr());
+            let postponed = self.enter_in_indexes(row, false, false);
+            pg_sys::ExecARInsertTriggers(
+                self.estate,
+                self.target,
+                row.as_ptr(),
+                postponed,
+                self.capture(),
+            );
+            pg_sys::list_free(postponed);
         }
         self.after_row();
     }
 
     /// Replaces the row that `stored` was read from.
     pub fn update(&mut self, stored: &mut Slot, row: &mut Slot) {
-        if let Some(late) = &mut self.late
-            && late.moves(stored, row)
-        {
-            late.keep(row);
-            self.delete(stored);
-            return;
+        self.before(Change::Update);
+        if let Some(changed) = &mut self.changed {
+            changed.note(stored, row);
         }
         // SAFETY: `stored` carries the row's TID; `row` has the table's row type.
         unsafe {
-            pg_sys::ExecSimpleRelationUpdate(
-                self.target,
-                self.estate,
-                &mut *self.epq,
-                stored.as_ptr(),
+            let relation = (*self.target).ri_RelationDesc;
+            pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
+            let mut tid = stored.tid();
+            let triggers = (*self.target).ri_TrigDesc;
+            if !triggers.is_null()
+                && (*triggers).trig_update_before_row
+                && !pg_sys::ExecBRUpdateTriggers(
+                    self.estate,
+                    &mut *self.epq,
+                    self.target,
+                    &mut tid,
+                    ptr::null_mut(),
+                    row.as_ptr(),
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                    false,
+                )
+            {
+                return;
+            }
+            self.check_constraints(row);
+            let mut indexes = pg_sys::TU_UpdateIndexes::TU_None;
+            pg_sys::simple_table_tuple_update(
+                relation,
+                &mut tid,
                 row.as_ptr(),
+                (*self.estate).es_snapshot,
+                &mut indexes,
             );
+            let postponed = match indexes {
+                pg_sys::TU_UpdateIndexes::TU_None => ptr::null_mut(),
+                pg_sys::TU_UpdateIndexes::TU_Summarizing => self.enter_in_indexes(row, true, true),
+                _ => self.enter_in_indexes(row, true, false),
+            };
+            pg_sys::ExecARUpdateTriggers(
+                self.estate,
+                self.target,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                &mut tid,
+                ptr::null_mut(),
+                row.as_ptr(),
+                postponed,
+                self.capture(),
+                false,
+            );
+            pg_sys::list_free(postponed);
         }
         self.after_row();
     }
 
     /// Deletes the row that `stored` was read from.
     pub fn delete(&mut self, stored: &mut Slot) {
+        self.before(Change::Delete);
         // SAFETY: `stored` carries the row's TID.
         unsafe {
-            pg_sys::ExecSimpleRelationDelete(
-                self.target,
+            let relation = (*self.target).ri_RelationDesc;
+            pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_DELETE);
+            let mut tid = stored.tid();
+            let triggers = (*self.target).ri_TrigDesc;
+            if !triggers.is_null()
+                && (*triggers).trig_delete_before_row
+                && !pg_sys::ExecBRDeleteTriggers(
+                    self.estate,
+                    &mut *self.epq,
+                    self.target,
+                    &mut tid,
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                    false,
+                )
+            {
+                return;
+            }
+            pg_sys::simple_table_tuple_delete(relation, &mut tid, (*self.estate).es_snapshot);
+            pg_sys::ExecARDeleteTriggers(
                 self.estate,
-                &mut *self.epq,
-                stored.as_ptr(),
+                self.target,
+                &mut tid,
+                ptr::null_mut(),
+                self.capture(),
+                false,
             );
         }
         self.after_row();
     }
 
-    /// Inserts what has been kept back, fires queued AFTER ROW triggers and closes the table's indexes.
+    /// Checks what has been put off, fires queued triggers and closes the table's indexes, and whatever the
+    /// triggers of foreign keys have opened.
     pub fn finish(mut self) {
-        if let Some(late) = self.late.take() {
-            late.each(|row| self.insert_now(row));
-        }
         // SAFETY: mirrors open, in reverse.
         unsafe {
-            pg_sys::AfterTriggerEndQuery(self.estate);
+            std::mem::take(&mut self.checks).check(self.estate, self.target);
+            if let Some(changed) = &mut self.changed {
+                changed.show_all();
+            }
+            if let Some(triggers) = self.triggers.take() {
+                triggers.end(self.estate, self.target);
+            }
             pg_sys::EvalPlanQualEnd(&mut *self.epq);
-            pg_sys::ExecCloseIndices(self.target);
+            pg_sys::ExecCloseResultRelations(self.estate);
             pg_sys::ExecResetTupleTable((*self.estate).es_tupleTable, false);
             pg_sys::FreeExecutorState(self.estate);
+        }
+    }
+
+    fn before(&mut self, change: Change) {
+        if let Some(triggers) = &mut self.triggers {
+            triggers.before(change, self.estate, self.target);
+        }
+    }
+
+    fn capture(&self) -> *mut pg_sys::TransitionCaptureState {
+        match &self.triggers {
+            Some(triggers) => triggers.capture(),
+            None => ptr::null_mut(),
+        }
+    }
+
+    /// # Safety
+    /// The slot has the table's row type.
+    unsafe fn check_constraints(&self, row: &mut Slot) {
+        // SAFETY: per contract; the table is open.
+        unsafe {
+            let desc = (*(*self.target).ri_RelationDesc).rd_att;
+            if !(*desc).constr.is_null() {
+                pg_sys::ExecConstraints(self.target, row.as_ptr(), self.estate);
+            }
+        }
+    }
+
+    /// Enters a row that has just been written. What may meet another row in a unique index, or in an exclusion
+    /// constraint, is looked at when all rows are as they will be. Returns the indexes where a trigger does that.
+    ///
+    /// # Safety
+    /// The slot holds a row of the table, with its place.
+    unsafe fn enter_in_indexes(
+        &mut self,
+        row: &mut Slot,
+        is_update: bool,
+        only_summarizing: bool,
+    ) -> *mut pg_sys::List {
+        // SAFETY: per contract; indexes are open. Without arbiters no index complains of a duplicate.
+        unsafe {
+            if (*self.target).ri_NumIndices == 0 {
+                return ptr::null_mut();
+            }
+            let mut conflicts = false;
+            let doubtful = pg_sys::ExecInsertIndexTuples(
+                self.target,
+                row.as_ptr(),
+                self.estate,
+                is_update,
+                true,
+                &mut conflicts,
+                ptr::null_mut(),
+                only_summarizing,
+            );
+            if conflicts {
+                self.checks.put_off(self.target, doubtful, row.tid());
+            }
+            doubtful
         }
     }
 

@@ -4,7 +4,13 @@ use super::is_aborting;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
+
+thread_local! {
+    /// Whether the present restriction is one of ours, and there was none before.
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Another role, a security-restricted operation, `search_path` pinned to `pg_catalog`; all set
 /// back on drop, and by the abort of the (sub)transaction.
@@ -13,6 +19,7 @@ pub struct OwnerContext {
     user: pg_sys::Oid,
     sec_context: i32,
     guc_level: i32,
+    was_ours: bool,
 }
 
 impl OwnerContext {
@@ -42,19 +49,68 @@ impl OwnerContext {
         unsafe {
             pg_sys::GetUserIdAndSecContext(&mut user, &mut sec_context);
             pg_sys::SetUserIdAndSecContext(role, sec_context | flag);
+            let was_ours = IS_OURS.get();
+            if sec_context & pg_sys::SECURITY_RESTRICTED_OPERATION as i32 == 0 {
+                IS_OURS.set(true);
+            }
             let guc_level = pg_sys::NewGUCNestLevel();
             pg_sys::RestrictSearchPath();
             OwnerContext {
                 user,
                 sec_context,
                 guc_level,
+                was_ours,
             }
+        }
+    }
+}
+
+/// What is left of a restriction while triggers of the owner's are queued, until drop.
+#[derive(Debug)]
+pub struct OwnersOwn {
+    sec_context: Option<i32>,
+}
+
+impl OwnersOwn {
+    /// Whether the owner of what is written is who asked for it. Then triggers may be put off to the end of his
+    /// transaction, as in a statement of his own; others must not find code of the owner's run there.
+    pub fn applies() -> bool {
+        // SAFETY: reads variables of the server.
+        IS_OURS.get() && unsafe { pg_sys::GetOuterUserId() == pg_sys::GetUserId() }
+    }
+
+    /// Lifts our restriction where that is so.
+    pub fn enter() -> Self {
+        if !Self::applies() {
+            return OwnersOwn { sec_context: None };
+        }
+        let (mut user, mut sec_context) = (pg_sys::InvalidOid, 0);
+        // SAFETY: out parameters are valid; an abort restores what was there before all of this.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut user, &mut sec_context);
+            let lifted = sec_context & !(pg_sys::SECURITY_RESTRICTED_OPERATION as i32);
+            pg_sys::SetUserIdAndSecContext(user, lifted);
+        }
+        OwnersOwn {
+            sec_context: Some(sec_context),
+        }
+    }
+}
+
+impl Drop for OwnersOwn {
+    fn drop(&mut self) {
+        if let Some(sec_context) = self.sec_context
+            && !is_aborting()
+        {
+            // SAFETY: the role is the one that it was.
+            unsafe { pg_sys::SetUserIdAndSecContext(pg_sys::GetUserId(), sec_context) }
         }
     }
 }
 
 impl Drop for OwnerContext {
     fn drop(&mut self) {
+        IS_OURS.set(self.was_ours);
         if !is_aborting() {
             // SAFETY: the nest level is ours; the identity is the one that we found.
             unsafe {

@@ -14,6 +14,7 @@ use crate::pg::tuplestore::TupleStore;
 
 use super::immediate::rows::Keys;
 use super::keyed_table::{Counts, KeyedTable, Place};
+use super::pairing::{Pairs, pair};
 use super::sink::Row;
 
 /// One row with its net weight.
@@ -25,6 +26,10 @@ struct Entry {
 }
 
 impl Entry {
+    fn row(&self) -> Row<'_> {
+        (&self.values, &self.nulls)
+    }
+
     /// The values at these positions.
     fn key(&self, columns: &[usize]) -> (Vec<pg_sys::Datum>, Vec<bool>) {
         columns
@@ -147,14 +152,27 @@ impl DeltaSet {
         keys
     }
 
-    /// Applies it to a table whose rows are found by the image of the whole row.
+    /// Applies it to a table whose rows are found by the image of the whole row. In a stream table, rows that go and
+    /// come with the same unique key are updates.
     pub fn apply_by_image(&self, mut table: KeyedTable) -> Result<Counts> {
-        for entry in self.entries.values().filter(|e| e.weight < 0) {
-            table.delete(&entry.values, &entry.nulls, entry.weight.unsigned_abs())?;
+        let of_sign = |sign: i64| {
+            self.entries
+                .values()
+                .filter(move |e| e.weight.signum() == sign)
+        };
+        let (gone, come): (Vec<_>, Vec<_>) = (of_sign(-1).collect(), of_sign(1).collect());
+        let pairs = match table.is_stream_table() {
+            true => pair(table.relation(), None, &rows_of(&gone), &rows_of(&come))?,
+            false => Pairs::none(gone.len(), come.len()),
+        };
+        for (old, pair) in gone.iter().zip(&pairs.of_gone) {
+            let copies = old.weight.unsigned_abs();
+            let new = pair.and_then(|at| come.get(at)).map(|new| new.row());
+            table.delete_or_replace(&old.values, &old.nulls, copies, new)?;
         }
-        for entry in self.entries.values().filter(|e| e.weight > 0) {
-            for _ in 0..entry.weight {
-                table.insert(&entry.values, &entry.nulls)?;
+        for (new, is_there) in come.iter().zip(&pairs.is_taken) {
+            for _ in i64::from(*is_there)..new.weight {
+                table.insert(&new.values, &new.nulls)?;
             }
         }
         table.finish()
@@ -183,20 +201,38 @@ impl DeltaSet {
             *side = Some(entry);
         }
         debug_assert!(self.width > 0);
-        // Rows that go first, so that a key which moves to another row is free by then.
-        for (old, _) in changes.values().filter(|(_, new)| new.is_none()) {
-            if let Some(old) = old {
-                let (key, nulls) = key_of(old);
-                table.delete(&key, &nulls, 1)?;
+        let (mut gone, mut come) = (Vec::new(), Vec::new());
+        for change in changes.values() {
+            match change {
+                (Some(old), None) => gone.push(*old),
+                (None, Some(new)) => come.push(*new),
+                _ => {}
             }
         }
-        for (_, new) in changes.values() {
-            if let Some(new) = new {
-                let (key, nulls) = key_of(new);
-                let row = Some((new.values.as_slice(), new.nulls.as_slice()));
-                table.put((&key, &nulls), Place::Unknown, row)?;
-            }
+        // What is left may be of one key by the types' equality, or by another unique index.
+        let pairs = pair(
+            table.relation(),
+            Some(columns),
+            &rows_of(&gone),
+            &rows_of(&come),
+        )?;
+        for (old, pair) in gone.iter().zip(&pairs.of_gone) {
+            let (key, nulls) = key_of(old);
+            let new = pair.and_then(|at| come.get(at)).map(|new| new.row());
+            table.delete_or_replace(&key, &nulls, 1, new)?;
+        }
+        let updated = changes.values().filter(|(old, _)| old.is_some());
+        let updated = updated.filter_map(|(_, new)| *new);
+        let inserted = come.iter().zip(&pairs.is_taken);
+        let inserted = inserted.filter(|(_, is_taken)| !**is_taken);
+        for new in updated.chain(inserted.map(|(new, _)| *new)) {
+            let (key, nulls) = key_of(new);
+            table.put((&key, &nulls), Place::Unknown, Some(new.row()))?;
         }
         table.finish()
     }
+}
+
+fn rows_of<'e>(entries: &[&'e Entry]) -> Vec<Row<'e>> {
+    entries.iter().map(|entry| entry.row()).collect()
 }

@@ -12,6 +12,7 @@ use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
 use super::keyed_table::KeyedTable;
+use super::pairing::{self, KeyHash};
 use super::sink::Row;
 
 /// Hears of each row that goes (weight −1) and comes (weight 1).
@@ -35,8 +36,8 @@ impl Stored {
         self.rows.entry(hash).or_default().push(tid);
     }
 
-    /// The difference between the stored rows and the fresh ones. With a key (positions in the table) a row
-    /// that goes and one that comes with the same key are an update.
+    /// The difference between the stored rows and the fresh ones. A row that goes and one that comes with the same
+    /// key are an update: the one given (positions in the table), and in a stream table any that is unique.
     pub fn difference(
         mut self,
         table: &KeyedTable,
@@ -46,10 +47,16 @@ impl Stored {
         let arriving = self.unmatched(table, &fresh)?;
         let mut leaving: Vec<Option<pg_sys::ItemPointerData>> =
             self.rows.into_values().flatten().map(Some).collect();
-        let updates = match key {
-            Some(key) => paired(table, &fresh, &arriving, key, &mut leaving)?,
-            None => vec![None; arriving.len()],
+        let keys = match table.is_stream_table() {
+            true => pairing::keys_of(table.relation(), key),
+            false => key.map(<[usize]>::to_vec).into_iter().collect(),
         };
+        let mut updates = vec![None; arriving.len()];
+        for key in keys {
+            if leaving.iter().any(Option::is_some) && updates.iter().any(Option::is_none) {
+                pair(table, &fresh, &arriving, &key, &mut leaving, &mut updates)?;
+            }
+        }
         Ok(Difference {
             fresh,
             arriving,
@@ -129,42 +136,33 @@ impl Difference {
     }
 }
 
-/// For each arriving row the one that leaves with the same key. It leaves no more.
-fn paired(
+/// Has rows that leave become arriving ones with the same key.
+fn pair(
     table: &KeyedTable,
     fresh: &[TupleStore],
     arriving: &[usize],
     key: &[usize],
     leaving: &mut [Option<pg_sys::ItemPointerData>],
-) -> Result<Vec<Option<pg_sys::ItemPointerData>>> {
-    let columns = attributes(table.tuple_desc());
-    let hash_of = |(values, nulls): Row<'_>| {
-        let (values, nulls): (Vec<_>, Vec<_>) = key
-            .iter()
-            .filter_map(|at| Some((*values.get(*at)?, *nulls.get(*at)?)))
-            .unzip();
-        let columns = key.iter().filter_map(|at| columns.get(*at));
-        image::hash128(&values, &nulls, columns)
-    };
-    let mut by_key = HashMap::new();
+    updates: &mut [Option<pg_sys::ItemPointerData>],
+) -> Result<()> {
+    let mut hash = KeyHash::new(table.relation(), key)?;
+    let mut by_key: HashMap<u128, Vec<&mut Option<pg_sys::ItemPointerData>>> = HashMap::new();
     let mut row = TableScan::row_slot(table.relation());
     for tid in leaving.iter_mut() {
         if let Some(at) = tid
             && TableScan::fetch(table.relation(), *at, &mut row)
         {
-            by_key.insert(hash_of(row.values()), tid);
+            by_key.entry(hash.of(row.values())).or_default().push(tid);
         }
     }
-    let mut updates = vec![None; arriving.len()];
     each_of(fresh, arriving, |at, values| {
-        if let Some(tid) = by_key.get_mut(&hash_of(values))
-            && let Some(update) = updates.get_mut(at)
+        if let Some(update) = updates.get_mut(at).filter(|update| update.is_none())
+            && let Some(tid) = by_key.get_mut(&hash.of(values)).and_then(Vec::pop)
         {
             *update = tid.take();
         }
         Ok(())
-    })?;
-    Ok(updates)
+    })
 }
 
 /// Visits the fresh rows at these rising positions.

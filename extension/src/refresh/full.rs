@@ -4,6 +4,7 @@
 //! Cost: the query, one pass over the stored rows, and about 50 bytes of memory per stored row.
 
 use pgtrickle_dvm::operators::{output, state};
+use pgtrickle_dvm::plan::Identity;
 
 use crate::catalog::StreamTable;
 use crate::error::{Error, Result};
@@ -34,9 +35,8 @@ pub fn recompute(
         let context = compiled.context();
         for image in &compiled.plan.images {
             let rows = images::compute(compiled, image, memory)?;
-            replace(compiled.open_image(image)?, rows, &progress, &mut |_, _| {
-                Ok(())
-            })?;
+            let table = compiled.open_image(image)?;
+            replace(table, rows, None, &progress, &mut |_, _| Ok(()))?;
             progress.enter(Phase::Query, 0);
             snapshot.show_own_writes();
         }
@@ -52,7 +52,7 @@ pub fn recompute(
             drop(connection);
             let table = layout::state_table_oid(context.state_prefix, node.id)?;
             let table = KeyedTable::open(table, &Lookup::Single)?;
-            replace(table, rows, &progress, &mut |_, _| Ok(()))?;
+            replace(table, rows, None, &progress, &mut |_, _| Ok(()))?;
             progress.enter(Phase::Query, 0);
             snapshot.show_own_writes();
         }
@@ -70,18 +70,24 @@ pub fn recompute(
     let statement = connection.prepare(&sql)?;
     let rows = connection.run(&statement, memory.as_ptr())?;
     drop(connection);
+    let key = compiled.and_then(|compiled| match compiled.plan.output.identity() {
+        Identity::Key { columns, .. } => Some(columns.as_slice()),
+        Identity::Image => None,
+    });
     replace(
         KeyedTable::open_recording(table.relid, &Lookup::Single)?,
         rows,
+        key,
         &progress,
         &mut |_, _| Ok(()),
     )
 }
 
-/// Makes the table hold exactly these rows, writing only the difference.
+/// Makes the table hold exactly these rows, writing only the difference. Rows with the same `key` are updated.
 pub(super) fn replace(
     mut table: KeyedTable,
     rows: TupleStore,
+    key: Option<&[usize]>,
     progress: &Followed,
     listener: Listener<'_>,
 ) -> Result<Counts> {
@@ -91,7 +97,7 @@ pub(super) fn replace(
         progress.step();
         stored.add(row, desc);
     });
-    let difference = stored.difference(&table, vec![rows], None)?;
+    let difference = stored.difference(&table, vec![rows], key)?;
     progress.enter(Phase::Write, difference.arriving());
     difference.write(&mut table, &mut |row, weight| {
         if weight > 0 {

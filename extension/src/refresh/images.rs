@@ -90,6 +90,7 @@ pub fn compare(
             let counts = full::replace(
                 table,
                 fresh,
+                None,
                 &Followed::by_nobody(),
                 &mut |row, weight| match weight {
                     1 => delta.put((&[], &[]), Place::Unknown, row, true),
@@ -140,7 +141,8 @@ impl Compared {
         for (id, fresh) in self.moved {
             if let Some(image) = compiled.plan.images.get(id) {
                 let table = compiled.open_image(image)?;
-                full::replace(table, fresh, &Followed::by_nobody(), &mut |_, _| Ok(()))?;
+                let nobody = Followed::by_nobody();
+                full::replace(table, fresh, None, &nobody, &mut |_, _| Ok(()))?;
             }
         }
         Ok(())

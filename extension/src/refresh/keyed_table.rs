@@ -8,6 +8,7 @@ use crate::pg::image;
 use crate::pg::index_lookup::Over;
 use crate::pg::key_index::KeyIndex;
 use crate::pg::relation::Relation;
+use crate::pg::running_writes::{self, Writing};
 use crate::pg::slot::{Slot, SlotKind};
 use crate::pg::table_scan::TableScan;
 use crate::pg::table_writer::TableWriter;
@@ -70,8 +71,8 @@ pub enum Place {
 #[derive(Debug)]
 pub struct KeyedTable {
     index: Option<KeyIndex>,
-    /// Positions of the columns that rows are found by.
-    key: Option<Vec<usize>>,
+    /// Of a stream table, whose triggers fire: that it is being written.
+    writing: Option<Writing>,
     /// The row that was found without the index.
     fetched: Option<Slot>,
     writer: Option<TableWriter>,
@@ -87,6 +88,7 @@ impl KeyedTable {
     /// these are looked for, so that no new one comes in between.
     pub fn open_recording(table: pg_sys::Oid, lookup: &Lookup) -> Result<Self> {
         let mut opened = Self::open(table, lookup)?;
+        opened.writing = Some(running_writes::writing(table));
         opened.recorder = Recorder::open(table, opened.tuple_desc())?;
         Ok(opened)
     }
@@ -102,14 +104,10 @@ impl KeyedTable {
                 over,
             } => Some(KeyIndex::open(&relation, *index, columns, *over)?),
         };
-        let key = match lookup {
-            Lookup::Index { columns, .. } => Some(columns.clone()),
-            Lookup::Single => None,
-        };
         let row = Slot::new(relation.tuple_desc(), SlotKind::Virtual);
         Ok(KeyedTable {
             index,
-            key,
+            writing: None,
             fetched: None,
             writer: None,
             recorder: None,
@@ -229,6 +227,17 @@ impl KeyedTable {
 
     /// Deletes `copies` rows with the key; all of them must be there.
     pub fn delete(&mut self, key: &[pg_sys::Datum], nulls: &[bool], copies: u64) -> Result<()> {
+        self.delete_or_replace(key, nulls, copies, None)
+    }
+
+    /// Like [`KeyedTable::delete`], but the first of the rows becomes another, if one is given.
+    pub fn delete_or_replace(
+        &mut self,
+        key: &[pg_sys::Datum],
+        nulls: &[bool],
+        copies: u64,
+        mut first: Option<Row<'_>>,
+    ) -> Result<()> {
         self.open_writer();
         let mut left = copies;
         if let (Some(index), Some(writer)) = (&mut self.index, &mut self.writer) {
@@ -236,15 +245,24 @@ impl KeyedTable {
             while left > 0
                 && let Some(stored) = index.next(key, nulls)
             {
+                left -= 1;
                 if let Some(recorder) = &mut self.recorder {
                     recorder.push(stored, -1)?;
                 }
-                writer.delete(stored);
-                self.counts.deleted += 1;
-                left -= 1;
+                let Some((values, nulls)) = first.take() else {
+                    writer.delete(stored);
+                    self.counts.deleted += 1;
+                    continue;
+                };
+                fill(&mut self.row, values, nulls);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.push(&mut self.row, 1)?;
+                }
+                writer.update(stored, &mut self.row);
+                self.counts.updated += 1;
             }
         } else if self.find(key, nulls).is_some() {
-            self.put((key, nulls), Place::Unknown, None)?;
+            self.put((key, nulls), Place::Unknown, first)?;
             left -= 1;
         }
         if left > 0 {
@@ -306,6 +324,11 @@ impl KeyedTable {
         Ok(())
     }
 
+    /// Whether it is a stream table.
+    pub fn is_stream_table(&self) -> bool {
+        self.writing.is_some()
+    }
+
     /// The open table.
     pub fn relation(&self) -> &Relation {
         &self.relation
@@ -324,7 +347,10 @@ impl KeyedTable {
 
     fn open_writer(&mut self) {
         if self.writer.is_none() {
-            self.writer = Some(TableWriter::open(&self.relation, self.key.as_deref()));
+            self.writer = Some(match self.is_stream_table() {
+                true => TableWriter::open(&self.relation),
+                false => TableWriter::without_triggers(&self.relation),
+            });
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::pg::index_lookup::{self, Over};
 use crate::pg::relation::Relation;
 use crate::pg::spi::Connection;
 use crate::pg::user::OwnerContext;
-use crate::pg::{depend, name, type_name, utility};
+use crate::pg::{depend, name, replica_identity, type_name, utility};
 
 use super::compiled::{Compiled, has_table, state_index};
 use super::guard;
@@ -72,6 +72,7 @@ fn create_state_table(table: &catalog::StreamTable, relation: &str, content: &st
     let oid = table_oid(relation)?;
     depend::make_part_of(oid, table.relid);
     depend::change_owner(oid, owner);
+    replica_identity::ensure(oid)?;
     guard::attach(oid)
 }
 

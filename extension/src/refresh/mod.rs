@@ -7,8 +7,8 @@
 //! 4. run the plan's statements over these deltas, and write natively;
 //! 5. store the snapshot as the new frontier, in the same transaction.
 //!
-//! Invariants: statements only read; a refresh that sees no change writes nothing; rows are written
-//! by the executor's replication helpers and therefore do not fire statement triggers.
+//! Invariants: statements only read; a refresh that sees no change writes nothing; rows are written natively, as
+//! one statement would: the stream table's triggers fire, the guard does not.
 
 mod compiled;
 mod delta_set;
@@ -24,8 +24,10 @@ mod inputs;
 mod keyed_table;
 mod layout;
 mod node;
+mod pairing;
 mod partition;
 mod recursion;
+mod rewritten;
 mod row_types;
 mod sink;
 mod statements;

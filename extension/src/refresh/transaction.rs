@@ -12,13 +12,11 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
 use crate::pg::cluster::{self, Moment};
-use crate::pg::depend;
-use crate::pg::inherit;
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
-use crate::pg::report;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
+use crate::pg::{depend, inherit, replica_identity, report};
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 use crate::shmem::notes;
 use crate::{cdc, parse};
@@ -26,10 +24,8 @@ use crate::{cdc, parse};
 use super::compiled::{self, Compiled};
 use super::dependencies;
 use super::differential::{Differential, execute_differential_refresh};
-use super::full;
-use super::immediate;
 use super::keyed_table::Counts;
-use super::layout;
+use super::{full, immediate, layout, rewritten};
 
 /// What is asked of a refresh.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,6 +68,7 @@ pub(super) const PLANNER_SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1
 /// make.
 pub fn prepare(pgt_id: i64) -> Result<()> {
     let table = load(pgt_id)?;
+    replica_identity::ensure(table.relid)?;
     if table.refresh_mode == RefreshMode::Full {
         return Ok(());
     }
@@ -115,6 +112,7 @@ fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
     if table.is_polled != compiled.plan.is_polled() {
         catalog::set_polled(table.pgt_id, compiled.plan.is_polled())?;
     }
+    replica_identity::ensure(table.relid)?;
     layout::drop_key_index(table)?;
     layout::create_state_tables(table, compiled)
 }
@@ -151,6 +149,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     {
         return Err(Error::SnapshotTooOld(table.plain_name()));
     }
+    rewritten::require_none(&table, plan.compiled().map(Rc::as_ref))?;
     if let Some(compiled) = plan.compiled()
         && !plan.starts_anew()
     {
@@ -234,8 +233,8 @@ pub fn lock_before_snapshot(pgt_id: i64) -> Result<()> {
 fn lock_itself(table: &StreamTable) -> Result<()> {
     let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     // Closing it keeps the lock.
-    drop(Relation::try_open(table.relid, lockmode).ok_or(Error::Vanished)?);
-    Ok(())
+    let relation = Relation::try_open(table.relid, lockmode).ok_or(Error::Vanished)?;
+    cdc::require_idle(&relation)
 }
 
 /// Locks the tables that the query reads, so that none is truncated or rewritten after the snapshot.

@@ -14,8 +14,10 @@ use crate::catalog::{self, StreamTable};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::pg::depend;
+use crate::pg::error_context::ErrorContext;
 use crate::pg::inherit;
 use crate::pg::memory::MemoryContext;
+use crate::pg::name::c_string;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
@@ -65,8 +67,22 @@ fn next() -> Result<Option<Rc<Follower>>> {
     }
 }
 
-/// Brings one stream table up to date, as its owner. The caller's transaction holds its lock.
+/// Brings one stream table up to date. Errors tell of which, since the user's statement does not name it.
 fn follow(table: &StreamTable) -> Result<()> {
+    let line = format!(
+        "maintaining IMMEDIATE stream table \"{}\"",
+        table.plain_name()
+    );
+    let line = c_string(&line)?;
+    let _context = ErrorContext::enter(&line);
+    follow_as_owner(table).map_err(|error| Error::During {
+        context: line.clone(),
+        error: Box::new(error),
+    })
+}
+
+/// Brings one stream table up to date, as its owner. The caller's transaction holds its lock.
+fn follow_as_owner(table: &StreamTable) -> Result<()> {
     config::activate_canary();
     let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
     let _owner = OwnerContext::enter(owner, &table.settings, PLANNER_SETTINGS)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use pgrx::pg_sys;
 
 use super::graph::{self, Readers};
-use super::running;
+use super::running::{self, Begun};
 use crate::cdc::{BufferWriter, TransientWriter};
 use crate::error::Result;
 use crate::pg::slot::Slot;
@@ -26,6 +26,8 @@ struct Followed {
     table: pg_sys::Oid,
     readers: BTreeSet<i64>,
     writer: TransientWriter,
+    /// Until the changes are handed over, readers wait: the table shows them already.
+    begun: Begun,
 }
 
 impl Recorder {
@@ -60,10 +62,11 @@ impl Recorder {
 
     /// Hands over what was recorded.
     pub fn finish(self) -> Result<()> {
-        if let Some(followed) = self.followed
-            && let Some(changes) = followed.writer.finish()
-        {
-            running::keep(followed.table, followed.readers, changes);
+        if let Some(followed) = self.followed {
+            drop(followed.begun);
+            if let Some(changes) = followed.writer.finish() {
+                running::keep(followed.table, followed.readers, changes);
+            }
         }
         match self.buffer {
             Some(buffer) => buffer.finish(),
@@ -85,6 +88,7 @@ impl Followed {
             table,
             readers: readers.following.clone(),
             writer: TransientWriter::new(table, &readers.columns, desc)?,
+            begun: Begun::new(table),
         }))
     }
 }

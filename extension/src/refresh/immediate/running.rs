@@ -111,6 +111,26 @@ pub fn end(source: pg_sys::Oid) {
     });
 }
 
+/// That a table is being written natively; ends on drop.
+#[derive(Debug)]
+pub struct Begun {
+    table: pg_sys::Oid,
+}
+
+impl Begun {
+    /// Begins.
+    pub fn new(table: pg_sys::Oid) -> Self {
+        begin(table);
+        Begun { table }
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        end(self.table);
+    }
+}
+
 /// Whether a statement on the source runs.
 pub fn is_running(source: pg_sys::Oid) -> bool {
     RUNNING.with_borrow(|running| running.statements.iter().any(|s| s.source == source))
@@ -181,10 +201,10 @@ pub struct Following {
 
 /// Begins; `None` if a caller further up does it already, who will find what has come.
 pub fn begin_following() -> Option<Following> {
-    RUNNING.with_borrow_mut(|running| {
-        let is_first = !std::mem::replace(&mut running.is_following, true);
-        is_first.then_some(Following { _private: () })
-    })
+    let is_first =
+        RUNNING.with_borrow_mut(|running| !std::mem::replace(&mut running.is_following, true));
+    // Made only if it is handed out: one that is dropped here would end what the caller further up has begun.
+    is_first.then(|| Following { _private: () })
 }
 
 impl Drop for Following {

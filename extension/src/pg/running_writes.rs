@@ -1,0 +1,266 @@
+//! Which tables this session is writing at present: by statements whose triggers have not all fired, by COPY, and
+//! natively.
+//!
+//! A table shows the rows of such a statement already, but its transition tables have not been read. No lock tells
+//! of it, since locks stay until the transaction ends; nor does how often the table is open, since cursors open it,
+//! too. So the server's hooks around statements note them. For those that only read they do nothing.
+//!
+//! The actions of foreign keys run as statements of their own whose triggers fire with those of the statement that
+//! caused them: what they write counts as written by that one.
+//!
+//! A hook has nothing to drop while the server works, so that an error passes through it.
+
+use std::cell::RefCell;
+
+use pgrx::pg_sys;
+
+use super::relation::Relation;
+use super::transaction_end::{self, End, nest_level};
+use super::unguarded;
+
+/// A write that has begun.
+#[derive(Debug)]
+struct Write {
+    /// What tells it from others: the place of what describes it.
+    id: usize,
+    level: i32,
+    tables: Vec<pg_sys::Oid>,
+    /// Whether it is a TRUNCATE, of which the tables are not known.
+    truncates: bool,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    writes: Vec<Write>,
+    /// Whether statements may run that began before the hooks were there.
+    is_late: bool,
+    natively: usize,
+}
+
+thread_local! {
+    static RUNNING: RefCell<Running> = RefCell::default();
+}
+
+static mut PREVIOUS_START: pg_sys::ExecutorStart_hook_type = None;
+static mut PREVIOUS_FINISH: pg_sys::ExecutorFinish_hook_type = None;
+static mut PREVIOUS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
+
+/// Puts the hooks in place, once per process or before it forks.
+pub fn init() {
+    // SAFETY: one thread; the hooks that were there are called by ours.
+    unsafe {
+        PREVIOUS_START = pg_sys::ExecutorStart_hook;
+        pg_sys::ExecutorStart_hook = Some(on_start);
+        PREVIOUS_FINISH = pg_sys::ExecutorFinish_hook;
+        pg_sys::ExecutorFinish_hook = Some(on_finish);
+        PREVIOUS_UTILITY = pg_sys::ProcessUtility_hook;
+        pg_sys::ProcessUtility_hook = Some(on_utility);
+        let is_late = pg_sys::IsTransactionState();
+        RUNNING.with_borrow_mut(|running| running.is_late = is_late);
+    }
+    transaction_end::listen(|_| {
+        RUNNING.with_borrow_mut(|running| *running = Running::default());
+    });
+    transaction_end::listen_to_subtransactions(|end, level| {
+        RUNNING.with_borrow_mut(|running| {
+            if end == End::Abort {
+                running.writes.retain(|write| write.level < level);
+            }
+            for write in &mut running.writes {
+                write.level = write.level.min(level - 1);
+            }
+        });
+    });
+}
+
+/// Whether this session is writing the open table.
+pub fn is_written(table: &Relation) -> bool {
+    RUNNING.with_borrow(|running| {
+        let oid = table.oid();
+        let is_named = running.writes.iter().any(|w| w.tables.contains(&oid));
+        is_named || running.may_write(table)
+    })
+}
+
+impl Running {
+    /// The same of what the hooks have not seen: statements that began before, and the worker of a subscription.
+    fn may_write(&self, table: &Relation) -> bool {
+        let holds = |lockmode: u32| table.is_locked_by_me(lockmode as pg_sys::LOCKMODE, false);
+        // SAFETY: reads a variable of the server.
+        let is_unseen = self.is_late || unsafe { pg_sys::IsLogicalWorker() };
+        let truncates = self.writes.iter().any(|write| write.truncates);
+        table.reference_count() > 1
+            && (is_unseen && holds(pg_sys::RowExclusiveLock)
+                || truncates && holds(pg_sys::AccessExclusiveLock))
+    }
+
+    fn end(&mut self, id: usize) -> Option<Write> {
+        let at = self.writes.iter().rposition(|write| write.id == id)?;
+        Some(self.writes.remove(at))
+    }
+}
+
+fn begin(id: usize, tables: Vec<pg_sys::Oid>, truncates: bool) {
+    let level = nest_level();
+    RUNNING.with_borrow_mut(|running| {
+        running.writes.push(Write {
+            id,
+            level,
+            tables,
+            truncates,
+        });
+    });
+}
+
+/// A table that is being written natively, until drop.
+#[derive(Debug)]
+pub struct Writing {
+    id: usize,
+}
+
+/// Notes that the table is being written, by whoever drops the result.
+pub fn writing(table: pg_sys::Oid) -> Writing {
+    let id = RUNNING.with_borrow_mut(|running| {
+        running.natively += 1;
+        running.natively
+    });
+    begin(id, vec![table], false);
+    Writing { id }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        RUNNING.with_borrow_mut(|running| running.end(self.id));
+    }
+}
+
+unsafe extern "C-unwind" fn on_start(query: *mut pg_sys::QueryDesc, flags: std::ffi::c_int) {
+    // SAFETY: the server passes a complete description; what it passes is passed on.
+    unsafe {
+        let statement = (*query).plannedstmt;
+        let writes =
+            (*query).operation != pg_sys::CmdType::CMD_SELECT || (*statement).hasModifyingCTE;
+        if writes && flags as u32 & pg_sys::EXEC_FLAG_EXPLAIN_ONLY == 0 {
+            note(query, statement, flags);
+        }
+        match PREVIOUS_START {
+            Some(next) => next(query, flags),
+            None => unguarded::standard_ExecutorStart(query, flags),
+        }
+    }
+}
+
+/// # Safety
+/// A complete statement.
+unsafe fn note(
+    query: *mut pg_sys::QueryDesc,
+    statement: *mut pg_sys::PlannedStmt,
+    flags: std::ffi::c_int,
+) {
+    // SAFETY: per contract: lists of positions, from 1, and of entries.
+    let tables: Vec<pg_sys::Oid> = unsafe {
+        let (positions, entries) = ((*statement).resultRelations, (*statement).rtable);
+        let Some(positions) = positions.as_ref() else {
+            return;
+        };
+        let count = usize::try_from(positions.length).unwrap_or(0);
+        let cells = std::slice::from_raw_parts(positions.elements, count);
+        let relid = |position: i32| {
+            let entries = entries.as_ref()?;
+            let at = usize::try_from(position).ok()?.checked_sub(1)?;
+            if at >= usize::try_from(entries.length).ok()? {
+                return None;
+            }
+            let entry = (*entries.elements.add(at)).ptr_value as *const pg_sys::RangeTblEntry;
+            Some((*entry).relid)
+        };
+        cells
+            .iter()
+            .filter_map(|cell| relid(cell.int_value))
+            .collect()
+    };
+    let fires_later = flags as u32 & pg_sys::EXEC_FLAG_SKIP_TRIGGERS != 0;
+    let is_part = fires_later
+        && RUNNING.with_borrow_mut(|running| match running.writes.last_mut() {
+            None => false,
+            Some(cause) => {
+                cause.tables.extend(tables.iter().copied());
+                true
+            }
+        });
+    if !is_part {
+        begin(query as usize, tables, false);
+    }
+}
+
+unsafe extern "C-unwind" fn on_finish(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: what the server passes is passed on.
+    unsafe {
+        match PREVIOUS_FINISH {
+            Some(next) => next(query),
+            None => unguarded::standard_ExecutorFinish(query),
+        }
+    }
+    RUNNING.with_borrow_mut(|running| {
+        if !running.writes.is_empty() {
+            running.end(query as usize);
+        }
+    });
+}
+
+#[allow(clippy::too_many_arguments, reason = "the server's signature")]
+unsafe extern "C-unwind" fn on_utility(
+    statement: *mut pg_sys::PlannedStmt,
+    text: *const std::ffi::c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    params: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    destination: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    // SAFETY: what the server passes is passed on; the statement is valid meanwhile.
+    unsafe {
+        let (a, b, c, d) = (statement, text, read_only_tree, context);
+        let (e, f, g, h) = (params, environment, destination, completion);
+        let node = (*statement).utilityStmt;
+        let notes = match (*node).type_ {
+            pg_sys::NodeTag::T_CopyStmt => note_copy(node.cast()),
+            pg_sys::NodeTag::T_TruncateStmt => {
+                begin(node as usize, Vec::new(), true);
+                true
+            }
+            _ => false,
+        };
+        match PREVIOUS_UTILITY {
+            Some(next) => next(a, b, c, d, e, f, g, h),
+            None => unguarded::standard_ProcessUtility(a, b, c, d, e, f, g, h),
+        }
+        if notes {
+            RUNNING.with_borrow_mut(|running| running.end(node as usize));
+        }
+    }
+}
+
+/// # Safety
+/// A complete statement.
+unsafe fn note_copy(copy: *mut pg_sys::CopyStmt) -> bool {
+    // SAFETY: per contract. A name that stands for no table is the statement's own error.
+    unsafe {
+        if !(*copy).is_from || (*copy).relation.is_null() {
+            return false;
+        }
+        let table = unguarded::RangeVarGetRelidExtended(
+            (*copy).relation,
+            pg_sys::NoLock as pg_sys::LOCKMODE,
+            pg_sys::RVROption::RVR_MISSING_OK,
+            None,
+            std::ptr::null_mut(),
+        );
+        if table == pg_sys::InvalidOid {
+            return false;
+        }
+        begin(copy as usize, vec![table], false);
+        true
+    }
+}

@@ -1,0 +1,43 @@
+//! A transaction of one snapshot must not refresh from tables that were emptied or rewritten after it: what the
+//! snapshot shows of them never was.
+
+use pgrx::pg_sys;
+
+use crate::catalog::StreamTable;
+use crate::error::{CaptureError, Error, Result};
+use crate::parse;
+use crate::pg::snapshot::is_transaction_wide;
+use crate::pg::{depend, inherit, name, rewritten};
+
+use super::compiled::Compiled;
+
+/// Refuses the active snapshot if it is older than a TRUNCATE or a rewrite of a source. The sources are locked.
+///
+/// # Errors
+/// A serialization failure.
+pub fn require_none(table: &StreamTable, compiled: Option<&Compiled>) -> Result<()> {
+    if !is_transaction_wide() {
+        return Ok(());
+    }
+    for source in sources(table, compiled)? {
+        if rewritten::since_snapshot(source) {
+            let name = name::relation_name(source).unwrap_or_default();
+            return Err(CaptureError::Rewritten(name).into());
+        }
+    }
+    Ok(())
+}
+
+fn sources(table: &StreamTable, compiled: Option<&Compiled>) -> Result<Vec<pg_sys::Oid>> {
+    if let Some(compiled) = compiled {
+        let trees = compiled.tables.iter().flat_map(|source| &source.tree);
+        return Ok(trees.map(|oid| pg_sys::Oid::from(*oid)).collect());
+    }
+    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
+    let sources = parse::analyse_view(table.view, owner)?.sources;
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    Ok(sources
+        .iter()
+        .flat_map(|source| inherit::tree(source.oid, lockmode))
+        .collect())
+}
