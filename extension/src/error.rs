@@ -139,13 +139,13 @@ pub enum Error {
     /// Changes of the source may not be captured by the stream table's owner.
     #[error("permission denied to capture changes of table \"{0}\"")]
     CaptureDenied(String),
-    /// A replaced query has other columns.
-    #[error("the new query of stream table \"{name}\" has different columns")]
-    ColumnsDiffer {
+    /// A query with other columns would cost what has been declared on the stream table.
+    #[error("cannot give stream table \"{table}\" other columns because something would be lost")]
+    CannotKeep {
         /// The stream table.
-        name: String,
-        /// The first difference.
-        difference: String,
+        table: String,
+        /// What, as the server describes it.
+        lost: Vec<String>,
     },
     /// The catalog is of another version than this library.
     #[error("pg_trickle has another version in database \"{database}\" than its library")]
@@ -240,6 +240,7 @@ impl Error {
             | Error::UnknownView(_)
             | Error::Vanished => Code::ERRCODE_UNDEFINED_TABLE,
             Error::ViewHasDependents(_)
+            | Error::CannotKeep { .. }
             | Error::TriggerNeeded { .. }
             | Error::IndexNeeded { .. } => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             Error::NotAMaterializedView(_)
@@ -265,9 +266,7 @@ impl Error {
             | Error::CannotFollow(..)
             | Error::Refused(_)
             | Error::TemporarySource => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Error::TemporaryName(_) | Error::ColumnsDiffer { .. } => {
-                Code::ERRCODE_INVALID_TABLE_DEFINITION
-            }
+            Error::TemporaryName(_) => Code::ERRCODE_INVALID_TABLE_DEFINITION,
             Error::CycleDetected { .. } => Code::ERRCODE_INVALID_RECURSION,
             Error::FuseBlown { .. } => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Stopping => Code::ERRCODE_ADMIN_SHUTDOWN,
@@ -326,7 +325,10 @@ impl Error {
             Error::CycleDetected { path, .. } => {
                 Some(format!("It reads {}.", path.join(", which reads ")))
             }
-            Error::ColumnsDiffer { difference, .. } => Some(difference.clone()),
+            Error::CannotKeep { lost, .. } => {
+                let lost = lost.iter().map(|what| format!("{what} depends on it."));
+                Some(lost.collect::<Vec<_>>().join("\n"))
+            }
             Error::NotUpdated {
                 catalog, library, ..
             } => Some(format!(
@@ -430,10 +432,8 @@ impl Error {
             Error::CaptureDenied(name) => Some(format!(
                 "Have the owner GRANT TRIGGER ON {name}, or use refresh_mode => 'FULL'."
             )),
-            Error::ColumnsDiffer { .. } => Some(
-                "Something depends on the stream table. Drop that first, or keep the columns' \
-                 names, types and order."
-                    .into(),
+            Error::CannotKeep { .. } => Some(
+                "Drop that first, or add columns at the end alone, which keeps everything.".into(),
             ),
             Error::NotUpdated { .. } => Some(
                 "Run ALTER EXTENSION pg_trickle UPDATE; if that has been done, restart the server, \

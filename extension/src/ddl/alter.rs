@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::pg::{depend, user, view};
 use crate::{parse, refresh};
 
+use super::columns::Column;
 use super::create::{STATE_SCHEMA, view_name};
-use super::recreate::recreate;
+use super::recreate::{Replacement, recreate};
 use super::{columns, locks, mode};
 
 /// What to change; `None` keeps.
@@ -50,14 +51,19 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
         Some(query) => replace_view(table, query)?,
         None => Replaced::Same,
     };
-    if let (Replaced::OtherColumns(difference), Some(query)) = (&replaced, changes.query) {
-        let schedule = changes.schedule.unwrap_or(&table.schedule);
-        let status = changes.status.unwrap_or(table.status);
+    if let (Replaced::OtherColumns(columns, difference), Some(query)) = (&replaced, changes.query) {
+        let replacement = Replacement {
+            query,
+            schedule: changes.schedule.unwrap_or(&table.schedule),
+            mode: requested,
+            columns,
+            difference,
+        };
         let table = StreamTable {
-            status,
+            status: changes.status.unwrap_or(table.status),
             ..table.clone()
         };
-        return recreate(&table, query, schedule, requested, difference);
+        return recreate(&table, &replacement);
     }
     if let Some(schedule) = changes.schedule {
         catalog::set_schedule(table.pgt_id, schedule)?;
@@ -89,11 +95,11 @@ enum Replaced {
     /// It has the same columns.
     OtherQuery,
     /// It has others; the first difference.
-    OtherColumns(String),
+    OtherColumns(Vec<Column>, String),
 }
 
 /// Puts a new view in the place of the present one if it means something else and has the same
-/// columns. The owner of the stream table stays that of the view.
+/// columns, or more after these. The owner of the stream table stays that of the view.
 fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
     let present_columns = columns::of(table.view)?;
     let present_text = view::definition(table.view)?;
@@ -103,9 +109,13 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
         &format!("{name}_new"),
         parse::single_select(query, &table.settings)?,
     )?;
-    if let Some(difference) = columns::first_difference(&present_columns, &columns::of(new)?) {
+    let new_columns = columns::of(new)?;
+    let added = new_columns.strip_prefix(present_columns.as_slice());
+    if added.is_none()
+        && let Some(difference) = columns::first_difference(&present_columns, &new_columns)
+    {
         depend::drop_relation(new, false);
-        return Ok(Replaced::OtherColumns(difference));
+        return Ok(Replaced::OtherColumns(new_columns, difference));
     }
     if view::definition(new)? == present_text {
         depend::drop_relation(new, false);
@@ -124,6 +134,7 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
         depend::change_owner(new, owner);
     }
     catalog::set_definition(table.pgt_id, new, query)?;
+    columns::add(table, new, added.unwrap_or_default())?;
     Ok(Replaced::OtherQuery)
 }
 

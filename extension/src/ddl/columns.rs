@@ -2,8 +2,11 @@
 
 use pgrx::pg_sys;
 
+use crate::catalog::StreamTable;
 use crate::error::{Error, Result};
 use crate::pg::table::TableFacts;
+use crate::pg::user::OwnerContext;
+use crate::pg::{depend, name, type_name, utility};
 
 /// A column as a user sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,23 @@ pub fn first_difference(present: &[Column], new: &[Column]) -> Option<String> {
                 new.name
             )
         })
+}
+
+/// Gives a stream table more columns at its end, those of its view. What users have declared on it is not touched.
+pub fn add(table: &StreamTable, view: pg_sys::Oid, added: &[Column]) -> Result<()> {
+    if added.is_empty() {
+        return Ok(());
+    }
+    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
+    let actions = added.iter().map(|column| {
+        let (type_oid, typmod, collation) = column.kind;
+        let ty = type_name::definition(type_oid, typmod, collation)?;
+        Ok(format!("ADD COLUMN {} {ty}", name::quote(&column.name)))
+    });
+    let actions = actions.collect::<Result<Vec<_>>>()?.join(", ");
+    let _owner = OwnerContext::enter(owner, &[])?;
+    utility::run(&format!("ALTER TABLE {} {actions}", table.qualified_name()))?;
+    require_same_types(&table.plain_name(), table.relid, view)
 }
 
 /// Refuses a stream table whose columns have another number or other types than its view's. Names

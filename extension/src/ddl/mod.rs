@@ -11,6 +11,7 @@ pub mod convert;
 pub mod create;
 pub mod events;
 mod functions;
+mod kept;
 pub mod locks;
 pub mod mode;
 pub mod owner;

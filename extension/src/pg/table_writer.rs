@@ -68,7 +68,7 @@ impl TableWriter {
             if !fires {
                 (*target).ri_TrigDesc = ptr::null_mut();
             }
-            // Where AFTER triggers look for the table; they would open it anew.
+            // Where AFTER triggers look for the table; they would open it again.
             (*estate).es_opened_result_relations =
                 pg_sys::lappend((*estate).es_opened_result_relations, target.cast());
             (*estate).es_output_cid = pg_sys::GetCurrentCommandId(true);
