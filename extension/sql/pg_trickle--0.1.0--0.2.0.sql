@@ -88,5 +88,8 @@ CREATE FUNCTION pgtrickle.alter_stream_table(
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'alter_stream_table_and_settings_wrapper';
 COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; settings are name=value, or name for its value in this session';
 
+-- It is updated, also where all tables are published.
+ALTER TABLE pgtrickle.pgt_refresh_totals REPLICA IDENTITY FULL;
+
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.
 GRANT SELECT ON pgtrickle.pgt_dependencies TO PUBLIC;

@@ -198,6 +198,14 @@ pub enum Error {
         /// Its table.
         table: String,
     },
+    /// Another type for a column that stream tables use.
+    #[error("cannot alter type of a column used by a stream table")]
+    TypeNeeded {
+        /// The column.
+        column: String,
+        /// The stream tables.
+        users: Vec<String>,
+    },
     /// DROP INDEX on one of ours.
     #[error("cannot drop index \"{index}\" of stream table \"{table}\"")]
     IndexNeeded {
@@ -209,14 +217,6 @@ pub enum Error {
     /// A stream table would get a parent or a child.
     #[error("stream table \"{0}\" cannot take part in inheritance or partitioning")]
     NotAlone(String),
-    /// One of these, in the course of something that the user has not asked for.
-    #[error("{error}")]
-    During {
-        /// Of what: a line of CONTEXT.
-        context: std::ffi::CString,
-        /// The error.
-        error: Box<Error>,
-    },
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
     Guarded(String),
@@ -230,7 +230,6 @@ impl Error {
     pub fn sqlstate(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as Code;
         match self {
-            Error::During { error, .. } => error.sqlstate(),
             Error::Capture(error) => error.sqlstate(),
             Error::Setting(error) => error.sqlstate(),
             Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -265,6 +264,7 @@ impl Error {
             | Error::NotImmediate(_)
             | Error::CannotFollow(..)
             | Error::Refused(_)
+            | Error::TypeNeeded { .. }
             | Error::TemporarySource => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::TemporaryName(_) => Code::ERRCODE_INVALID_TABLE_DEFINITION,
             Error::CycleDetected { .. } => Code::ERRCODE_INVALID_RECURSION,
@@ -286,7 +286,6 @@ impl Error {
     /// Facts that help to understand the error.
     pub fn detail(&self) -> Option<String> {
         match self {
-            Error::During { error, .. } => error.detail(),
             Error::Capture(error) => error.detail(),
             Error::VariadicArray(_) => {
                 Some("An array has one type, a row's columns have many.".into())
@@ -319,6 +318,12 @@ impl Error {
             Error::NotPreloaded(_) => Some("Nothing is scheduled here.".into()),
             Error::TriggerNeeded { .. } => Some("Stream tables rest on it.".into()),
             Error::IndexNeeded { .. } => Some("Its refreshes find rows by it.".into()),
+            Error::TypeNeeded { column, users } => {
+                let users = users
+                    .iter()
+                    .map(|user| format!("Stream table \"{user}\" depends on column \"{column}\"."));
+                Some(users.collect::<Vec<_>>().join("\n"))
+            }
             Error::NotAlone(_) => {
                 Some("Statements on its relatives would change it, or what it shows.".into())
             }
@@ -348,7 +353,6 @@ impl Error {
             Error::Internal(_) => {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
-            Error::During { error, .. } => error.hint(),
             Error::Capture(error) => error.hint(),
             Error::Setting(error) => Some(error.hint()),
             Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
@@ -418,6 +422,10 @@ impl Error {
                 Some("It goes when the last of them is dropped that needs it.".into())
             }
             Error::IndexNeeded { .. } => Some("It goes with the stream table.".into()),
+            Error::TypeNeeded { .. } => Some(
+                "Drop it, or give it a query without the column, and create it again afterwards."
+                    .into(),
+            ),
             Error::NotAlone(_) => Some("Put them together in a view with UNION ALL.".into()),
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Some("The transaction might succeed if retried.".into())
@@ -459,9 +467,6 @@ impl Error {
         }
         if let Some(hint) = self.hint() {
             report = report.set_hint(hint);
-        }
-        if let Error::During { context, .. } = &self {
-            crate::pg::error_context::ErrorContext::stay(context);
         }
         report.report(pgrx::PgLogLevel::ERROR);
         unreachable!("an ERROR report does not return")

@@ -38,6 +38,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::guc::without_backtraces();
     config::init();
     pg::running_writes::init();
+    ddl::protect::init();
     shmem::init();
     refresh::immediate::init();
     scheduler::init();

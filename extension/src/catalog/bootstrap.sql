@@ -113,6 +113,7 @@ CREATE TABLE pgtrickle.pgt_refresh_totals (
     delta_rows    bigint NOT NULL,
     CONSTRAINT pgt_refresh_totals_key UNIQUE NULLS NOT DISTINCT (pgt_id, action, reason, status, error_class, bound_ms)
 );
+ALTER TABLE pgtrickle.pgt_refresh_totals REPLICA IDENTITY FULL;
 COMMENT ON TABLE pgtrickle.pgt_refresh_totals IS 'sums of the history rows that have been removed';
 
 CREATE FUNCTION pgtrickle._duration_bound_ms(duration_ms float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -15,7 +15,7 @@ mod kept;
 pub mod locks;
 pub mod mode;
 pub mod owner;
-mod protect;
+pub mod protect;
 pub mod recreate;
 pub mod remove;
 pub mod restore;

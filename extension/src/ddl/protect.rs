@@ -8,12 +8,18 @@
 //!   triggers of that one only.
 //! - They are not rewritten: `ALTER COLUMN … TYPE … USING` is an UPDATE that fires no trigger.
 
-use pgrx::pg_sys;
+use pgrx::prelude::*;
 
 use super::create::STATE_SCHEMA;
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::pg::{depend, inherit, name};
+use crate::pg::user::OwnerContext;
+use crate::pg::{column_type_hook, depend, inherit, name};
+
+/// Has DDL that no event trigger tells of ask here.
+pub fn init() {
+    column_type_hook::install(keep_type);
+}
 
 /// One of the extension's triggers, by its table and its name.
 pub type Trigger = (pg_sys::Oid, String);
@@ -136,6 +142,41 @@ pub fn keep_part(relid: pg_sys::Oid) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The stream tables whose queries use a column.
+const USERS_OF_COLUMN: &str = "
+SELECT DISTINCT s.pgt_relid::pg_catalog.oid, c.relname::pg_catalog.text
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_depend d ON d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+JOIN pgtrickle.pgt_stream_tables s ON s.view_relid = r.ev_class
+JOIN pg_catalog.pg_class c ON c.oid = s.pgt_relid
+WHERE a.attrelid = $1 AND a.attname = $2
+  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+ORDER BY 2";
+
+/// Refuses another type for a column that stream tables use, as the server would, but by their names.
+pub fn keep_type(table: pg_sys::Oid, column: &str) -> Result<()> {
+    if !catalog::exists() {
+        return Ok(());
+    }
+    let _owner = OwnerContext::extension_owner()?;
+    let users = Spi::connect(|client| {
+        let mut users = Vec::new();
+        for row in client.select(USERS_OF_COLUMN, None, &[table.into(), column.into()])? {
+            users.extend(row.get::<String>(2)?);
+        }
+        Ok::<_, spi::Error>(users)
+    })
+    .map_err(|error| Error::Internal(error.to_string()))?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    Err(Error::TypeNeeded {
+        column: column.to_owned(),
+        users,
+    })
 }
 
 /// Bits of `pg_event_trigger_table_rewrite_reason()`: a default value, the type of a column.

@@ -1,4 +1,4 @@
-//! Giving a stream table a query with other columns: it is dropped and created anew, with all that was declared on
+//! Giving a stream table a query with other columns: it is dropped and created again, with all that was declared on
 //! it. What cannot be declared again keeps it from being dropped.
 
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ pub fn recreate(table: &StreamTable, new: &Replacement<'_>) -> Result<()> {
     kept.declare(relid, owner)?;
     catalog::set_status(created.pgt_id, table.status)?;
     report::notice(
-        &format!("stream table \"{plain_name}\" has been dropped and created anew"),
+        &format!("stream table \"{plain_name}\" has been dropped and created again"),
         Some(new.difference),
         Some("What was declared on it has been declared again."),
     );

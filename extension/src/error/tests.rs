@@ -96,9 +96,9 @@ fn all() -> Vec<Error> {
         },
         Error::KeyNotUnique { relation: name() },
         Error::ShapeChanged { relation: name() },
-        Error::During {
-            context: c"maintaining IMMEDIATE stream table \"sales\"".to_owned(),
-            error: Box::new(Error::Vanished),
+        Error::TypeNeeded {
+            column: "v".to_owned(),
+            users: vec![name()],
         },
         Error::IndexNeeded {
             index: "pgt_key_1".to_owned(),

@@ -27,22 +27,21 @@ impl ErrorContext {
         }
     }
 
-    /// Has the line stay for the error that is about to be raised. Whoever catches it takes it from the stack.
-    pub fn stay(line: &CStr) {
-        let entered = Self::enter(line);
-        std::mem::forget(entered);
+    /// Has the line stay for an error that is about to be raised. Whoever catches that takes it from the stack.
+    pub fn stay(self) {
+        std::mem::forget(self);
     }
 }
 
 impl Drop for ErrorContext {
     fn drop(&mut self) {
-        // SAFETY: ours is the last on the stack, or has been taken from it by an error; both were made by `enter`.
+        // SAFETY: both were made by `enter`. Where ours is not the last line, one stays that leads to it.
         unsafe {
             if pg_sys::error_context_stack == self.callback {
                 pg_sys::error_context_stack = (*self.callback).previous;
+                drop(Box::from_raw(self.callback));
+                drop(CString::from_raw(self.line));
             }
-            drop(Box::from_raw(self.callback));
-            drop(CString::from_raw(self.line));
         }
     }
 }

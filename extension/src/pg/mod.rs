@@ -18,6 +18,7 @@ pub mod change_pages;
 pub mod change_scan;
 pub mod changed_columns;
 pub mod cluster;
+pub mod column_type_hook;
 pub mod constant;
 pub mod database;
 pub mod deparse;

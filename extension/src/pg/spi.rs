@@ -127,6 +127,18 @@ impl Connection {
 }
 
 impl Kept {
+    /// Has errors show this text instead of the statement's, which names what users have not made.
+    pub fn shown_as(self, shown: &str) -> Result<Self> {
+        let shown = text(shown)?;
+        // SAFETY: the plan has one source, which keeps the copy. It is planned again from its tree, not its text.
+        unsafe {
+            let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);
+            let source = pg_sys::list_nth(sources, 0) as *mut pg_sys::CachedPlanSource;
+            (*source).query_string = pg_sys::MemoryContextStrdup((*source).context, shown.as_ptr());
+        }
+        Ok(self)
+    }
+
     /// The columns of its result.
     pub fn columns(&self) -> Vec<Column> {
         // SAFETY: the plan has one source, a SELECT, as `prepare` takes one statement that reads.

@@ -59,15 +59,16 @@ pub fn recompute(
         content = output::initial(context);
     }
     let connection = Connection::open()?;
-    let sql = match content {
-        Some(sql) => sql,
+    let statement = match content {
+        Some(sql) => connection.prepare(&sql)?,
         None => {
             let view = name::qualified_name(table.view)
                 .ok_or_else(|| Error::Internal("the internal view does not exist".into()))?;
-            format!("SELECT * FROM {view}")
+            let shown = format!("query of stream table {}", table.plain_name());
+            let statement = connection.prepare(&format!("SELECT * FROM {view}"))?;
+            statement.shown_as(&shown)?
         }
     };
-    let statement = connection.prepare(&sql)?;
     let rows = connection.run(&statement, memory.as_ptr())?;
     drop(connection);
     let key = compiled.and_then(|compiled| match compiled.plan.output.identity() {

@@ -69,16 +69,21 @@ fn next() -> Result<Option<Rc<Follower>>> {
 
 /// Brings one stream table up to date. Errors tell of which, since the user's statement does not name it.
 fn follow(table: &StreamTable) -> Result<()> {
+    told_of(table, || follow_as_owner(table))
+}
+
+fn told_of<T>(table: &StreamTable, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let line = format!(
         "maintaining IMMEDIATE stream table \"{}\"",
         table.plain_name()
     );
     let line = c_string(&line)?;
-    let _context = ErrorContext::enter(&line);
-    follow_as_owner(table).map_err(|error| Error::During {
-        context: line.clone(),
-        error: Box::new(error),
-    })
+    let context = ErrorContext::enter(&line);
+    let outcome = work();
+    if outcome.is_err() {
+        context.stay();
+    }
+    outcome
 }
 
 /// Brings one stream table up to date, as its owner. The caller's transaction holds its lock.
@@ -185,13 +190,11 @@ pub fn follow_definitions() -> Result<()> {
         if !catalog::is_current()? {
             wait_for_update(table)?;
         } else {
-            run(
-                table.pgt_id,
-                Request {
-                    force_full: true,
-                    ..Default::default()
-                },
-            )?;
+            let request = Request {
+                force_full: true,
+                ..Default::default()
+            };
+            told_of(table, || run(table.pgt_id, request))?;
         }
     }
     Ok(())
