@@ -166,7 +166,8 @@ fn arguments(node: Node) -> Vec<Node> {
         .collect()
 }
 
-/// The server calls every aggregate immutable; what counts are the functions that it is made of.
+/// The server calls every aggregate immutable, and so do we: many a transition function is VOLATILE only because
+/// its CREATE FUNCTION says nothing. One that says STABLE does depend on more than its arguments.
 fn aggregate_volatility(
     call: &NodeOf<pg_sys::Aggref>,
     found: &mut Definitions,
@@ -188,6 +189,7 @@ fn aggregate_volatility(
     types::aggregate_function(call.aggfnoid)?
         .functions
         .into_iter()
+        .filter(|function| types::function_volatility(*function) == b's')
         .find_map(function_volatility)
         .map(|(capability, function)| (capability, format!("{function} of aggregate {name}")))
 }
