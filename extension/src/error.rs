@@ -5,7 +5,7 @@ mod obstacle;
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
-pub use capture::CaptureError;
+pub use capture::{CaptureError, CitusTable};
 pub use obstacle::Obstacle;
 
 /// An error with its SQLSTATE, primary message, DETAIL and HINT, in PostgreSQL's style.
@@ -217,6 +217,12 @@ pub enum Error {
     /// A stream table would get a parent or a child.
     #[error("stream table \"{0}\" cannot take part in inheritance or partitioning")]
     NotAlone(String),
+    /// Citus has taken over a stream table.
+    #[error("stream table \"{0}\" cannot be a table of Citus")]
+    Distributed(String),
+    /// Citus would make a source anew and lose its reader.
+    #[error("cannot make a table anew that stream table \"{0}\" reads")]
+    LostToCitus(String),
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
     Guarded(String),
@@ -241,7 +247,8 @@ impl Error {
             Error::ViewHasDependents(_)
             | Error::CannotKeep { .. }
             | Error::TriggerNeeded { .. }
-            | Error::IndexNeeded { .. } => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            | Error::IndexNeeded { .. }
+            | Error::LostToCitus(_) => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             Error::NotAMaterializedView(_)
             | Error::NotAStreamTable(_)
             | Error::Guarded(_)
@@ -265,6 +272,7 @@ impl Error {
             | Error::CannotFollow(..)
             | Error::Refused(_)
             | Error::TypeNeeded { .. }
+            | Error::Distributed(_)
             | Error::TemporarySource => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::TemporaryName(_) => Code::ERRCODE_INVALID_TABLE_DEFINITION,
             Error::CycleDetected { .. } => Code::ERRCODE_INVALID_RECURSION,
@@ -323,6 +331,12 @@ impl Error {
                     .iter()
                     .map(|user| format!("Stream table \"{user}\" depends on column \"{column}\"."));
                 Some(users.collect::<Vec<_>>().join("\n"))
+            }
+            Error::LostToCitus(_) => {
+                Some("Citus drops the old table with all that reads it.".into())
+            }
+            Error::Distributed(_) => {
+                Some("Refreshes write to the table itself, not to its shards.".into())
             }
             Error::NotAlone(_) => {
                 Some("Statements on its relatives would change it, or what it shows.".into())
@@ -426,6 +440,10 @@ impl Error {
                 "Drop it, or give it a query without the column, and create it again afterwards."
                     .into(),
             ),
+            Error::LostToCitus(_) => {
+                Some("Drop the stream table first, and create it again afterwards.".into())
+            }
+            Error::Distributed(_) => Some("Leave it, or make it again, as a local table.".into()),
             Error::NotAlone(_) => Some("Put them together in a view with UNION ALL.".into()),
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Some("The transaction might succeed if retried.".into())

@@ -41,6 +41,7 @@ pub extern "C-unwind" fn _PG_init() {
     ddl::protect::init();
     shmem::init();
     refresh::immediate::init();
+    ddl::distributed::init();
     scheduler::init();
 }
 

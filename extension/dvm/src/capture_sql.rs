@@ -45,7 +45,12 @@ pub fn build_stmt_trigger_fn_sql(
          SET search_path = pg_catalog, pg_temp AS ",
     );
     sql.push_str(&quote);
-    sql.push_str("\nBEGIN\n  IF TG_OP = 'INSERT' THEN\n    ");
+    // What acts for another server fires row triggers.
+    sql.push_str(
+        "\nBEGIN\n  IF TG_OP <> 'TRUNCATE' \
+         AND pg_catalog.current_setting('session_replication_role') = 'replica' THEN\n    RETURN NULL;\n  \
+         ELSIF TG_OP = 'INSERT' THEN\n    ",
+    );
     push_all(&mut sql, buffer, columns, "1", "pgt_new");
     sql.push_str("  ELSIF TG_OP = 'DELETE' THEN\n    ");
     push_all(&mut sql, buffer, columns, "-1", "pgt_old");

@@ -1,13 +1,15 @@
 //! The native writer: an AFTER statement trigger that copies the transition tables into the buffer,
-//! without SQL and without the privileges of the user whose statement it follows.
+//! without SQL and without the privileges of the user whose statement it follows. As an AFTER ROW trigger it does so
+//! for the rows that are applied for another server; a statement in that role is left to it.
 
 use super::target::{self, Target};
 use super::writer;
 use crate::error::{Error, Result};
+use crate::pg::capture_trigger::CAPTURE;
 use crate::pg::change_insert::ChangedPairs;
 use crate::pg::fmgr::Call;
 use crate::pg::image::ImageType;
-use crate::pg::transition::{Rows, Statement, Transition};
+use crate::pg::transition::{self, RowChange, Rows, Statement, Transition};
 use crate::pg::tupdesc::attributes;
 use pgrx::pg_sys;
 
@@ -35,11 +37,20 @@ fn capture_native(call: &Call) -> pg_sys::Datum {
 }
 
 fn capture(call: &Call) -> Result<()> {
+    if let Some(change) = RowChange::of(call) {
+        return capture_row(&change);
+    }
     let Some(event) = Transition::of(call) else {
         return Err(Error::Internal(
             "capture_native is not an AFTER STATEMENT trigger here".into(),
         ));
     };
+    if event.statement() != Statement::Truncate
+        && transition::is_replica()
+        && event.has_row_triggers(CAPTURE)
+    {
+        return Ok(());
+    }
     let (old, new) = (event.old_rows(), event.new_rows());
     if old.is_none() && new.is_none() && event.statement() != Statement::Truncate {
         return Ok(());
@@ -56,6 +67,31 @@ fn capture(call: &Call) -> Result<()> {
         (None, Some(new)) => copy_all(&target, new, 1),
         (None, None) => Ok(()),
     }
+}
+
+/// Copies the versions of one row, unless no captured column has changed.
+fn capture_row(change: &RowChange) -> Result<()> {
+    let Some(target) = target::of(change.table(), change.tuple_desc())? else {
+        return Ok(());
+    };
+    if target.is_outdated {
+        return writer::push_recompute(&target);
+    }
+    let captured: Vec<usize> = target.columns.iter().flatten().copied().collect();
+    if !change.differs_in(&captured, target.width) {
+        return Ok(());
+    }
+    let mut insert = writer::open(&target)?;
+    for (version, weight) in [
+        (change.old_version(target.width), -1),
+        (change.new_version(target.width), 1),
+    ] {
+        if let Some((values, nulls)) = version {
+            insert.push(values, nulls, weight);
+        }
+    }
+    insert.finish();
+    Ok(())
 }
 
 fn copy_all(target: &Target, rows: Rows, weight: i32) -> Result<()> {

@@ -74,7 +74,11 @@ pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))?
         && !sql_writer_text(source)?.contains(&function::source_text(writer)?)
     {
-        ensure_sql_writer(source)?;
+        let writer = ensure_sql_writer(source)?;
+        // It leaves rows of other servers to row triggers, which a former version did not make.
+        for table in &tables {
+            capture_trigger::ensure(CAPTURE, *table, writer, native_writer()?)?;
+        }
     }
     Ok(())
 }
@@ -170,7 +174,8 @@ fn ensure_buffer(source: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
     Ok(())
 }
 
-/// Adds columns that are missing, and replaces those whose type in the source has changed.
+/// Adds columns that are missing, replaces those whose type in the source has changed, and drops those that the
+/// source has no more, which would keep their types alive.
 fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
     let changes = Relation::open(found, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     let present = buffer::columns(&changes);
@@ -190,13 +195,20 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
         })
         .map(|(_, attnum)| *attnum)
         .collect();
+    let gone: Vec<i16> = present
+        .iter()
+        .map(|(_, attnum)| *attnum)
+        .filter(|attnum| {
+            (given.get(*attnum as usize - 1)).is_some_and(|column| column.attisdropped)
+        })
+        .collect();
     drop(changes);
     let missing = || {
         let is_missing = |attnum: &&i16| !present.iter().any(|(_, there)| there == *attnum);
         attnums.iter().filter(is_missing)
     };
     let mut actions = Vec::new();
-    for attnum in &outdated {
+    for attnum in outdated.iter().chain(&gone) {
         actions.push(format!("DROP COLUMN {}", buffer::column_name(*attnum)));
     }
     for attnum in outdated.iter().chain(missing()) {
@@ -236,13 +248,13 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
 
 fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
     let mode = cdc_trigger_mode();
+    let native = native_writer()?;
     let writer = match mode {
-        TriggerMode::Native => function::without_arguments("pgtrickle", "capture_native")?
-            .ok_or_else(|| Error::Internal("pgtrickle.capture_native() is missing".into()))?,
+        TriggerMode::Native => native,
         TriggerMode::Sql => ensure_sql_writer(source)?,
     };
     for table in tables {
-        capture_trigger::ensure(CAPTURE, *table, writer)?;
+        capture_trigger::ensure(CAPTURE, *table, writer, native)?;
     }
     remove_strays(source, tables)?;
     if mode == TriggerMode::Native
@@ -251,6 +263,11 @@ fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
         depend::drop_object(pg_sys::ProcedureRelationId, unused);
     }
     Ok(())
+}
+
+fn native_writer() -> Result<pg_sys::Oid> {
+    function::without_arguments("pgtrickle", "capture_native")?
+        .ok_or_else(|| Error::Internal("pgtrickle.capture_native() is missing".into()))
 }
 
 /// Generates the PL/pgSQL writer of a source for the buffer's present columns.

@@ -2,6 +2,7 @@
 
 use crate::error::{CaptureError, Result};
 use crate::pg::catalog_scan;
+use crate::pg::citus;
 use crate::pg::inherit;
 use crate::pg::relation::Relation;
 use crate::pg::running_writes;
@@ -29,8 +30,8 @@ pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
         return Ok(Some(CaptureError::HasParent(name)));
     }
     for member in inherit::tree(source, lockmode) {
-        if is_subscribed(member) {
-            return Ok(Some(CaptureError::Subscribed(name)));
+        if let Some(kind) = citus::kind(member) {
+            return Ok(Some(CaptureError::Citus(name, kind)));
         }
         if member == source {
             continue;
@@ -87,7 +88,13 @@ pub fn require_idle(table: &Relation) -> Result<()> {
     }
 }
 
-fn is_subscribed(table: pg_sys::Oid) -> bool {
+/// Whether the table, or one below it, is the target of a subscription.
+pub fn is_subscribed(source: pg_sys::Oid) -> bool {
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    inherit::tree(source, lockmode).into_iter().any(is_target)
+}
+
+fn is_target(table: pg_sys::Oid) -> bool {
     let mut found = false;
     catalog_scan::each(
         SUBSCRIPTION_REL,

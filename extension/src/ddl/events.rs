@@ -3,7 +3,7 @@
 
 use pgrx::prelude::*;
 
-use super::{columns, functions, owner, protect, remove};
+use super::{columns, distributed, functions, owner, protect, remove};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
@@ -64,6 +64,7 @@ fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
     }
     for relid in dropped {
         if let Some(table) = catalog::load_by_relid(*relid)? {
+            distributed::note_dropped(table.pgt_id, *relid)?;
             remove::forget(table.pgt_id)?;
         }
     }

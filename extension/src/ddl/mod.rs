@@ -9,6 +9,7 @@ pub mod alter;
 pub mod columns;
 pub mod convert;
 pub mod create;
+pub mod distributed;
 pub mod events;
 mod functions;
 mod kept;

@@ -32,7 +32,7 @@ FROM pg_catalog.pg_event_trigger_dropped_objects() d
 JOIN pg_catalog.pg_namespace n ON n.nspname = d.address_names[1]
 JOIN pg_catalog.pg_class t ON t.relnamespace = n.oid AND t.relname = d.address_names[2]
 WHERE d.original AND d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass
-  AND d.address_names[3] ~ '^pgt_(guard|cdc_[a-z]+|immediate_[a-z_]+)_[0-9]+$'";
+  AND d.address_names[3] ~ '^pgt_(guard|cdc_[a-z_]+|immediate_[a-z_]+)_[0-9]+$'";
 
 /// Triggers that ALTER TRIGGER has renamed, or made depend on an extension.
 pub const ALTERED_TRIGGERS: &str = "

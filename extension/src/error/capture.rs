@@ -2,6 +2,17 @@
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
+/// Where the rows of a table of Citus are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CitusTable {
+    /// In shards on several nodes, or in one shard on some node.
+    Distributed,
+    /// On each node, whole.
+    Reference,
+    /// In one shard on this node.
+    Local,
+}
+
 /// Why the changes of a relation cannot be captured, or could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CaptureError {
@@ -32,9 +43,9 @@ pub enum CaptureError {
         /// Its partition.
         child: String,
     },
-    /// It is the target of a subscription, which fires no statement triggers.
-    #[error("changes of \"{0}\" cannot be captured: it receives logical replication")]
-    Subscribed(String),
+    /// Its rows are in shards of Citus, which have no triggers here.
+    #[error("changes of \"{0}\" cannot be captured: Citus manages it")]
+    Citus(String, CitusTable),
     /// It has no change buffer, or one that lacks a column.
     #[error("changes of \"{0}\" are not captured")]
     NotCaptured(String),
@@ -65,8 +76,8 @@ impl CaptureError {
             CaptureError::HasParent(_) => {
                 "Statements on the parent change it without firing its own triggers."
             }
-            CaptureError::Subscribed(_) => {
-                "Logical replication fires row triggers only, and changes are captured by statement."
+            CaptureError::Citus(..) => {
+                "Its rows are in shards, and statements on it do not fire its triggers."
             }
             CaptureError::InUse(_) => "Its changes are captured when that statement ends.",
             CaptureError::Rewritten(_) => "This transaction's snapshot is older.",

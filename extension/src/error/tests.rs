@@ -55,6 +55,12 @@ fn all() -> Vec<Error> {
         Error::Unsupported(obstacles()),
         Error::NotImmediate(obstacles()),
         Error::CannotFollow(name(), obstacles()),
+        Error::Distributed(name()),
+        Error::LostToCitus(name()),
+        Error::Capture(crate::error::CaptureError::Citus(
+            name(),
+            crate::error::CitusTable::Reference,
+        )),
         Error::UnfinishedStatement(name()),
         Error::DefinitionChanged(name()),
         Error::Refused(obstacles()),

@@ -6,13 +6,14 @@ use pgrx::pg_sys;
 
 use super::analyzer::{Access, Analyzer};
 use crate::capability::{
-    CATALOG_TABLE, FOREIGN_PARTITION, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD,
-    INHERITANCE_ONLY, INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
+    CATALOG_TABLE, CITUS_DISTRIBUTED_TABLE, CITUS_LOCAL_TABLE, CITUS_REFERENCE_TABLE,
+    FOREIGN_PARTITION, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD, INHERITANCE_ONLY,
+    INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
     PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE, UNKNOWN_CONSTRUCT,
     UNLOGGED_TABLE, VIRTUAL_GENERATED_COLUMN,
 };
 use crate::cdc;
-use crate::error::{CaptureError, Result};
+use crate::error::{CaptureError, CitusTable, Result};
 use crate::pg::node::{self, NodeOf, Walk};
 use crate::pg::query;
 use crate::pg::table::{self, TableFacts};
@@ -123,6 +124,9 @@ impl Analyzer {
         } else if facts.has_children {
             self.note(&INHERITANCE, name.clone());
         }
+        if cdc::is_subscribed(facts.oid) {
+            self.note(&SUBSCRIBED_TABLE, name.clone());
+        }
         if let Some(obstacle) = cdc::obstacle(facts.oid)? {
             self.refuse_capture(facts, &obstacle);
         }
@@ -158,7 +162,14 @@ impl Analyzer {
                     format!("{child}, partition or child of {name}"),
                 );
             }
-            CaptureError::Subscribed(_) => self.refuse(&SUBSCRIBED_TABLE, name.clone()),
+            CaptureError::Citus(_, kind) => {
+                let capability = match kind {
+                    CitusTable::Distributed => &CITUS_DISTRIBUTED_TABLE,
+                    CitusTable::Reference => &CITUS_REFERENCE_TABLE,
+                    CitusTable::Local => &CITUS_LOCAL_TABLE,
+                };
+                self.refuse(capability, name.clone());
+            }
             // Other kinds of relations are refused by their kind.
             CaptureError::NotATable(_)
             | CaptureError::NotCaptured(_)

@@ -1,5 +1,7 @@
-//! The triggers that read a statement's changes: internal AFTER statement triggers, one per kind of
-//! statement, in two families: those that capture, and those that have stream tables follow at once.
+//! The triggers that read changes, in two families: those that capture, and those that have stream tables follow
+//! at once. For each kind of statement there is an internal AFTER statement trigger. What applies the changes of
+//! another server (a subscription, say) runs no statements: it acts in the replication role `replica` and fires
+//! row triggers, so that for each kind there is one of these, too, which fires in that role alone.
 //!
 //! Internal triggers are not dumped and not listed by `\d`, a table's owner cannot disable them, and
 //! they need no privilege on the table.
@@ -32,13 +34,33 @@ pub const IMMEDIATE: Family = Family {
     is_around: true,
 };
 
-/// Statement, event bit of `pg_trigger.tgtype`, old and new transition tables.
-const TRIGGERS: [(&str, u32, bool, bool); 4] = [
+/// Name, bits of `pg_trigger.tgtype`, old and new transition tables.
+const TRIGGERS: [(&str, u32, bool, bool); 7] = [
     ("insert", pg_sys::TRIGGER_TYPE_INSERT, false, true),
     ("update", pg_sys::TRIGGER_TYPE_UPDATE, true, true),
     ("delete", pg_sys::TRIGGER_TYPE_DELETE, true, false),
     ("truncate", pg_sys::TRIGGER_TYPE_TRUNCATE, false, false),
+    (
+        "row_insert",
+        ROW | pg_sys::TRIGGER_TYPE_INSERT,
+        false,
+        false,
+    ),
+    (
+        "row_update",
+        ROW | pg_sys::TRIGGER_TYPE_UPDATE,
+        false,
+        false,
+    ),
+    (
+        "row_delete",
+        ROW | pg_sys::TRIGGER_TYPE_DELETE,
+        false,
+        false,
+    ),
 ];
+
+const ROW: u32 = pg_sys::TRIGGER_TYPE_ROW;
 
 /// The name of the transition table of new rows.
 pub const NEW_ROWS: &str = "pgt_new";
@@ -50,13 +72,20 @@ pub const OLD_ROWS: &str = "pgt_old";
 struct Existing {
     oid: pg_sys::Oid,
     function: pg_sys::Oid,
-    events: u32,
+    tgtype: u32,
 }
 
 fn existing(family: Family, table: &Relation) -> Vec<Existing> {
-    // SAFETY: the table is open; its trigger descriptor has numtriggers entries with valid names.
+    // SAFETY: the table is open.
+    unsafe { existing_of(family, table.as_ptr()) }
+}
+
+/// # Safety
+/// The table is open.
+unsafe fn existing_of(family: Family, table: pg_sys::Relation) -> Vec<Existing> {
+    // SAFETY: per contract; its trigger descriptor has numtriggers entries with valid names.
     unsafe {
-        let desc = (*table.as_ptr()).trigdesc;
+        let desc = (*table).trigdesc;
         if desc.is_null() {
             return Vec::new();
         }
@@ -69,39 +98,48 @@ fn existing(family: Family, table: &Relation) -> Vec<Existing> {
             .map(|trigger| Existing {
                 oid: trigger.tgoid,
                 function: trigger.tgfoid,
-                events: trigger.tgtype as u32,
+                tgtype: trigger.tgtype as u32,
             })
             .collect()
     }
 }
 
-/// Sees to it that the statements on `table` fire `function` and nothing else of the family. The caller
-/// holds SHARE ROW EXCLUSIVE on the table, or more.
-pub fn ensure(family: Family, table: pg_sys::Oid, function: pg_sys::Oid) -> Result<()> {
+/// Sees to it that the statements on `table` fire `function`, that rows of another server fire `of_rows`, and that
+/// nothing else of the family is there. The caller holds SHARE ROW EXCLUSIVE on the table, or more.
+pub fn ensure(
+    family: Family,
+    table: pg_sys::Oid,
+    function: pg_sys::Oid,
+    of_rows: pg_sys::Oid,
+) -> Result<()> {
     let relation = Relation::open(table, pg_sys::NoLock as pg_sys::LOCKMODE)?;
     let present = existing(family, &relation);
+    // Rows are in the partitions; a row trigger on a partitioned table would be one on each of them.
+    let holds_rows = relation.kind() != pg_sys::RELKIND_PARTITIONED_TABLE;
     drop(relation);
+    let wanted = |tgtype: u32| if tgtype & ROW == 0 { function } else { of_rows };
     for trigger in present
         .iter()
-        .filter(|trigger| trigger.function != function)
+        .filter(|trigger| trigger.function != wanted(trigger.tgtype))
     {
         drop_object(pg_sys::TriggerRelationId, trigger.oid);
     }
     let is_there = |event: u32, timing: u32| {
+        let (kind, event) = (timing | event & ROW, event & !ROW);
         present.iter().any(|trigger| {
-            trigger.function == function
-                && trigger.events & event != 0
-                && trigger.events & pg_sys::TRIGGER_TYPE_BEFORE == timing
+            trigger.function == wanted(trigger.tgtype)
+                && trigger.tgtype & event != 0
+                && trigger.tgtype & (pg_sys::TRIGGER_TYPE_BEFORE | ROW) == kind
         })
     };
     for (name, event, old, new) in TRIGGERS {
-        if !is_there(event, 0) {
+        if !is_there(event, 0) && (event & ROW == 0 || holds_rows) {
             let transition_tables: Vec<_> = [(old, OLD_ROWS, false), (new, NEW_ROWS, true)]
                 .into_iter()
                 .filter_map(|(is_wanted, alias, is_new)| is_wanted.then_some((alias, is_new)))
                 .collect();
             let name = format!("{}{name}", family.prefix);
-            trigger::create_statement(table, &name, function, event, &transition_tables)?;
+            trigger::create(table, &name, wanted(event), event, &transition_tables)?;
         }
     }
     for (event, bit) in [
@@ -131,7 +169,17 @@ pub fn remove_all(family: Family, table: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
-/// Has the triggers of ours that were switched off and on again fire always, as before. Whether there were any: what
+/// Whether the table has row triggers of the family, which a former version did not make.
+///
+/// # Safety
+/// The table is open.
+pub unsafe fn has_row_triggers(family: Family, table: pg_sys::Relation) -> bool {
+    // SAFETY: per contract.
+    let existing = unsafe { existing_of(family, table) };
+    existing.iter().any(|trigger| trigger.tgtype & ROW != 0)
+}
+
+/// Has the triggers of ours that were switched off and on again fire as before. Whether there were any: what
 /// happened to the table meanwhile is not known.
 pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
     let Some(relation) = Relation::try_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
@@ -148,18 +196,23 @@ pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
             std::slice::from_raw_parts((*desc).triggers, (*desc).numtriggers as usize)
                 .iter()
                 .filter(|trigger| {
-                    trigger.tgisinternal && matches!(trigger.tgenabled as u8, b'O' | b'R')
+                    trigger.tgisinternal
+                        && trigger.tgenabled as u8 != b'D'
+                        && trigger.tgenabled != trigger::firing(trigger.tgtype as u32)
                 })
-                .map(|trigger| std::ffi::CStr::from_ptr(trigger.tgname).to_owned())
-                .filter(|name| name.to_bytes().starts_with(b"pgt_"))
+                .map(|trigger| {
+                    let name = std::ffi::CStr::from_ptr(trigger.tgname).to_owned();
+                    (name, trigger::firing(trigger.tgtype as u32))
+                })
+                .filter(|(name, _)| name.to_bytes().starts_with(b"pgt_"))
                 .collect();
         let _owner = OwnerContext::extension_owner()?;
-        for name in &names {
+        for (name, firing) in &names {
             pg_sys::EnableDisableTrigger(
                 relation.as_ptr(),
                 name.as_ptr(),
                 pg_sys::InvalidOid,
-                trigger::FIRES_ALWAYS,
+                *firing,
                 false,
                 false,
                 pg_sys::AccessShareLock as pg_sys::LOCKMODE,

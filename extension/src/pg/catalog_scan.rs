@@ -92,3 +92,34 @@ pub fn each_at(
         pg_sys::table_close(table, lockmode);
     }
 }
+
+/// Hands each matching row of a catalog that an extension has made, with its row type, to `visit`, until that
+/// says false. It is read whole: its indexes are the extension's business.
+pub fn each_tuple(
+    catalog: pg_sys::Oid,
+    keys: &[pg_sys::ScanKeyData],
+    mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
+) {
+    let mut keys = keys.to_vec();
+    // SAFETY: the keys are those of the table's columns; a row is valid until the next one is fetched.
+    unsafe {
+        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let table = pg_sys::table_open(catalog, lockmode);
+        let scan = pg_sys::systable_beginscan(
+            table,
+            pg_sys::InvalidOid,
+            false,
+            std::ptr::null_mut(),
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() || !visit((*table).rd_att, tuple) {
+                break;
+            }
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(table, lockmode);
+    }
+}

@@ -4,7 +4,7 @@
 use super::image::{self, ImageType};
 use super::multi_insert::MultiInsert;
 use super::relation::Relation;
-use super::transition::Rows;
+use super::transition::{Rows, Version};
 use super::unguarded;
 use crate::error::Result;
 use pgrx::pg_sys::Datum;
@@ -214,19 +214,27 @@ impl<'a> ChangedPairs<'a> {
                 self.new.values_unguarded(self.width),
             )
         };
-        self.compared.iter().any(|&(at, ty)| {
-            match (
-                before.0.get(at),
-                before.1.get(at),
-                after.0.get(at),
-                after.1.get(at),
-            ) {
-                (Some(a), Some(false), Some(b), Some(false)) => {
-                    // SAFETY: both are values of the column at `at`.
-                    !unsafe { image::stored_equal_unguarded(*a, *b, ty) }
-                }
-                (_, a_is_null, _, b_is_null) => a_is_null != b_is_null,
-            }
-        })
+        // SAFETY: per contract.
+        let differ = |at, ty| unsafe { differ_at(at, ty, before, after) };
+        self.compared.iter().any(|&(at, ty)| differ(at, ty))
+    }
+}
+
+/// Whether two versions of a row differ in the column at this position.
+///
+/// # Safety
+/// Called within [`unguarded::guarded`]; both are rows whose column there has this type.
+pub unsafe fn differ_at(at: usize, ty: ImageType, before: Version<'_>, after: Version<'_>) -> bool {
+    match (
+        before.0.get(at),
+        before.1.get(at),
+        after.0.get(at),
+        after.1.get(at),
+    ) {
+        (Some(a), Some(false), Some(b), Some(false)) => {
+            // SAFETY: both are values of the column at `at`.
+            !unsafe { image::stored_equal_unguarded(*a, *b, ty) }
+        }
+        (_, a_is_null, _, b_is_null) => a_is_null != b_is_null,
     }
 }

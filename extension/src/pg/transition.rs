@@ -1,7 +1,12 @@
-//! What an AFTER statement trigger is given: the event, the table and its transition tables.
+//! What an AFTER trigger is given: of a statement the event, the table and its transition tables; of a row its
+//! versions.
 
+use super::capture_trigger::{self, Family};
+use super::change_insert::differ_at;
 use super::fmgr::Call;
+use super::image::ImageType;
 use super::slot::{Slot, SlotKind};
+use super::tupdesc::attributes;
 use super::tuplestore::StoreReader;
 use super::unguarded;
 use pgrx::pg_sys;
@@ -17,6 +22,110 @@ pub enum Statement {
     Delete,
     /// TRUNCATE.
     Truncate,
+}
+
+impl Statement {
+    fn of(event: pg_sys::TriggerEvent) -> Self {
+        match event & pg_sys::TRIGGER_EVENT_OPMASK {
+            pg_sys::TRIGGER_EVENT_INSERT => Statement::Insert,
+            pg_sys::TRIGGER_EVENT_DELETE => Statement::Delete,
+            pg_sys::TRIGGER_EVENT_UPDATE => Statement::Update,
+            _ => Statement::Truncate,
+        }
+    }
+}
+
+/// The event of an AFTER ROW trigger.
+#[derive(Debug)]
+pub struct RowChange {
+    data: *mut pg_sys::TriggerData,
+    statement: Statement,
+}
+
+/// A version of a row: the leading values and null flags that were asked for.
+pub type Version<'a> = (&'a [pg_sys::Datum], &'a [bool]);
+
+impl RowChange {
+    /// The event that `call` was fired for, if it is an AFTER ROW trigger.
+    pub fn of(call: &Call) -> Option<Self> {
+        let data = call.trigger()?;
+        // SAFETY: the server passes valid trigger data.
+        let event = unsafe { (*data).tg_event };
+        let is_after_row = event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_AFTER
+            && event & pg_sys::TRIGGER_EVENT_ROW != 0;
+        let statement = Statement::of(event);
+        is_after_row.then_some(RowChange { data, statement })
+    }
+
+    /// The table that the trigger is on.
+    pub fn table(&self) -> pg_sys::Oid {
+        // SAFETY: the table is open while its trigger runs.
+        unsafe { (*(*self.data).tg_relation).rd_id }
+    }
+
+    /// Its row type.
+    pub fn tuple_desc(&self) -> pg_sys::TupleDesc {
+        // SAFETY: as above.
+        unsafe { (*(*self.data).tg_relation).rd_att }
+    }
+
+    /// The first `width` columns of the deleted row or the old version, which the row type has.
+    pub fn old_version(&self, width: usize) -> Option<Version<'_>> {
+        // SAFETY: the slot holds the old row in these events.
+        (self.statement != Statement::Insert)
+            .then(|| unsafe { leading((*self.data).tg_trigslot, width) })
+    }
+
+    /// The first `width` columns of the inserted row or the new version.
+    pub fn new_version(&self, width: usize) -> Option<Version<'_>> {
+        // SAFETY: the server passes valid trigger data.
+        let slot = unsafe {
+            match self.statement {
+                Statement::Insert => (*self.data).tg_trigslot,
+                Statement::Update => (*self.data).tg_newslot,
+                Statement::Delete | Statement::Truncate => return None,
+            }
+        };
+        // SAFETY: the slot holds the new row in these events.
+        Some(unsafe { leading(slot, width) })
+    }
+
+    /// Whether a column at one of these positions, below `width`, has changed; so it has where there is one version.
+    pub fn differs_in(&self, columns: &[usize], width: usize) -> bool {
+        let (Some(old), Some(new)) = (self.old_version(width), self.new_version(width)) else {
+            return true;
+        };
+        let types = attributes(self.tuple_desc());
+        let typed = |at: &usize| Some((*at, ImageType::from(types.get(*at)?)));
+        let compared: Vec<_> = columns.iter().filter_map(typed).collect();
+        // SAFETY: nothing to drop in the guard; the versions are rows of the table.
+        unsafe {
+            unguarded::guarded(|| (compared.iter()).any(|&(at, ty)| differ_at(at, ty, old, new)))
+        }
+    }
+}
+
+/// The first columns of the row in a slot.
+///
+/// # Safety
+/// The slot holds a row with at least `width` columns, and outlives the result.
+unsafe fn leading<'a>(slot: *mut pg_sys::TupleTableSlot, width: usize) -> Version<'a> {
+    // SAFETY: per contract; nothing to drop in the guard.
+    unsafe {
+        if ((*slot).tts_nvalid as usize) < width {
+            unguarded::guarded(|| unguarded::slot_getsomeattrs_int(slot, width as i32));
+        }
+        (
+            std::slice::from_raw_parts((*slot).tts_values, width),
+            std::slice::from_raw_parts((*slot).tts_isnull, width),
+        )
+    }
+}
+
+/// Whether the session acts for another server, whose changes fire row triggers.
+pub fn is_replica() -> bool {
+    // SAFETY: reads a setting of this session.
+    unsafe { pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32 }
 }
 
 /// The event of an AFTER statement trigger.
@@ -35,12 +144,7 @@ impl Transition {
         let is_after_statement = event & pg_sys::TRIGGER_EVENT_TIMINGMASK
             == pg_sys::TRIGGER_EVENT_AFTER
             && event & pg_sys::TRIGGER_EVENT_ROW == 0;
-        let statement = match event & pg_sys::TRIGGER_EVENT_OPMASK {
-            pg_sys::TRIGGER_EVENT_INSERT => Statement::Insert,
-            pg_sys::TRIGGER_EVENT_DELETE => Statement::Delete,
-            pg_sys::TRIGGER_EVENT_UPDATE => Statement::Update,
-            _ => Statement::Truncate,
-        };
+        let statement = Statement::of(event);
         is_after_statement.then_some(Transition { data, statement })
     }
 
@@ -66,6 +170,12 @@ impl Transition {
     pub fn table(&self) -> pg_sys::Oid {
         // SAFETY: the table is open while its trigger runs.
         unsafe { (*(*self.data).tg_relation).rd_id }
+    }
+
+    /// Whether the table has row triggers of the family, too.
+    pub fn has_row_triggers(&self, family: Family) -> bool {
+        // SAFETY: as above.
+        unsafe { capture_trigger::has_row_triggers(family, (*self.data).tg_relation) }
     }
 
     /// The row type of the transition tables.

@@ -16,8 +16,18 @@ pub enum Event {
     Truncate,
 }
 
-/// How the extension's triggers fire: in any replication role.
-pub(super) const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
+/// How statement triggers of ours fire: in any replication role.
+const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
+/// How row triggers of ours fire: for what applies the changes of another server.
+const FIRES_ON_REPLICA: std::ffi::c_char = b'R' as std::ffi::c_char;
+
+/// How a trigger of ours fires, by the bits of `pg_trigger.tgtype`.
+pub(super) fn firing(tgtype: u32) -> std::ffi::c_char {
+    match tgtype & pg_sys::TRIGGER_TYPE_ROW {
+        0 => FIRES_ALWAYS,
+        _ => FIRES_ON_REPLICA,
+    }
+}
 
 /// Creates an internal BEFORE statement trigger that fires always, in any replication role.
 pub fn create_before_statement(
@@ -33,12 +43,12 @@ pub fn create_before_statement(
         Event::Truncate => pg_sys::TRIGGER_TYPE_TRUNCATE,
     };
     let tgtype = events | pg_sys::TRIGGER_TYPE_BEFORE;
-    create_statement(relid, name, function, tgtype, &[])
+    create(relid, name, function, tgtype, &[])
 }
 
-/// Creates an internal statement trigger that fires always. `tgtype` has the bits of the events, and of BEFORE;
-/// the transition tables are names, and whether they hold the new rows.
-pub fn create_statement(
+/// Creates an internal trigger that fires as [`firing`] says. `tgtype` has the bits of the events, of BEFORE and of
+/// ROW; the transition tables are names, and whether they hold the new rows.
+pub fn create(
     relid: pg_sys::Oid,
     name: &str,
     function: pg_sys::Oid,
@@ -51,6 +61,7 @@ pub fn create_statement(
         .map(|(alias, is_new)| Ok((c_string(alias)?, *is_new)))
         .collect::<Result<Vec<_>>>()?;
     let timing = tgtype & pg_sys::TRIGGER_TYPE_BEFORE;
+    let level = tgtype & pg_sys::TRIGGER_TYPE_ROW;
     // SAFETY: a complete CreateTrigStmt in the current memory context; the server copies what it keeps.
     unsafe {
         let mut transitions = std::ptr::null_mut();
@@ -66,9 +77,9 @@ pub fn create_statement(
         let mut statement =
             pgrx::PgBox::<pg_sys::CreateTrigStmt>::alloc_node(pg_sys::NodeTag::T_CreateTrigStmt);
         statement.trigname = pg_sys::pstrdup(name.as_ptr());
-        statement.row = false;
+        statement.row = level != 0;
         statement.timing = timing as i16;
-        statement.events = (tgtype & !timing) as i16;
+        statement.events = (tgtype & !timing & !level) as i16;
         statement.transitionRels = transitions;
         pg_sys::CreateTriggerFiringOn(
             statement.into_pg(),
@@ -82,7 +93,7 @@ pub fn create_statement(
             std::ptr::null_mut(),
             true,
             false,
-            FIRES_ALWAYS,
+            firing(tgtype),
         );
         pg_sys::CommandCounterIncrement();
     }

@@ -95,10 +95,25 @@ capabilities! {
             remedy: "end one inheritance: ALTER TABLE … NO INHERIT",
         },
         "SELECT a FROM parent_of_shared";
-    SUBSCRIBED_TABLE: Source, "targets of logical replication",
+    SUBSCRIBED_TABLE: Source, "targets of subscriptions, and of whatever else applies rows for another server",
+        Maintained { how: "what is copied and applied is captured by row triggers" },
+        "";
+    CITUS_DISTRIBUTED_TABLE: Source, "distributed tables of Citus, also of one shard",
         FullOnly {
-            reason: "logical replication fires no statement triggers",
-            remedy: "create the stream table on the publisher",
+            reason: "its rows are in shards on the workers, whose changes fire no trigger here",
+            remedy: "create a stream table over each shard on its worker, or undistribute the table",
+        },
+        "";
+    CITUS_REFERENCE_TABLE: Source, "reference tables of Citus",
+        FullOnly {
+            reason: "its rows are in a shard on each node, whose changes fire no trigger of the table",
+            remedy: "keep what is read in an ordinary table, or undistribute the table",
+        },
+        "";
+    CITUS_LOCAL_TABLE: Source, "local tables that Citus manages",
+        FullOnly {
+            reason: "its rows are in a shard on this node, whose changes fire no trigger of the table",
+            remedy: "take the table out of the metadata of Citus: undistribute_table",
         },
         "";
     INHERITANCE_CHILD: Source, "children of inheritance trees",

@@ -9,7 +9,7 @@ use crate::cdc::TransientWriter;
 use crate::error::{Error, Result, or_report};
 use crate::pg::fmgr::Call;
 use crate::pg::inherit;
-use crate::pg::transition::{Rows, Statement, Transition};
+use crate::pg::transition::{RowChange, Rows, Statement, Transition};
 
 crate::sql_function! {
     /// `pgtrickle.follow_immediately() RETURNS trigger`.
@@ -28,12 +28,16 @@ COMMENT ON FUNCTION pgtrickle.follow_immediately() IS
 );
 
 fn follow_immediately(call: &Call) -> pg_sys::Datum {
-    let outcome = match (Transition::before(call), Transition::of(call)) {
-        (Some(table), _) => before(table),
-        (None, Some(event)) => after(&event),
-        (None, None) => Err(Error::Internal(
-            "follow_immediately is not a statement trigger here".into(),
-        )),
+    let outcome = if let Some(change) = RowChange::of(call) {
+        after_row(&change)
+    } else if let Some(table) = Transition::before(call) {
+        before(table)
+    } else if let Some(event) = Transition::of(call) {
+        after(&event)
+    } else {
+        Err(Error::Internal(
+            "follow_immediately is not a trigger of ours here".into(),
+        ))
     };
     or_report(outcome);
     pg_sys::Datum::from(0)
@@ -45,6 +49,34 @@ fn before(table: pg_sys::Oid) -> Result<()> {
     followers::lock_followers(source)?;
     running::begin(source);
     Ok(())
+}
+
+/// One row has been changed for another server: by itself, unless a statement does it, which tells of all its rows.
+/// The lock comes after the change then, and the snapshot after the lock.
+fn after_row(change: &RowChange) -> Result<()> {
+    let source = inherit::root(change.table());
+    if running::is_running(source) {
+        return Ok(());
+    }
+    followers::lock_followers(source)?;
+    let readers = graph::readers_of(source)?;
+    if readers.following.is_empty() {
+        return Ok(());
+    }
+    let mut writer = TransientWriter::new(source, &readers.columns, change.tuple_desc())?;
+    let width = writer.width();
+    for (version, weight) in [
+        (change.old_version(width), -1),
+        (change.new_version(width), 1),
+    ] {
+        if let Some((values, nulls)) = version {
+            writer.push(values, nulls, weight);
+        }
+    }
+    if let Some(changes) = writer.finish() {
+        running::keep(source, readers.following.clone(), changes);
+    }
+    follow_all()
 }
 
 /// All rows have been changed.
