@@ -3,11 +3,11 @@
 
 use pgrx::prelude::*;
 
-use super::{columns, distributed, functions, owner, protect, remove};
+use super::{columns, distributed, functions, owner, protect, remove, types};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
-use crate::pg::capture_trigger;
+use crate::pg::{capture_trigger, extension};
 use crate::refresh::immediate;
 
 extension_sql!(
@@ -15,8 +15,9 @@ extension_sql!(
 CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
     EXECUTE FUNCTION pgtrickle.on_sql_drop();
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
-    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER EXTENSION', 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW',
-                 'CREATE AGGREGATE', 'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE TABLE', 'CREATE VIEW')
+    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
+                 'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
+                 'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE OPERATOR CLASS', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
     WHEN TAG IN ('ALTER TRIGGER', 'CREATE TRIGGER')
@@ -85,6 +86,10 @@ COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered st
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
 "#)]
 fn on_alter_table() {
+    // What is made in the script of an extension would become part of that. The end of ALTER EXTENSION is told, too.
+    if extension::is_running_script() {
+        return;
+    }
     let outcome = relations_of(
         "SELECT DISTINCT CASE classid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN objid ELSE 0 END
            FROM pg_catalog.pg_event_trigger_ddl_commands()
@@ -94,7 +99,8 @@ fn on_alter_table() {
                      OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = objid))",
     )
     .and_then(|altered| {
-        if functions::forget_plans()? || !altered.is_empty() {
+        let is_forgotten = functions::forget_plans()?;
+        if types::forget_plans()? || is_forgotten || !altered.is_empty() {
             follow(&altered)
         } else {
             Ok(())

@@ -37,12 +37,18 @@ pub fn forget_plans() -> Result<bool> {
     });
     let readers = readers.map_err(|error| Error::Internal(error.to_string()))?;
     for pgt_id in &readers {
-        if let Some(table) = catalog::load(*pgt_id)? {
-            locks::lock_sources_of(&table, table.requested_mode)?;
-            catalog::lock(*pgt_id)?;
-            catalog::forget_plan(*pgt_id)?;
-            depend::tell_of_change(table.view);
-        }
+        forget_plan(*pgt_id)?;
     }
     Ok(!readers.is_empty())
+}
+
+/// Has a stream table recomputed by its next refresh, and every session read its query again.
+pub fn forget_plan(pgt_id: i64) -> Result<()> {
+    if let Some(table) = catalog::load(pgt_id)? {
+        locks::lock_sources_of(&table, table.requested_mode)?;
+        catalog::lock(pgt_id)?;
+        catalog::forget_plan(pgt_id)?;
+        depend::tell_of_change(table.view);
+    }
+    Ok(())
 }

@@ -20,3 +20,4 @@ pub mod protect;
 pub mod recreate;
 pub mod remove;
 pub mod restore;
+mod types;

@@ -44,3 +44,9 @@ pub fn version(name: &CStr) -> Option<String> {
         version
     }
 }
+
+/// Whether the script of an extension runs in this session.
+pub fn is_running_script() -> bool {
+    // SAFETY: reads the state of this session.
+    unsafe { pg_sys::creating_extension }
+}
