@@ -34,7 +34,7 @@ pub struct Threshold {
 pub fn thresholds() -> Result<Thresholds> {
     let all: Thresholds = toml::from_str(include_str!("../thresholds.toml"))?;
     for (name, threshold) in &all {
-        ensure!(threshold.limit > 1.0, "{name}: the limit is not above 1");
+        ensure!(threshold.limit > 0.0, "{name}: the limit is not above 0");
         ensure!(!threshold.reason.is_empty(), "{name}: no reason");
     }
     Ok(all)
@@ -124,6 +124,7 @@ pub struct Judgement {
 /// Judges the turns of one run.
 pub fn judge(turns: &[Turn], limit: f64) -> Result<Judgement> {
     ensure!(turns.len() * 2 >= PAIRS_MIN, "too few pairs");
+    ensure!(limit > 1.0, "noise can only be judged by a limit above 1");
     let ratios: Vec<f64> = turns
         .iter()
         .flat_map(|Turn([a1, b1, b2, a2])| [b1 / a1, b2 / a2])

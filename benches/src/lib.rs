@@ -9,6 +9,7 @@
 //! - [`views`]: the four views, each as a stream table and as an expert would maintain it by hand
 //! - [`refresh`], [`growth`], [`capture`]: the measurements
 //! - [`captured`]: columns for the text of capture triggers, and what that took before
+//! - [`crossing`]: where deltas end and recomputation begins
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
@@ -21,6 +22,7 @@
 
 pub mod capture;
 pub mod captured;
+pub mod crossing;
 pub mod data;
 pub mod gate;
 pub mod gate_cases;

@@ -126,7 +126,7 @@ impl Frontier {
     }
 
     /// Whether the snapshot, or being its own transaction, shows the transaction.
-    fn sees(&self, xid: u64) -> bool {
+    pub fn sees(&self, xid: u64) -> bool {
         xid == self.own_xid || self.shows(xid)
     }
 }

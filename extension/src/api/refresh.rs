@@ -5,6 +5,7 @@
 use pgrx::{IntoDatum, pg_sys};
 
 use super::{answer, argument, change};
+use crate::catalog::Reason;
 use crate::error::{Error, Result};
 use crate::pg::fmgr::Call;
 use crate::refresh::{self, Request};
@@ -57,8 +58,8 @@ fn refreshed(call: &Call) -> Result<pg_sys::Datum> {
     };
     let outcome = refresh::run(argument::maintained(name)?, request)?;
     call.row(&[
-        outcome.action.into_datum(),
-        outcome.reason.into_datum(),
+        outcome.action.name().into_datum(),
+        outcome.reason.as_ref().map(Reason::name).into_datum(),
         outcome.counts.inserted.cast_signed().into_datum(),
         outcome.counts.updated.cast_signed().into_datum(),
         outcome.counts.deleted.cast_signed().into_datum(),

@@ -2,6 +2,7 @@
 //! isolation level (another refresh may have committed since the transaction's own snapshot), and
 //! written natively for any caller. Privileges are the business of the `api` room.
 
+mod action;
 mod definitions;
 mod dependency;
 mod failure;
@@ -12,13 +13,14 @@ mod names;
 mod stream_table;
 mod version;
 
+pub use action::{Action, Reason};
 pub use definitions::{Known, note_change, renew};
 pub use dependency::{
     Consumer, Dependency, ImmediateReader, consumers_of, delete_dependencies, dependencies,
     immediate_readers_of, insert_dependency, is_read_in_full, sources,
 };
 pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
-pub use history::{HistoryRow, delete_history, insert_history};
+pub use history::{HistoryRow, PastRefresh, delete_history, insert_history, past_refreshes};
 pub use last_writer::{delete_last_writer, last_writer, set_last_writer};
 pub use modes::{RefreshMode, RequestedMode, Status};
 pub use names::{by_name, id_by_name};

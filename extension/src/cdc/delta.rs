@@ -5,10 +5,23 @@ use super::buffer::{self, WEIGHT};
 use super::consolidation::{Consolidation, SourceDelta};
 use crate::error::{CaptureError, Result};
 use crate::frontier::Frontier;
+use crate::pg::change_pages;
 use crate::pg::change_scan::ChangeScan;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::attributes;
 use pgrx::pg_sys;
+
+/// How many change rows of `source` the present snapshot shows and the frontier has not consumed, as far as
+/// the ids of their transactions tell: those of aborted ones count as well.
+pub fn pending_rows(source: pg_sys::Oid, frontier: &Frontier, present: &Frontier) -> Result<u64> {
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    let found = buffer::find(source)?;
+    let Some(changes) = found.and_then(|found| Relation::try_open(found, lockmode)) else {
+        return Ok(0);
+    };
+    let wanted = |xid: u64, epoch: i32| !frontier.consumes(xid, epoch) && present.sees(xid);
+    change_pages::count_rows(&changes, frontier.first_unconsumed(), &wanted)
+}
 
 /// Reads the changes of `source` in the columns `attnums` that `frontier` has not consumed. The
 /// result lives in `context`. The buffer stays locked against removal until the transaction ends.

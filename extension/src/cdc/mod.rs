@@ -24,7 +24,7 @@ mod writer;
 pub use buffer::find as buffer_of;
 pub use cleanup::{cleanup, wants_cleanup};
 pub use consolidation::SourceDelta;
-pub use delta::read_delta;
+pub use delta::{pending_rows, read_delta};
 pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
     keep_writers_out, uninstall,

@@ -70,6 +70,36 @@ pub(super) fn candidates(table: &Relation, first_xid: u64) -> Result<Candidates>
     Ok(search.found())
 }
 
+/// How many rows with an xid from `first_xid` on `wanted` says yes to by xid and epoch, visible or not.
+/// `wanted` must not panic.
+pub fn count_rows(
+    table: &Relation,
+    first_xid: u64,
+    wanted: &dyn Fn(u64, i32) -> bool,
+) -> Result<u64> {
+    let blocks = table.blocks();
+    let ranges = match table.indexes().as_slice() {
+        [index] if blocks >= INDEXED_PAGES => indexed_pages(*index, first_xid, blocks)?,
+        _ => vec![0..blocks],
+    };
+    let mut rows = 0;
+    for block in ranges.into_iter().flatten() {
+        let mut look = Look::default();
+        let mut count = |_, xid, epoch| {
+            if xid >= first_xid && wanted(xid, epoch) {
+                rows += 1;
+            }
+        };
+        // SAFETY: the table is open and locked, and has the page; xid and epoch are its first columns.
+        unsafe {
+            unguarded::guarded(|| {
+                look_at_page(table.as_ptr(), block, first_xid, &mut look, &mut count);
+            });
+        }
+    }
+    Ok(rows)
+}
+
 /// A search of a buffer, page by page in ascending order.
 struct Search<'a> {
     table: &'a Relation,
@@ -91,10 +121,18 @@ impl<'a> Search<'a> {
 
     fn look_at(&mut self, block: u32, look: &mut Look) {
         let mut hits = Hits::default();
-        // SAFETY: the table is open and locked, and has the page; xid is its first column.
+        let mut keep = |offset, xid, _| {
+            if xid >= self.first_xid
+                && let Some(free) = hits.offsets.get_mut(hits.count)
+            {
+                *free = offset;
+                hits.count += 1;
+            }
+        };
+        // SAFETY: the table is open and locked, and has the page; xid and epoch are its first columns.
         unsafe {
             unguarded::guarded(|| {
-                look_at_page(self.table.as_ptr(), block, self.first_xid, look, &mut hits);
+                look_at_page(self.table.as_ptr(), block, self.first_xid, look, &mut keep);
             });
         }
         if hits.count == 0 {
@@ -131,21 +169,21 @@ fn extend(ranges: &mut Vec<Range<u32>>, block: u32) {
     }
 }
 
-/// Finds the rows of the page that have an xid from `first_xid` on, unless the last look says that there are
-/// none.
+/// Shows offset, xid and epoch of the page's rows to `visit`, unless the last look says that none has an xid
+/// from `first_xid` on.
 ///
 /// # Safety
-/// Called within [`unguarded::guarded`]. The table is open, has the page, and its first column is a
-/// `bigint` that is never NULL.
+/// Called within [`unguarded::guarded`]. The table is open, has the page, and its first columns are a `bigint`
+/// and an `integer` that are never NULL. `visit` does not panic.
 unsafe fn look_at_page(
     table: pg_sys::Relation,
     block: u32,
     first_xid: u64,
     look: &mut Look,
-    hits: &mut Hits,
+    visit: &mut impl FnMut(u16, u64, i32),
 ) {
     // SAFETY: the page is pinned and locked while it is read. A tuple's first column, NOT NULL and
-    // aligned like the tuple, stands where the header ends.
+    // aligned like the tuple, stands where the header ends, and the second one after it.
     unsafe {
         unguarded::check_for_interrupts();
         let buffer = unguarded::ReadBuffer(table, block);
@@ -168,14 +206,11 @@ unsafe fn look_at_page(
             if item.lp_flags() == pg_sys::LP_NORMAL {
                 let tuple = page.add(item.lp_off() as usize);
                 let start = (*tuple.cast::<pg_sys::HeapTupleHeaderData>()).t_hoff;
-                let xid = (*tuple.add(usize::from(start)).cast::<i64>()).cast_unsigned();
+                let columns = tuple.add(usize::from(start));
+                let xid = (*columns.cast::<i64>()).cast_unsigned();
+                let epoch = *columns.add(size_of::<i64>()).cast::<i32>();
                 look.last_xid = look.last_xid.max(xid);
-                if xid >= first_xid
-                    && let Some(offset) = hits.offsets.get_mut(hits.count)
-                {
-                    *offset = number as u16 + 1;
-                    hits.count += 1;
-                }
+                visit(number as u16 + 1, xid, epoch);
             }
         }
         unguarded::UnlockReleaseBuffer(buffer);

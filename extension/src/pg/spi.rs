@@ -73,12 +73,22 @@ impl Connection {
 
     /// Prepares one statement without parameters and keeps it.
     pub fn prepare(&self, sql: &str) -> Result<Kept> {
+        self.prepare_with(sql, 0)
+    }
+
+    /// The same for a statement that reads whole tables: its plan may be a parallel one, as that of
+    /// REFRESH MATERIALIZED VIEW may be.
+    pub fn prepare_whole(&self, sql: &str) -> Result<Kept> {
+        self.prepare_with(sql, pg_sys::CURSOR_OPT_PARALLEL_OK as i32)
+    }
+
+    fn prepare_with(&self, sql: &str, options: i32) -> Result<Kept> {
         let sql = text(sql)?;
         // SAFETY: the text is copied; a plan that is kept belongs to `Kept`.
         unsafe {
-            let plan = pg_sys::SPI_prepare(sql.as_ptr(), 0, ptr::null_mut());
+            let plan = pg_sys::SPI_prepare_cursor(sql.as_ptr(), 0, ptr::null_mut(), options);
             if plan.is_null() {
-                check("SPI_prepare", pg_sys::SPI_result)?;
+                check("SPI_prepare_cursor", pg_sys::SPI_result)?;
             }
             let status = pg_sys::SPI_keepplan(plan);
             self.leave_context();

@@ -5,6 +5,7 @@ use pgtrickle_dvm::operators::output;
 use pgtrickle_dvm::plan::{Identity, Node, Output, Source};
 use pgtrickle_dvm::tree::Expr;
 
+use crate::catalog::Reason;
 use crate::error::Result;
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
@@ -27,7 +28,7 @@ pub enum Differential {
     /// No source changed; nothing was written.
     NoData,
     /// Only a recomputation is exact, for this reason.
-    MustRecompute(&'static str),
+    MustRecompute(Reason),
     /// Done.
     Applied {
         /// Rows written to the stream table.
@@ -35,7 +36,7 @@ pub enum Differential {
         /// Change rows read.
         delta_rows: u64,
         /// Why a part of it was computed as a whole that deltas serve otherwise.
-        reason: Option<&'static str>,
+        reason: Option<Reason>,
     },
 }
 
@@ -65,7 +66,7 @@ pub(super) fn apply_inputs(
     memory: &MemoryContext,
 ) -> Result<Differential> {
     if inputs.must_recompute {
-        return Ok(Differential::MustRecompute("TRUNCATE"));
+        return Ok(Differential::MustRecompute(Reason::Truncate));
     }
     let compared = images::compare(compiled, &mut inputs, snapshot, memory)?;
     if inputs.is_empty() {
@@ -91,7 +92,9 @@ pub(super) fn apply_inputs(
         // query's input and cancels out, but an expression over it may have no value.
         match subtransaction::attempt(|| run_plan(compiled, inputs, hold, snapshot, memory))? {
             Attempt::Done(done) => done,
-            Attempt::DataException => return Ok(Differential::MustRecompute("DATA_EXCEPTION")),
+            Attempt::DataException => {
+                return Ok(Differential::MustRecompute(Reason::DataException));
+            }
         }
     } else {
         run_plan(compiled, inputs, hold, snapshot, memory)?
@@ -99,7 +102,7 @@ pub(super) fn apply_inputs(
     if only_bounds_moved && !done.touched {
         return Ok(Differential::NoData);
     }
-    let reason = compared.recomputed;
+    let reason = compared.recomputed.clone();
     compared.keep(compiled)?;
     Ok(Differential::Applied {
         counts: done.counts,

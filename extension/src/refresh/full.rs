@@ -60,12 +60,12 @@ pub fn recompute(
     }
     let connection = Connection::open()?;
     let statement = match content {
-        Some(sql) => connection.prepare(&sql)?,
+        Some(sql) => connection.prepare_whole(&sql)?,
         None => {
             let view = name::qualified_name(table.view)
                 .ok_or_else(|| Error::Internal("the internal view does not exist".into()))?;
             let shown = format!("query of stream table {}", table.plain_name());
-            let statement = connection.prepare(&format!("SELECT * FROM {view}"))?;
+            let statement = connection.prepare_whole(&format!("SELECT * FROM {view}"))?;
             statement.shown_as(&shown)?
         }
     };

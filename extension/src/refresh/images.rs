@@ -9,6 +9,7 @@
 use pgtrickle_dvm::operators::image;
 use pgtrickle_dvm::plan::{Image, Source};
 
+use crate::catalog::Reason;
 use crate::error::Result;
 use crate::pg::image::hash128;
 use crate::pg::memory::MemoryContext;
@@ -34,7 +35,7 @@ pub struct Compared {
     /// Bounds that have moved, with their new values.
     moved: Vec<(usize, TupleStore)>,
     /// Why a recursion that is maintained by deltas was computed as a whole.
-    pub recomputed: Option<&'static str>,
+    pub recomputed: Option<Reason>,
 }
 
 /// The rows of the subquery at the snapshot.
@@ -73,9 +74,11 @@ pub fn compare(
                     continue;
                 }
                 Attempt::Done(Outcome::TooMuch) => {
-                    compared.recomputed = Some("RECURSION_LARGE_CHANGE");
+                    compared.recomputed = Some(Reason::RecursionLargeChange);
                 }
-                Attempt::DataException => compared.recomputed = Some("RECURSION_DATA_EXCEPTION"),
+                Attempt::DataException => {
+                    compared.recomputed = Some(Reason::RecursionDataException);
+                }
             }
         }
         let fresh = compute(compiled, image, memory)?;

@@ -10,7 +10,9 @@
 //! Invariants: statements only read; a refresh that sees no change writes nothing; rows are written natively, as
 //! one statement would: the stream table's triggers fire, the guard does not.
 
+mod choice;
 mod compiled;
+mod cost;
 mod delta_set;
 mod dependencies;
 mod difference;
@@ -32,6 +34,7 @@ mod row_types;
 mod sink;
 mod statements;
 mod transaction;
+mod work;
 
 pub use compiled::{engine_obstacle, forget};
 pub use dependencies::release;

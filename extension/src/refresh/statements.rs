@@ -67,7 +67,10 @@ impl Statements {
         if let Some(kept) = self.kept.borrow().get(&key) {
             return Ok(kept.clone());
         }
-        let kept = Rc::new(connection.prepare(&sql())?);
+        let kept = Rc::new(match key.kind {
+            Kind::Image(_) | Kind::InitialState(_) => connection.prepare_whole(&sql())?,
+            _ => connection.prepare(&sql())?,
+        });
         let mut cache = self.kept.borrow_mut();
         if cache.len() >= CAPACITY {
             cache.clear();

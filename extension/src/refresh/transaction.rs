@@ -1,13 +1,11 @@
-//! A refresh as a whole: locks, snapshot, choice between delta and recomputation, frontier,
-//! history.
+//! A refresh as a whole: locks, choice, snapshot, work, frontier, history.
 
 use std::rc::Rc;
 use std::time::Instant;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::frontier::Frontier;
 
-use crate::catalog::{self, HistoryRow, RefreshMode, Status, StreamTable};
+use crate::catalog::{self, Action, HistoryRow, Reason, RefreshMode, StreamTable};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
@@ -15,17 +13,17 @@ use crate::pg::cluster::{self, Moment};
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
-use crate::pg::user::OwnerContext;
 use crate::pg::{depend, inherit, replica_identity, report};
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 use crate::shmem::notes;
 use crate::{cdc, parse};
 
+use super::choice::Choice;
 use super::compiled::{self, Compiled};
 use super::dependencies;
-use super::differential::{Differential, execute_differential_refresh};
 use super::keyed_table::Counts;
-use super::{full, immediate, layout, rewritten};
+use super::work::Work;
+use super::{immediate, layout, rewritten};
 
 /// What is asked of a refresh.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,10 +40,10 @@ pub struct Request {
 /// What a refresh did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// `NO_DATA`, `DIFFERENTIAL`, `FULL` or `INITIALIZE`.
-    pub action: &'static str,
-    /// Why it was not `DIFFERENTIAL`.
-    pub reason: Option<String>,
+    /// What it was.
+    pub action: Action,
+    /// Why it was not, or not only, a matter of deltas.
+    pub reason: Option<Reason>,
     /// Rows written to the stream table.
     pub counts: Counts,
     /// Change rows read from the sources.
@@ -53,11 +51,6 @@ pub struct Outcome {
     /// Duration without the commit.
     pub duration_ms: f64,
 }
-
-/// The action of a first fill.
-const INITIALIZE: &str = "INITIALIZE";
-/// The reason of a recomputation after a change of the plan, or of what capture depends on.
-const DEFINITION_CHANGED: &str = "DEFINITION_CHANGED";
 
 /// Settings under which the statements of a refresh are planned. Random reads are nearly as cheap as
 /// sequential ones in a cache, and delta statements are look-ups; compiling them never pays.
@@ -93,7 +86,8 @@ pub fn prepare(pgt_id: i64) -> Result<()> {
     Ok(())
 }
 
-fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
+/// Makes them for this plan.
+pub(super) fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
     for source in &compiled.tables {
         if table.refresh_mode == RefreshMode::Immediate {
             immediate::prepare_source(source.oid)?;
@@ -156,7 +150,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         immediate::require_latest(&table, compiled)?;
     }
     let memory = MemoryContext::new(c"pg_trickle refresh");
-    let work = memory.within(|| plan.execute(&table, request, &mut snapshot, &memory))?;
+    let work = memory.within(|| Work::execute(&plan, &table, request, &mut snapshot, &memory))?;
     if let Some(compiled) = plan.compiled()
         && work.writes
         && !compiled.partitions_are_current()?
@@ -238,7 +232,7 @@ fn lock_itself(table: &StreamTable) -> Result<()> {
 }
 
 /// Locks the tables that the query reads, so that none is truncated or rewritten after the snapshot.
-fn lock_query(table: &StreamTable) -> Result<()> {
+pub(super) fn lock_query(table: &StreamTable) -> Result<()> {
     let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
     for source in parse::analyse_view(table.view, owner, &table.settings)?.sources {
         inherit::tree(source.oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
@@ -255,209 +249,6 @@ pub fn clean_up_after(pgt_id: i64) -> Result<()> {
         clean_up(&compiled)?;
     }
     Ok(())
-}
-
-/// What was done, before it is recorded.
-struct Work {
-    action: &'static str,
-    reason: Option<String>,
-    counts: Counts,
-    delta_rows: u64,
-    writes: bool,
-}
-
-/// How the refresh goes about it.
-enum Choice {
-    /// From the query, because the mode is FULL or the query cannot be maintained (any more).
-    Query { reason: Option<String> },
-    /// Everything is rebuilt from the plan.
-    Rebuild {
-        compiled: Rc<Compiled>,
-        action: &'static str,
-        reason: Option<String>,
-    },
-    /// Not at all: an IMMEDIATE stream table is up to date.
-    Current,
-    /// From deltas.
-    Delta {
-        compiled: Rc<Compiled>,
-        frontier: Frontier,
-    },
-}
-
-impl Choice {
-    /// Decides and locks what is read: anew if what the decision rests on changed while we waited for that,
-    /// since a plan names tables and columns.
-    fn made_with_locks(table: &StreamTable, request: Request) -> Result<Self> {
-        loop {
-            let choice = Self::of(table, request)?;
-            match &choice {
-                Choice::Current => return Ok(choice),
-                Choice::Query { .. } => {
-                    lock_query(table)?;
-                    return Ok(choice);
-                }
-                Choice::Rebuild { compiled, .. } | Choice::Delta { compiled, .. } => {
-                    compiled.lock_sources()?;
-                    if compiled::is_current(table, compiled)? {
-                        return Ok(choice);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Decides, and brings the state tables up to date with the plan: before the snapshot is taken,
-    /// since installing capture must precede it.
-    fn of(table: &StreamTable, request: Request) -> Result<Self> {
-        if table.refresh_mode == RefreshMode::Full {
-            return Ok(Choice::Query {
-                reason: table.mode_code.clone(),
-            });
-        }
-        let compiled = match compiled::get(table)? {
-            compiled::Outcome::Compiled(compiled) => compiled,
-            compiled::Outcome::Unsupported(obstacles)
-                if table.refresh_mode == RefreshMode::Immediate =>
-            {
-                return Err(Error::CannotFollow(table.plain_name(), obstacles));
-            }
-            compiled::Outcome::Unsupported(obstacles) => {
-                return Ok(Choice::Query {
-                    reason: obstacles.first().map(|o| o.code.clone()),
-                });
-            }
-        };
-        let same_plan = table.defining_query_hash == Some(compiled.fingerprint);
-        let (action, reason) = match &table.frontier {
-            Some(frontier) if table.is_populated && same_plan => {
-                if request.force_full {
-                    ("FULL", Some("FORCED".to_owned()))
-                } else if table.refresh_mode == RefreshMode::Immediate {
-                    match table.status {
-                        Status::Active => return Ok(Choice::Current),
-                        // It did not follow while it was suspended.
-                        Status::Suspended => ("FULL", Some("SUSPENDED".to_owned())),
-                    }
-                } else {
-                    return Ok(Choice::Delta {
-                        compiled,
-                        frontier: frontier.clone(),
-                    });
-                }
-            }
-            Some(_) if table.is_populated => {
-                prepare_compiled(table, &compiled)?;
-                ("FULL", Some(DEFINITION_CHANGED.to_owned()))
-            }
-            _ => (INITIALIZE, None),
-        };
-        Ok(Choice::Rebuild {
-            compiled,
-            action,
-            reason,
-        })
-    }
-
-    /// Whether the content begins with this refresh, whatever the sources' buffers hold.
-    fn starts_anew(&self) -> bool {
-        match self {
-            Choice::Rebuild { action, reason, .. } => {
-                *action == INITIALIZE || reason.as_deref() == Some(DEFINITION_CHANGED)
-            }
-            Choice::Query { .. } | Choice::Current | Choice::Delta { .. } => false,
-        }
-    }
-
-    fn compiled(&self) -> Option<&Rc<Compiled>> {
-        match self {
-            Choice::Query { .. } | Choice::Current => None,
-            Choice::Rebuild { compiled, .. } | Choice::Delta { compiled, .. } => Some(compiled),
-        }
-    }
-
-    /// Does it, as the owner of the stream table.
-    fn execute(
-        &self,
-        table: &StreamTable,
-        request: Request,
-        snapshot: &mut ActiveSnapshot,
-        memory: &MemoryContext,
-    ) -> Result<Work> {
-        let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
-        let _owner = OwnerContext::enter(owner, &table.settings, PLANNER_SETTINGS)?;
-        match self {
-            Choice::Current => Ok(Work::NONE),
-            Choice::Query { reason } => {
-                let counts = full::recompute(table, None, snapshot, memory)?;
-                let action = if table.is_populated {
-                    "FULL"
-                } else {
-                    "INITIALIZE"
-                };
-                Ok(Work::recomputed(action, reason.clone(), counts))
-            }
-            Choice::Rebuild {
-                compiled,
-                action,
-                reason,
-            } => {
-                let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                layout::create_indexes(table, compiled)?;
-                Ok(Work::recomputed(action, reason.clone(), counts))
-            }
-            Choice::Delta { compiled, frontier } => {
-                let may_apply = |rows: u64| match request.fuse_rows {
-                    Some(ceiling) if rows > ceiling => Err(Error::FuseBlown {
-                        name: table.plain_name(),
-                        rows,
-                        ceiling,
-                    }),
-                    _ => Ok(()),
-                };
-                match execute_differential_refresh(
-                    compiled, frontier, &may_apply, snapshot, memory,
-                )? {
-                    Differential::NoData => Ok(Work::NONE),
-                    Differential::Applied {
-                        counts,
-                        delta_rows,
-                        reason,
-                    } => Ok(Work {
-                        action: "DIFFERENTIAL",
-                        reason: reason.map(str::to_owned),
-                        counts,
-                        delta_rows,
-                        writes: true,
-                    }),
-                    Differential::MustRecompute(reason) => {
-                        let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                        Ok(Work::recomputed("FULL", Some(reason.into()), counts))
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Work {
-    const NONE: Work = Work {
-        action: "NO_DATA",
-        reason: None,
-        counts: Counts::NONE,
-        delta_rows: 0,
-        writes: false,
-    };
-
-    fn recomputed(action: &'static str, reason: Option<String>, counts: Counts) -> Self {
-        Work {
-            action,
-            reason,
-            counts,
-            delta_rows: 0,
-            writes: true,
-        }
-    }
 }
 
 /// Removes change rows that every consumer has seen.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use pgrx::datum::TimestampWithTimeZone;
 use pgtrickle_dvm::schedule::backoff;
 
-use crate::catalog::{self, FailureRow, HistoryRow, Status, StreamTable};
+use crate::catalog::{self, Action, FailureRow, HistoryRow, Status, StreamTable};
 use crate::cdc;
 use crate::config;
 use crate::error::{Error, Result};
@@ -233,8 +233,10 @@ impl Member {
         };
         let done = contain(|| refresh::run(self.id, request));
         let outcome = done.map(|outcome| match outcome.action {
-            "NO_DATA" => Outcome::NoData,
-            _ => Outcome::Refreshed,
+            Action::NoData => Outcome::NoData,
+            Action::Differential | Action::Full | Action::Initialize | Action::None => {
+                Outcome::Refreshed
+            }
         });
         self.settle(outcome, may_retry, started_at, refresh::elapsed_ms(started))
     }
@@ -296,7 +298,7 @@ fn note_failure(
     })?;
     catalog::insert_history(&HistoryRow {
         pgt_id: id,
-        action: "NONE",
+        action: Action::None,
         reason: None,
         started_at,
         finished_at: now,

@@ -1,0 +1,201 @@
+//! Where deltas end and recomputation begins: refreshes against `REFRESH MATERIALIZED VIEW`, from a
+//! thousandth of the rows changed to all of them.
+
+use crate::refresh::tidy_up;
+use crate::server;
+use crate::settings::Settings;
+use crate::stats::{median, paired_ratio, time_ms};
+use crate::views::{VIEWS, View};
+use anyhow::{Result, ensure};
+use harness::client::Session;
+use std::fmt::Write;
+
+/// Changed rows, per mille of all.
+pub const SIZES_PER_MILLE: [u64; 6] = [1, 10, 20, 50, 100, 1000];
+/// Rounds in which AUTO learns, and caches get warm.
+const WARM_UP: usize = 2;
+
+/// A view after changes of one size; medians in milliseconds, commit included.
+#[derive(Debug, Clone)]
+pub struct Point {
+    pub letter: char,
+    pub per_mille: u64,
+    pub auto_ms: f64,
+    /// What AUTO did in the last round.
+    pub action: String,
+    pub deltas_ms: f64,
+    pub materialized_ms: f64,
+    pub auto_ratio: f64,
+    pub deltas_ratio: f64,
+}
+
+/// A recomputation of unchanged content.
+#[derive(Debug, Clone)]
+pub struct Recomputation {
+    pub letter: char,
+    pub forced_ms: f64,
+    pub materialized_ms: f64,
+    pub ratio: f64,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Default)]
+pub struct Crossing {
+    pub points: Vec<Point>,
+    pub recomputations: Vec<Recomputation>,
+}
+
+/// Measures all views, one at a time, so that none pays for the others' changes.
+pub async fn measure(session: &Session, settings: &Settings) -> Result<Crossing> {
+    let mut crossing = Crossing::default();
+    for view in VIEWS.iter().filter(|view| is_wanted(view.letter)) {
+        create(session, view).await?;
+        let repeat = settings.repeat_for(10_000).min(5);
+        crossing
+            .recomputations
+            .push(recomputation(session, view, repeat).await?);
+        for per_mille in SIZES_PER_MILLE {
+            let point = point(session, view, per_mille, repeat).await?;
+            eprintln!("{point:?}");
+            crossing.points.push(point);
+        }
+        for table in ["auto", "deltas"] {
+            let differences = session.scalar(&view.differences(table)).await?;
+            ensure!(
+                differences == "0",
+                "{table} differs from its query in {differences} rows"
+            );
+            session
+                .execute(&format!("SELECT pgtrickle.drop_stream_table('{table}')"))
+                .await?;
+        }
+        session.execute(&drop_materialized(view)).await?;
+    }
+    Ok(crossing)
+}
+
+/// All views, or those whose letters `PGT_BENCH_VIEWS` has.
+fn is_wanted(letter: char) -> bool {
+    std::env::var("PGT_BENCH_VIEWS").map_or(true, |letters| letters.contains(letter))
+}
+
+async fn create(session: &Session, view: &View) -> Result<()> {
+    for (table, mode) in [("auto", "AUTO"), ("deltas", "DIFFERENTIAL")] {
+        session
+            .execute(&format!(
+                "SELECT pgtrickle.create_stream_table('{table}', $q${}$q$, refresh_mode => '{mode}')",
+                view.query
+            ))
+            .await?;
+    }
+    session.execute(&view.create_materialized_view()).await?;
+    server::settle(session).await
+}
+
+fn drop_materialized(view: &View) -> String {
+    format!("DROP MATERIALIZED VIEW matview_{}", view.letter)
+}
+
+async fn recomputation(session: &Session, view: &View, repeat: usize) -> Result<Recomputation> {
+    let forced = "SELECT pgtrickle.refresh_stream_table('auto', force_full => true)";
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..repeat.max(3) {
+        ours.push(time_ms(session, forced).await?);
+        theirs.push(time_ms(session, &view.refresh_materialized_view(false)).await?);
+    }
+    Ok(Recomputation {
+        letter: view.letter,
+        forced_ms: median(&ours),
+        materialized_ms: median(&theirs),
+        ratio: paired_ratio(&ours, &theirs),
+    })
+}
+
+async fn point(session: &Session, view: &View, per_mille: u64, repeat: usize) -> Result<Point> {
+    let (mut auto, mut deltas, mut materialized) = (Vec::new(), Vec::new(), Vec::new());
+    let mut action = String::new();
+    for round in 0..WARM_UP + repeat {
+        session.execute(&change(per_mille, round)).await?;
+        let auto_ms = time_ms(session, &refresh("auto")).await?;
+        let deltas_ms = time_ms(session, &refresh("deltas")).await?;
+        let materialized_ms = time_ms(session, &view.refresh_materialized_view(false)).await?;
+        if round >= WARM_UP {
+            auto.push(auto_ms);
+            deltas.push(deltas_ms);
+            materialized.push(materialized_ms);
+        }
+        action = session
+            .scalar("SELECT action FROM pgtrickle.get_refresh_history('auto', 1)")
+            .await?;
+        tidy_up(session).await?;
+    }
+    Ok(Point {
+        letter: view.letter,
+        per_mille,
+        auto_ms: median(&auto),
+        action,
+        deltas_ms: median(&deltas),
+        materialized_ms: median(&materialized),
+        auto_ratio: paired_ratio(&auto, &materialized),
+        deltas_ratio: paired_ratio(&deltas, &materialized),
+    })
+}
+
+fn refresh(table: &str) -> String {
+    format!("SELECT pgtrickle.refresh_stream_table('{table}')")
+}
+
+/// Updates this share of the rows, other ones each round, in all columns that a view shows.
+fn change(per_mille: u64, round: usize) -> String {
+    format!(
+        "UPDATE big SET amount = amount + 7, score = (score + 13) % 10000
+         WHERE (id * 7919 + {round} * 131) % 1000 < {per_mille}"
+    )
+}
+
+impl Crossing {
+    /// The tables.
+    pub fn markdown(&self) -> String {
+        let mut text = String::from(
+            "| view | changed | AUTO ms | did | deltas ms | matview ms | AUTO ÷ matview | deltas ÷ matview |\n|---|---|---|---|---|---|---|---|\n",
+        );
+        for p in &self.points {
+            let share = p.per_mille as f64 / 10.0;
+            let _ = writeln!(
+                text,
+                "| {} | {share} % | {:.1} | {} | {:.1} | {:.1} | {:.2} | {:.2} |",
+                p.letter,
+                p.auto_ms,
+                p.action,
+                p.deltas_ms,
+                p.materialized_ms,
+                p.auto_ratio,
+                p.deltas_ratio
+            );
+        }
+        text.push_str(
+            "\n| view | force_full ms | matview ms | force_full ÷ matview |\n|---|---|---|---|\n",
+        );
+        for r in &self.recomputations {
+            let _ = writeln!(
+                text,
+                "| {} | {:.1} | {:.1} | {:.2} |",
+                r.letter, r.forced_ms, r.materialized_ms, r.ratio
+            );
+        }
+        text
+    }
+
+    /// The ratios that have a threshold, by the name of the case.
+    pub fn ratios(&self) -> Vec<(String, f64)> {
+        let points = self.points.iter().map(|p| {
+            let share = p.per_mille as f64 / 10.0;
+            (format!("auto {} {share} %", p.letter), p.auto_ratio)
+        });
+        let forced = self
+            .recomputations
+            .iter()
+            .map(|r| (format!("recomputation {}", r.letter), r.ratio));
+        points.chain(forced).collect()
+    }
+}

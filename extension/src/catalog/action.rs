@@ -1,0 +1,69 @@
+//! What a refresh did and why, as the history has it.
+
+/// What a refresh did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing, as nothing had changed.
+    NoData,
+    /// It applied deltas.
+    Differential,
+    /// It computed everything again.
+    Full,
+    /// It filled the table for the first time.
+    Initialize,
+    /// It failed.
+    None,
+}
+
+impl Action {
+    /// Its name in the catalog.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::NoData => "NO_DATA",
+            Action::Differential => "DIFFERENTIAL",
+            Action::Full => "FULL",
+            Action::Initialize => "INITIALIZE",
+            Action::None => "NONE",
+        }
+    }
+}
+
+/// Why a refresh was not, or not only, a matter of deltas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It was asked for.
+    Forced,
+    /// An IMMEDIATE stream table had not followed, being suspended.
+    Suspended,
+    /// The plan, or what capture rests on, has changed.
+    DefinitionChanged,
+    /// A source was truncated, which no delta tells in full.
+    Truncate,
+    /// A delta had no value where the query has one.
+    DataException,
+    /// So many changes cost more than computing everything again.
+    Cost,
+    /// Too much of a recursion had changed.
+    RecursionLargeChange,
+    /// A delta of a recursion had no value where the query has one.
+    RecursionDataException,
+    /// The query has a construct that no delta rule maintains: its code.
+    Construct(String),
+}
+
+impl Reason {
+    /// Its name in the catalog.
+    pub fn name(&self) -> &str {
+        match self {
+            Reason::Forced => "FORCED",
+            Reason::Suspended => "SUSPENDED",
+            Reason::DefinitionChanged => "DEFINITION_CHANGED",
+            Reason::Truncate => "TRUNCATE",
+            Reason::DataException => "DATA_EXCEPTION",
+            Reason::Cost => "COST",
+            Reason::RecursionLargeChange => "RECURSION_LARGE_CHANGE",
+            Reason::RecursionDataException => "RECURSION_DATA_EXCEPTION",
+            Reason::Construct(code) => code,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! How a refresh goes about it: from deltas, from the plan with everything computed again, or from the
+//! query.
+
+use std::rc::Rc;
+
+use pgtrickle_dvm::frontier::Frontier;
+
+use crate::catalog::{Action, Reason, RefreshMode, RequestedMode, Status, StreamTable};
+use crate::error::{Error, Result};
+
+use super::compiled::{self, Compiled};
+use super::transaction::{Request, lock_query, prepare_compiled};
+
+/// How the refresh goes about it.
+pub enum Choice {
+    /// From the query, because the mode is FULL or the query cannot be maintained (any more).
+    Query {
+        /// The construct because of which.
+        reason: Option<Reason>,
+    },
+    /// Everything is rebuilt from the plan.
+    Rebuild {
+        /// The plan.
+        compiled: Rc<Compiled>,
+        /// Why.
+        cause: Cause,
+    },
+    /// Not at all: an IMMEDIATE stream table is up to date.
+    Current,
+    /// From deltas.
+    Delta {
+        /// The plan.
+        compiled: Rc<Compiled>,
+        /// What the stream table contains.
+        frontier: Frontier,
+        /// Whether a recomputation is chosen where it costs less.
+        may_recompute: bool,
+    },
+}
+
+/// Why everything is computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The stream table is filled for the first time.
+    First,
+    /// It was filled before.
+    Again(Reason),
+}
+
+impl Cause {
+    /// What the history calls it.
+    pub fn action(&self) -> Action {
+        match self {
+            Cause::First => Action::Initialize,
+            Cause::Again(_) => Action::Full,
+        }
+    }
+
+    /// Why it is done again.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Cause::First => None,
+            Cause::Again(reason) => Some(reason.clone()),
+        }
+    }
+}
+
+impl Choice {
+    /// Decides and locks what is read: again if what the decision rests on changed while we waited for that,
+    /// since a plan names tables and columns.
+    pub fn made_with_locks(table: &StreamTable, request: Request) -> Result<Self> {
+        loop {
+            let choice = Self::of(table, request)?;
+            match &choice {
+                Choice::Current => return Ok(choice),
+                Choice::Query { .. } => {
+                    lock_query(table)?;
+                    return Ok(choice);
+                }
+                Choice::Rebuild { compiled, .. } | Choice::Delta { compiled, .. } => {
+                    compiled.lock_sources()?;
+                    if compiled::is_current(table, compiled)? {
+                        return Ok(choice);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decides, and brings the state tables up to date with the plan: before the snapshot is taken,
+    /// since installing capture must precede it.
+    fn of(table: &StreamTable, request: Request) -> Result<Self> {
+        if table.refresh_mode == RefreshMode::Full {
+            return Ok(Choice::Query {
+                reason: table.mode_code.clone().map(Reason::Construct),
+            });
+        }
+        let compiled = match compiled::get(table)? {
+            compiled::Outcome::Compiled(compiled) => compiled,
+            compiled::Outcome::Unsupported(obstacles)
+                if table.refresh_mode == RefreshMode::Immediate =>
+            {
+                return Err(Error::CannotFollow(table.plain_name(), obstacles));
+            }
+            compiled::Outcome::Unsupported(obstacles) => {
+                let first = obstacles.into_iter().next();
+                return Ok(Choice::Query {
+                    reason: first.map(|obstacle| Reason::Construct(obstacle.code)),
+                });
+            }
+        };
+        let same_plan = table.defining_query_hash == Some(compiled.fingerprint);
+        let cause = match &table.frontier {
+            Some(frontier) if table.is_populated && same_plan => {
+                if request.force_full {
+                    Cause::Again(Reason::Forced)
+                } else if table.refresh_mode == RefreshMode::Immediate {
+                    match table.status {
+                        Status::Active => return Ok(Choice::Current),
+                        // It did not follow while it was suspended.
+                        Status::Suspended => Cause::Again(Reason::Suspended),
+                    }
+                } else {
+                    return Ok(Choice::Delta {
+                        compiled,
+                        frontier: frontier.clone(),
+                        may_recompute: table.requested_mode == RequestedMode::Auto,
+                    });
+                }
+            }
+            Some(_) if table.is_populated => {
+                prepare_compiled(table, &compiled)?;
+                Cause::Again(Reason::DefinitionChanged)
+            }
+            _ => Cause::First,
+        };
+        Ok(Choice::Rebuild { compiled, cause })
+    }
+
+    /// Whether the content begins with this refresh, whatever the sources' buffers hold.
+    pub fn starts_anew(&self) -> bool {
+        match self {
+            Choice::Rebuild { cause, .. } => match cause {
+                Cause::First | Cause::Again(Reason::DefinitionChanged) => true,
+                Cause::Again(_) => false,
+            },
+            Choice::Query { .. } | Choice::Current | Choice::Delta { .. } => false,
+        }
+    }
+
+    /// The plan, if it goes by one.
+    pub fn compiled(&self) -> Option<&Rc<Compiled>> {
+        match self {
+            Choice::Query { .. } | Choice::Current => None,
+            Choice::Rebuild { compiled, .. } | Choice::Delta { compiled, .. } => Some(compiled),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Doing what a refresh has chosen to do, before it is recorded.
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::frontier::Frontier;
+
+use crate::catalog::{self, Action, PastRefresh, Reason, StreamTable};
+use crate::cdc;
+use crate::error::{Error, Result};
+use crate::frontier::of_active_snapshot;
+use crate::pg::memory::MemoryContext;
+use crate::pg::relation::Relation;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::user::OwnerContext;
+
+use super::choice::Choice;
+use super::compiled::Compiled;
+use super::cost::{self, Sample, Way};
+use super::differential::{Differential, execute_differential_refresh};
+use super::full;
+use super::keyed_table::Counts;
+use super::layout;
+use super::transaction::{PLANNER_SETTINGS, Request};
+
+/// What was done.
+pub struct Work {
+    /// What the history calls it.
+    pub action: Action,
+    /// Why it was not, or not only, a matter of deltas.
+    pub reason: Option<Reason>,
+    /// Rows written to the stream table.
+    pub counts: Counts,
+    /// Change rows that there were.
+    pub delta_rows: u64,
+    /// Whether there is anything to record.
+    pub writes: bool,
+}
+
+impl Work {
+    const NONE: Work = Work {
+        action: Action::NoData,
+        reason: None,
+        counts: Counts::NONE,
+        delta_rows: 0,
+        writes: false,
+    };
+
+    fn recomputed(action: Action, reason: Option<Reason>, counts: Counts) -> Self {
+        Work {
+            action,
+            reason,
+            counts,
+            delta_rows: 0,
+            writes: true,
+        }
+    }
+
+    /// Does it, as the owner of the stream table.
+    pub fn execute(
+        choice: &Choice,
+        table: &StreamTable,
+        request: Request,
+        snapshot: &mut ActiveSnapshot,
+        memory: &MemoryContext,
+    ) -> Result<Self> {
+        let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
+        let _owner = OwnerContext::enter(owner, &table.settings, PLANNER_SETTINGS)?;
+        match choice {
+            Choice::Current => Ok(Work::NONE),
+            Choice::Query { reason } => {
+                let counts = full::recompute(table, None, snapshot, memory)?;
+                let action = match table.is_populated {
+                    true => Action::Full,
+                    false => Action::Initialize,
+                };
+                Ok(Work::recomputed(action, reason.clone(), counts))
+            }
+            Choice::Rebuild { compiled, cause } => {
+                let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
+                layout::create_indexes(table, compiled)?;
+                Ok(Work::recomputed(cause.action(), cause.reason(), counts))
+            }
+            Choice::Delta {
+                compiled,
+                frontier,
+                may_recompute,
+            } => {
+                if *may_recompute
+                    && let Some(rows) = too_many_rows(table, request, compiled, frontier)?
+                {
+                    let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
+                    let done = Work::recomputed(Action::Full, Some(Reason::Cost), counts);
+                    return Ok(Work {
+                        delta_rows: rows,
+                        ..done
+                    });
+                }
+                Self::from_deltas(table, request, compiled, frontier, snapshot, memory)
+            }
+        }
+    }
+
+    fn from_deltas(
+        table: &StreamTable,
+        request: Request,
+        compiled: &Compiled,
+        frontier: &Frontier,
+        snapshot: &mut ActiveSnapshot,
+        memory: &MemoryContext,
+    ) -> Result<Self> {
+        let may_apply = |rows| check_fuse(table, request, rows);
+        match execute_differential_refresh(compiled, frontier, &may_apply, snapshot, memory)? {
+            Differential::NoData => Ok(Work::NONE),
+            Differential::Applied {
+                counts,
+                delta_rows,
+                reason,
+            } => Ok(Work {
+                action: Action::Differential,
+                reason,
+                counts,
+                delta_rows,
+                writes: true,
+            }),
+            Differential::MustRecompute(reason) => {
+                let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
+                Ok(Work::recomputed(Action::Full, Some(reason), counts))
+            }
+        }
+    }
+}
+
+/// Fails if so many change rows are more than the refresh may apply.
+fn check_fuse(table: &StreamTable, request: Request, rows: u64) -> Result<()> {
+    match request.fuse_rows {
+        Some(ceiling) if rows > ceiling => Err(Error::FuseBlown {
+            name: table.plain_name(),
+            rows,
+            ceiling,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// How many change rows there are, if a recomputation costs less than reading and applying them.
+fn too_many_rows(
+    table: &StreamTable,
+    request: Request,
+    compiled: &Compiled,
+    frontier: &Frontier,
+) -> Result<Option<u64>> {
+    let mut rows = 0;
+    let present = of_active_snapshot();
+    for source in &compiled.tables {
+        rows += cdc::pending_rows(source.oid, frontier, &present)?;
+    }
+    if cost::is_small(rows) {
+        return Ok(None);
+    }
+    let samples: Vec<Sample> = catalog::past_refreshes(table.pgt_id)?
+        .iter()
+        .filter_map(sample)
+        .collect();
+    match cost::choose(rows, &samples) {
+        Way::Deltas => Ok(None),
+        Way::Recomputation => {
+            check_fuse(table, request, rows)?;
+            Ok(Some(rows))
+        }
+    }
+}
+
+/// What a past refresh tells of what a way costs.
+fn sample(past: &PastRefresh) -> Option<Sample> {
+    let action = |action: Action| past.action == action.name();
+    let reason = |reason: &Reason| past.reason.as_deref() == Some(reason.name());
+    let way = if action(Action::Differential) && past.reason.is_none() {
+        Way::Deltas
+    } else if action(Action::Initialize)
+        || action(Action::Full) && !reason(&Reason::Truncate) && !reason(&Reason::DataException)
+    {
+        Way::Recomputation
+    } else {
+        return None;
+    };
+    Some(Sample {
+        way,
+        rows: past.delta_rows,
+        ms: past.duration_ms,
+    })
+}

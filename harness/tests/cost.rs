@@ -1,0 +1,86 @@
+//! AUTO chooses between deltas and recomputation by what they cost; the other modes do not.
+
+use harness::client::Session;
+use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
+use harness::insist::{exact, run, value};
+use harness::runtime::connect;
+
+const ROWS: u32 = 60_000;
+
+async fn prepared(cluster: &Cluster) -> Session {
+    let session = connect(cluster, "postgres").await.expect("a session");
+    run(
+        &session,
+        &format!(
+            "CREATE TABLE t (id int PRIMARY KEY, g int NOT NULL, v int NOT NULL);
+             INSERT INTO t SELECT i, i % 1000, i FROM generate_series(1, {ROWS}) i;
+             ANALYZE t"
+        ),
+    )
+    .await;
+    for mode in ["AUTO", "DIFFERENTIAL", "IMMEDIATE"] {
+        run(
+            &session,
+            &format!(
+                "SELECT pgtrickle.create_stream_table('of_{mode}',
+                     'SELECT g, count(*) AS n, max(v) AS best FROM t GROUP BY g', refresh_mode => '{mode}')"
+            ),
+        )
+        .await;
+    }
+    session
+}
+
+async fn refreshed(session: &Session, mode: &str) -> String {
+    let sql = format!(
+        "SELECT concat_ws(' ', action, reason) FROM pgtrickle.refresh_stream_table('of_{mode}')"
+    );
+    value(session, &sql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_auto_recomputes_for_cost_and_only_where_so_much_has_changed() {
+    let options = ClusterOptions::new().extension(ExtensionDir::installed().unwrap());
+    let cluster = Cluster::start(&options).unwrap();
+    let session = prepared(&cluster).await;
+    run(&session, "UPDATE t SET v = v + 1").await;
+    assert_eq!(refreshed(&session, "AUTO").await, "FULL COST");
+    assert_eq!(refreshed(&session, "DIFFERENTIAL").await, "DIFFERENTIAL");
+    let rows = value(
+        &session,
+        "SELECT delta_rows FROM pgtrickle.get_refresh_history('of_AUTO', 1)",
+    )
+    .await;
+    assert_eq!(rows, (2 * ROWS).to_string());
+    exact(&session, &["of_AUTO", "of_DIFFERENTIAL", "of_IMMEDIATE"]).await;
+
+    for changed in [1, 100] {
+        run(
+            &session,
+            &format!("UPDATE t SET v = v + 1 WHERE id <= {changed}"),
+        )
+        .await;
+        assert_eq!(refreshed(&session, "AUTO").await, "DIFFERENTIAL");
+    }
+    exact(&session, &["of_AUTO"]).await;
+    let reasons = "SELECT string_agg(DISTINCT coalesce(reason, ''), '|') FROM pgtrickle.get_refresh_history('of_IMMEDIATE')";
+    assert_eq!(value(&session, reasons).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_another_transaction_has_not_committed_do_not_count() {
+    let options = ClusterOptions::new().extension(ExtensionDir::installed().unwrap());
+    let cluster = Cluster::start(&options).unwrap();
+    let session = prepared(&cluster).await;
+    let other = connect(&cluster, "postgres").await.expect("a session");
+    run(&other, "SELECT pgtrickle.drop_stream_table('of_IMMEDIATE')").await;
+    run(&other, "BEGIN; UPDATE t SET v = v + 1 WHERE id > 10").await;
+    run(&session, "UPDATE t SET v = v + 1 WHERE id <= 10").await;
+    assert_eq!(refreshed(&session, "AUTO").await, "DIFFERENTIAL");
+    run(&other, "COMMIT").await;
+    assert_eq!(refreshed(&session, "AUTO").await, "FULL COST");
+    // The rows that it has taken in stay in the buffer for the one that has not, and count no more.
+    run(&session, "UPDATE t SET v = v + 1 WHERE id <= 10").await;
+    assert_eq!(refreshed(&session, "AUTO").await, "DIFFERENTIAL");
+    exact(&session, &["of_AUTO"]).await;
+}
