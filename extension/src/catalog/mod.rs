@@ -10,6 +10,7 @@ mod history;
 mod last_writer;
 mod modes;
 mod names;
+mod overview;
 mod stream_table;
 mod version;
 
@@ -24,10 +25,11 @@ pub use history::{HistoryRow, PastRefresh, delete_history, insert_history, past_
 pub use last_writer::{delete_last_writer, last_writer, set_last_writer};
 pub use modes::{RefreshMode, RequestedMode, Status};
 pub use names::{by_name, id_by_name};
+pub use overview::{ids_by_view, immediate};
 pub use stream_table::{
-    StreamTable, all, delete, exists, forget_plan, home, ids_by_view, insert, is_stream_table,
-    load, load_by_relid, lock, lock_as, new_id, query_of, set_definition, set_home, set_mode,
-    set_polled, set_schedule, set_settings, set_status, store_frontier,
+    StreamTable, all, delete, exists, forget_plan, home, insert, is_stream_table, load,
+    load_by_relid, lock, lock_as, new_id, query_of, set_definition, set_home, set_mode, set_polled,
+    set_schedule, set_settings, set_status, store_frontier,
 };
 pub use version::{LIBRARY, is_current, require_current};
 

@@ -203,16 +203,17 @@ pub fn is_stream_table(relid: pg_sys::Oid) -> Result<bool> {
     Ok(find_id(relid)?.is_some())
 }
 
-/// The ids of the stream tables with one of these internal views.
-pub fn ids_by_view(views: &[pg_sys::Oid]) -> Result<Vec<i64>> {
-    let mut ids = Vec::new();
+/// Shows id, internal view and mode of every stream table.
+pub(super) fn visit_parts(visit: &mut dyn FnMut(i64, pg_sys::Oid, RefreshMode)) -> Result<()> {
     CatalogTable::open(TABLE)?.visit(None, &[], |row| {
-        if views.contains(&row.require(column::VIEW_RELID)?) {
-            ids.push(row.require(column::PGT_ID)?);
-        }
+        let mode = row.require::<&str>(column::REFRESH_MODE)?.parse()?;
+        visit(
+            row.require(column::PGT_ID)?,
+            row.require(column::VIEW_RELID)?,
+            mode,
+        );
         Ok(())
-    })?;
-    Ok(ids)
+    })
 }
 
 /// Every stream table, by rising id.

@@ -227,8 +227,12 @@ pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
 pub fn tables_of(function: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
     let tables = pgrx::Spi::connect(|client| {
         let found = client.select(
-            "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger \
-             WHERE tgfoid OPERATOR(pg_catalog.=) $1 AND tgisinternal",
+            // By its dependency, since no index of pg_trigger knows the function.
+            "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_depend d \
+             JOIN pg_catalog.pg_trigger t ON t.oid OPERATOR(pg_catalog.=) d.objid \
+             WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass \
+               AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+               AND d.refobjid OPERATOR(pg_catalog.=) $1 AND t.tgisinternal",
             None,
             &[function.into()],
         )?;

@@ -165,7 +165,7 @@ pub fn note_rewrite(table: pg_sys::Oid) -> Result<()> {
 pub fn follow_definitions() -> Result<()> {
     let rewritten = running::take_rewritten();
     let is_there = |table: &&StreamTable| depend::owner_of(table.relid).is_some();
-    let followers = catalog::all()?;
+    let followers = catalog::immediate()?;
     for table in followers
         .iter()
         .filter(|table| follows(table))
