@@ -92,5 +92,190 @@ COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, t
 -- It is updated, also where all tables are published.
 ALTER TABLE pgtrickle.pgt_refresh_totals REPLICA IDENTITY FULL;
 
+-- How busy the refresh workers are, and with what.
+CREATE FUNCTION pgtrickle.refresh_load() RETURNS TABLE (
+    saturation double precision,
+    busy_workers double precision,
+    workers integer,
+    waiting_seconds double precision
+)
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'refresh_load_wrapper';
+CREATE FUNCTION pgtrickle.refresh_shares() RETURNS TABLE (pgt_id bigint, worker_share double precision)
+    STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'refresh_shares_wrapper';
+COMMENT ON FUNCTION pgtrickle.refresh_load() IS 'load of the refresh workers of this database: work due in the last seconds divided by their capacity';
+COMMENT ON FUNCTION pgtrickle.refresh_shares() IS 'stream tables that take most of the workers'' time, with the share of one worker that each takes';
+DROP FUNCTION pgtrickle.health_check();
+DROP FUNCTION pgtrickle.pgt_status();
+CREATE FUNCTION pgtrickle.pgt_status(
+    OUT name text, OUT status text, OUT schedule text, OUT requested_mode text, OUT refresh_mode text,
+    OUT mode_code text, OUT mode_reason text, OUT is_populated boolean, OUT data_timestamp timestamptz,
+    OUT last_action text, OUT last_reason text, OUT last_finished_at timestamptz, OUT last_duration_ms float8,
+    OUT needs_restore boolean, OUT scheduling text, OUT waiting_for text[], OUT consecutive_errors integer,
+    OUT last_error text, OUT retry_at timestamptz, OUT worker_share float8
+) RETURNS SETOF record LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH RECURSIVE upstream (pgt_id, above) AS (
+        SELECT d.pgt_id, t.pgt_id
+        FROM pgtrickle.pgt_dependencies d
+        JOIN pgtrickle.pgt_stream_tables t ON t.pgt_relid = d.source_relid
+        UNION
+        SELECT u.pgt_id, t.pgt_id
+        FROM upstream u
+        JOIN pgtrickle.pgt_dependencies d ON d.pgt_id = u.above
+        JOIN pgtrickle.pgt_stream_tables t ON t.pgt_relid = d.source_relid
+    ), failures AS MATERIALIZED (SELECT * FROM pgtrickle.refresh_failures()
+    ), waits AS (
+        SELECT u.pgt_id, pg_catalog.array_agg(a.pgt_relid::text ORDER BY a.pgt_relid::text) AS waiting_for
+        FROM upstream u
+        JOIN pgtrickle.pgt_stream_tables a ON a.pgt_id = u.above
+        LEFT JOIN failures f ON f.pgt_id = a.pgt_id
+        WHERE a.status = 'SUSPENDED' OR f.pgt_id IS NOT NULL
+        GROUP BY u.pgt_id
+    ), scheduler AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state)
+    SELECT t.pgt_relid::text, t.status, t.schedule, t.requested_mode, t.refresh_mode,
+           t.mode_code, t.mode_reason, t.is_populated, t.data_timestamp,
+           h.action, h.reason, h.finished_at, h.duration_ms,
+           (t.system_identifier, t.database_oid) IS DISTINCT FROM (s.system_identifier, d.oid),
+           CASE WHEN t.status = 'SUSPENDED' THEN 'SUSPENDED'
+                WHEN t.refresh_mode = 'IMMEDIATE' THEN 'IMMEDIATE'
+                WHEN scheduler.state <> 'RUNNING' THEN scheduler.state
+                WHEN waits.pgt_id IS NOT NULL THEN 'WAITING'
+                WHEN failures.pgt_id IS NOT NULL THEN 'RETRYING'
+                ELSE 'SCHEDULED' END,
+           waits.waiting_for, failures.consecutive_errors,
+           failures.condition || COALESCE(': ' || failures.message, ''), failures.retry_at,
+           shares.worker_share
+    FROM pgtrickle.pgt_stream_tables t
+    JOIN pg_catalog.pg_class c ON c.oid = t.pgt_relid
+    CROSS JOIN pg_catalog.pg_control_system() s
+    JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+    CROSS JOIN scheduler
+    LEFT JOIN waits ON waits.pgt_id = t.pgt_id
+    LEFT JOIN failures ON failures.pgt_id = t.pgt_id
+    LEFT JOIN pgtrickle.refresh_shares() shares ON shares.pgt_id = t.pgt_id
+    LEFT JOIN LATERAL (
+        SELECT * FROM pgtrickle.pgt_refresh_history h
+        WHERE h.pgt_id = t.pgt_id ORDER BY h.history_id DESC LIMIT 1
+    ) h ON true
+    WHERE pg_catalog.has_table_privilege(c.oid, 'SELECT')
+       OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+    ORDER BY 1;
+END;
+COMMENT ON FUNCTION pgtrickle.pgt_status() IS 'stream tables that the caller may read, own or monitor, and their last refresh';
+
+CREATE FUNCTION pgtrickle.health_check(OUT check_name text, OUT severity text, OUT detail text)
+RETURNS SETOF record LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    WITH state AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state),
+    status AS MATERIALIZED (SELECT * FROM pgtrickle.pgt_status()),
+    load AS MATERIALIZED (SELECT * FROM pgtrickle.refresh_load()),
+    mark AS MATERIALIZED (SELECT * FROM pgtrickle.watermark())
+    SELECT 'scheduler', CASE s.state WHEN 'RUNNING' THEN 'OK' WHEN 'STARTING' THEN 'WARNING'
+                                     WHEN 'STANDBY' THEN 'OK' ELSE 'WARNING' END,
+           CASE s.state
+               WHEN 'RUNNING' THEN 'stream tables are refreshed by their schedules'
+               WHEN 'STARTING' THEN 'the scheduler is starting; if it stays so, raise max_worker_processes'
+               WHEN 'STANDBY' THEN 'a standby refreshes nothing; after a promotion it will'
+               WHEN 'DISABLED' THEN 'nothing is refreshed by schedule: pg_trickle.enabled is off'
+               WHEN 'DRAINED' THEN 'nothing is refreshed by schedule until pgtrickle.resume(): a drain is on'
+               WHEN 'NOT_PRELOADED' THEN 'nothing is refreshed by schedule: add pg_trickle to shared_preload_libraries and restart'
+               ELSE 'no scheduler runs in this database' END
+    FROM state s
+    UNION ALL
+    SELECT 'suspended', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'ERROR' END,
+           COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name), 'no stream table is suspended')
+    FROM status s WHERE s.status = 'SUSPENDED'
+    UNION ALL
+    SELECT 'failing', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
+           COALESCE(pg_catalog.string_agg(s.name || ': ' || s.last_error, ', ' ORDER BY s.name),
+                    'no refresh fails')
+    FROM status s WHERE s.last_error IS NOT NULL
+    UNION ALL
+    SELECT 'restore', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'ERROR' END,
+           COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name) || ': run pgtrickle.restore_stream_tables()',
+                    'no stream table has to be restored')
+    FROM status s WHERE s.needs_restore
+    UNION ALL
+    SELECT 'saturation', CASE WHEN l.saturation > 1.5 THEN 'WARNING' ELSE 'OK' END,
+           CASE WHEN l.saturation > 1.5
+                THEN 'refreshes are asked for ' || pg_catalog.round(l.saturation::numeric, 1)
+                     || ' times as much as ' || l.workers || ' workers can do; most is taken by '
+                     || COALESCE((SELECT pg_catalog.string_agg(s.name, ', ' ORDER BY s.worker_share DESC)
+                                  FROM status s WHERE s.worker_share > 0.1), 'none of those that you may see')
+                ELSE 'the refresh workers follow' END
+    FROM load l
+    UNION ALL
+    SELECT 'buffers', CASE WHEN m.oldest_since < pg_catalog.clock_timestamp() - interval '1 hour'
+                           THEN 'WARNING' ELSE 'OK' END,
+           CASE WHEN m.oldest_holder IS NULL THEN 'nobody holds change rows back'
+                ELSE 'change rows are held back by ' || m.oldest_holder
+                     || COALESCE(' since ' || m.oldest_since::text, '') END
+    FROM mark m;
+END;
+COMMENT ON FUNCTION pgtrickle.health_check() IS 'checks of installation, scheduler and stream tables, with a remedy for each problem';
+
+CREATE OR REPLACE FUNCTION pgtrickle.metrics(OUT name text, OUT labels jsonb, OUT value float8)
+RETURNS SETOF record LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    WITH tables AS (
+        SELECT t.pgt_id, t.pgt_relid::text AS stream_table, t.status, t.data_timestamp
+        FROM pgtrickle.pgt_stream_tables t JOIN pg_catalog.pg_class c ON c.oid = t.pgt_relid
+        WHERE pg_catalog.has_table_privilege(c.oid, 'SELECT')
+           OR pg_catalog.pg_has_role(c.relowner, 'USAGE')
+           OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+    ), refreshes AS (
+        SELECT t.stream_table, r.action, r.reason, r.status, pg_catalog.sum(r.refreshes) AS refreshes,
+               pg_catalog.sum(r.duration_ms) AS duration_ms, pg_catalog.sum(r.rows_inserted) AS rows_inserted,
+               pg_catalog.sum(r.rows_updated) AS rows_updated, pg_catalog.sum(r.rows_deleted) AS rows_deleted,
+               pg_catalog.sum(r.delta_rows) AS delta_rows
+        FROM pgtrickle.pgt_refresh_figures r JOIN tables t ON t.pgt_id = r.pgt_id
+        GROUP BY t.stream_table, r.action, r.reason, r.status
+    ), buffers AS MATERIALIZED (SELECT * FROM pgtrickle.change_buffer_sizes()
+    ), mark AS MATERIALIZED (SELECT * FROM pgtrickle.watermark())
+    SELECT c.name, '{}'::jsonb, c.value::float8 FROM pgtrickle.runtime_counters() c
+    UNION ALL
+    SELECT m.name, '{}'::jsonb, m.value
+    FROM pgtrickle.refresh_load() l CROSS JOIN LATERAL (VALUES
+        ('refresh_saturation', l.saturation), ('refresh_busy_workers', l.busy_workers),
+        ('refresh_waiting_seconds', l.waiting_seconds)
+    ) m (name, value)
+    UNION ALL
+    SELECT m.name, pg_catalog.jsonb_build_object('stream_table', r.stream_table, 'action', r.action,
+               'reason', COALESCE(r.reason, ''), 'status', r.status), m.value
+    FROM refreshes r CROSS JOIN LATERAL (VALUES
+        ('refreshes_total', r.refreshes::float8), ('refresh_duration_ms_total', r.duration_ms),
+        ('rows_inserted_total', r.rows_inserted::float8), ('rows_updated_total', r.rows_updated::float8),
+        ('rows_deleted_total', r.rows_deleted::float8), ('delta_rows_total', r.delta_rows::float8)
+    ) m (name, value)
+    UNION ALL
+    SELECT m.name, pg_catalog.jsonb_build_object('stream_table', t.stream_table), m.value
+    FROM tables t LEFT JOIN pgtrickle.refresh_failures() f ON f.pgt_id = t.pgt_id
+    LEFT JOIN pgtrickle.refresh_shares() s ON s.pgt_id = t.pgt_id
+    CROSS JOIN LATERAL (VALUES
+        ('worker_share', s.worker_share),
+        ('data_age_seconds', EXTRACT(epoch FROM pg_catalog.clock_timestamp() - t.data_timestamp)::float8),
+        ('suspended', (t.status = 'SUSPENDED')::integer::float8),
+        ('consecutive_errors', COALESCE(f.consecutive_errors, 0)::float8)
+    ) m (name, value)
+    WHERE m.value IS NOT NULL
+    UNION ALL
+    SELECT m.name, pg_catalog.jsonb_build_object('source', b.source), m.value
+    FROM buffers b CROSS JOIN LATERAL (VALUES
+        ('buffer_bytes', b.bytes::float8), ('buffer_rows', b.rows::float8),
+        ('buffer_pending_rows', b.pending_rows::float8)
+    ) m (name, value)
+    UNION ALL
+    SELECT v.name, v.labels, v.value FROM mark m CROSS JOIN LATERAL (VALUES
+        ('wal_bytes', '{}'::jsonb, m.wal_bytes::float8),
+        ('prepared_transactions', '{}'::jsonb, m.prepared_transactions::float8),
+        ('oldest_transaction_age_seconds',
+         pg_catalog.jsonb_build_object('holder', COALESCE(m.oldest_holder, '')),
+         COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - m.oldest_since), 0)::float8)
+    ) v (name, labels, value);
+END;
+COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, owns or may monitor';
+
+
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.
 GRANT SELECT ON pgtrickle.pgt_dependencies TO PUBLIC;

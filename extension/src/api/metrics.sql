@@ -20,6 +20,12 @@ BEGIN ATOMIC
     ), mark AS MATERIALIZED (SELECT * FROM pgtrickle.watermark())
     SELECT c.name, '{}'::jsonb, c.value::float8 FROM pgtrickle.runtime_counters() c
     UNION ALL
+    SELECT m.name, '{}'::jsonb, m.value
+    FROM pgtrickle.refresh_load() l CROSS JOIN LATERAL (VALUES
+        ('refresh_saturation', l.saturation), ('refresh_busy_workers', l.busy_workers),
+        ('refresh_waiting_seconds', l.waiting_seconds)
+    ) m (name, value)
+    UNION ALL
     SELECT m.name, pg_catalog.jsonb_build_object('stream_table', r.stream_table, 'action', r.action,
                'reason', COALESCE(r.reason, ''), 'status', r.status), m.value
     FROM refreshes r CROSS JOIN LATERAL (VALUES
@@ -30,7 +36,9 @@ BEGIN ATOMIC
     UNION ALL
     SELECT m.name, pg_catalog.jsonb_build_object('stream_table', t.stream_table), m.value
     FROM tables t LEFT JOIN pgtrickle.refresh_failures() f ON f.pgt_id = t.pgt_id
+    LEFT JOIN pgtrickle.refresh_shares() s ON s.pgt_id = t.pgt_id
     CROSS JOIN LATERAL (VALUES
+        ('worker_share', s.worker_share),
         ('data_age_seconds', EXTRACT(epoch FROM pg_catalog.clock_timestamp() - t.data_timestamp)::float8),
         ('suspended', (t.status = 'SUSPENDED')::integer::float8),
         ('consecutive_errors', COALESCE(f.consecutive_errors, 0)::float8)
@@ -68,6 +76,7 @@ RETURNS SETOF record LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     WITH state AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state),
     status AS MATERIALIZED (SELECT * FROM pgtrickle.pgt_status()),
+    load AS MATERIALIZED (SELECT * FROM pgtrickle.refresh_load()),
     mark AS MATERIALIZED (SELECT * FROM pgtrickle.watermark())
     SELECT 'scheduler', CASE s.state WHEN 'RUNNING' THEN 'OK' WHEN 'STARTING' THEN 'WARNING'
                                      WHEN 'STANDBY' THEN 'OK' ELSE 'WARNING' END,
@@ -95,6 +104,15 @@ BEGIN ATOMIC
                     'no stream table has to be restored')
     FROM status s WHERE s.needs_restore
     UNION ALL
+    SELECT 'saturation', CASE WHEN l.saturation > 1.5 THEN 'WARNING' ELSE 'OK' END,
+           CASE WHEN l.saturation > 1.5
+                THEN 'refreshes are asked for ' || pg_catalog.round(l.saturation::numeric, 1)
+                     || ' times as much as ' || l.workers || ' workers can do; most is taken by '
+                     || COALESCE((SELECT pg_catalog.string_agg(s.name, ', ' ORDER BY s.worker_share DESC)
+                                  FROM status s WHERE s.worker_share > 0.1), 'none of those that you may see')
+                ELSE 'the refresh workers follow' END
+    FROM load l
+    UNION ALL
     SELECT 'buffers', CASE WHEN m.oldest_since < pg_catalog.clock_timestamp() - interval '1 hour'
                            THEN 'WARNING' ELSE 'OK' END,
            CASE WHEN m.oldest_holder IS NULL THEN 'nobody holds change rows back'
@@ -113,6 +131,8 @@ COMMENT ON FUNCTION pgtrickle.resume_stream_table(text) IS 'starts the scheduled
 COMMENT ON FUNCTION pgtrickle.scheduler_state() IS 'whether this database runs scheduled refreshes, or why not';
 COMMENT ON FUNCTION pgtrickle.refresh_failures() IS 'stream tables whose last scheduled refresh failed';
 COMMENT ON FUNCTION pgtrickle.refresh_workers() IS 'refresh workers of the cluster';
+COMMENT ON FUNCTION pgtrickle.refresh_load() IS 'load of the refresh workers of this database: work due in the last seconds divided by their capacity';
+COMMENT ON FUNCTION pgtrickle.refresh_shares() IS 'stream tables that take most of the workers'' time, with the share of one worker that each takes';
 COMMENT ON FUNCTION pgtrickle.running_recomputations() IS 'running first fills and recomputations, by id';
 COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of the cluster, and what keeps change rows from being removed';
 COMMENT ON FUNCTION pgtrickle.stale_stream_tables() IS 'ids of the stream tables that may be behind their sources';

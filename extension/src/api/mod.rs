@@ -32,7 +32,7 @@ fn change<T>(function: &CStr, work: impl FnOnce() -> Result<T>) -> T {
 pgrx::extension_sql_file!(
     "reports.sql",
     name = "reports",
-    requires = [pgt_id_of, refresh_failures, scheduler_state]
+    requires = [pgt_id_of, refresh_failures, refresh_shares, scheduler_state]
 );
 pgrx::extension_sql_file!("metrics.sql", name = "metrics", finalize);
 

@@ -79,6 +79,32 @@ fn refresh_workers() -> TableIterator<
     }))
 }
 
+/// How much of what the refresh workers of this database can do is asked of them.
+#[pg_extern(schema = "pgtrickle")]
+fn refresh_load() -> TableIterator<
+    'static,
+    (
+        name!(saturation, f64),
+        name!(busy_workers, f64),
+        name!(workers, i32),
+        name!(waiting_seconds, f64),
+    ),
+> {
+    let load = monitor::load();
+    TableIterator::once((
+        scheduler::load::saturation(&load),
+        load.busy,
+        i32::try_from(load.workers).unwrap_or(i32::MAX),
+        load.waiting_s,
+    ))
+}
+
+/// The stream tables that take the most of the workers' time, and what share of one worker each takes.
+#[pg_extern(schema = "pgtrickle")]
+fn refresh_shares() -> TableIterator<'static, (name!(pgt_id, i64), name!(worker_share, f64))> {
+    TableIterator::new(monitor::load().eaters)
+}
+
 /// The recomputations that run in the cluster, also those of manual refreshes and of creation.
 #[pg_extern(schema = "pgtrickle")]
 #[allow(clippy::type_complexity, reason = "the columns of the result")]

@@ -5,7 +5,7 @@ CREATE FUNCTION pgtrickle.pgt_status(
     OUT mode_code text, OUT mode_reason text, OUT is_populated boolean, OUT data_timestamp timestamptz,
     OUT last_action text, OUT last_reason text, OUT last_finished_at timestamptz, OUT last_duration_ms float8,
     OUT needs_restore boolean, OUT scheduling text, OUT waiting_for text[], OUT consecutive_errors integer,
-    OUT last_error text, OUT retry_at timestamptz
+    OUT last_error text, OUT retry_at timestamptz, OUT worker_share float8
 ) RETURNS SETOF record LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH RECURSIVE upstream (pgt_id, above) AS (
@@ -37,7 +37,8 @@ BEGIN ATOMIC
                 WHEN failures.pgt_id IS NOT NULL THEN 'RETRYING'
                 ELSE 'SCHEDULED' END,
            waits.waiting_for, failures.consecutive_errors,
-           failures.condition || COALESCE(': ' || failures.message, ''), failures.retry_at
+           failures.condition || COALESCE(': ' || failures.message, ''), failures.retry_at,
+           shares.worker_share
     FROM pgtrickle.pgt_stream_tables t
     JOIN pg_catalog.pg_class c ON c.oid = t.pgt_relid
     CROSS JOIN pg_catalog.pg_control_system() s
@@ -45,6 +46,7 @@ BEGIN ATOMIC
     CROSS JOIN scheduler
     LEFT JOIN waits ON waits.pgt_id = t.pgt_id
     LEFT JOIN failures ON failures.pgt_id = t.pgt_id
+    LEFT JOIN pgtrickle.refresh_shares() shares ON shares.pgt_id = t.pgt_id
     LEFT JOIN LATERAL (
         SELECT * FROM pgtrickle.pgt_refresh_history h
         WHERE h.pgt_id = t.pgt_id ORDER BY h.history_id DESC LIMIT 1

@@ -9,7 +9,8 @@ use crate::pg::guc;
 pub use runtime::{
     INVALIDATION_RING_MAX_CAPACITY, WORKERS, cron_timezone, drain_timeout_s, full_refresh_interval,
     fuse_ceiling, history_rows, invalidation_ring_capacity, is_enabled, max_consecutive_errors,
-    max_refresh_workers, max_workers_per_database, min_refresh_interval,
+    max_refresh_rest, max_refresh_workers, max_workers_per_database, min_refresh_interval,
+    refresh_share_percent,
 };
 
 /// How changes of a source are captured when it gets its first reader.

@@ -17,6 +17,8 @@ static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 static MAX_REFRESH_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
 static MAX_WORKERS_PER_DATABASE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MIN_REFRESH_INTERVAL_MS: GucSetting<i32> = GucSetting::<i32>::new(5);
+static REFRESH_SHARE_PERCENT: GucSetting<i32> = GucSetting::<i32>::new(50);
+static MAX_REFRESH_REST_MS: GucSetting<i32> = GucSetting::<i32>::new(1000);
 static FULL_REFRESH_INTERVAL_S: GucSetting<i32> = GucSetting::<i32>::new(60);
 static MAX_CONSECUTIVE_ERRORS: GucSetting<i32> = GucSetting::<i32>::new(5);
 static FUSE_CEILING: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -47,6 +49,17 @@ pub fn max_workers_per_database() -> usize {
 /// How long a `calculated` stream table rests between two refreshes.
 pub fn min_refresh_interval() -> Duration {
     Duration::from_millis(u64::try_from(MIN_REFRESH_INTERVAL_MS.get()).unwrap_or(0))
+}
+
+/// The share of a core that the refreshes of a `calculated` stream table take, as far as longer rests
+/// can achieve that.
+pub fn refresh_share_percent() -> u32 {
+    u32::try_from(REFRESH_SHARE_PERCENT.get()).unwrap_or(100)
+}
+
+/// How long a `calculated` stream table rests at most to keep to that share.
+pub fn max_refresh_rest() -> Duration {
+    Duration::from_millis(u64::try_from(MAX_REFRESH_REST_MS.get()).unwrap_or(0))
 }
 
 /// How often a `calculated` stream table is recomputed whose sources tell nothing.
@@ -134,6 +147,26 @@ pub fn init() {
         c"Pause between two refreshes of a calculated stream table, in milliseconds.",
         c"The first change after a pause is refreshed at once; later ones are collected.",
         &MIN_REFRESH_INTERVAL_MS,
+        0,
+        3_600_000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.refresh_share_percent",
+        c"The share of a core that the refreshes of one calculated stream table may take, in percent.",
+        c"The more a refresh costs, the longer the table rests after it, so that under load more changes share one refresh. 100: no longer than pg_trickle.min_refresh_interval_ms.",
+        &REFRESH_SHARE_PERCENT,
+        1,
+        100,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"pg_trickle.max_refresh_rest_ms",
+        c"How long a calculated stream table rests at most after a refresh to keep to its share, in milliseconds.",
+        c"What a share may add to the age of its data.",
+        &MAX_REFRESH_REST_MS,
         0,
         3_600_000,
         GucContext::Sighup,

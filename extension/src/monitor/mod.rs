@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering;
 
 use crate::config;
 use crate::pg::{cluster, database};
-use crate::scheduler::drain;
+use crate::scheduler::{drain, load};
 use crate::shmem;
 use crate::shmem::counters;
 use crate::shmem::database::Presence;
+use crate::shmem::load::Measured;
 use crate::shmem::worker::State;
 
 /// Why the stream tables of this database are refreshed by their schedules, or are not.
@@ -35,6 +36,14 @@ pub fn scheduler_state() -> &'static str {
         Some(Presence::Starting | Presence::Stopped | Presence::Unknown) => "STARTING",
         Some(Presence::Absent | Presence::Outdated) | None => "NO_SCHEDULER",
     }
+}
+
+/// How busy the refresh workers of this database are now.
+pub fn load() -> Measured {
+    let own = shmem::block()
+        .and_then(|block| shmem::database::find(&block.databases, cluster::database().to_u32()));
+    let now_us = cluster::microseconds(cluster::now());
+    own.map_or_else(Measured::default, |own| load::at(&own.load.read(), now_us))
 }
 
 /// A refresh worker.

@@ -65,6 +65,12 @@ pub fn is_alive(pid: i32) -> bool {
     pid != 0 && unsafe { !pg_sys::BackendPidGetProc(pid).is_null() }
 }
 
+/// Cancels what a server process is doing, as `pg_cancel_backend()` does.
+pub fn cancel(pid: i32) {
+    // SAFETY: a signal that every server process handles; one that has gone is not there to get it.
+    unsafe { libc::kill(pid, libc::SIGINT) };
+}
+
 /// Sleeps until this process is woken, or for so long. Dies with the postmaster. Afterwards the
 /// latch is reset: whatever may have happened has to be looked at now.
 pub fn sleep(timeout: Option<Duration>) {

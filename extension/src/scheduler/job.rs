@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgtrickle_dvm::schedule::backoff;
@@ -31,29 +31,46 @@ type Contained<T> = std::result::Result<T, Failure>;
 /// Refreshes the tables of the worker's job, and leaves the outcomes with the worker.
 pub fn run(worker: &Worker) {
     let job = worker.job();
-    let outcomes = match refresh_together(worker, &job) {
-        Ok(outcomes) => outcomes,
-        Err(_) if is_terminating() => vec![Outcome::None; job.len()],
+    let done = match refresh_together(worker, &job) {
+        Ok(done) => done,
+        Err(_) if is_terminating() => vec![Done::NOT_TRIED; job.len()],
         // The transaction as a whole failed: at its commit, for instance. One by one, the culprit
         // is found and the others get done.
         Err(failure) => refresh_one_by_one(worker, &job, &failure),
     };
     worker.current.store(0, Ordering::SeqCst);
-    for (index, outcome) in outcomes.into_iter().enumerate() {
-        worker.set_outcome(index, outcome);
+    for (index, done) in done.into_iter().enumerate() {
+        worker.set_outcome(index, done.outcome, done.took);
     }
 }
 
-fn refresh_together(worker: &Worker, job: &[i64]) -> Contained<Vec<Outcome>> {
+/// What came of a table, and how long that took.
+#[derive(Debug, Clone, Copy)]
+struct Done {
+    outcome: Outcome,
+    took: Duration,
+}
+
+impl Done {
+    const NOT_TRIED: Done = Done {
+        outcome: Outcome::None,
+        took: Duration::ZERO,
+    };
+}
+
+fn refresh_together(worker: &Worker, job: &[i64]) -> Contained<Vec<Done>> {
     let mut tries = 0;
     loop {
         tries += 1;
         let outcome = background::transaction(|| in_one_transaction(worker, job, tries < TRIES));
         match outcome {
-            Ok(None) if is_terminating() => return Ok(vec![Outcome::None; job.len()]),
+            Ok(None) if is_terminating() => return Ok(vec![Done::NOT_TRIED; job.len()]),
             // Another session holds a lock and may want one of ours, which the rollback released: it continues, and we retry.
             Ok(None) => tries -= 1,
-            Ok(Some(outcomes)) => return Ok(outcomes),
+            Ok(Some(done)) => return Ok(done),
+            Err(_) if worker.gives_way.load(Ordering::SeqCst) => {
+                return Ok(vec![Done::NOT_TRIED; job.len()]);
+            }
             Err(failure) if failure.is_transient() && tries < TRIES && !is_terminating() => {
                 RETRIES.count();
             }
@@ -62,11 +79,11 @@ fn refresh_together(worker: &Worker, job: &[i64]) -> Contained<Vec<Outcome>> {
     }
 }
 
-fn refresh_one_by_one(worker: &Worker, job: &[i64], failure: &Failure) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = Vec::with_capacity(job.len());
+fn refresh_one_by_one(worker: &Worker, job: &[i64], failure: &Failure) -> Vec<Done> {
+    let mut all: Vec<Done> = Vec::with_capacity(job.len());
     for id in job {
         if is_terminating() {
-            outcomes.push(Outcome::None);
+            all.push(Done::NOT_TRIED);
             continue;
         }
         let result = if job.len() == 1 {
@@ -74,20 +91,23 @@ fn refresh_one_by_one(worker: &Worker, job: &[i64], failure: &Failure) -> Vec<Ou
         } else {
             let failed: BTreeSet<i64> = job
                 .iter()
-                .zip(&outcomes)
-                .filter(|(_, outcome)| matches!(outcome, Outcome::Failed | Outcome::Waits))
+                .zip(&all)
+                .filter(|(_, done)| matches!(done.outcome, Outcome::Failed | Outcome::Waits))
                 .map(|(id, _)| *id)
                 .collect();
             background::transaction(|| reads_one_of(*id, &failed).map_err(Failure::from)).and_then(
                 |waits| match waits {
-                    true => Ok(vec![Outcome::Waits]),
+                    true => Ok(vec![Done {
+                        outcome: Outcome::Waits,
+                        ..Done::NOT_TRIED
+                    }]),
                     false => refresh_together(worker, &[*id]),
                 },
             )
         };
-        outcomes.push(match result {
-            Ok(single) => single.first().copied().unwrap_or(Outcome::None),
-            Err(_) if is_terminating() => Outcome::None,
+        all.push(match result {
+            Ok(single) => single.first().copied().unwrap_or(Done::NOT_TRIED),
+            Err(_) if is_terminating() => Done::NOT_TRIED,
             Err(failure) => {
                 let noted =
                     background::transaction(|| note_failure(*id, &failure, cluster::now(), 0.0));
@@ -97,11 +117,14 @@ fn refresh_one_by_one(worker: &Worker, job: &[i64], failure: &Failure) -> Vec<Ou
                         second.message
                     );
                 }
-                Outcome::Failed
+                Done {
+                    outcome: Outcome::Failed,
+                    ..Done::NOT_TRIED
+                }
             }
         });
     }
-    outcomes
+    all
 }
 
 /// Locks first, then one snapshot, then table by table. `None` if a lock was not to be had in time, and nothing
@@ -110,7 +133,7 @@ fn in_one_transaction(
     worker: &Worker,
     job: &[i64],
     may_retry: bool,
-) -> Contained<Option<Vec<Outcome>>> {
+) -> Contained<Option<Vec<Done>>> {
     let mut members = Vec::with_capacity(job.len());
     for id in job {
         members.push(Member::new(*id)?);
@@ -120,7 +143,7 @@ fn in_one_transaction(
     by_id.sort_by_key(|member| member.id);
     let patience = Patience::limited()?;
     for member in by_id {
-        if !member.lock(may_retry)? {
+        if !member.lock(worker, may_retry)? {
             return Ok(None);
         }
     }
@@ -138,7 +161,7 @@ fn in_one_transaction(
             member.outcome = Outcome::Waits;
         } else {
             worker.current.store(member.id, Ordering::SeqCst);
-            member.refresh(may_retry)?;
+            member.refresh(worker, may_retry)?;
         }
         if matches!(member.outcome, Outcome::Failed | Outcome::Waits) {
             failed.insert(member.id);
@@ -158,7 +181,11 @@ fn in_one_transaction(
             }
         }
     }
-    Ok(Some(members.iter().map(|member| member.outcome).collect()))
+    let done = members.iter().map(|member| Done {
+        outcome: member.outcome,
+        took: member.took,
+    });
+    Ok(Some(done.collect()))
 }
 
 /// What `pg_stat_activity` shows.
@@ -192,6 +219,7 @@ struct Member {
     id: i64,
     table: Option<StreamTable>,
     outcome: Outcome,
+    took: Duration,
 }
 
 impl Member {
@@ -204,23 +232,29 @@ impl Member {
         } else {
             Outcome::Gone
         };
-        Ok(Member { id, table, outcome })
+        Ok(Member {
+            id,
+            table,
+            outcome,
+            took: Duration::ZERO,
+        })
     }
 
     /// False if that takes too long.
-    fn lock(&mut self, may_retry: bool) -> Contained<bool> {
+    fn lock(&mut self, worker: &Worker, may_retry: bool) -> Contained<bool> {
         if self.table.is_some() {
             let started_at = cluster::now();
             let locked = contain(|| refresh::lock_before_snapshot(self.id));
             if locked.as_ref().is_err_and(Failure::is_lock_timeout) {
                 return Ok(false);
             }
-            self.settle(locked.map(|()| Outcome::None), may_retry, started_at, 0.0)?;
+            let locked = locked.map(|()| Outcome::None);
+            self.settle(worker, locked, may_retry, started_at, 0.0)?;
         }
         Ok(true)
     }
 
-    fn refresh(&mut self, may_retry: bool) -> Contained<()> {
+    fn refresh(&mut self, worker: &Worker, may_retry: bool) -> Contained<()> {
         let (started_at, started) = (cluster::now(), Instant::now());
         let failure = catalog::failure(self.id)?;
         let request = Request {
@@ -232,19 +266,27 @@ impl Member {
             ..Default::default()
         };
         let done = contain(|| refresh::run(self.id, request));
+        self.took = started.elapsed();
         let outcome = done.map(|outcome| match outcome.action {
             Action::NoData => Outcome::NoData,
             Action::Differential | Action::Full | Action::Initialize | Action::None => {
                 Outcome::Refreshed
             }
         });
-        self.settle(outcome, may_retry, started_at, refresh::elapsed_ms(started))
+        self.settle(
+            worker,
+            outcome,
+            may_retry,
+            started_at,
+            refresh::elapsed_ms(started),
+        )
     }
 
-    /// Takes down what came of it. What was cancelled because the server stops, and what only a new
-    /// snapshot can mend, ends the transaction.
+    /// Takes down what came of it. What was cancelled because the server stops or a session waits, and
+    /// what only a new snapshot can mend, ends the transaction.
     fn settle(
         &mut self,
+        worker: &Worker,
         result: Contained<Outcome>,
         may_retry: bool,
         started_at: TimestampWithTimeZone,
@@ -252,7 +294,11 @@ impl Member {
     ) -> Contained<()> {
         self.outcome = match result {
             Ok(outcome) => outcome,
-            Err(failure) if is_terminating() || (failure.is_transient() && may_retry) => {
+            Err(failure)
+                if is_terminating()
+                    || worker.gives_way.load(Ordering::SeqCst)
+                    || (failure.is_transient() && may_retry) =>
+            {
                 return Err(failure);
             }
             Err(failure) => match catalog::load(self.id)? {

@@ -10,14 +10,17 @@
 //! due time wakes it. A wake-up may be unnecessary, and a crash may lose one: at the latest the
 //! backstop timer looks at everything.
 
+mod courtesy;
 pub mod drain;
 mod due;
 mod hold;
 mod job;
 mod launcher;
+pub mod load;
 mod pool;
 mod scheduler_main;
 mod tables;
+mod turn;
 mod upkeep;
 mod watermark;
 mod worker_main;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::WORKER;
 use crate::config;
-use crate::pg::background;
+use crate::pg::{background, cluster};
 use crate::shmem::Block;
 use crate::shmem::counters::{DISPATCHES, WORKER_START_FAILURES};
 use crate::shmem::database::Database;
-use crate::shmem::worker::{Outcome, State, Worker};
+use crate::shmem::worker::{Outcome, State, TaskResult, Worker};
 
 /// How long a worker may take to come up.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -18,6 +18,18 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const START_PAUSE: Duration = Duration::from_secs(1);
 /// How long a worker serves its database while another one waits for a worker.
 const TURN: Duration = Duration::from_secs(1);
+
+/// A job that is being done.
+pub struct Running<'a> {
+    /// By this worker.
+    pub worker: &'a Worker,
+    /// Its process.
+    pub pid: i32,
+    /// The stream tables.
+    pub ids: &'a [i64],
+    /// For how long.
+    pub since: Duration,
+}
 
 /// The workers, from the view of one scheduler.
 pub struct Pool<'a> {
@@ -53,7 +65,7 @@ impl<'a> Pool<'a> {
     }
 
     /// What has come of jobs that have ended, or whose worker has.
-    pub fn collect(&mut self) -> Vec<Vec<(i64, Outcome)>> {
+    pub fn collect(&mut self) -> Vec<Vec<TaskResult>> {
         let mut ended = Vec::new();
         let block = self.block;
         self.jobs.retain(|index, (generation, job)| {
@@ -61,13 +73,18 @@ impl<'a> Pool<'a> {
                 return false;
             };
             if worker.generation() != *generation {
-                ended.push(job.iter().map(|id| (*id, Outcome::None)).collect());
+                let lost = job.iter().map(|id| TaskResult {
+                    id: *id,
+                    outcome: Outcome::None,
+                    took: Duration::ZERO,
+                });
+                ended.push(lost.collect());
                 return false;
             }
             if worker.state() != State::Done {
                 return true;
             }
-            ended.push(worker.outcomes());
+            ended.push(worker.results());
             worker.advance(State::Done, State::Idle);
             false
         });
@@ -168,6 +185,33 @@ impl<'a> Pool<'a> {
         worker.process.wake();
         DISPATCHES.count();
         true
+    }
+
+    /// The jobs that are being done.
+    pub fn jobs_running(&self) -> Vec<Running<'_>> {
+        let now_us = cluster::microseconds(cluster::now());
+        let running = self.jobs.iter().filter_map(|(index, (generation, ids))| {
+            let worker = self.block.workers.get(*index)?;
+            let is_running = worker.generation() == *generation && worker.state() == State::Busy;
+            let since_us = now_us.saturating_sub(worker.since_us.load(Ordering::SeqCst));
+            Some(Running {
+                worker,
+                pid: worker.process.pid().filter(|_| is_running)?,
+                ids,
+                since: Duration::from_micros(u64::try_from(since_us).unwrap_or(0)),
+            })
+        });
+        running.collect()
+    }
+
+    /// How many jobs are handed out.
+    pub fn running(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// How many workers the database may have.
+    pub fn capacity() -> usize {
+        config::max_workers_per_database().min(config::max_refresh_workers())
     }
 
     /// Sees to it that another worker comes up, as far as limits allow: a new one, or one in the

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys;
 
+use super::courtesy::Courtesy;
+use super::load::Meter;
 use super::pool::Pool;
 use super::tables::{Tables, clock};
 use super::{BACKSTOP, upkeep};
@@ -82,12 +84,14 @@ struct Scheduler<'a> {
     entry: &'a Database,
     tables: Tables,
     pool: Pool<'a>,
+    meter: Meter,
     /// How far the invalidation ring has been read.
     position: u64,
     /// Whether the whole catalog is to be read.
     is_stale: bool,
     looked_at_all: Instant,
     upkeep: upkeep::Upkeep,
+    courtesy: Courtesy,
 }
 
 impl<'a> Scheduler<'a> {
@@ -97,10 +101,12 @@ impl<'a> Scheduler<'a> {
             entry,
             tables: Tables::default(),
             pool: Pool::new(block, entry),
+            meter: Meter::new(Instant::now()),
             position: block.ring.head(),
             is_stale: true,
             looked_at_all: Instant::now(),
             upkeep: upkeep::Upkeep::default(),
+            courtesy: Courtesy::default(),
         }
     }
 
@@ -112,9 +118,13 @@ impl<'a> Scheduler<'a> {
                 self.make_way();
                 return;
             }
-            for outcomes in self.pool.collect() {
-                self.tables.end(&outcomes, &clock());
-                self.upkeep.count(&outcomes);
+            for results in self.pool.collect() {
+                self.tables.end(&results, &clock());
+                self.upkeep.count(&results);
+                self.courtesy.end(&results);
+                for result in &results {
+                    self.meter.note(result.id, result.took);
+                }
             }
             match self.catch_up() {
                 Ok(Presence::Running) => {}
@@ -131,8 +141,10 @@ impl<'a> Scheduler<'a> {
                 }
             }
             let wait = self.hand_out();
+            self.publish_load();
             self.pool.make_room();
             let wait = self.upkeep.run(wait);
+            let wait = self.courtesy.run(&self.pool, wait);
             process::sleep(Some(wait.min(BACKSTOP)));
         }
         self.pool.retire_all();
@@ -175,8 +187,8 @@ impl<'a> Scheduler<'a> {
             self.is_stale = false;
         }
         match taken {
-            Taken::Some(buffers) => self.tables.mark(&buffers),
-            Taken::All => self.tables.mark_all(),
+            Taken::Some(buffers) => self.tables.mark(&buffers, &clock),
+            Taken::All => self.tables.mark_all(&clock),
         }
         Ok(Presence::Running)
     }
@@ -187,21 +199,31 @@ impl<'a> Scheduler<'a> {
             return BACKSTOP;
         }
         let clock = clock();
-        loop {
-            let (job, soonest) = self.tables.next_job(&clock);
-            let Some(job) = job else {
-                return soonest.unwrap_or(BACKSTOP);
+        let (queue, soonest) = self.tables.queue(&clock);
+        for id in queue {
+            // In flight with another of the queue, or its island is.
+            let Some(job) = self.tables.job(id, &clock) else {
+                continue;
             };
             let now_us = cluster::microseconds(cluster::now());
-            if self.pool.hand_out(&job, now_us) {
-                self.tables.begin(&job, &clock);
-            } else {
+            if !self.pool.hand_out(&job, now_us) {
                 return match self.pool.ask_for_worker() {
                     Some(pause) => pause.max(Duration::from_millis(1)),
                     None => BACKSTOP,
                 };
             }
+            self.tables.begin(&job, &clock);
         }
+        soonest.unwrap_or(BACKSTOP)
+    }
+
+    /// Says how busy the workers are.
+    fn publish_load(&mut self) {
+        self.meter.set_running(self.pool.running(), Instant::now());
+        let waiting = self.tables.waiting(&clock());
+        let now_us = cluster::microseconds(cluster::now());
+        let measured = self.meter.measured(Pool::capacity(), waiting, now_us);
+        self.entry.load.publish(&measured);
     }
 
     /// Nothing to do until a change is announced. One announced while we looked only woke us.

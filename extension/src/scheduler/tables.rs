@@ -13,7 +13,7 @@ use crate::config;
 use crate::dag::Graph;
 use crate::error::Result;
 use crate::pg::cluster;
-use crate::shmem::worker::{Outcome, TASKS};
+use crate::shmem::worker::{Outcome, TASKS, TaskResult};
 
 /// A stream table that is refreshed by its schedule.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub fn clock() -> Clock {
         now: Instant::now(),
         wall: SystemTime::now(),
         rest: config::min_refresh_interval(),
+        share_percent: config::refresh_share_percent(),
+        rest_max: config::max_refresh_rest(),
         full: config::full_refresh_interval(),
         time_zone: config::cron_timezone(),
     }
@@ -131,7 +133,7 @@ impl Tables {
     }
 
     /// Rows have come into these buffers. One that no source is known for has no readers.
-    pub fn mark(&mut self, buffers: &[u32]) {
+    pub fn mark(&mut self, buffers: &[u32], clock: &Clock) {
         for buffer in buffers {
             match self.sources.get(buffer) {
                 None => {
@@ -140,7 +142,7 @@ impl Tables {
                 Some(source) => {
                     for reader in self.graph.readers_of(*source) {
                         if let Some(table) = self.tables.get_mut(reader) {
-                            table.due.is_dirty = true;
+                            table.due.mark(clock);
                         }
                     }
                 }
@@ -149,34 +151,52 @@ impl Tables {
     }
 
     /// Rows may have come into any buffer.
-    pub fn mark_all(&mut self) {
+    pub fn mark_all(&mut self, clock: &Clock) {
         for table in self.tables.values_mut() {
             if table.due.follows() {
-                table.due.is_dirty = true;
+                table.due.mark(clock);
             }
         }
     }
 
-    /// The next job: the due tables of one island that has none in flight, with those that follow
-    /// them, each after what it reads. And how long until there may be another.
-    pub fn next_job(&self, clock: &Clock) -> (Option<Vec<i64>>, Option<Duration>) {
+    /// The stream tables that are due and not in flight, the most urgent first. And how long until
+    /// there may be another.
+    pub fn queue(&self, clock: &Clock) -> (Vec<i64>, Option<Duration>) {
+        let mut due: Vec<(f64, i64)> = Vec::new();
         let mut soonest: Option<Duration> = None;
         for (id, table) in &self.tables {
-            if self.in_flight.contains(id) || !self.may_run(*id, table) {
+            if self.in_flight.contains(id) {
                 continue;
             }
-            match table.due.wait(clock) {
-                None => {}
-                Some(Duration::ZERO) => {
-                    let island = self.graph.island(*id);
-                    if self.in_flight.is_disjoint(&island) {
-                        return (Some(self.job_of(&island, clock)), soonest);
-                    }
+            if let Some(urgency) = table.due.urgency(clock) {
+                if self.may_run(*id, table) {
+                    due.push((urgency, *id));
                 }
-                Some(wait) => soonest = Some(soonest.map_or(wait, |least| least.min(wait))),
+            } else if let Some(wait) = table.due.wait(clock)
+                && soonest.is_none_or(|least| wait < least)
+                && self.may_run(*id, table)
+            {
+                soonest = Some(wait);
             }
         }
-        (None, soonest)
+        due.sort_by(|(a, id), (b, other)| b.total_cmp(a).then(id.cmp(other)));
+        (due.into_iter().map(|(_, id)| id).collect(), soonest)
+    }
+
+    /// What the refreshes that are due and not in flight can be expected to take.
+    pub fn waiting(&self, clock: &Clock) -> Duration {
+        let (queue, _) = self.queue(clock);
+        let due = queue.iter().filter_map(|id| self.tables.get(id));
+        due.map(|table| table.due.cost.expected()).sum()
+    }
+
+    /// The job to which a due table belongs, if its island has none in flight: the due tables of the
+    /// island, with those that follow them, each after what it reads.
+    pub fn job(&self, id: i64, clock: &Clock) -> Option<Vec<i64>> {
+        let island = self.graph.island(id);
+        self.in_flight
+            .is_disjoint(&island)
+            .then(|| self.job_of(&island, clock))
     }
 
     /// Not while it, or anything that it reads, is suspended; nor while something that it reads
@@ -217,9 +237,36 @@ impl Tables {
                 }
             }
         }
+        if job.len() > TASKS {
+            job = self.most_urgent(&job, clock);
+        }
         let mut ordered = self.graph.in_order(&job);
         ordered.truncate(TASKS);
         ordered
+    }
+
+    /// As many of a job as it can have, the most urgent, each with what it reads.
+    fn most_urgent(&self, job: &BTreeSet<i64>, clock: &Clock) -> BTreeSet<i64> {
+        let urgency = |id: &i64| {
+            let table = self.tables.get(id);
+            table
+                .and_then(|table| table.due.urgency(clock))
+                .unwrap_or(-1.0)
+        };
+        let mut by_urgency: Vec<(f64, i64)> = job.iter().map(|id| (urgency(id), *id)).collect();
+        by_urgency.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        let mut chosen = BTreeSet::new();
+        for (_, id) in by_urgency {
+            let mut with = self.graph.ancestors(id);
+            with.retain(|above| job.contains(above));
+            with.insert(id);
+            let fits = chosen.union(&with).count() <= TASKS;
+            if !fits && !chosen.is_empty() {
+                break;
+            }
+            chosen.append(&mut with);
+        }
+        chosen
     }
 
     /// A job begins.
@@ -233,12 +280,15 @@ impl Tables {
     }
 
     /// A job has ended, or was lost (no outcome).
-    pub fn end(&mut self, outcomes: &[(i64, Outcome)], clock: &Clock) {
-        for (id, outcome) in outcomes {
+    pub fn end(&mut self, results: &[TaskResult], clock: &Clock) {
+        for TaskResult { id, outcome, took } in results {
             self.in_flight.remove(id);
             let Some(table) = self.tables.get_mut(id) else {
                 continue;
             };
+            if !took.is_zero() {
+                table.due.cost.learn(*took);
+            }
             match outcome {
                 Outcome::Refreshed | Outcome::NoData => {
                     table.is_failing = false;
@@ -257,19 +307,19 @@ impl Tables {
                 Outcome::Gone => {}
             }
             if *outcome == Outcome::Refreshed {
-                self.tell_untold(*id, outcomes);
+                self.tell_untold(*id, results, clock);
             }
         }
     }
 
     /// A FULL reader is not told by a change buffer that a stream table has changed.
-    fn tell_untold(&mut self, id: i64, job: &[(i64, Outcome)]) {
+    fn tell_untold(&mut self, id: i64, job: &[TaskResult], clock: &Clock) {
         for reader in self.graph.downstream(id) {
             if let Some(table) = self.tables.get_mut(reader)
                 && !table.due.follows()
-                && !job.iter().any(|(of_job, _)| of_job == reader)
+                && !job.iter().any(|of_job| of_job.id == *reader)
             {
-                table.due.is_dirty = true;
+                table.due.mark(clock);
             }
         }
     }
@@ -279,3 +329,6 @@ fn retry_at(failure: &FailureRow, clock: &Clock) -> Instant {
     let wait_us = cluster::microseconds(failure.retry_at) - cluster::microseconds(cluster::now());
     clock.now + Duration::from_micros(u64::try_from(wait_us).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::config;
 use crate::error::Error;
 use crate::pg::background;
 use crate::pg::snapshot::ActiveSnapshot;
-use crate::shmem::worker::Outcome;
+use crate::shmem::worker::{Outcome, TaskResult};
 
 /// How often, while refreshes write history.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -63,12 +63,10 @@ SET refreshes     = t.refreshes OPERATOR(pg_catalog.+) excluded.refreshes,
 
 impl Upkeep {
     /// A job has ended.
-    pub fn count(&mut self, outcomes: &[(i64, Outcome)]) {
-        let wrote = |outcome: &Outcome| matches!(outcome, Outcome::Refreshed | Outcome::Failed);
-        self.written += outcomes
-            .iter()
-            .filter(|(_, outcome)| wrote(outcome))
-            .count();
+    pub fn count(&mut self, results: &[TaskResult]) {
+        let wrote =
+            |result: &&TaskResult| matches!(result.outcome, Outcome::Refreshed | Outcome::Failed);
+        self.written += results.iter().filter(wrote).count();
     }
 
     /// Does what is due, and returns how long to sleep, `wait` at most.

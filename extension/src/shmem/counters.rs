@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many counters there are.
-const COUNT: usize = 10;
+const COUNT: usize = 11;
 
 /// All counters.
 #[derive(Debug)]
@@ -45,6 +45,9 @@ pub static FUSES_BLOWN: Counter = counter(8, "fuses_blown_total");
 /// A drain took longer than it was given.
 pub static DRAIN_TIMEOUTS: Counter = counter(9, "drain_timeouts_total");
 
+/// A refresh was cancelled and begun again because a session waited for one of its locks.
+pub static REFRESHES_GIVEN_WAY: Counter = counter(10, "refreshes_given_way_total");
+
 /// All of them, for the report.
 pub static ALL: [&Counter; COUNT] = [
     &INVALIDATION_RING_OVERFLOWS,
@@ -57,6 +60,7 @@ pub static ALL: [&Counter; COUNT] = [
     &RETRIES,
     &FUSES_BLOWN,
     &DRAIN_TIMEOUTS,
+    &REFRESHES_GIVEN_WAY,
 ];
 
 const fn counter(index: usize, name: &'static str) -> Counter {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::dirty::DirtySet;
+use super::load::Load;
 use crate::pg::process::{self, Process};
 
 /// How many databases can have a scheduler.
@@ -39,6 +40,8 @@ pub struct Database {
     pub wants_worker: AtomicBool,
     /// Buffers with new rows.
     pub dirty: DirtySet,
+    /// How busy its workers are.
+    pub load: Load,
 }
 
 impl Database {
@@ -68,6 +71,7 @@ impl Database {
     pub fn release(&self) {
         self.set_presence(Presence::Unknown);
         self.dirty.take();
+        self.load.clear();
         self.held_by.store(0, Ordering::SeqCst);
         self.oid.store(0, Ordering::SeqCst);
     }

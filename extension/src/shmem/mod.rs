@@ -9,6 +9,7 @@ pub mod counters;
 pub mod database;
 pub mod dirty;
 pub mod drain;
+pub mod load;
 pub mod notes;
 pub mod progress;
 pub mod ring;

@@ -5,9 +5,10 @@
 //!   ▲────────────────────────── the worker's exit, from any state ──────────────────────────┘
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::pg::process::Process;
+use crate::pg::process::{self, Process};
 
 /// How many workers there can be in a cluster.
 pub const WORKERS: usize = 64;
@@ -48,11 +49,23 @@ pub enum Outcome {
     Gone = 5,
 }
 
+/// What came of a stream table, and how long the worker was at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskResult {
+    /// The stream table.
+    pub id: i64,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// For how long.
+    pub took: Duration,
+}
+
 /// One stream table of a job.
 #[derive(Debug)]
 struct Task {
     pgt_id: AtomicI64,
     outcome: AtomicU32,
+    took_us: AtomicU64,
 }
 
 /// A worker's entry. All zero: free.
@@ -66,6 +79,8 @@ pub struct Worker {
     pub process: Process,
     /// Whether it is asked to make room.
     pub retire: AtomicBool,
+    /// Whether its job gives way to a session that waits for a lock of it.
+    pub gives_way: AtomicBool,
     /// The stream table at which it is, 0 for none.
     pub current: AtomicI64,
     /// When the job began, in microseconds of the server's clock.
@@ -128,12 +143,22 @@ impl Worker {
         }
     }
 
+    /// Cancels its job, which is to be begun again.
+    pub fn interrupt(&self) {
+        self.gives_way.store(true, Ordering::SeqCst);
+        if let Some(pid) = self.process.pid() {
+            process::cancel(pid);
+        }
+    }
+
     /// Writes a job; the worker is idle and has not been told yet.
     pub fn set_job(&self, pgt_ids: &[i64]) {
+        self.gives_way.store(false, Ordering::SeqCst);
         let mut length = 0;
         for (task, pgt_id) in self.tasks.iter().zip(pgt_ids) {
             task.pgt_id.store(*pgt_id, Ordering::SeqCst);
             task.outcome.store(Outcome::None as u32, Ordering::SeqCst);
+            task.took_us.store(0, Ordering::SeqCst);
             length += 1;
         }
         self.length.store(length, Ordering::SeqCst);
@@ -148,28 +173,31 @@ impl Worker {
             .collect()
     }
 
-    /// Stores what came of the task at `index`.
-    pub fn set_outcome(&self, index: usize, outcome: Outcome) {
+    /// Stores what came of the task at `index`, and how long that took.
+    pub fn set_outcome(&self, index: usize, outcome: Outcome, took: Duration) {
         if let Some(task) = self.tasks.get(index) {
+            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            task.took_us.store(took_us, Ordering::SeqCst);
             task.outcome.store(outcome as u32, Ordering::SeqCst);
         }
     }
 
     /// What came of the tasks.
-    pub fn outcomes(&self) -> Vec<(i64, Outcome)> {
+    pub fn results(&self) -> Vec<TaskResult> {
         let length = self.length.load(Ordering::SeqCst) as usize;
         let tasks = self.tasks.iter().take(length);
         tasks
-            .map(|task| {
-                let outcome = match task.outcome.load(Ordering::SeqCst) {
+            .map(|task| TaskResult {
+                id: task.pgt_id.load(Ordering::SeqCst),
+                outcome: match task.outcome.load(Ordering::SeqCst) {
                     1 => Outcome::Refreshed,
                     2 => Outcome::NoData,
                     3 => Outcome::Failed,
                     4 => Outcome::Waits,
                     5 => Outcome::Gone,
                     _ => Outcome::None,
-                };
-                (task.pgt_id.load(Ordering::SeqCst), outcome)
+                },
+                took: Duration::from_micros(task.took_us.load(Ordering::SeqCst)),
             })
             .collect()
     }

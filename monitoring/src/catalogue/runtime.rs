@@ -3,7 +3,7 @@
 use super::{DATNAME, counter, gauge};
 use crate::metric::{Group, Label};
 
-pub const GROUPS: &[Group] = &[RUNTIME, SCHEDULER];
+pub const GROUPS: &[Group] = &[RUNTIME, LOAD, SCHEDULER];
 
 const RUNTIME: Group = Group {
     prefix: "pg_trickle",
@@ -51,6 +51,11 @@ const RUNTIME: Group = Group {
             "drains",
             "Drains that ended before every refresh had",
         ),
+        counter(
+            "refreshes_given_way_total",
+            "refreshes",
+            "Refreshes that were cancelled and begun again because a session waited for a lock of theirs",
+        ),
         gauge("workers", "processes", "Refresh workers of the cluster"),
         gauge("workers_busy", "processes", "Those of them that refresh"),
         gauge(
@@ -80,8 +85,35 @@ const RUNTIME: Group = Group {
             invalidation_ring_overflows_total bigint, dag_cycles_detected_total bigint,
             template_cache_stale_evictions_total bigint, wakeups_total bigint, dispatches_total bigint,
             refreshes_without_data_total bigint, refresh_retries_total bigint, fuses_blown_total bigint,
-            worker_start_failures_total bigint, drain_timeouts_total bigint, workers bigint, workers_busy bigint,
+            worker_start_failures_total bigint, drain_timeouts_total bigint, refreshes_given_way_total bigint,
+            workers bigint, workers_busy bigint,
             workers_max bigint, refreshes_in_flight bigint, draining bigint, drained bigint)",
+};
+
+const LOAD: Group = Group {
+    prefix: "pg_trickle_load",
+    labels: &[DATNAME],
+    metrics: &[
+        gauge(
+            "saturation",
+            "ratio",
+            "Refresh work that was due in the last seconds ÷ what the workers of the database can do in them",
+        ),
+        gauge(
+            "busy_workers",
+            "processes",
+            "Workers that were busy, on average over the last seconds",
+        ),
+        gauge(
+            "waiting_seconds",
+            "seconds",
+            "What the refreshes that are due and have no worker are expected to take",
+        ),
+    ],
+    cache_s: 15,
+    sql: "
+        SELECT current_database()::text AS datname, l.saturation, l.busy_workers, l.waiting_seconds
+        FROM pgtrickle.refresh_load() AS l",
 };
 
 const SCHEDULER: Group = Group {

@@ -53,6 +53,11 @@ const STATE: Group = Group {
             "refreshes",
             "How many scheduled refreshes have failed in a row",
         ),
+        gauge(
+            "worker_share",
+            "ratio",
+            "The share of one worker's time that its refreshes took in the last seconds, if it is among those that take the most",
+        ),
     ],
     cache_s: 15,
     sql: "
@@ -71,7 +76,8 @@ const STATE: Group = Group {
                    AS staleness_seconds,
                CASE WHEN stale.pgt_id IS NULL OR s.needs_restore THEN 0
                     ELSE coalesce(wal.lsn - t.data_lsn, 0) END AS staleness_wal_bytes,
-               coalesce(s.consecutive_errors, 0) AS consecutive_errors
+               coalesce(s.consecutive_errors, 0) AS consecutive_errors,
+               coalesce(s.worker_share, 0) AS worker_share
         FROM pgtrickle.pgt_status() AS s
         JOIN pgtrickle.pgt_stream_tables AS t ON t.pgt_relid = s.name::regclass
         LEFT JOIN stale ON stale.pgt_id = t.pgt_id

@@ -1,0 +1,337 @@
+//! A simulated database: sources that change, tables that cost, workers that are too few. No time
+//! passes but what the events take.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::shmem::worker::TaskResult;
+
+/// A stream table over a source of its own.
+#[derive(Debug, Clone, Copy)]
+struct Spec {
+    /// `None`: calculated.
+    every_ms: Option<u64>,
+    cost_ms: u64,
+    /// From one change of its source to the next.
+    arrival_ms: u64,
+}
+
+/// In which order due tables are taken.
+type Order = fn(&Tables, &Clock) -> Vec<i64>;
+
+fn by_urgency(tables: &Tables, clock: &Clock) -> Vec<i64> {
+    tables.queue(clock).0
+}
+
+fn by_id(tables: &Tables, clock: &Clock) -> Vec<i64> {
+    let mut due = tables.queue(clock).0;
+    due.sort_unstable();
+    due
+}
+
+/// What has been seen of a table.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    next_arrival: Duration,
+    unserved_since: Option<Duration>,
+    last_start: Option<Duration>,
+    /// The longest that a change, or a table with an interval, waited for a refresh to start.
+    longest: Duration,
+}
+
+struct World {
+    specs: Vec<Spec>,
+    seen: Vec<Seen>,
+    tables: Tables,
+    clock: Clock,
+    start: Instant,
+    /// When each running job ends.
+    running: Vec<(Duration, Vec<i64>)>,
+    workers: usize,
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn new_clock() -> Clock {
+    Clock {
+        now: Instant::now(),
+        wall: SystemTime::UNIX_EPOCH + ms(1_768_478_400_000),
+        rest: ms(5),
+        share_percent: 50,
+        rest_max: ms(1000),
+        full: ms(60_000),
+        time_zone: "UTC".to_owned(),
+    }
+}
+
+fn table(schedule: &str, clock: &Clock) -> Table {
+    let schedule = schedule.parse().expect("a schedule");
+    Table {
+        due: Due::new(schedule, true, true, clock),
+        is_stopped: false,
+        is_failing: false,
+        is_immediate: false,
+    }
+}
+
+impl World {
+    fn new(specs: &[Spec], workers: usize) -> Self {
+        let clock = new_clock();
+        let mut tables = Tables::default();
+        for (index, spec) in specs.iter().enumerate() {
+            let id = index as i64;
+            let source = index as u32;
+            let schedule = spec
+                .every_ms
+                .map_or("calculated".to_owned(), |every| format!("{every}ms"));
+            tables.graph.insert(id, 1_000_000 + source, vec![source]);
+            tables.sources.insert(source, source);
+            tables.tables.insert(id, table(&schedule, &clock));
+        }
+        World {
+            seen: vec![Seen::default(); specs.len()],
+            specs: specs.to_vec(),
+            tables,
+            start: clock.now,
+            clock,
+            running: Vec::new(),
+            workers,
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.now.duration_since(self.start)
+    }
+
+    /// Lets time pass, up to `end`.
+    fn run(&mut self, end: Duration, order: Order) {
+        while self.elapsed() < end {
+            self.arrive();
+            self.finish();
+            self.hand_out(order);
+            let soonest = self.tables.queue(&self.clock).1;
+            let next = self
+                .seen
+                .iter()
+                .map(|seen| seen.next_arrival)
+                .chain(self.running.iter().map(|(at, _)| *at))
+                .chain(soonest.map(|wait| self.elapsed() + wait))
+                .min()
+                .unwrap_or(end);
+            let step = next
+                .saturating_sub(self.elapsed())
+                .max(Duration::from_nanos(1));
+            self.clock.now += step;
+            self.clock.wall += step;
+        }
+        for index in 0..self.specs.len() {
+            self.note_wait(index);
+        }
+    }
+
+    fn arrive(&mut self) {
+        let now = self.elapsed();
+        for index in 0..self.specs.len() {
+            if self.seen[index].next_arrival <= now {
+                self.seen[index].next_arrival = now + ms(self.specs[index].arrival_ms);
+                self.seen[index].unserved_since.get_or_insert(now);
+                self.tables.mark(&[index as u32], &self.clock);
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let now = self.elapsed();
+        let (over, running) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.running = running;
+        for (_, job) in over {
+            let results: Vec<TaskResult> = job
+                .iter()
+                .map(|id| TaskResult {
+                    id: *id,
+                    outcome: Outcome::Refreshed,
+                    took: ms(self.specs[*id as usize].cost_ms),
+                })
+                .collect();
+            self.tables.end(&results, &self.clock);
+        }
+    }
+
+    fn hand_out(&mut self, order: Order) {
+        for id in order(&self.tables, &self.clock) {
+            if self.running.len() == self.workers {
+                return;
+            }
+            let Some(job) = self.tables.job(id, &self.clock) else {
+                continue;
+            };
+            self.tables.begin(&job, &self.clock);
+            let cost: u64 = job.iter().map(|id| self.specs[*id as usize].cost_ms).sum();
+            for id in &job {
+                let index = *id as usize;
+                self.note_wait(index);
+                self.seen[index].unserved_since = None;
+                self.seen[index].last_start = Some(self.elapsed());
+            }
+            self.running.push((self.elapsed() + ms(cost), job));
+        }
+    }
+
+    fn note_wait(&mut self, index: usize) {
+        let now = self.elapsed();
+        let seen = &mut self.seen[index];
+        let since = match self.specs[index].every_ms {
+            None => seen.unserved_since,
+            Some(_) => Some(seen.last_start.unwrap_or_default()),
+        };
+        let waited = since.map_or(Duration::ZERO, |since| now - since);
+        seen.longest = seen.longest.max(waited);
+    }
+
+    fn period_ms(spec: &Spec) -> u64 {
+        spec.every_ms
+            .unwrap_or((2 * spec.cost_ms).clamp(5, spec.cost_ms + 1000))
+    }
+
+    /// The longest that a table may wait: its period, and the bound of `turn`, with the least
+    /// weights that others can have and the largest of its own.
+    fn bound(&self, index: usize) -> Duration {
+        let least = |spec: &Spec| Self::period_ms(spec).clamp(1_000, 60_000) as f64;
+        let own = least(&self.specs[index]) + self.specs[index].cost_ms as f64;
+        let work_ms: f64 = self
+            .specs
+            .iter()
+            .map(|spec| spec.cost_ms as f64 * (2.0 + own / least(spec)))
+            .sum();
+        let waited_ms = 2.0 / self.workers as f64 * work_ms;
+        ms(Self::period_ms(&self.specs[index])) + ms(waited_ms.ceil() as u64)
+    }
+
+    /// The tables that waited for longer than they may.
+    fn starved(&self) -> Vec<(usize, Duration, Duration)> {
+        (0..self.specs.len())
+            .map(|index| (index, self.seen[index].longest, self.bound(index)))
+            .filter(|(_, longest, bound)| longest > bound)
+            .collect()
+    }
+
+    fn longest_bound(&self) -> Duration {
+        (0..self.specs.len())
+            .map(|index| self.bound(index))
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+fn specs() -> impl Strategy<Value = Vec<Spec>> {
+    let spec = (
+        prop_oneof![3 => Just(None), 1 => (1_000_u64..20_000).prop_map(Some)],
+        prop_oneof![Just(1_u64), 5_u64..50, 100_u64..2_000],
+        1_u64..5_000,
+    );
+    let spec = spec.prop_map(|(every_ms, cost_ms, arrival_ms)| Spec {
+        every_ms,
+        cost_ms,
+        arrival_ms,
+    });
+    prop::collection::vec(spec, 1..16)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn no_table_starves_however_much_there_is_to_do(specs in specs(), workers in 1_usize..4) {
+        let mut world = World::new(&specs, workers);
+        let end = (world.longest_bound() * 2).min(ms(300_000));
+        world.run(end, by_urgency);
+        prop_assert!(world.starved().is_empty(), "{:?}", world.starved());
+    }
+}
+
+/// Twenty tables that each could keep the worker busy.
+fn too_many() -> Vec<Spec> {
+    let spec = |index: u64| Spec {
+        every_ms: None,
+        cost_ms: 20 + 10 * (index % 5),
+        arrival_ms: 10,
+    };
+    (0..20).map(spec).collect()
+}
+
+#[test]
+fn taking_them_by_id_starves_the_last() {
+    let mut world = World::new(&too_many(), 1);
+    let end = world.longest_bound() * 3;
+    world.run(end, by_id);
+    assert!(world.starved().iter().any(|(index, ..)| *index == 19));
+}
+
+#[test]
+fn what_cannot_be_followed_falls_behind_evenly() {
+    let mut world = World::new(&too_many(), 1);
+    world.run(ms(60_000), by_urgency);
+    let waits = || world.seen.iter().map(|seen| seen.longest.as_secs_f64());
+    let (least, most) = (
+        waits().fold(f64::MAX, f64::min),
+        waits().fold(0.0, f64::max),
+    );
+    // One round is 0.8 s.
+    assert!(most < 2.0, "{most}");
+    assert!(most < 1.6 * least, "{least} to {most}");
+}
+
+#[test]
+fn a_cheap_table_does_not_wait_behind_dear_ones_that_are_due_as_well() {
+    let mut specs = vec![
+        Spec {
+            every_ms: None,
+            cost_ms: 3_000,
+            arrival_ms: 10,
+        };
+        6
+    ];
+    specs.push(Spec {
+        every_ms: None,
+        cost_ms: 1,
+        arrival_ms: 10,
+    });
+    let mut world = World::new(&specs, 1);
+    // What each costs is known after a round.
+    world.run(ms(60_000), by_urgency);
+    world.seen[6].longest = Duration::ZERO;
+    world.run(ms(300_000), by_urgency);
+    // Longer than one of them takes, since a refresh is not interrupted; not than two and a rest.
+    let cheap = world.seen[6].longest;
+    assert!(cheap < ms(7_000), "{cheap:?}");
+}
+
+#[test]
+fn an_island_too_large_for_a_job_begins_with_what_is_most_urgent() {
+    let clock = new_clock();
+    let mut tables = Tables::default();
+    let count = TASKS as i64 + 50;
+    // A root that all others read.
+    for id in 0..count {
+        let source = if id == 0 { 1 } else { 1_000_000 };
+        tables.graph.insert(id, 1_000_000 + id as u32, vec![source]);
+        tables.tables.insert(id, table("10s", &clock));
+    }
+    let mut done: BTreeSet<i64> = BTreeSet::new();
+    let mut at = clock.clone();
+    for _ in 0..2 {
+        at.now += ms(20_000);
+        let (queue, _) = tables.queue(&at);
+        let job = tables.job(queue[0], &at).expect("nothing is in flight");
+        assert!(job.len() <= TASKS);
+        assert_eq!(job[0], 0, "what they read comes first");
+        tables.begin(&job, &at);
+        tables.in_flight.clear();
+        done.extend(job);
+    }
+    assert_eq!(done.len() as i64, count, "two jobs reach all");
+}
