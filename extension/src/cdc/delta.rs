@@ -10,15 +10,28 @@ use crate::pg::change_scan::ChangeScan;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::attributes;
 use pgrx::pg_sys;
+use std::cell::LazyCell;
+
+/// Up to so many pages hold no more than some hundred change rows.
+const FEW_PAGES: u32 = 3;
 
 /// How many change rows of `source` the present snapshot shows and the frontier has not consumed, as far as
-/// the ids of their transactions tell: those of aborted ones count as well.
-pub fn pending_rows(source: pg_sys::Oid, frontier: &Frontier, present: &Frontier) -> Result<u64> {
+/// the ids of their transactions tell: those of aborted ones count as well. 0 if the buffer has but
+/// [`FEW_PAGES`].
+pub fn pending_rows(
+    source: pg_sys::Oid,
+    frontier: &Frontier,
+    present: &LazyCell<Frontier>,
+) -> Result<u64> {
     let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     let found = buffer::find(source)?;
     let Some(changes) = found.and_then(|found| Relation::try_open(found, lockmode)) else {
         return Ok(0);
     };
+    if changes.blocks() <= FEW_PAGES {
+        return Ok(0);
+    }
+    let present: &Frontier = present;
     let wanted = |xid: u64, epoch: i32| !frontier.consumes(xid, epoch) && present.sees(xid);
     change_pages::count_rows(&changes, frontier.first_unconsumed(), &wanted)
 }

@@ -58,16 +58,26 @@ pub(super) fn candidates(table: &Relation, first_xid: u64) -> Result<Candidates>
         }
         return Ok(search.found());
     }
-    // Taken, not borrowed: what is looked at may raise an error, which must not poison the cell.
-    let key = table.oid().to_u32();
-    let mut looks = LOOKS.with_borrow_mut(|looks| looks.remove(&key).unwrap_or_default());
-    looks.resize(blocks as usize, Look::default());
+    let mut looks = take_looks(table, blocks);
     let mut search = Search::new(table, first_xid);
     for (block, look) in (0..blocks).zip(&mut looks) {
         search.look_at(block, look);
     }
-    LOOKS.with_borrow_mut(|all| all.insert(key, looks));
+    keep_looks(table, looks);
     Ok(search.found())
+}
+
+/// The last looks at a buffer's pages. Taken, not borrowed: what is looked at may raise an error, which must
+/// not poison the cell.
+fn take_looks(table: &Relation, blocks: u32) -> Vec<Look> {
+    let key = table.oid().to_u32();
+    let mut looks = LOOKS.with_borrow_mut(|looks| looks.remove(&key).unwrap_or_default());
+    looks.resize(blocks as usize, Look::default());
+    looks
+}
+
+fn keep_looks(table: &Relation, looks: Vec<Look>) {
+    LOOKS.with_borrow_mut(|all| all.insert(table.oid().to_u32(), looks));
 }
 
 /// How many rows with an xid from `first_xid` on `wanted` says yes to by xid and epoch, visible or not.
@@ -78,23 +88,33 @@ pub fn count_rows(
     wanted: &dyn Fn(u64, i32) -> bool,
 ) -> Result<u64> {
     let blocks = table.blocks();
-    let ranges = match table.indexes().as_slice() {
-        [index] if blocks >= INDEXED_PAGES => indexed_pages(*index, first_xid, blocks)?,
-        _ => vec![0..blocks],
-    };
     let mut rows = 0;
-    for block in ranges.into_iter().flatten() {
-        let mut look = Look::default();
-        let mut count = |_, xid, epoch| {
-            if xid >= first_xid && wanted(xid, epoch) {
-                rows += 1;
-            }
-        };
+    let mut count = |_, xid, epoch| {
+        if xid >= first_xid && wanted(xid, epoch) {
+            rows += 1;
+        }
+    };
+    let mut look_at = |block, look: &mut Look| {
         // SAFETY: the table is open and locked, and has the page; xid and epoch are its first columns.
         unsafe {
             unguarded::guarded(|| {
-                look_at_page(table.as_ptr(), block, first_xid, &mut look, &mut count);
+                look_at_page(table.as_ptr(), block, first_xid, look, &mut count);
             });
+        }
+    };
+    match table.indexes().as_slice() {
+        [index] if blocks >= INDEXED_PAGES => {
+            let pages = indexed_pages(*index, first_xid, blocks)?;
+            for block in pages.into_iter().flatten() {
+                look_at(block, &mut Look::default());
+            }
+        }
+        _ => {
+            let mut looks = take_looks(table, blocks);
+            for (block, look) in (0..blocks).zip(&mut looks) {
+                look_at(block, look);
+            }
+            keep_looks(table, looks);
         }
     }
     Ok(rows)

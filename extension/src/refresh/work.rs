@@ -1,5 +1,7 @@
 //! Doing what a refresh has chosen to do, before it is recorded.
 
+use std::cell::LazyCell;
+
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
@@ -149,7 +151,7 @@ fn too_many_rows(
     frontier: &Frontier,
 ) -> Result<Option<u64>> {
     let mut rows = 0;
-    let present = of_active_snapshot();
+    let present = LazyCell::new(of_active_snapshot as fn() -> Frontier);
     for source in &compiled.tables {
         rows += cdc::pending_rows(source.oid, frontier, &present)?;
     }
