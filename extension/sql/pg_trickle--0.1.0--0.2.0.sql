@@ -276,6 +276,5 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, owns or may monitor';
 
-
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.
 GRANT SELECT ON pgtrickle.pgt_dependencies TO PUBLIC;

@@ -72,6 +72,7 @@ pub fn create(definition: &Definition) -> Result<()> {
     if definition.initialize {
         refresh::run(pgt_id, refresh::Request::default())?;
     }
+    refresh::keep_if_few(pgt_id);
     Ok(())
 }
 

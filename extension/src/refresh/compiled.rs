@@ -1,7 +1,7 @@
 //! Compiled plans, kept per session: the stream table's view is read once and again only after the
 //! server has told of a change to one of the relations involved.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -90,7 +90,15 @@ pub enum Outcome {
     Unsupported(Vec<Obstacle>),
 }
 
+/// How many plans a session keeps: those that it used last. The server looks at each kept statement
+/// whenever a relation changes.
+const KEPT_MAX: usize = 256;
+/// How many it keeps of stream tables that it has only created.
+const KEPT_OF_CREATED: usize = 16;
+
 struct Cached {
+    /// Rises with each use.
+    used: u64,
     compiled: Rc<Compiled>,
     relations: Vec<pg_sys::Oid>,
     generation: u64,
@@ -98,6 +106,32 @@ struct Cached {
 
 thread_local! {
     static CACHE: RefCell<HashMap<i64, Cached>> = RefCell::new(HashMap::new());
+    static USES: Cell<u64> = const { Cell::new(0) };
+}
+
+fn next_use() -> u64 {
+    USES.set(USES.get() + 1);
+    USES.get()
+}
+
+/// Makes room for one more plan. What it forgets is returned, to be dropped when the cache is not in use.
+fn make_room(cache: &mut HashMap<i64, Cached>) -> Option<Cached> {
+    if cache.len() < KEPT_MAX {
+        return None;
+    }
+    let oldest = cache.iter().min_by_key(|(_, cached)| cached.used);
+    let oldest = oldest.map(|(pgt_id, _)| *pgt_id)?;
+    cache.remove(&oldest)
+}
+
+/// A stream table has been created: its plan is forgotten if there are many, so that a session that
+/// creates many does not slow itself down.
+pub fn keep_if_few(pgt_id: i64) {
+    let forgotten = CACHE.with_borrow_mut(|cache| {
+        let are_many = cache.len() > KEPT_OF_CREATED;
+        are_many.then(|| cache.remove(&pgt_id))
+    });
+    drop(forgotten);
 }
 
 /// The compiled plan of a stream table.
@@ -112,6 +146,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
             && !invalidation::any_since(cached.generation, &cached.relations);
         if valid {
             cached.generation = generation;
+            cached.used = next_use();
             Some(cached.compiled.clone())
         } else {
             cache.remove(&table.pgt_id);
@@ -144,16 +179,17 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     );
     relations.extend(compiled.tables.iter().map(|t| t.oid));
     relations.extend([table.view, table.relid]);
-    CACHE.with_borrow_mut(|cache| {
-        cache.insert(
-            table.pgt_id,
-            Cached {
-                compiled: compiled.clone(),
-                relations,
-                generation,
-            },
-        )
+    let forgotten = CACHE.with_borrow_mut(|cache| {
+        let forgotten = make_room(cache);
+        let cached = Cached {
+            used: next_use(),
+            compiled: compiled.clone(),
+            relations,
+            generation,
+        };
+        (forgotten, cache.insert(table.pgt_id, cached))
     });
+    drop(forgotten);
     Ok(Outcome::Compiled(compiled))
 }
 

@@ -36,7 +36,7 @@ mod statements;
 mod transaction;
 mod work;
 
-pub use compiled::{engine_obstacle, forget};
+pub use compiled::{engine_obstacle, forget, keep_if_few};
 pub use dependencies::release;
 pub use differential::execute_differential_refresh;
 pub use explain::{ExplainLine, explain};
