@@ -62,13 +62,19 @@ pub fn create(schema: &str, name: &str, query: NodeOf<pg_sys::Query>) -> Result<
 
 /// Whether the view goes when this session ends, with a function or a type that it uses.
 fn uses_temporary_object(view: pg_sys::Oid) -> Result<bool> {
+    // The fence keeps the server from describing every object of the database first.
     const SQL: &str = "
-SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend d
-LEFT JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid
- AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-WHERE (r.ev_class OPERATOR(pg_catalog.=) $1
-       OR d.objid OPERATOR(pg_catalog.=) $1 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass)
-  AND (pg_catalog.pg_identify_object(d.refclassid, d.refobjid, 0)).schema OPERATOR(pg_catalog.~) '^pg_temp_'";
+WITH own (class, object) AS MATERIALIZED (
+    SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, $1
+    UNION ALL
+    SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid, oid
+    FROM pg_catalog.pg_rewrite WHERE ev_class OPERATOR(pg_catalog.=) $1
+), used AS MATERIALIZED (
+    SELECT d.refclassid, d.refobjid FROM own JOIN pg_catalog.pg_depend d
+      ON d.classid OPERATOR(pg_catalog.=) own.class AND d.objid OPERATOR(pg_catalog.=) own.object
+)
+SELECT pg_catalog.count(*) FROM used
+WHERE (pg_catalog.pg_identify_object(refclassid, refobjid, 0)).schema OPERATOR(pg_catalog.~) '^pg_temp_'";
     // Its dependencies are younger than the active snapshot: hence not read-only.
     let found = pgrx::Spi::connect_mut(|client| {
         client
