@@ -155,7 +155,7 @@ pub fn init() {
     GucRegistry::define_int_guc(
         c"pg_trickle.refresh_share_percent",
         c"The share of a core that the refreshes of one calculated stream table may take, in percent.",
-        c"The more a refresh costs, the longer the table rests after it, so that under load more changes share one refresh. 100: no longer than pg_trickle.min_refresh_interval_ms.",
+        c"The more a refresh costs, the longer the pause after it, so that under load one refresh takes in more changes. 100: no pause beyond pg_trickle.min_refresh_interval_ms.",
         &REFRESH_SHARE_PERCENT,
         1,
         100,
@@ -164,8 +164,8 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.max_refresh_rest_ms",
-        c"How long a calculated stream table rests at most after a refresh to keep to its share, in milliseconds.",
-        c"What a share may add to the age of its data.",
+        c"Longest pause that keeps a calculated stream table to its share, in milliseconds.",
+        c"It bounds what the share can add to the age of the data.",
         &MAX_REFRESH_REST_MS,
         0,
         3_600_000,

@@ -1,13 +1,13 @@
 //! Whether deltas or a recomputation cost less, learnt from what a stream table's own refreshes have
 //! taken. Pure.
 //!
-//! What a refresh from `n` change rows will take follows from those that read about as many. Where there
-//! is none, from the one that read the closest number, in proportion, but for what is beyond its size no
-//! more than [`PRIOR_US`] a row: who has only seen single rows knows nothing of a thousand. A
-//! recomputation takes as long as the last one did, or as the first fill did.
+//! The time for `n` change rows is estimated from past refreshes of about as many. If there is none, the
+//! refresh of the closest size is scaled; rows beyond that size count at most [`PRIOR_US`] each, since
+//! single rows tell nothing of a thousand. A recomputation is expected to take as long as the last one, or
+//! as the first fill.
 //!
-//! The way in use is left only for one that is better by [`HYSTERESIS`]. The other is tried again once in
-//! [`PATIENCE`] refreshes of a size, unless it seems hopeless, since data and machine change.
+//! The current way is left only for one that is better by [`HYSTERESIS`]. Because data and machine change,
+//! the other way is tried again once in [`PATIENCE`] refreshes of a size, unless it seems hopeless.
 
 /// Microseconds per change row that are expected where nothing is known.
 const PRIOR_US: f64 = 8.0;

@@ -1,6 +1,6 @@
-//! A refresh gives way to a session that waits for one of its locks on a table, as autovacuum does: an ALTER TABLE
-//! that waits has every reader and writer wait behind it. It is cancelled and begun again, behind that session, but
-//! not more than a few times in a row.
+//! A refresh gives way to a session that waits for one of its locks on a table, as autovacuum does: readers and
+//! writers queue behind an ALTER TABLE that waits. The refresh is cancelled and repeated after that session, at most
+//! [`TIMES_MAX`] times in a row.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::pg::snapshot::ActiveSnapshot;
 use crate::shmem::counters::REFRESHES_GIVEN_WAY;
 use crate::shmem::worker::{Outcome, TaskResult};
 
-/// How long a job goes on before anybody asks whether it is waited for, and how often that is asked.
+/// How long a job runs before the scheduler checks whether a session waits for it, and how often it checks.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often in a row a stream table's refresh gives way.
 const TIMES_MAX: u32 = 3;
@@ -27,7 +27,7 @@ CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b (p
 WHERE NOT w.granted AND w.locktype OPERATOR(pg_catalog.=) 'relation'
   AND b.pid OPERATOR(pg_catalog.=) ANY ($1) AND w.pid OPERATOR(pg_catalog.<>) ALL ($1)";
 
-/// When was asked last, and how often each stream table has given way since it was refreshed last.
+/// The last check, and how often each stream table has given way since its last refresh.
 #[derive(Debug)]
 pub struct Courtesy {
     asked: Instant,
@@ -75,7 +75,7 @@ impl Courtesy {
                 }
             }
             Err(failure) => pgrx::warning!(
-                "pg_trickle: nobody knows who waits for a refresh: {}",
+                "pg_trickle: the scheduler cannot check who waits for a refresh: {}",
                 failure.message
             ),
         }

@@ -11,9 +11,9 @@
 
 use std::time::Duration;
 
-/// Nobody notices by how many of its milliseconds a table is late that rests for a few.
+/// A shorter period does not make a table more urgent.
 const PERIOD_MIN: Duration = Duration::from_secs(1);
-/// A table that is refreshed once a day is not to wait for another day.
+/// A longer period does not make a table less urgent.
 const PERIOD_MAX: Duration = Duration::from_secs(60);
 /// The weight of the last refresh in the average.
 const LAST: f64 = 0.25;
