@@ -14,6 +14,8 @@ pub enum Transaction {
     Together(Vec<Dml>),
     /// Changes, a savepoint with changes that is rolled back, changes in one that is released.
     Savepoints(Vec<Dml>, Vec<Dml>, Vec<Dml>),
+    /// A column of the rows with one value of `k`, in every table.
+    SameKeys(u8, u8, u8),
     /// Nothing remains of it.
     RolledBack(Vec<Dml>),
     /// Changes, a refresh, more changes; in REPEATABLE READ or in READ COMMITTED.
@@ -40,6 +42,8 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         5 => vec(dml(), 1..5).prop_map(Transaction::Together),
         2 => (changes(), changes(), changes())
             .prop_map(|(a, b, c)| Transaction::Savepoints(a, b, c)),
+        2 => (any::<u8>(), any::<u8>(), 0u8..64)
+            .prop_map(|(key, column, value)| Transaction::SameKeys(key, column, value)),
         1 => vec(dml(), 1..3).prop_map(Transaction::RolledBack),
         2 => (any::<bool>(), changes(), changes())
             .prop_map(|(strict, a, b)| Transaction::AroundRefresh(strict, a, b)),

@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::batch::{Batch, Transaction, batch};
-use super::dml::Dml;
+use super::dml::{Dml, Which};
 use super::expr::{Condition, condition};
 use super::query::{Object, Printer, Select, select};
 use super::schema::{Table, table};
@@ -242,6 +242,13 @@ impl Case {
                 acts.push(control("SAVEPOINT s2"));
                 acts.extend(changes(kept));
                 acts.push(control("RELEASE s2"));
+                acts.push(control("COMMIT"));
+            }
+            Transaction::SameKeys(key, column, value) => {
+                let every = 0..self.tables.len() as u8;
+                let update = |table| Dml::Update(table, *column, *value, Which::Key(*key));
+                acts.push(control("BEGIN"));
+                acts.extend(changes(&every.map(update).collect::<Vec<_>>()));
                 acts.push(control("COMMIT"));
             }
             Transaction::RolledBack(list) => {

@@ -18,6 +18,8 @@ pub enum Which {
     One,
     /// Every second value of `k`.
     Some(u8),
+    /// One value of `k`.
+    Key(u8),
     /// All of them.
     All,
 }
@@ -125,6 +127,7 @@ impl Which {
                 "(tableoid, ctid) = (SELECT tableoid, ctid FROM {name} ORDER BY {name}::text, ctid LIMIT 1)"
             ),
             Self::Some(rest) => format!("k % 2 = {}", rest % 2),
+            Self::Key(value) => format!("k = {}", value % 4),
             Self::All => "true".into(),
         }
     }

@@ -15,6 +15,7 @@ mod print;
 mod recursive;
 mod shape;
 mod subquery;
+mod wide;
 
 use aggregate::{Aggregate, aggregate};
 use made::{Made, made};
@@ -22,6 +23,7 @@ use ordered::{Ordered, ordered};
 pub use print::{Object, Printer};
 use recursive::{Recursive, recursive};
 use subquery::{Lookup, Test, lookup, test};
+use wide::{Wide, wide};
 
 /// How a subquery enters the FROM list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum Item {
     Pair(Box<Item>, Box<Join>),
     /// WITH RECURSIVE.
     Recursive(Recursive),
+    /// A join of many relations.
+    Wide(Wide),
 }
 
 /// How an entry is joined.
@@ -184,6 +188,7 @@ fn leaf() -> BoxedStrategy<Item> {
         2 => (table(), join(table().boxed()))
             .prop_map(|(item, join)| Item::Pair(Box::new(item), Box::new(join))),
         1 => recursive().prop_map(Item::Recursive),
+        1 => wide().prop_map(Item::Wide),
     ]
     .boxed()
 }

@@ -254,6 +254,7 @@ impl<'a> Printer<'a> {
                 (self.wrapped(*wrap, printed.sql, from), printed.columns)
             }
             Item::Recursive(chain) => chain.render(self.tables),
+            Item::Wide(join) => join.render(self.tables),
             Item::Pair(..) => unreachable!("printed above"),
         };
         scope.extend(columns.into_iter().map(|(name, ty)| Scoped {
