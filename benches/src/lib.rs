@@ -19,6 +19,7 @@
 //! - [`report`]: the tables and the gates
 //! - [`round_trips`]: what is saved by asking the server once, or not at all
 //! - [`trees`]: operator trees for the benchmarks that need no server
+//! - [`wide`]: joins of many tables, against their number
 
 pub mod capture;
 pub mod captured;
@@ -42,3 +43,4 @@ pub mod stats;
 pub mod tpch;
 pub mod trees;
 pub mod views;
+pub mod wide;
