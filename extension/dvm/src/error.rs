@@ -3,14 +3,6 @@
 /// A query that the engine cannot maintain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Joins over bag unions multiply into too many branches.
-    #[error("joins over UNION ALL expand into {branches} branches, at most {limit} are supported")]
-    TooManyBranches {
-        /// How many there would be.
-        branches: usize,
-        /// How many are allowed.
-        limit: usize,
-    },
     /// A result depends on the order of rows that ORDER BY does not tell apart.
     #[error(
         "the result of {construct} depends on the order of rows that its ORDER BY does not tell apart"

@@ -66,7 +66,7 @@ pub fn init() {
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.part3_max_scan_count",
-        c"Joins of up to this many tables get their delta corrections inlined.",
+        c"Joins of up to this many tables get their delta corrections inlined, if few of them changed.",
         c"Larger joins share intermediate results. Trades the size of statements and the time to plan them, never their result.",
         &PART3_MAX_SCAN_COUNT,
         1,

@@ -1,8 +1,6 @@
 //! The FROM clause of one query level as a tree of joins.
 //!
 //! - `L RIGHT JOIN R` = `R LEFT JOIN L`: columns go by identity, not by place.
-//! - `L FULL JOIN R ON p` = `L LEFT JOIN R ON p ⊎ NULLs × σ ¬m (R LEFT JOIN L ON p, m: has a match)`,
-//!   each arm over a copy of its own.
 //! - A right side that reads columns of the left one (LATERAL) makes the join a dependent one.
 //! - A subquery in the ON condition of an outer join is computed over the side that it reads, before the join. One
 //!   that reads both makes the null-supplying side depend on the other; a FULL JOIN with one is refused.
@@ -136,7 +134,11 @@ impl Analyzer {
             }
             JOIN_FULL => {
                 self.note(&OUTER_JOIN, "FULL JOIN");
-                self.full_join(left.relation, right.relation, on.all())
+                Relation::FullJoin {
+                    left: Box::new(left.relation),
+                    right: Box::new(right.relation),
+                    predicates: on.all(),
+                }
             }
             _ => {
                 self.refuse(&UNKNOWN_CONSTRUCT, "join");
@@ -172,60 +174,6 @@ impl Analyzer {
             side.relation = pending.over(input);
         }
         (left, right)
-    }
-
-    fn full_join(&mut self, left: Relation, right: Relation, on: Vec<Predicate>) -> Relation {
-        let (left_columns, right_columns) = (left.columns(), right.columns());
-        let present = self.truth("present");
-        let (first, first_names) = self.copy(Relation::LeftJoin {
-            left: Box::new(left.clone()),
-            right: Box::new(right.clone()),
-            predicates: on.clone(),
-            present: None,
-        });
-        let (second, second_names) = self.copy(Relation::LeftJoin {
-            left: Box::new(right),
-            right: Box::new(left),
-            predicates: on,
-            present: Some(present.clone()),
-        });
-        let unmatched = Predicate {
-            expr: Expr {
-                parts: vec![Part::Sql("NOT ".into()), Part::Column(present.id)],
-                ty: present.ty,
-                nullable: false,
-            }
-            .relabelled(&second_names),
-            equality: None,
-        };
-        let columns: Vec<Column> = left_columns
-            .iter()
-            .chain(&right_columns)
-            .map(|column| Column {
-                nullable: true,
-                ..column.clone()
-            })
-            .collect();
-        let first_exprs = columns
-            .iter()
-            .map(|c| Expr::of(c).relabelled(&first_names))
-            .collect();
-        let second_exprs = left_columns
-            .iter()
-            .map(|column| Expr::null(&column.ty))
-            .chain(
-                right_columns
-                    .iter()
-                    .map(|c| Expr::of(c).relabelled(&second_names)),
-            )
-            .collect();
-        Relation::UnionAll {
-            columns,
-            inputs: vec![
-                (first, first_exprs),
-                (filtered(second, vec![unmatched]), second_exprs),
-            ],
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::ffi::{CreateTuplestoreDestReceiver, SetTuplestoreDestReceiverParams};
 use super::is_aborting;
 use super::tupdesc::{Column, attributes};
 use super::tuplestore::TupleStore;
+use super::user::LocalSettings;
 use crate::error::{Error, Result};
 
 /// A connection to SPI, in which ephemeral relations can be registered. Ends on drop.
@@ -27,6 +28,7 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct Kept {
     plan: pg_sys::SPIPlanPtr,
+    is_in_order: bool,
 }
 
 impl Connection {
@@ -73,16 +75,22 @@ impl Connection {
 
     /// Prepares one statement without parameters and keeps it.
     pub fn prepare(&self, sql: &str) -> Result<Kept> {
-        self.prepare_with(sql, 0)
+        self.keep(sql, 0, false)
     }
 
     /// The same for a statement that reads whole tables: its plan may be a parallel one, as that of
     /// REFRESH MATERIALIZED VIEW may be.
     pub fn prepare_whole(&self, sql: &str) -> Result<Kept> {
-        self.prepare_with(sql, pg_sys::CURSOR_OPT_PARALLEL_OK as i32)
+        self.keep(sql, pg_sys::CURSOR_OPT_PARALLEL_OK as i32, false)
     }
 
-    fn prepare_with(&self, sql: &str, options: i32) -> Result<Kept> {
+    /// The same for a statement whose joins are planned in the order in which they are written: JOIN by JOIN, so that
+    /// planning is linear in their number.
+    pub fn prepare_in_order(&self, sql: &str) -> Result<Kept> {
+        self.keep(sql, 0, true)
+    }
+
+    fn keep(&self, sql: &str, options: i32, is_in_order: bool) -> Result<Kept> {
         let sql = text(sql)?;
         // SAFETY: the text is copied; a plan that is kept belongs to `Kept`.
         unsafe {
@@ -93,12 +101,16 @@ impl Connection {
             let status = pg_sys::SPI_keepplan(plan);
             self.leave_context();
             check("SPI_keepplan", status)?;
-            Ok(Kept { plan })
+            Ok(Kept { plan, is_in_order })
         }
     }
 
     /// Runs a kept SELECT and returns its rows in a store in `context`, TOAST values fetched.
     pub fn run(&self, statement: &Kept, context: pg_sys::MemoryContext) -> Result<TupleStore> {
+        // A kept plan is made, and made again, when it is run.
+        let _in_order = statement
+            .is_in_order
+            .then(|| LocalSettings::enter(&[(c"join_collapse_limit", c"1")]));
         // SAFETY: the plan has one source, as `prepare` takes one statement; its result row type is
         // copied into the store's context.
         unsafe {

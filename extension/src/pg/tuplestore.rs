@@ -60,8 +60,8 @@ impl TupleStore {
         self.rows += 1;
     }
 
-    /// Appends a row whose last column is its weight.
-    pub fn put_weighted(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) {
+    /// Appends a row whose last column is its weight, an `int8`, or an `int4` in which it fits.
+    pub fn put_weighted(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i64) {
         let mut values = values.to_vec();
         let mut nulls = nulls.to_vec();
         values.push(pg_sys::Datum::from(weight));

@@ -121,6 +121,33 @@ impl Drop for OwnerContext {
     }
 }
 
+/// Settings that hold until drop, or until the (sub)transaction aborts.
+#[derive(Debug)]
+pub struct LocalSettings {
+    guc_level: i32,
+}
+
+impl LocalSettings {
+    /// Makes these settings.
+    pub fn enter(settings: &[(&CStr, &CStr)]) -> Self {
+        // SAFETY: the level ends on drop, or with the (sub)transaction.
+        let guc_level = unsafe { pg_sys::NewGUCNestLevel() };
+        for (name, value) in settings {
+            set_on_level(name, value);
+        }
+        LocalSettings { guc_level }
+    }
+}
+
+impl Drop for LocalSettings {
+    fn drop(&mut self) {
+        if !is_aborting() {
+            // SAFETY: the nest level is ours.
+            unsafe { pg_sys::AtEOXact_GUC(false, self.guc_level) };
+        }
+    }
+}
+
 /// Sets a parameter for the current GUC nest level.
 pub(super) fn set_local(name: &str, value: &str) -> Result<()> {
     let text =

@@ -10,7 +10,7 @@ use pgtrickle_dvm::canary;
 use pgtrickle_dvm::operators::aggregate::Maintenance;
 use pgtrickle_dvm::operators::join::{BlockDelta, Context};
 use pgtrickle_dvm::plan::{
-    self, BlockScan, Identity, Image, Node, Output, Plan, Source, Store, fits_index,
+    self, BlockScan, Factor, Identity, Image, Node, Output, Plan, Source, Store, fits_index,
 };
 
 use crate::catalog::{self, StreamTable};
@@ -20,6 +20,7 @@ use crate::pg::index_lookup::{self, Over};
 use crate::pg::invalidation;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Settings;
+use crate::pg::tuplestore::TupleStore;
 use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
 use crate::{cdc, config};
 
@@ -48,10 +49,38 @@ type ShapeKey = (Option<usize>, BTreeSet<Source>);
 /// to be planned.
 #[derive(Debug, Clone, Default)]
 pub struct DeltaShape {
-    /// Names of the intermediate results.
-    pub step_names: Vec<String>,
-    /// Whether there is anything to run after the steps.
-    pub has_terms: bool,
+    /// The intermediate results.
+    pub steps: Vec<StepShape>,
+    /// What the statement after them reads, if there is one.
+    pub terms: Option<Reads>,
+}
+
+/// An intermediate result.
+#[derive(Debug, Clone)]
+pub struct StepShape {
+    /// Its name.
+    pub name: String,
+    /// What its statement reads.
+    pub reads: Reads,
+}
+
+/// The deltas that a statement reads.
+#[derive(Debug, Clone)]
+pub struct Reads {
+    sources: BTreeSet<Source>,
+    steps: Vec<usize>,
+}
+
+impl Reads {
+    /// How many rows each of them has.
+    pub fn sizes(&self, changed: &[(Source, u64)], steps: &[TupleStore]) -> Vec<u64> {
+        let of_sources = changed
+            .iter()
+            .filter(|(source, _)| self.sources.contains(source));
+        let of_steps = self.steps.iter().filter_map(|step| steps.get(*step));
+        let of_sources = of_sources.map(|(_, rows)| *rows);
+        of_sources.chain(of_steps.map(TupleStore::count)).collect()
+    }
 }
 
 /// A plan with everything that its execution needs.
@@ -208,10 +237,6 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
             "AMBIGUOUS_ORDER",
             "Add columns to ORDER BY until no two rows are equal in it, such as a primary key.",
         ),
-        pgtrickle_dvm::Error::TooManyBranches { .. } => (
-            "TOO_MANY_BRANCHES",
-            "Make the UNION ALL a stream table of its own and join that.",
-        ),
         pgtrickle_dvm::Error::TooWide { .. } => (
             "TOO_WIDE",
             "Make stream tables of some of its columns each, and a view that joins them.",
@@ -289,17 +314,19 @@ impl Compiled {
     }
 
     /// Whether one join can read the deltas of two relations, if these sources change. With one
-    /// changed table that is read once, every pair that a term forms is or was there.
+    /// changed relation that it reads once, every pair that a term forms is or was there.
     pub fn changes_may_meet(&self, changed: &[Source]) -> bool {
-        let branches = || self.plan.blocks().flat_map(|b| &b.branches);
-        let reads = branches()
-            .flat_map(|b| &b.scans)
-            .filter(|scan| {
-                scan.source()
-                    .is_some_and(|source| changed.contains(&source))
-            })
-            .count();
-        reads > 1 && branches().any(|b| b.scans.len() > 1)
+        let mut changed: BTreeSet<Source> = changed.iter().copied().collect();
+        for node in &self.plan.nodes {
+            if !node.block.sources().is_disjoint(&changed) {
+                changed.insert(Source::Node(node.id));
+            }
+        }
+        let mut branches = self.plan.blocks().flat_map(|block| &block.branches);
+        branches.any(|branch| {
+            let is_changed = |factor: &&Factor| factor.sources().any(|s| changed.contains(&s));
+            branch.scans.iter().filter(is_changed).count() > 1
+        })
     }
 
     /// Which statements a delta consists of.
@@ -315,9 +342,19 @@ impl Compiled {
             .entry(key)
             .or_insert_with(|| {
                 let delta = delta();
+                let steps = delta.steps.into_iter().map(|step| StepShape {
+                    name: step.name,
+                    reads: Reads {
+                        sources: step.reads,
+                        steps: step.after.into_iter().collect(),
+                    },
+                });
                 DeltaShape {
-                    step_names: delta.steps.into_iter().map(|step| step.name).collect(),
-                    has_terms: delta.terms.is_some(),
+                    steps: steps.collect(),
+                    terms: delta.terms.map(|_| Reads {
+                        sources: delta.reads,
+                        steps: delta.after,
+                    }),
                 }
             })
             .clone()
@@ -425,7 +462,7 @@ impl Compiled {
 pub(super) fn state_index(node: &Node) -> Over {
     let alike = node.keys.iter().all(|key| key.ty.image_equality);
     match node.maintenance {
-        Maintenance::Accumulate { .. } => Over::Image,
+        Maintenance::Accumulate { .. } | Maintenance::Rows => Over::Image,
         Maintenance::Recompute | Maintenance::Partition(_) if alike => Over::Image,
         _ if !fits_index(node.keys.iter().map(|key| &key.ty)) => Over::Equality,
         Maintenance::Recompute => Over::Key,

@@ -179,6 +179,9 @@ fn run_inner(
         memory,
         emit: emit(compiled, node, &exprs),
     };
+    if node.keeps_rows() {
+        return run.replace_rows();
+    }
     let mut sink = Sink::delta(memory);
     if let Some(rule) = node.partition() {
         let state = compiled.open_state(node)?;

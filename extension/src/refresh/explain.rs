@@ -166,6 +166,10 @@ fn statements(
             changed.insert(Source::Node(node.id));
             continue;
         }
+        if node.keeps_rows() {
+            changed.insert(Source::Node(node.id));
+            continue;
+        }
         if !matches!(node.store, Store::None) {
             let combine = aggregate::combine(node, &emit);
             lines.push(line("statement", &item("combine"), &combine));

@@ -12,6 +12,7 @@
 
 mod choice;
 mod compiled;
+mod consolidated;
 mod cost;
 mod delta_set;
 mod dependencies;

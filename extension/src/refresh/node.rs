@@ -1,6 +1,8 @@
 //! One grouping node of a refresh: delta of the groups, look-up of their state, combination,
 //! recomputation where needed, and the writes.
 
+use std::cell::OnceCell;
+
 use pgrx::pg_sys;
 use pgtrickle_dvm::operators::aggregate::{self, CombineLayout, Emit};
 use pgtrickle_dvm::operators::join::BlockDelta;
@@ -15,6 +17,8 @@ use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
 
 use super::compiled::Compiled;
+use super::consolidated::consolidated;
+use super::delta_set::DeltaSet;
 use super::immediate::rows::Keys;
 use super::inputs::Inputs;
 use super::keyed_table::{KeyedTable, Place};
@@ -103,6 +107,35 @@ impl NodeRun<'_> {
             state.finish()?;
         }
         Ok(())
+    }
+
+    /// Brings the rows that the node keeps to the snapshot, and returns the changed ones.
+    pub fn replace_rows(&self) -> Result<Option<TupleStore>> {
+        let changed = self.inputs.changed(&self.node.block.sources());
+        if changed.is_empty() {
+            return Ok(None);
+        }
+        let connection = Connection::open()?;
+        self.inputs.register(&connection, &changed)?;
+        let Some(rows) = self.group_deltas(&connection, &changed)? else {
+            return Ok(None);
+        };
+        drop(connection);
+        let set = DeltaSet::consolidate(&rows);
+        let state = self.compiled.open_state(self.node)?;
+        // The weight has one type, whichever terms it comes from: plans that read it are kept.
+        let mut sink = Sink::delta(self.memory);
+        sink.expect(rows.tuple_desc(), 0..self.node.keys.len())?;
+        for (row, weight) in set.rows() {
+            let mut left = weight;
+            while left != 0 {
+                let part = left.clamp(i32::MIN.into(), i32::MAX.into());
+                left -= part;
+                sink.weigh(row, part as i32)?;
+            }
+        }
+        set.apply_by_image(state)?;
+        Ok(sink.into_store().filter(|rows| rows.count() > 0))
     }
 
     /// The keys of groups.
@@ -378,33 +411,36 @@ pub(super) fn run_delta(
     changed: &[(Source, u64)],
     delta: &dyn Fn() -> BlockDelta,
 ) -> Result<Option<TupleStore>> {
-    let shape = compiled.delta_shape(node, changed, delta);
+    let written = OnceCell::new();
+    let delta = || -> &BlockDelta { written.get_or_init(delta) };
+    let shape = compiled.delta_shape(node, changed, &|| delta().clone());
     let mut steps: Vec<TupleStore> = Vec::new();
-    for (position, name) in shape.step_names.iter().enumerate() {
-        let statement =
-            compiled
-                .statements
-                .get(connection, Kind::Step(node, position), changed, || {
-                    delta()
-                        .steps
-                        .get(position)
-                        .map_or_else(String::new, |step| step.sql.clone())
-                })?;
-        let store = connection.run(&statement, memory.as_ptr())?;
-        connection.register(name, &store)?;
+    for (position, step) in shape.steps.iter().enumerate() {
+        let kind = Kind::Step(node, position);
+        let sql = || {
+            let step = delta().steps.get(position);
+            step.map_or_else(String::new, |step| step.sql.clone())
+        };
+        let sizes = step.reads.sizes(changed, &steps);
+        let statement = compiled
+            .statements
+            .get_for(connection, kind, changed, &sizes, sql)?;
+        let store = consolidated(connection.run(&statement, memory.as_ptr())?, memory);
+        connection.register(&step.name, &store)?;
         steps.push(store);
     }
-    if !shape.has_terms {
+    let Some(terms) = &shape.terms else {
         return Ok(None);
-    }
+    };
+    let kind = Kind::Delta(node);
+    let sql = || delta().terms.clone().unwrap_or_default();
+    let sizes = terms.sizes(changed, &steps);
     let statement = compiled
         .statements
-        .get(connection, Kind::Delta(node), changed, || {
-            delta().terms.unwrap_or_default()
-        })?;
+        .get_for(connection, kind, changed, &sizes, sql)?;
     let store = connection.run(&statement, memory.as_ptr())?;
-    for name in &shape.step_names {
-        connection.unregister(name)?;
+    for step in &shape.steps {
+        connection.unregister(&step.name)?;
     }
     drop(steps);
     Ok(Some(store))

@@ -337,7 +337,7 @@ impl Run<'_> {
             while left != 0 {
                 let part = left.clamp(i32::MIN.into(), i32::MAX.into());
                 left -= part;
-                store.put_weighted(values, nulls, part as i32);
+                store.put_weighted(values, nulls, part);
             }
         }
         Ok(store)

@@ -122,6 +122,6 @@ impl Sink {
 
 fn weigh(store: Option<&mut TupleStore>, row: Row<'_>, weight: i32) -> Result<()> {
     let store = store.ok_or_else(|| Error::Internal("a delta without a row type".into()))?;
-    store.put_weighted(row.0, row.1, weight);
+    store.put_weighted(row.0, row.1, weight.into());
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use pgtrickle_dvm::plan::Source;
+use pgtrickle_dvm::sql::IN_ORDER;
 
 use crate::error::Result;
 use crate::pg::spi::{Connection, Kept};
@@ -50,6 +51,10 @@ pub struct Statements {
 /// At most this many plans are kept per stream table; then all are dropped.
 const CAPACITY: usize = 256;
 
+/// The sizes of up to this many inputs are told apart; of more only the largest counts, so that a wide join is not
+/// planned again for each combination.
+const SIZES_MAX: usize = 3;
+
 impl Statements {
     /// The kept plan for these inputs, prepared from what `sql` returns if there is none.
     pub fn get(
@@ -59,17 +64,36 @@ impl Statements {
         inputs: &[(Source, u64)],
         sql: impl FnOnce() -> String,
     ) -> Result<Rc<Kept>> {
+        let sizes: Vec<u64> = inputs.iter().map(|(_, rows)| *rows).collect();
+        self.get_for(connection, kind, inputs, &sizes, sql)
+    }
+
+    /// The same for a statement that follows from which sources changed, and reads inputs of these sizes.
+    pub fn get_for(
+        &self,
+        connection: &Connection,
+        kind: Kind,
+        changed: &[(Source, u64)],
+        sizes: &[u64],
+        sql: impl FnOnce() -> String,
+    ) -> Result<Rc<Kept>> {
+        let mut magnitudes: Vec<u32> = sizes.iter().map(|rows| magnitude(*rows)).collect();
+        if magnitudes.len() > SIZES_MAX {
+            magnitudes = magnitudes.into_iter().max().into_iter().collect();
+        }
         let key = Key {
             kind,
-            changed: inputs.iter().map(|(source, _)| *source).collect(),
-            magnitudes: inputs.iter().map(|(_, rows)| magnitude(*rows)).collect(),
+            changed: changed.iter().map(|(source, _)| *source).collect(),
+            magnitudes,
         };
         if let Some(kept) = self.kept.borrow().get(&key) {
             return Ok(kept.clone());
         }
+        let sql = sql();
         let kept = Rc::new(match key.kind {
-            Kind::Image(_) | Kind::InitialState(_) => connection.prepare_whole(&sql())?,
-            _ => connection.prepare(&sql())?,
+            Kind::Image(_) | Kind::InitialState(_) => connection.prepare_whole(&sql)?,
+            _ if sql.contains(IN_ORDER) => connection.prepare_in_order(&sql)?,
+            _ => connection.prepare(&sql)?,
         });
         let mut cache = self.kept.borrow_mut();
         if cache.len() >= CAPACITY {

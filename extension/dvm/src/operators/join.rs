@@ -13,8 +13,9 @@
 //! A factor may also be the null-supplying side of an outer join, see [`super::outer_join`].
 //!
 //! State: none. Cost: each term is driven by a delta; O(|Δ|) look-ups when the join columns have
-//! indexes. Terms: 2^m − 1 for m changed relations; beyond a limit [`super::prefix_join`] takes
-//! over, with the same result.
+//! indexes. Terms: 2^m − 1 for m changed relations, which return up to 3^m − 1 rows for one that changed in each
+//! of them, nearly all of which cancel. So there are never more than [`INLINE_TERMS_MAX`] terms; beyond that, and in
+//! joins of more relations than a limit, [`super::prefix_join`] takes over, with the same result.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -22,18 +23,23 @@ use std::fmt::Write as _;
 use crate::canary;
 use crate::plan::{Block, Branch, Factor, Plan, Source};
 use crate::sql::names::{WEIGHT, prefix};
-use crate::sql::{From, Role, Stored, reads_present, render_over};
+use crate::sql::{From, PLANNED_FREELY, Role, Stored, reads_present, render_over};
 
+use super::weight::weight;
 use super::{outer_join, prefix_join};
 
 /// A delta whose terms may need intermediate results.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BlockDelta {
-    /// Statements to run first, each into an ephemeral relation.
+    /// Statements to run first, each into an ephemeral relation that is consolidated before it is read.
     pub steps: Vec<Step>,
     /// `UNION ALL` of the terms; `None` when no branch has a changed source. The weight is an
     /// `integer`, or a `bigint` when terms multiply weights.
     pub terms: Option<String>,
+    /// The steps whose results the terms read.
+    pub after: Vec<usize>,
+    /// The sources whose deltas the terms read.
+    pub reads: BTreeSet<Source>,
 }
 
 /// A statement whose result later statements read by name.
@@ -43,6 +49,10 @@ pub struct Step {
     pub name: String,
     /// The statement.
     pub sql: String,
+    /// The earlier step whose result it reads.
+    pub after: Option<usize>,
+    /// The sources whose deltas it reads.
+    pub reads: BTreeSet<Source>,
 }
 
 /// What a statement builder must know beside the plan.
@@ -57,7 +67,7 @@ pub struct Context<'a> {
 }
 
 /// A delta of more terms than this is never written out; `m` changed inner factors make 2^m − 1.
-const INLINE_TERMS_MAX: usize = 256;
+const INLINE_TERMS_MAX: usize = 7;
 
 impl<'a> Context<'a> {
     /// Where nodes keep their state.
@@ -87,16 +97,24 @@ pub fn differentiate(
         if is_inlined(context, branch, &moved) {
             let unchanged = vec![Role::State; branch.scans.len()];
             terms.extend(inline_terms(context, branch, unchanged, &moved, name));
+            for factor in &moved {
+                let changed = branch.scans.get(factor.position);
+                delta.reads.extend(changed.iter().flat_map(|f| f.sources()));
+            }
         } else {
-            let (steps, last) = prefix_join::differentiate(
+            let name_of = |step| prefix(position, step);
+            let prefixes = prefix_join::differentiate(
                 context,
                 branch,
                 &moved,
-                &|step| prefix(position, step),
+                delta.steps.len(),
+                &name_of,
                 name,
             );
-            delta.steps.extend(steps);
-            terms.extend(last);
+            delta.steps.extend(prefixes.steps);
+            delta.after.extend(delta.steps.len().checked_sub(1));
+            delta.reads.extend(prefixes.last_reads);
+            terms.extend(prefixes.last_terms);
         }
     }
     if !terms.is_empty() {
@@ -111,7 +129,7 @@ fn is_inlined(context: Context<'_>, branch: &Branch, moved: &[Moved]) -> bool {
     let choices = moved.iter().try_fold(1_usize, |product, factor| {
         product.checked_mul(1 + factor.roles.len())
     });
-    let is_short = choices.is_some_and(|choices| choices <= INLINE_TERMS_MAX);
+    let is_short = choices.is_some_and(|choices| choices <= INLINE_TERMS_MAX + 1);
     moved.len() <= 1 || (scans <= context.inline_limit && is_short)
 }
 
@@ -219,22 +237,13 @@ fn term(
     }
     let weight = weight(&from.weights, negative != from.negative);
     let _ = write!(sql, "{weight} AS {WEIGHT}");
-    from.write(&mut sql);
+    // A term starts at a delta; the whole state has nowhere to start.
+    let free = match roles.iter().all(|role| *role == Role::State) {
+        true => usize::MAX,
+        false => PLANNED_FREELY,
+    };
+    from.write(&mut sql, free);
     sql
-}
-
-/// Product of weights, negated for a correction. Consolidated weights may be large (a hundred thousand
-/// equal rows on each side), so that the product needs the wider type.
-pub(super) fn weight(weights: &[String], negative: bool) -> String {
-    let sign = if negative { "- " } else { "" };
-    if canary::active(canary::LOST_DUPLICATE) && !weights.is_empty() {
-        return format!("{sign}sign({})::integer", weights.join(" * "));
-    }
-    match weights {
-        [] => format!("{sign}1"),
-        [one] => format!("{sign}{one}"),
-        [first, rest @ ..] => format!("{sign}({first}::bigint * {})", rest.join(" * ")),
-    }
 }
 
 pub(super) fn push_where(sql: &mut String, conditions: &[String]) {
@@ -465,19 +474,5 @@ mod tests {
         let changed: Vec<u32> = (1..=10).collect();
         let many = delta(project(many, &[(901, "x", "$12")]), &changed, 64);
         assert_eq!(many.matches("SELECT").count(), 1 + 3 * 9, "{many}");
-    }
-
-    #[test]
-    fn weights_multiply_and_corrections_are_negative() {
-        let weights = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        for (names, negative, expected) in [
-            (&[][..], false, "1"),
-            (&["a"], false, "a"),
-            (&["a"], true, "- a"),
-            (&["a", "b"], true, "- (a::bigint * b)"),
-            (&["a", "b", "c"], false, "(a::bigint * b * c)"),
-        ] {
-            assert_eq!(weight(&weights(names), negative), expected);
-        }
     }
 }

@@ -13,5 +13,8 @@ pub mod output;
 pub mod partition;
 pub mod prefix_join;
 pub mod recursion;
+mod rows;
 pub mod state;
+mod touched;
+mod weight;
 pub mod width;

@@ -26,6 +26,7 @@ use crate::tree::{ColumnId, Expr, SortKey, WindowCall};
 use super::aggregate::Emit;
 use super::first_rows;
 use super::join::{self, Context};
+use super::touched;
 
 /// What is computed for each partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -186,14 +187,20 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
             .map(|(call, name)| format!("{} AS {name}", call.render(&by, print))),
     );
 
-    let block = format!(
-        "(\n{}\n) AS d",
-        join::state(context, &node.block, &block_name)
-    );
+    let joined_to_keys = match rows {
+        Rows::Touched(null_keys) if !node.is_global() => {
+            touched::unmerged(context, node, null_keys, &block_name)
+        }
+        Rows::Touched(_) | Rows::All => None,
+    };
+    let is_joined = joined_to_keys.is_some();
+    let block = joined_to_keys.unwrap_or_else(|| join::state(context, &node.block, &block_name));
+    let block = format!("(\n{block}\n) AS d");
     let mut conditions = Vec::new();
     let mut touched = String::new();
     if let Rows::Touched(null_keys) = rows
         && !node.is_global()
+        && !is_joined
     {
         touched = format!("{TOUCHED} AS t, ");
         for (position, column) in node.keys.iter().enumerate() {

@@ -3,39 +3,66 @@
 //! ```text
 //! Pᵢ = R₁ ⋈ … ⋈ Rᵢ        ΔPᵢ = ΔPᵢ₋₁ ⋈ Rᵢ⁺ + Pᵢ₋₁⁺ ⋈ ΔRᵢ − ΔPᵢ₋₁ ⋈ ΔRᵢ
 //! ```
-//! Each `ΔPᵢ₋₁` is computed once and shared by the two terms that read it. Relations without
-//! changes join along with the next changed one. Same result as [`super::join`], three terms per
-//! changed relation instead of 2^m − 1 in all.
+//! Each `ΔPᵢ₋₁` is computed once, consolidated, and shared by the two terms that read it. Relations without
+//! changes join along with the next changed one; the null-supplying side of an outer join is a factor like any
+//! other, with two summands in `ΔRᵢ`. Same result as [`super::join`]: three terms (five) per changed relation
+//! instead of 2^m − 1 (3^m − 1) in all.
+//!
+//! The three terms return up to four rows for each row by which `Pᵢ` changes, those of a row that both sides
+//! changed cancelling each other. Consolidated (the weights of rows of one image summed, zeros dropped) they are
+//! the net change of `Pᵢ`, so that what the next step reads does not grow with the steps before it. Of a row only
+//! the columns that are still read are kept.
+//!
+//! State: none. Cost: O(Σ |ΔPᵢ| + |ΔRᵢ|) look-ups. A term's joins start at its deltas, see [`crate::sql`].
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::canary;
-use crate::plan::{Branch, Factor, Matched, Outer};
+use crate::plan::{Branch, Factor, Matched, Outer, Source};
 use crate::sql::names::WEIGHT;
 use crate::sql::{From, Role, render_over};
 use crate::tree::ColumnId;
 
-use super::join::{Context, Moved, Step, weight};
+use super::join::{Context, Moved, Step};
+use super::weight::weight;
 
-/// Steps and final terms for the branch, whose scans at `moved` positions changed.
+/// There are many steps to plan: fewer relations than elsewhere have their order searched for.
+const PLANNED_FREELY_IN_STEPS: usize = 4;
+
+/// The delta of a branch.
+pub(super) struct Prefixes {
+    /// One step per changed relation but the last.
+    pub steps: Vec<Step>,
+    /// The terms over the last step.
+    pub last_terms: Vec<String>,
+    /// The sources whose deltas they read.
+    pub last_reads: BTreeSet<Source>,
+}
+
+/// Steps and final terms for the branch, whose scans at `moved` positions changed. There are `earlier` steps
+/// before these.
 pub(super) fn differentiate(
     context: Context<'_>,
     branch: &Branch,
     moved: &[Moved],
+    earlier: usize,
     prefix_name: &dyn Fn(usize) -> String,
     name: &dyn Fn(usize) -> String,
-) -> (Vec<Step>, Vec<String>) {
+) -> Prefixes {
     let order = connected_order(branch);
     let changed: Vec<(usize, &Moved)> = order
         .iter()
         .enumerate()
         .filter_map(|(at, scan)| Some((at, moved.iter().find(|m| m.position == *scan)?)))
         .collect();
-    let mut steps: Vec<Step> = Vec::new();
+    let mut prefixes = Prefixes {
+        steps: Vec::new(),
+        last_terms: Vec::new(),
+        last_reads: BTreeSet::new(),
+    };
     let mut applied = vec![false; branch.predicates.len()];
     let mut covered = 0;
-    let mut last_terms = Vec::new();
     for (count, (at, moved)) in changed.iter().enumerate() {
         let is_last = count + 1 == changed.len();
         let end = if is_last { order.len() } else { at + 1 };
@@ -54,18 +81,23 @@ pub(super) fn differentiate(
             },
         };
         let terms = builder.terms();
+        let changed = branch.scans.get(moved.position);
+        let reads = changed.iter().flat_map(|f| f.sources()).collect();
         if is_last {
-            last_terms = terms;
+            prefixes.last_terms = terms;
+            prefixes.last_reads = reads;
         } else {
-            steps.push(Step {
+            prefixes.steps.push(Step {
                 name: prefix_name(count),
                 sql: terms.join("\nUNION ALL\n"),
+                after: count.checked_sub(1).map(|before| earlier + before),
+                reads,
             });
         }
         covered = end;
         mark_applied(branch, order.get(..end).unwrap_or_default(), &mut applied);
     }
-    (steps, last_terms)
+    prefixes
 }
 
 /// Scans in an order in which each is connected to an earlier one by a predicate, if possible, and in
@@ -256,7 +288,7 @@ impl Builder<'_> {
             prefix_is_delta && added != Role::State && !canary::active(canary::WRONG_SIGN);
         let weight = weight(&from.weights, corrects != from.negative);
         let _ = write!(sql, "{weight} AS {WEIGHT}");
-        from.write(&mut sql);
+        from.write(&mut sql, PLANNED_FREELY_IN_STEPS);
         sql
     }
 

@@ -71,11 +71,13 @@ pub fn step(
 
 /// Terms without intermediate results: there are few tables in a join, and few terms.
 fn delta(context: Context<'_>, block: &Block, changed: &BTreeSet<Source>) -> Option<String> {
-    let inlined = Context {
-        inline_limit: usize::MAX,
-        ..context
-    };
-    join::differentiate(inlined, block, changed, &column).terms
+    let terms = block.branches.iter().flat_map(|branch| {
+        let unchanged = vec![Role::State; branch.scans.len()];
+        let moved = join::changed_factors(branch, changed);
+        join::inline_terms(context, branch, unchanged, &moved, &column)
+    });
+    let terms: Vec<String> = terms.collect();
+    (!terms.is_empty()).then(|| terms.join("\nUNION ALL\n"))
 }
 
 /// The rows that seed and step derive in one step from the image as it is, among those of [`TOUCHED`], which are NULL
@@ -100,17 +102,17 @@ pub fn rederive(context: Context<'_>, recursion: &Recursion, null_columns: &[boo
             for (position, expr) in branch.outputs.iter().enumerate() {
                 let value = render_over(expr, &from.printed);
                 items.push(format!("{value} AS {}", column(position)));
-                from.conditions.push(match null_columns.get(position) {
+                from.add_condition(match null_columns.get(position) {
                     Some(true) => format!("({value}) IS NOT DISTINCT FROM NULL"),
                     _ => format!("({value}) {} p.{}", equality(position), key(position)),
                 });
             }
             if canary::active(canary::REDERIVATION_FORGOTTEN) {
-                from.conditions.push("1 = 0".into());
+                from.add_condition("1 = 0".into());
             }
             items.push(format!("1 AS {WEIGHT}"));
             let mut sql = format!("SELECT {}", items.join(", "));
-            from.write(&mut sql);
+            from.write(&mut sql, usize::MAX);
             sql
         })
         .collect();

@@ -8,24 +8,28 @@ use crate::sql::names::column;
 use super::aggregate::{self, Maintenance};
 use super::first_rows;
 use super::join::{BlockDelta, Context};
-use super::partition;
+use super::{partition, rows};
 
 /// Names of the state columns.
 pub fn names(node: &Node) -> Vec<String> {
     match node.maintenance {
         Maintenance::Partition(_) => partition::state_names(node),
-        Maintenance::Accumulate { .. } | Maintenance::Recompute => aggregate::state_names(node),
+        Maintenance::Accumulate { .. } | Maintenance::Recompute | Maintenance::Rows => {
+            aggregate::state_names(node)
+        }
     }
 }
 
-/// What is touched: one row per key, for groups that are added up with what is to be added.
+/// What is touched: one row per key, for groups that are added up with what is to be added. For a node that keeps
+/// rows, the changed ones.
 pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> BlockDelta {
-    let touched = aggregate::delta(context, node, changed);
+    let touched = || aggregate::delta(context, node, changed);
     match &node.maintenance {
         Maintenance::Partition(rule) => {
-            first_rows::touched(context, node, rule, changed).unwrap_or(touched)
+            first_rows::touched(context, node, rule, changed).unwrap_or_else(touched)
         }
-        Maintenance::Accumulate { .. } | Maintenance::Recompute => touched,
+        Maintenance::Accumulate { .. } | Maintenance::Recompute => touched(),
+        Maintenance::Rows => rows::delta(context, node, changed),
     }
 }
 
@@ -33,6 +37,7 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
 pub fn initial(context: Context<'_>, node: &Node) -> String {
     match &node.maintenance {
         Maintenance::Partition(rule) => partition::initial(context, node, rule),
+        Maintenance::Rows => rows::initial(context, node),
         Maintenance::Accumulate { .. } | Maintenance::Recompute => {
             aggregate::initial(context, node)
         }

@@ -14,6 +14,18 @@ pub trait Engine {
     /// Runs a query; values as text.
     fn rows(&mut self, sql: &str) -> Vec<Vec<String>>;
 
+    /// The columns of a table.
+    fn columns(&mut self, table: &str) -> Vec<String> {
+        let sql = match self.is_postgres() {
+            false => format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"),
+            true => format!(
+                "SELECT attname FROM pg_attribute WHERE attrelid = '{table}'::regclass \
+                 AND attnum > 0 ORDER BY attnum"
+            ),
+        };
+        self.rows(&sql).into_iter().flatten().collect()
+    }
+
     /// Whether sums over `numeric` mean what they mean in PostgreSQL.
     fn is_postgres(&self) -> bool;
 }

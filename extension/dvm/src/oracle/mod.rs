@@ -2,7 +2,7 @@
 //!
 //! - [`engine`]: where statements run, an in-memory SQLite (or a PostgreSQL server, on demand).
 //! - [`truth`]: a tree as one plain query, independent of plans and rules.
-//! - [`refresh`], [`node`], [`recursion`]: a refresh in SQL, as the extension executes it.
+//! - [`refresh`], [`node`], [`rows_node`], [`recursion`]: a refresh in SQL, as the extension executes it.
 //! - [`queries`]: random tables, trees and changes.
 //!
 //! Two families of tests: `oracle_*` (the refreshed content is the content computed from nothing) and
@@ -13,6 +13,7 @@ mod node;
 mod partition_node;
 mod queries;
 mod refresh;
+mod rows_node;
 mod truth;
 
 mod aggregates;
@@ -24,3 +25,4 @@ mod outer_joins;
 mod partitions;
 mod recursion;
 mod subqueries;
+mod wide;

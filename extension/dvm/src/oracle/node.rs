@@ -17,6 +17,9 @@ impl Simulation<'_> {
         if node.partition().is_some() {
             return self.run_partitions(node, changed);
         }
+        if node.keeps_rows() {
+            return self.run_rows(node, changed);
+        }
         let moved: BTreeSet<Source> = node
             .block
             .sources()

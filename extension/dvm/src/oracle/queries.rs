@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::tree::testing::{
     aggregate, boolean, bounded, column, condition, distinct, equal, expand, filter, filtered,
-    group, integer, join, keyed_scan, left_join, numeric, of_distinct, opaque, project, scan,
-    union_all,
+    full_join, group, integer, join, keyed_scan, left_join, numeric, of_distinct, opaque, project,
+    scan, union_all,
 };
 use crate::tree::{AggregateKind, Predicate, Relation};
 
@@ -228,6 +228,12 @@ impl<'a> Draw<'a> {
                 .one_in(2)
                 .then(|| column(self.id(), "present", boolean())),
         }
+    }
+
+    /// A full outer join.
+    pub fn full_joined(&mut self, left: Relation, right: Relation) -> Relation {
+        let predicates = self.link(&left, &right);
+        full_join(left, right, predicates)
     }
 
     /// A SELECT list over a join of this many scans.

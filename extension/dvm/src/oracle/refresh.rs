@@ -24,6 +24,8 @@ pub struct Simulation<'e> {
     truth: String,
     inline_limit: usize,
     tables: BTreeMap<u32, Base>,
+    /// How many rows each statement of a delta has returned in the last refresh.
+    pub(super) delta_rows: Vec<u64>,
 }
 
 struct Base {
@@ -78,6 +80,7 @@ impl<'e> Simulation<'e> {
             plan,
             inline_limit,
             tables: bases,
+            delta_rows: Vec::new(),
         };
         simulation.create();
         simulation
@@ -133,6 +136,7 @@ impl<'e> Simulation<'e> {
 
     /// Gives the tables these rows, refreshes, and compares with the query.
     pub fn refresh(&mut self, tables: &BTreeMap<u32, Rows>) {
+        self.delta_rows.clear();
         let mut changed = BTreeSet::new();
         for (oid, rows) in tables {
             if self.change(*oid, rows) {
@@ -235,15 +239,45 @@ impl<'e> Simulation<'e> {
     /// Runs a delta's steps and terms into `name`.
     pub(super) fn run_delta(&mut self, name: &str, delta: BlockDelta) -> bool {
         for step in &delta.steps {
-            self.table(&step.name, &step.sql);
+            self.table("step", &step.sql);
+            self.count("step");
+            let columns = self.engine.columns("step");
+            let columns: Vec<&String> = columns.iter().filter(|c| *c != WEIGHT).collect();
+            let shown: Vec<String> = columns.iter().map(|c| format!("{c}, ")).collect();
+            let images: Vec<String> = (columns.iter())
+                .map(|c| format!("{c}, CAST({c} AS text)"))
+                .collect();
+            let group = match images.is_empty() {
+                true => String::new(),
+                false => format!(" GROUP BY {}", images.join(", ")),
+            };
+            self.table(
+                &step.name,
+                &format!(
+                    "SELECT {}sum({WEIGHT}) AS {WEIGHT} FROM step{group} HAVING sum({WEIGHT}) <> 0",
+                    shown.concat()
+                ),
+            );
         }
         match delta.terms {
             Some(terms) => {
                 self.table(name, &terms);
+                self.count(name);
                 true
             }
             None => false,
         }
+    }
+
+    /// Notes how many rows a statement of a delta returned.
+    fn count(&mut self, table: &str) {
+        let rows = self.engine.rows(&format!("SELECT count(*) FROM {table}"));
+        let count = rows.first().and_then(|row| row.first());
+        self.delta_rows.push(
+            count
+                .and_then(|n| n.parse().ok())
+                .expect("a count is a number"),
+        );
     }
 
     /// The content, as grouped rows with their number.

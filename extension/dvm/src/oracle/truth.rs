@@ -115,6 +115,21 @@ pub fn query(relation: &Relation) -> String {
                 all(predicates)
             )
         }
+        Relation::FullJoin {
+            left,
+            right,
+            predicates,
+        } => {
+            let columns = relation.columns();
+            let items: Vec<String> = columns.iter().map(|c| format!("v{}", c.id.0)).collect();
+            format!(
+                "SELECT {} FROM ({}) AS l FULL JOIN ({}) AS r ON {}",
+                items.join(", "),
+                query(left),
+                query(right),
+                all(predicates)
+            )
+        }
         Relation::Apply {
             input,
             subquery,

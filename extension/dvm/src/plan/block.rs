@@ -150,6 +150,11 @@ impl Factor {
         })
     }
 
+    /// The sources of what changes it.
+    pub fn sources(&self) -> impl Iterator<Item = Source> {
+        [self.source(), self.matched_source()].into_iter().flatten()
+    }
+
     /// The identities of its columns, with that of `present`.
     pub fn column_ids(&self) -> Vec<ColumnId> {
         let mut ids = self.scan.column_ids();
@@ -206,8 +211,7 @@ impl Block {
         self.branches
             .iter()
             .flat_map(|branch| &branch.scans)
-            .flat_map(|factor| [factor.source(), factor.matched_source()])
-            .flatten()
+            .flat_map(Factor::sources)
             .collect()
     }
 }

@@ -12,13 +12,9 @@ use super::block::{Block, BlockScan, Branch, Factor, Source};
 use super::partition::{first, holds_partitions};
 use super::{Identity, Image, Node, Output, Plan, Recursion, Store, blocks_of, image, keys};
 
-/// Joins over bag unions multiply branches; beyond this many a query is refused.
-pub const MAX_BRANCHES: usize = 64;
-
 /// Compiles a tree.
 ///
 /// # Errors
-/// [`crate::Error::TooManyBranches`] when joins over UNION ALL multiply beyond [`MAX_BRANCHES`];
 /// [`crate::Error::AmbiguousOrder`] when a result depends on an order that the query does not fix;
 /// [`crate::Error::CannotUnnest`] when no join can take the place of a dependent subquery;
 /// [`crate::Error::TooWide`] when a statement would have too many columns.
@@ -30,6 +26,8 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
         nodes: Vec::new(),
         images: Vec::new(),
         known: HashMap::new(),
+        keeps_rows: false,
+        in_recursion: false,
         columns,
     };
     let branches = compiler.linearise(relation)?;
@@ -57,7 +55,11 @@ pub(super) struct Compiler {
     pub(super) nodes: Vec<Node>,
     images: Vec<Image>,
     /// The node of each stateful operator, by the operator's shape.
-    known: HashMap<Relation, usize>,
+    pub(super) known: HashMap<Relation, usize>,
+    /// Whether there are linear blocks among these.
+    pub(super) keeps_rows: bool,
+    /// Whether the rows of a recursion are being linearised, which come before any node's.
+    pub(super) in_recursion: bool,
     /// Hands out new columns.
     pub(super) columns: ColumnAllocator,
 }
@@ -70,6 +72,20 @@ impl Compiler {
             Relation::Aggregate { .. } | Relation::Distinct { .. } => relation.columns(),
             Relation::Window { partition, .. } | Relation::TopN { partition, .. } => {
                 first(partition, relation.columns())
+            }
+            Relation::Join { .. }
+            | Relation::LeftJoin { .. }
+            | Relation::FullJoin { .. }
+            | Relation::UnionAll { .. } => {
+                let kept = match self.keeps_rows && !self.in_recursion {
+                    true => self.known.get(&relation.shape()),
+                    false => None,
+                };
+                let columns = relation.columns();
+                return match kept {
+                    Some(node) => Ok(vec![scan_of(*node, columns.clone(), &columns)]),
+                    None => self.branches(relation),
+                };
             }
             _ => return self.branches(relation),
         };
@@ -183,9 +199,7 @@ impl Compiler {
             } => {
                 let mut columns = left.columns();
                 columns.extend(right.columns());
-                let left = self.linearise(*left)?;
-                let right = self.linearise(*right)?;
-                check_branches(left.len() * right.len())?;
+                let (left, right) = self.sides(&left, &right, |left, right| left * right)?;
                 let mut branches = Vec::with_capacity(left.len() * right.len());
                 for l in &left {
                     for r in &right {
@@ -200,6 +214,11 @@ impl Compiler {
                 predicates,
                 present,
             } => self.left_join(*left, *right, predicates, present),
+            Relation::FullJoin {
+                left,
+                right,
+                predicates,
+            } => self.full_join(*left, *right, predicates),
             // The rewrite leaves none, or has failed.
             Relation::Apply { .. } => Err(crate::Error::CannotUnnest {
                 reason: "it was left where no join can take its place",
@@ -265,9 +284,12 @@ impl Compiler {
             && id == known
         {
             let mut block = |part| -> Result<Block, crate::Error> {
+                self.in_recursion = true;
+                let branches = self.linearise(part);
+                self.in_recursion = false;
                 Ok(Block {
                     columns: columns.clone(),
-                    branches: self.linearise(part)?,
+                    branches: branches?,
                 })
             };
             let recursion = Recursion {
@@ -378,17 +400,6 @@ pub(super) fn product(
     branch
 }
 
-/// Refuses plans of too many branches.
-pub(super) fn check_branches(branches: usize) -> Result<(), crate::Error> {
-    if branches > MAX_BRANCHES {
-        return Err(crate::Error::TooManyBranches {
-            branches,
-            limit: MAX_BRANCHES,
-        });
-    }
-    Ok(())
-}
-
 /// What each input column stands for in a branch.
 pub(super) fn inputs_of<'a>(
     columns: &[Column],
@@ -427,6 +438,7 @@ fn output_of(block: Block, nodes: &[Node], has_images: bool) -> Output {
         ] = branch.scans.as_slice()
         && let Some(last) = nodes.last()
         && last.id == *node
+        && !last.keeps_rows()
         && (last.partition().is_none() || (!has_images && holds_partitions(last, &branch.outputs)))
     {
         return Output::Post {

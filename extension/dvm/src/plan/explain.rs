@@ -30,10 +30,12 @@ impl Display for Plan {
             let keys: Vec<&str> = node.keys.iter().map(|k| k.name.as_str()).collect();
             let operator = match node.partition() {
                 Some(partition) => partition.name(),
+                None if node.keeps_rows() => "rows",
                 None if node.aggregates.is_empty() => "distinct",
                 None => "aggregate",
             };
-            writeln!(f, "node {}: {operator} by ({})", node.id, keys.join(", "))?;
+            let by = if node.keeps_rows() { "of" } else { "by" };
+            writeln!(f, "node {}: {operator} {by} ({})", node.id, keys.join(", "))?;
             match &node.maintenance {
                 Maintenance::Accumulate { accumulators, .. } => {
                     writeln!(
@@ -43,6 +45,7 @@ impl Display for Plan {
                     )?;
                 }
                 Maintenance::Recompute => writeln!(f, "  touched groups are recomputed")?,
+                Maintenance::Rows => {}
                 Maintenance::Partition(_) if node.is_global() => {
                     writeln!(f, "  the whole is recomputed")?;
                 }

@@ -18,12 +18,13 @@ mod indexes;
 mod keys;
 mod outer_join;
 mod partition;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod ties;
 
 pub use block::{Block, BlockScan, Branch, Factor, Matched, Outer, Source};
-pub use compile::{MAX_BRANCHES, compile};
+pub use compile::compile;
 pub use image::{Image, Recursion};
 pub use indexes::MissingIndex;
 pub use keys::fits_index;
@@ -72,8 +73,8 @@ fn blocks_of<'a>(nodes: &'a [Node], output: &'a Output) -> impl Iterator<Item = 
     })
 }
 
-/// A linear block under an aggregation, a window or a limit. DISTINCT is an aggregation without
-/// aggregates.
+/// A linear block under an aggregation, a window or a limit; or alone, where its rows are kept because inlining it
+/// would multiply branches. DISTINCT is an aggregation without aggregates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Node {
     /// Position in [`Plan::nodes`].
@@ -110,14 +111,20 @@ impl Node {
     pub fn partition(&self) -> Option<&Partition> {
         match &self.maintenance {
             Maintenance::Partition(partition) => Some(partition),
-            Maintenance::Accumulate { .. } | Maintenance::Recompute => None,
+            Maintenance::Accumulate { .. } | Maintenance::Recompute | Maintenance::Rows => None,
         }
+    }
+
+    /// Whether it keeps the rows of its block as they are.
+    pub fn keeps_rows(&self) -> bool {
+        matches!(self.maintenance, Maintenance::Rows)
     }
 
     /// Whether some change makes it compute touched groups again.
     pub fn may_recompute(&self) -> bool {
         match &self.maintenance {
             Maintenance::Recompute | Maintenance::Partition(_) => true,
+            Maintenance::Rows => false,
             Maintenance::Accumulate { accumulators, .. } => accumulators
                 .iter()
                 .any(|a| matches!(a, Accumulator::Extremum { .. })),
@@ -127,7 +134,7 @@ impl Node {
     /// A node without keys has one group, with exactly one row also over an empty input; or one
     /// partition.
     pub fn is_global(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && !self.keeps_rows()
     }
 }
 

@@ -7,13 +7,22 @@
 //! ```text
 //! L ⟕ R = (L ⋈ R) ⊎ π L, NULLs (σ no match (L ⟕ M))
 //! ```
-//! where M has one row per match (see [`crate::rewrite::matches`]).
+//! where M has one row per match (see [`crate::rewrite::matches`]). Where such sides would multiply the branches,
+//! the rows of a side are kept, which makes one relation of it (see [`super::rows`]).
+//!
+//! A full outer join is the outer join and the right rows without a match:
+//! ```text
+//! L ⟗ R = (L ⟕ R) ⊎ π NULLs, R (σ no match (R ⟕ M))
+//! ```
+//! Both read L, as do the sets of matches, so that the rows of a side of several branches are kept: a chain of full
+//! joins has one such node for each, of three branches at most.
 
 use crate::rewrite::{Matches, matches};
 use crate::tree::{Column, ColumnType, Expr, Part, Piece, Predicate, Relation};
 
 use super::block::{BlockScan, Branch, Factor, Matched, Outer};
-use super::compile::{Compiler, check_branches, inputs_of, product, substitute_predicate};
+use super::compile::{Compiler, inputs_of, product, substitute_predicate};
+use super::rows::BRANCHES_MAX;
 
 impl Compiler {
     /// The branches of an outer join.
@@ -42,8 +51,7 @@ impl Compiler {
                 Some((self.set_of_matches(relation)?, columns, on))
             }
         };
-        let left = self.linearise(left)?;
-        let right = self.linearise(right)?;
+        let (left, right) = self.outer_sides(&left, &right, is_true_set)?;
         let shown = |branch: &mut Branch, expr: Expr| {
             if present.is_some() {
                 branch.outputs.push(expr);
@@ -51,10 +59,7 @@ impl Compiler {
         };
         let constant = |value: &str| Expr::constant(value, ColumnType::boolean(), false);
 
-        if is_true_set
-            && let [only] = right.as_slice()
-            && let [Factor { scan, outer: None }] = only.scans.as_slice()
-        {
+        if is_true_set && let Some((only, scan)) = single_factor(&right) {
             let mut branches = Vec::with_capacity(left.len());
             for l in &left {
                 // The marker stands for a factor: each branch needs one of its own.
@@ -98,7 +103,6 @@ impl Compiler {
                 reason: "the null-supplying side of an outer join has no set of matches",
             });
         };
-        check_branches(left.len() * (right.len() + 1))?;
         let mut branches = Vec::with_capacity(left.len() * (right.len() + 1));
         for l in &left {
             for r in &right {
@@ -106,28 +110,13 @@ impl Compiler {
                 shown(&mut branch, constant("true"));
                 branches.push(branch);
             }
-            let marker = self.columns.truth("present");
             let inner = inputs_of(&left_columns, &l.outputs);
-            let on = set_on
-                .iter()
-                .map(|p| substitute_predicate(p, &inner))
-                .collect();
-            let mut branch = l.clone();
-            branch.predicates.push(Predicate {
-                expr: Expr::truth([Piece::Sql("NOT "), Piece::Expr(&Expr::of(&marker))], false),
-                equality: None,
-            });
-            branch.scans.push(Factor {
-                scan: BlockScan::Node {
-                    node: scan,
-                    columns: columns.clone(),
-                },
-                outer: Some(Outer {
-                    on,
-                    present: marker.id,
-                    matched: Matched::Itself,
-                }),
-            });
+            let on = set_on.iter().map(|p| substitute_predicate(p, &inner));
+            let scan = BlockScan::Node {
+                node: scan,
+                columns: columns.clone(),
+            };
+            let mut branch = self.unmatched(l, scan, on.collect());
             branch
                 .outputs
                 .extend(right_columns.iter().map(|c| Expr::null(&c.ty)));
@@ -135,6 +124,124 @@ impl Compiler {
             branches.push(branch);
         }
         Ok(branches)
+    }
+
+    /// The branches of both sides, whose rows are kept where there would be too many of the join.
+    fn outer_sides(
+        &mut self,
+        left: &Relation,
+        right: &Relation,
+        may_be_factor: bool,
+    ) -> Result<(Vec<Branch>, Vec<Branch>), crate::Error> {
+        let count = |left: &[Branch], right: &[Branch]| match single_factor(right) {
+            Some(_) if may_be_factor => left.len(),
+            _ => left.len() * (right.len() + 1),
+        };
+        let mut left_branches = self.linearise(left.clone())?;
+        let mut right_branches = self.linearise(right.clone())?;
+        if count(&left_branches, &right_branches) > BRANCHES_MAX
+            && single_factor(&right_branches).is_none()
+        {
+            right_branches = self.kept(right)?;
+        }
+        if count(&left_branches, &right_branches) > BRANCHES_MAX && left_branches.len() > 1 {
+            left_branches = self.kept(left)?;
+        }
+        Ok((left_branches, right_branches))
+    }
+
+    /// The branches of a full outer join.
+    pub(super) fn full_join(
+        &mut self,
+        left: Relation,
+        right: Relation,
+        predicates: Vec<Predicate>,
+    ) -> Result<Vec<Branch>, crate::Error> {
+        for side in [&left, &right] {
+            if self.linearise(side.clone())?.len() > 1 {
+                self.kept(side)?;
+            }
+        }
+        let nulls: Vec<Expr> = left.columns().iter().map(|c| Expr::null(&c.ty)).collect();
+        let mut branches = self.left_join(left.clone(), right.clone(), predicates.clone(), None)?;
+        for mut branch in self.without_match(right, left, predicates)? {
+            branch.outputs.splice(0..0, nulls.iter().cloned());
+            branches.push(branch);
+        }
+        Ok(branches)
+    }
+
+    /// The rows of `left` that have no match in `right`, which is one branch.
+    fn without_match(
+        &mut self,
+        left: Relation,
+        right: Relation,
+        predicates: Vec<Predicate>,
+    ) -> Result<Vec<Branch>, crate::Error> {
+        let (joined, _) = self.columns.relabel(Relation::LeftJoin {
+            left: Box::new(left),
+            right: Box::new(right),
+            predicates,
+            present: None,
+        });
+        let Relation::LeftJoin {
+            left,
+            right,
+            predicates,
+            ..
+        } = joined
+        else {
+            return Err(NOT_A_NODE);
+        };
+        let set = matches(&left, &right, &predicates, &mut self.columns)?;
+        let mut known = left.columns();
+        let (scan, outputs, own, links) = match set {
+            Matches::Itself => {
+                let branches = self.linearise((*right).clone())?;
+                let (only, scan) = single_factor(&branches).ok_or(NOT_A_NODE)?;
+                known.extend(right.columns());
+                let outputs = only.outputs.clone();
+                (scan.clone(), outputs, only.predicates.clone(), predicates)
+            }
+            Matches::Set { relation, on, .. } => {
+                let columns = relation.columns();
+                let node = self.set_of_matches(relation)?;
+                (
+                    BlockScan::Node { node, columns },
+                    Vec::new(),
+                    Vec::new(),
+                    on,
+                )
+            }
+        };
+        let mut branches = Vec::new();
+        for l in self.linearise(*left)? {
+            let both: Vec<Expr> = l.outputs.iter().chain(&outputs).cloned().collect();
+            let inner = inputs_of(&known, &both);
+            let links = links.iter().map(|p| substitute_predicate(p, &inner));
+            let on = own.iter().cloned().chain(links).collect();
+            branches.push(self.unmatched(&l, scan.clone(), on));
+        }
+        Ok(branches)
+    }
+
+    /// The rows of a branch that `scan`, which has at most one for each, has none for.
+    fn unmatched(&mut self, left: &Branch, scan: BlockScan, on: Vec<Predicate>) -> Branch {
+        let marker = self.columns.truth("present");
+        let mut branch = left.clone();
+        branch.predicates.push(Predicate {
+            expr: Expr::truth([Piece::Sql("NOT "), Piece::Expr(&Expr::of(&marker))], false),
+            equality: None,
+        });
+        branch.scans.push(Factor {
+            scan,
+            outer: Some(Outer {
+                on,
+                present: marker.id,
+                matched: Matched::Itself,
+            }),
+        });
+        branch
     }
 
     /// The node of a set of matches, which is a DISTINCT.
@@ -155,6 +262,17 @@ impl Compiler {
             },
             _ => Err(NOT_A_NODE),
         }
+    }
+}
+
+/// The only branch, if it reads one relation, and that one.
+fn single_factor(branches: &[Branch]) -> Option<(&Branch, &BlockScan)> {
+    match branches {
+        [only] => match only.scans.as_slice() {
+            [Factor { scan, outer: None }] => Some((only, scan)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -156,6 +156,7 @@ pub(super) fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool
         Relation::Opaque(_)
         | Relation::Bounded { .. }
         | Relation::Join { .. }
+        | Relation::FullJoin { .. }
         | Relation::Expand { .. }
         | Relation::Apply { .. }
         | Relation::UnionAll { .. } => false,

@@ -4,6 +4,7 @@
 mod columns;
 mod distinct_aggregate;
 mod domain;
+mod full_join;
 mod matches;
 mod unnest;
 

@@ -4,7 +4,9 @@
 //! quoted by the server in the tree.
 
 pub mod names;
+mod order;
 pub(crate) mod relation;
 
-pub(crate) use relation::{From, Stored, reads_present};
+pub use order::IN_ORDER;
+pub(crate) use relation::{From, PLANNED_FREELY, Stored, reads_present};
 pub use relation::{Role, image_table, render_over, state_table};

@@ -1,12 +1,13 @@
 //! Rendering a scan in one of its roles, and expressions over scans.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::operators::{bound, state};
 use crate::plan::{BlockScan, Branch, Factor, Matched, Outer, Plan};
 use crate::tree::{ColumnId, Expr, Predicate};
 
 use super::names::{self, PRESENT};
+use super::order::{Condition, IN_ORDER, Item, ordered};
 
 /// What a scan stands for in a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +66,7 @@ impl Stored<'_> {
 pub(crate) struct From<'a> {
     stored: Stored<'a>,
     items: Vec<Item>,
-    /// Conditions for WHERE.
-    pub conditions: Vec<String>,
+    conditions: Vec<Condition>,
     /// The weights to multiply.
     pub weights: Vec<String>,
     /// Whether the product is negated by rows of NULLs.
@@ -75,10 +75,8 @@ pub(crate) struct From<'a> {
     pub printed: Printed,
 }
 
-enum Item {
-    Plain(String),
-    LeftJoin { relation: String, on: String },
-}
+/// A term of up to this many relations leaves their order to the planner.
+pub(crate) const PLANNED_FREELY: usize = 8;
 
 impl<'a> From<'a> {
     /// Nothing yet.
@@ -95,7 +93,13 @@ impl<'a> From<'a> {
 
     /// Adds the delta of a prefix, whose columns print as given.
     pub fn add_prefix(&mut self, name: &str, columns: Printed) {
-        self.items.push(Item::Plain(format!("{name} AS p")));
+        self.items.push(Item {
+            relation: format!("{name} AS p"),
+            on: None,
+            columns: columns.keys().copied().collect(),
+            reads: BTreeSet::new(),
+            is_delta: true,
+        });
         self.weights.push(format!("p.{}", names::WEIGHT));
         self.printed.extend(columns);
     }
@@ -108,14 +112,14 @@ impl<'a> From<'a> {
             (None, Role::State) => {
                 let state = self.stored.state(&factor.scan, &self.printed);
                 let list = column_list(&factor.scan);
-                self.items
-                    .push(Item::Plain(format!("{state} AS {alias}{list}")));
+                let relation = format!("{state} AS {alias}{list}");
+                self.items.push(item(factor, relation, None));
                 self.print_scan(&factor.scan, role, &alias);
                 if let BlockScan::Bound { image, .. } = &factor.scan {
                     let bound = self.stored.plan.images.get(*image);
-                    self.conditions.extend(
-                        bound.and_then(|bound| bound::state(&factor.scan, bound, &self.printed)),
-                    );
+                    let kept =
+                        bound.and_then(|bound| bound::state(&factor.scan, bound, &self.printed));
+                    kept.into_iter().for_each(|text| self.add_condition(text));
                 }
             }
             (None, _) => self.add_delta(&factor.scan, &alias),
@@ -135,10 +139,10 @@ impl<'a> From<'a> {
                     format!("{state} AS {alias}{list}")
                 };
                 self.print_scan(&factor.scan, role, &alias);
-                let on = self.conjunction(&outer.on);
+                let on = self.printed_conditions(&outer.on);
                 self.printed
                     .insert(outer.present, format!("({alias}.{mark} IS NOT NULL)"));
-                self.items.push(Item::LeftJoin { relation, on });
+                self.items.push(item(factor, relation, Some(on)));
             }
             (Some(outer), Role::Delta) => {
                 self.add_delta(&factor.scan, &alias);
@@ -173,16 +177,23 @@ impl<'a> From<'a> {
         let Some(source) = scan.source() else {
             return;
         };
-        if let Some((item, condition)) = bound::delta(scan, source, &self.printed) {
-            self.items.push(Item::Plain(format!("{item} AS {alias}")));
-            self.conditions.push(condition);
-            self.weights.push(format!("{alias}.{}", names::WEIGHT));
-            return;
-        }
-        self.items
-            .push(Item::Plain(format!("{} AS {alias}", names::delta(source))));
+        let passed = bound::delta(scan, source, &self.printed);
+        let (relation, condition) = match passed {
+            Some((item, condition)) => (item, Some(condition)),
+            None => (names::delta(source), None),
+        };
+        self.items.push(Item {
+            relation: format!("{relation} AS {alias}"),
+            on: None,
+            columns: scan.column_ids().into_iter().collect(),
+            reads: BTreeSet::new(),
+            is_delta: true,
+        });
         self.weights.push(format!("{alias}.{}", names::WEIGHT));
-        self.print_scan(scan, Role::Delta, alias);
+        match condition {
+            Some(condition) => self.add_condition(condition),
+            None => self.print_scan(scan, Role::Delta, alias),
+        }
     }
 
     fn print_scan(&mut self, scan: &BlockScan, role: Role, alias: &str) {
@@ -209,60 +220,103 @@ impl<'a> From<'a> {
         }
     }
 
+    /// Adds a condition of the engine's own.
+    pub fn add_condition(&mut self, text: String) {
+        self.add_link(text, BTreeSet::new(), BTreeSet::new());
+    }
+
+    /// The same for one that reads these columns, some of which are not NULL where it holds.
+    pub fn add_link(
+        &mut self,
+        text: String,
+        columns: BTreeSet<ColumnId>,
+        not_null: BTreeSet<ColumnId>,
+    ) {
+        self.conditions.push(Condition {
+            text,
+            columns,
+            not_null,
+        });
+    }
+
     /// Adds conditions over the columns so far.
     pub fn add_conditions<'p>(&mut self, predicates: impl IntoIterator<Item = &'p Predicate>) {
-        for predicate in predicates {
-            let text = format!("({})", render_over(&predicate.expr, &self.printed));
-            self.conditions.push(text);
-        }
+        let added = self.printed_conditions(predicates);
+        self.conditions.extend(added);
     }
 
-    fn conjunction(&self, predicates: &[Predicate]) -> String {
-        if predicates.is_empty() {
-            return "true".into();
-        }
-        let parts: Vec<String> = predicates
-            .iter()
-            .map(|p| format!("({})", render_over(&p.expr, &self.printed)))
-            .collect();
-        parts.join(" AND ")
+    fn printed_conditions<'p>(
+        &self,
+        predicates: impl IntoIterator<Item = &'p Predicate>,
+    ) -> Vec<Condition> {
+        let print = |p: &Predicate| {
+            let text = format!("({})", render_over(&p.expr, &self.printed));
+            Condition::new(p, text)
+        };
+        predicates.into_iter().map(print).collect()
     }
 
-    /// Appends FROM and WHERE.
-    pub fn write(&self, sql: &mut String) {
-        let has_outer = self
-            .items
-            .iter()
-            .any(|item| matches!(item, Item::LeftJoin { .. }));
-        // A comma binds weaker than JOIN: what stands before it is not visible in ON.
-        let separator = if has_outer { " CROSS JOIN " } else { ", " };
-        for (i, item) in self.items.iter().enumerate() {
-            if i == 0 {
-                sql.push_str("\nFROM ");
-            }
-            match item {
-                Item::Plain(relation) => {
-                    if i > 0 {
-                        sql.push_str(separator);
-                    }
-                    sql.push_str(relation);
-                }
-                Item::LeftJoin { relation, on } => {
-                    if i == 0 {
-                        sql.push_str("(SELECT 1) AS one");
-                    }
-                    sql.push_str(" LEFT JOIN ");
-                    sql.push_str(relation);
-                    sql.push_str(" ON (");
-                    sql.push_str(on);
-                    sql.push(')');
-                }
-            }
+    /// Appends FROM and WHERE. The planner orders up to `free` relations; more are joined in an order of ours.
+    pub fn write(self, sql: &mut String, free: usize) {
+        let mut conditions = self.conditions;
+        if self.items.len() > free {
+            let items = ordered(self.items, &mut conditions);
+            write_items(sql, &items, &format!("\nFROM {IN_ORDER} "), " CROSS JOIN ");
+        } else {
+            let has_outer = self.items.iter().any(|item| item.on.is_some());
+            // A comma binds weaker than JOIN: what stands before it is not visible in ON.
+            let separator = if has_outer { " CROSS JOIN " } else { ", " };
+            write_items(sql, &self.items, "\nFROM ", separator);
         }
-        if !self.conditions.is_empty() {
+        if !conditions.is_empty() {
             sql.push_str("\nWHERE ");
-            sql.push_str(&self.conditions.join(" AND "));
+            sql.push_str(&conjunction(&conditions));
         }
+    }
+}
+
+fn write_items(sql: &mut String, items: &[Item], from: &str, separator: &str) {
+    for (i, item) in items.iter().enumerate() {
+        if i == 0 {
+            sql.push_str(from);
+        }
+        match &item.on {
+            None => {
+                if i > 0 {
+                    sql.push_str(separator);
+                }
+                sql.push_str(&item.relation);
+            }
+            Some(on) => {
+                if i == 0 {
+                    sql.push_str("(SELECT 1) AS one");
+                }
+                sql.push_str(" LEFT JOIN ");
+                sql.push_str(&item.relation);
+                sql.push_str(" ON (");
+                sql.push_str(&conjunction(on));
+                sql.push(')');
+            }
+        }
+    }
+}
+
+fn conjunction(conditions: &[Condition]) -> String {
+    if conditions.is_empty() {
+        return "true".into();
+    }
+    let parts: Vec<&str> = conditions.iter().map(|c| c.text.as_str()).collect();
+    parts.join(" AND ")
+}
+
+/// The item of a factor's state.
+fn item(factor: &Factor, relation: String, on: Option<Vec<Condition>>) -> Item {
+    Item {
+        relation,
+        on,
+        columns: factor.column_ids().into_iter().collect(),
+        reads: factor.scan.reads(),
+        is_delta: false,
     }
 }
 

@@ -103,6 +103,14 @@ impl Expr {
         }
     }
 
+    /// How many times the expression names a column.
+    pub fn count_columns(&self) -> usize {
+        let columns = self.parts.iter();
+        columns
+            .filter(|part| matches!(part, Part::Column(_)))
+            .count()
+    }
+
     /// The columns that the expression reads.
     pub fn columns(&self) -> BTreeSet<ColumnId> {
         self.parts

@@ -25,7 +25,8 @@ impl Relation {
             | Relation::Distinct { .. } => Vec::new(),
             Relation::Filter { predicates, .. }
             | Relation::Join { predicates, .. }
-            | Relation::LeftJoin { predicates, .. } => conditions(predicates),
+            | Relation::LeftJoin { predicates, .. }
+            | Relation::FullJoin { predicates, .. } => conditions(predicates),
             Relation::Bounded { value: expr, .. } | Relation::Expand { item: expr, .. } => {
                 vec![expr]
             }

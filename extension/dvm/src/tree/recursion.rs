@@ -80,6 +80,7 @@ fn factors(part: &Relation, query: &str) -> Option<Factors> {
         }
         Relation::Bounded { .. }
         | Relation::LeftJoin { .. }
+        | Relation::FullJoin { .. }
         | Relation::Apply { .. }
         | Relation::Aggregate { .. }
         | Relation::Distinct { .. }

@@ -34,6 +34,7 @@ impl Relation {
             Relation::SingleRow
             | Relation::Filter { .. }
             | Relation::Join { .. }
+            | Relation::FullJoin { .. }
             | Relation::Distinct { .. }
             | Relation::TopN { .. } => {}
             Relation::Project { columns, .. } => columns.iter().for_each(|(c, _)| add(c)),
@@ -155,6 +156,15 @@ impl Relation {
                 right,
                 predicates: predicates(conjuncts),
                 present: present.map(column),
+            },
+            Relation::FullJoin {
+                left,
+                right,
+                predicates: conjuncts,
+            } => Relation::FullJoin {
+                left,
+                right,
+                predicates: predicates(conjuncts),
             },
             Relation::Apply {
                 input,

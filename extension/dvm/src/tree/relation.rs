@@ -1,5 +1,7 @@
 //! Relational operators.
 
+use std::collections::BTreeSet;
+
 use super::aggregate::Aggregate;
 use super::column::{Column, ColumnId};
 use super::expr::Expr;
@@ -52,6 +54,21 @@ pub struct Predicate {
 }
 
 impl Predicate {
+    /// The columns that are not NULL where the condition holds: a plain equality names each of its sides once,
+    /// one that holds where both are NULL twice.
+    pub fn not_null(&self) -> BTreeSet<ColumnId> {
+        let Some((left, right)) = &self.equality else {
+            return BTreeSet::new();
+        };
+        if self.expr.count_columns() != left.count_columns() + right.count_columns() {
+            return BTreeSet::new();
+        }
+        [left, right]
+            .into_iter()
+            .filter_map(Expr::as_column)
+            .collect()
+    }
+
     /// The condition with every expression of it changed by `change`.
     pub fn map(&self, change: impl Fn(&Expr) -> Expr) -> Self {
         Self {
@@ -190,6 +207,16 @@ pub enum Relation {
         /// A boolean column, never NULL: whether the row has a match.
         present: Option<Column>,
     },
+    /// Full outer join: a row of either side without a match has NULL in every column of the other. Output: the
+    /// left columns, then the right columns.
+    FullJoin {
+        /// Left input.
+        left: Box<Relation>,
+        /// Right input.
+        right: Box<Relation>,
+        /// Conjuncts of the ON condition.
+        predicates: Vec<Predicate>,
+    },
     /// A subquery computed for each row of `input`, whose columns it may read anywhere: a dependent
     /// join. [`crate::rewrite`] unnests it; no rule of [`crate::operators`] meets one. Output: the
     /// columns of `input`, then those that `kind` adds.
@@ -263,7 +290,9 @@ impl Relation {
             | Relation::Distinct { input }
             | Relation::Window { input, .. }
             | Relation::TopN { input, .. } => vec![input],
-            Relation::Join { left, right, .. } | Relation::LeftJoin { left, right, .. } => {
+            Relation::Join { left, right, .. }
+            | Relation::LeftJoin { left, right, .. }
+            | Relation::FullJoin { left, right, .. } => {
                 vec![left, right]
             }
             Relation::Apply {
@@ -329,6 +358,15 @@ impl Relation {
                 right: boxed(right),
                 predicates,
                 present,
+            },
+            Relation::FullJoin {
+                left,
+                right,
+                predicates,
+            } => Relation::FullJoin {
+                left: boxed(left),
+                right: boxed(right),
+                predicates,
             },
             Relation::Apply {
                 input,
@@ -434,6 +472,10 @@ impl Relation {
                 columns.extend(right.columns().into_iter().map(nullable));
                 columns.extend(present.clone());
                 columns
+            }
+            Relation::FullJoin { left, right, .. } => {
+                let columns = left.columns().into_iter().chain(right.columns());
+                columns.map(nullable).collect()
             }
             Relation::Apply {
                 input,

@@ -126,6 +126,15 @@ pub fn left_join(left: Relation, right: Relation, predicates: Vec<Predicate>) ->
     }
 }
 
+/// Full outer join.
+pub fn full_join(left: Relation, right: Relation, predicates: Vec<Predicate>) -> Relation {
+    Relation::FullJoin {
+        left: Box::new(left),
+        right: Box::new(right),
+        predicates,
+    }
+}
+
 /// WHERE or HAVING.
 pub fn filter(input: Relation, predicates: Vec<Predicate>) -> Relation {
     Relation::Filter {

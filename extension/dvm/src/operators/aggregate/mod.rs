@@ -42,6 +42,8 @@ pub enum Maintenance {
     Recompute,
     /// There are no groups and no aggregates, but partitions of any number of rows.
     Partition(Partition),
+    /// There is nothing to compute: the state holds the rows of the block, each by its image.
+    Rows,
 }
 
 /// Whether every touched group must be computed again, whatever changed in it.

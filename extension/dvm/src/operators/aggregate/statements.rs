@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use crate::canary;
 use crate::operators::join::{self, BlockDelta, Context};
+use crate::operators::touched;
 use crate::plan::{Node, Source};
-use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, accumulator, column, input, key};
+use crate::sql::names::{GROUPS, WEIGHT, accumulator, column, input, key};
 use crate::sql::render_over;
 use crate::tree::{ColumnId, Expr, Predicate};
 
@@ -78,7 +79,7 @@ pub fn state_names(node: &Node) -> Vec<String> {
             names.push("n".into());
             names.extend((0..accumulators.len()).map(accumulator));
         }
-        Maintenance::Recompute | Maintenance::Partition(_) => {
+        Maintenance::Recompute | Maintenance::Partition(_) | Maintenance::Rows => {
             names.extend((0..node.aggregates.len()).map(accumulator));
         }
     }
@@ -182,7 +183,7 @@ fn state_exprs(node: &Node) -> Vec<String> {
                 )
             }));
         }
-        Maintenance::Recompute | Maintenance::Partition(_) => {
+        Maintenance::Recompute | Maintenance::Partition(_) | Maintenance::Rows => {
             items.extend(
                 node.aggregates.iter().enumerate().map(|(position, a)| {
                     format!("{} AS {}", print(&a.call), accumulator(position))
@@ -228,9 +229,11 @@ fn finals(node: &Node, prefix: &str) -> Vec<String> {
             let global = node.is_global();
             finals.iter().map(|f| f.sql(prefix, global)).collect()
         }
-        Maintenance::Recompute | Maintenance::Partition(_) => (0..node.aggregates.len())
-            .map(|i| format!("{prefix}{}", accumulator(i)))
-            .collect(),
+        Maintenance::Recompute | Maintenance::Partition(_) | Maintenance::Rows => {
+            (0..node.aggregates.len())
+                .map(|i| format!("{prefix}{}", accumulator(i)))
+                .collect()
+        }
     }
 }
 
@@ -415,28 +418,19 @@ pub fn recompute(context: Context<'_>, node: &Node, emit: &Emit<'_>, null_keys: 
         let _ = write!(sql, ", {text} AS f{position}");
     }
     let name = block_column(node);
-    let mut from = format!("(\n{}\n) AS d", join::state(context, &node.block, &name));
-    let mut conditions = Vec::new();
-    if !node.is_global() {
-        from = format!("{TOUCHED} AS t, {from}");
-        for (position, column) in node.keys.iter().enumerate() {
-            let name = key(position);
-            if null_keys.get(position).copied().unwrap_or(false) {
-                conditions.push(format!("d.{name} IS NOT DISTINCT FROM NULL"));
-            } else {
-                conditions.push(format!("d.{name} {} t.{name}", column.ty.equality));
-            }
-        }
-    }
-    let ord = if node.is_global() { "0" } else { "min(t.ord)" };
+    let (ord, from, conditions) = if node.is_global() {
+        let state = join::state(context, &node.block, &name);
+        ("0".to_owned(), format!("(\n{state}\n) AS d"), Vec::new())
+    } else {
+        let rows = touched::rows(context, node, null_keys, &name);
+        (format!("min({})", rows.ord), rows.from, rows.conditions)
+    };
     let _ = write!(
         sql,
         "\nFROM (SELECT {ord} AS ord, {}\nFROM {from}",
         state_exprs(node).join(", ")
     );
-    if !conditions.is_empty() {
-        let _ = write!(sql, "\nWHERE {}", conditions.join(" AND "));
-    }
+    join::push_where(&mut sql, &conditions);
     let _ = write!(sql, "{}) AS g) AS g) AS g", group_by(node));
     sql
 }

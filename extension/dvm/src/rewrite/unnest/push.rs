@@ -6,6 +6,7 @@
 //! T(σ π(E))  = σ π(T(E))
 //! T(E ⋈ F)  = T(E) ⋈ F, or T(E) ⋈ T(F) on the same d
 //! T(E ⟕ F)  = T(E) ⟕ F, or T(E) ⟕ T(F) on the same d
+//! T(E ⟗ F)  = T((E ⟕ F) ⊎ the rows of F without a match)
 //! T(E ⊎ F)   = T(E) ⊎ T(F)
 //! T(δ E)     = δ T(E)
 //! T(windows, first rows of E) = those of T(E), with d as one more key of the partition
@@ -19,6 +20,7 @@ use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
 
 use super::super::ColumnAllocator;
 use super::super::domain::{Domain, same};
+use super::super::full_join;
 use super::{Linked, kept, left_joined, projected, whole};
 
 /// The subquery for every value that it depends on, linked to the rows of `input` by those values.
@@ -163,6 +165,14 @@ impl<'a> Push<'a> {
                     left_joined(left.relation, right, predicates, present),
                     left.values,
                 )
+            }
+            Relation::FullJoin {
+                left,
+                right,
+                predicates,
+            } => {
+                let union = full_join::united(*left, *right, predicates, self.columns);
+                self.over(union)
             }
             Relation::UnionAll { columns, inputs } => self.union(columns, inputs),
             Relation::Distinct { input } => {

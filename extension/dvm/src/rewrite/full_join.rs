@@ -1,0 +1,61 @@
+//! A full outer join as a bag union, where its sides are computed for each of the values that they depend on:
+//! ```text
+//! L ⟗ R = (L ⟕ R) ⊎ π NULLs, R (σ no match (R ⟕ L))
+//! ```
+//! Elsewhere [`crate::plan`] keeps the sides as they are, so that they are not there twice.
+
+use crate::tree::{Column, Expr, Piece, Predicate, Relation};
+
+use super::ColumnAllocator;
+
+/// The union.
+pub(super) fn united(
+    left: Relation,
+    right: Relation,
+    predicates: Vec<Predicate>,
+    columns: &mut ColumnAllocator,
+) -> Relation {
+    let (left_columns, right_columns) = (left.columns(), right.columns());
+    let present = columns.truth("present");
+    let (first, first_names) = columns.relabel(Relation::LeftJoin {
+        left: Box::new(left.clone()),
+        right: Box::new(right.clone()),
+        predicates: predicates.clone(),
+        present: None,
+    });
+    let (second, second_names) = columns.relabel(Relation::LeftJoin {
+        left: Box::new(right),
+        right: Box::new(left),
+        predicates,
+        present: Some(present.clone()),
+    });
+    let present = Expr::of(&present).relabelled(&second_names);
+    let unmatched = Predicate {
+        expr: Expr::truth([Piece::Sql("NOT "), Piece::Expr(&present)], false),
+        equality: None,
+    };
+    let padded: Vec<Column> = left_columns
+        .iter()
+        .chain(&right_columns)
+        .map(|column| Column {
+            nullable: true,
+            ..column.clone()
+        })
+        .collect();
+    let first_exprs = padded
+        .iter()
+        .map(|c| Expr::of(c).relabelled(&first_names))
+        .collect();
+    let nulls = left_columns.iter().map(|column| Expr::null(&column.ty));
+    let shown = right_columns
+        .iter()
+        .map(|c| Expr::of(c).relabelled(&second_names));
+    let second = Relation::Filter {
+        input: Box::new(second),
+        predicates: vec![unmatched],
+    };
+    Relation::UnionAll {
+        columns: padded,
+        inputs: vec![(first, first_exprs), (second, nulls.chain(shown).collect())],
+    }
+}
