@@ -7,9 +7,37 @@ use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-/// The major version that the project targets first.
+/// The major version that is used where none is chosen.
 pub const MAJOR: u32 = 18;
+
+/// The major versions that the extension is built for.
+pub const SERVED: [u32; 3] = [17, 18, 19];
+
+/// What chooses another than [`MAJOR`].
+pub const VARIABLE: &str = "PGT_PG";
+
+static CHOSEN: OnceLock<u32> = OnceLock::new();
+
+/// Chooses the major version for this process, whatever the environment says.
+pub fn choose(major: u32) {
+    CHOSEN.get_or_init(|| major);
+}
+
+/// The major version to build for and to run: the chosen one, that of `PGT_PG`, or [`MAJOR`].
+pub fn major() -> u32 {
+    let named = || env::var(VARIABLE).ok()?.parse().ok();
+    *CHOSEN.get_or_init(|| named().unwrap_or(MAJOR))
+}
+
+/// What names of files and folders end with: nothing for [`MAJOR`], `-pg17` for 17.
+pub fn suffix() -> String {
+    match major() {
+        MAJOR => String::new(),
+        other => format!("-pg{other}"),
+    }
+}
 
 /// A PostgreSQL installation, found by its `pg_config`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::previous;
 use crate::setup::Machine;
 use crate::ui;
 use anyhow::{Context, Result, bail};
+use harness::postgres;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -23,6 +24,9 @@ pub struct Options {
     /// Optimised, as for users; without it: quick to build, with debug assertions
     #[arg(long)]
     pub release: bool,
+    /// Optimised, but quicker to build than for users.
+    #[arg(skip)]
+    pub demo: bool,
     /// Extra cargo features of the extension, comma-separated
     #[arg(long, default_value = "")]
     pub features: String,
@@ -43,25 +47,36 @@ impl Options {
         }
     }
 
-    fn profile(&self) -> &'static str {
-        if self.release { "release" } else { "dev" }
+    /// The build that the demo shows.
+    pub fn demo() -> Self {
+        Self {
+            demo: true,
+            ..Self::default()
+        }
     }
 
-    fn folder(&self) -> &'static str {
-        if self.release { "release" } else { "debug" }
+    /// The profile, and its folder.
+    fn profile(&self) -> (&'static str, &'static str) {
+        match (self.release, self.demo) {
+            (true, _) => ("release", "release"),
+            (_, true) => ("demo", "demo"),
+            _ => ("dev", "debug"),
+        }
     }
 
     /// Where this combination is laid out; each has a folder of its own, and the plain debug build
     /// the one where the harness looks by itself.
     fn install_folder(&self) -> PathBuf {
         let mut name = "pg_trickle-install".to_owned();
-        if self.release {
-            name.push_str("-release");
+        if self.release || self.demo {
+            name.push('-');
+            name.push_str(self.profile().0);
         }
         if !self.features.is_empty() {
             name.push('-');
             name.push_str(&self.features.replace([',', '/'], "-"));
         }
+        name.push_str(&postgres::suffix());
         paths::target().join(name)
     }
 }
@@ -75,10 +90,8 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
     eprintln!("building the extension");
     let mut cargo = machine.cargo("build");
     cargo.args(["--lib", "--package", PACKAGE, "--profile"]);
-    cargo.arg(options.profile());
-    if !options.features.is_empty() {
-        cargo.args(["--features", &options.features]);
-    }
+    cargo.arg(options.profile().0);
+    cargo.args(machine.features(&options.features));
     if !cargo.status()?.success() {
         bail!("the extension does not build");
     }
@@ -94,7 +107,7 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
     {
         fs::create_dir_all(dir)?;
     }
-    let built = paths::target().join(options.folder()).join(LIBRARY);
+    let built = paths::target().join(options.profile().1).join(LIBRARY);
     if is_newer(&built, &sql) || !library.exists() {
         let control = control(version)?;
         let objects = objects::sql(&fs::read(&built)?, &control, PACKAGE)
@@ -163,6 +176,7 @@ mod tests {
         };
         assert_eq!(name(&Options::default()), "pg_trickle-install");
         assert_eq!(name(&Options::release()), "pg_trickle-install-release");
+        assert_eq!(name(&Options::demo()), "pg_trickle-install-demo");
         assert_eq!(name(&canary), "pg_trickle-install-canary-a-canary-b");
     }
 }

@@ -74,7 +74,7 @@ fn system_packages() -> Finding {
 fn postgres() -> Finding {
     let search = postgres::find();
     Finding {
-        what: "PostgreSQL 18 with headers",
+        what: "PostgreSQL with headers",
         found: match search.found {
             Some(found) => Ok(format!("{} ({})", found.version, found.pg_config.display())),
             None if search.rejected.is_empty() => Err("no pg_config found".to_owned()),

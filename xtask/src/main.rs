@@ -25,19 +25,23 @@ mod ui;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use harness::postgres;
 use std::process::ExitCode;
 
 /// The project's own commands.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
+    /// The major version of PostgreSQL: 17, 18 or 19; 18 if none is chosen
+    #[arg(long, global = true, value_name = "MAJOR", value_parser = served)]
+    pg: Option<u32>,
     #[command(subcommand)]
     task: Task,
 }
 
 #[derive(Subcommand)]
 enum Task {
-    /// Make this machine ready: system packages, PostgreSQL 18, a user for the server
+    /// Make this machine ready: system packages, PostgreSQL, a user for the server
     Setup,
     /// Say what is there, what is missing, and what to do about it
     Doctor,
@@ -73,12 +77,24 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().task) {
+    let cli = Cli::parse();
+    if let Some(major) = cli.pg {
+        postgres::choose(major);
+    }
+    match run(cli.task) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("\nerror: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A major version that the extension is built for.
+fn served(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(major) if postgres::SERVED.contains(&major) => Ok(major),
+        _ => Err(format!("one of {:?}", postgres::SERVED)),
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation, SortKey, Ties, WindowCall};
+use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Part, Relation, SortKey, Ties, WindowCall};
 
 use super::analyzer::Analyzer;
 use super::from::Level;
@@ -20,6 +20,7 @@ use crate::capability::{STABLE_FUNCTION, UNKNOWN_CONSTRUCT, WINDOW_FUNCTION};
 use crate::error::Result;
 use crate::pg::make_node::make_call_without_window;
 use crate::pg::node::{self, Node, NodeOf, Walk};
+use crate::pg::version::null_treatment::ignores_nulls;
 use crate::pg::{query, types};
 
 /// The window functions of a level, as they are written.
@@ -346,7 +347,10 @@ impl Analyzer {
             .map(|read| self.expression(read))
             .collect();
         let plain = make_call_without_window(call, &reads, filter).unwrap_or(call.node());
-        let function = self.expression(plain);
+        let mut function = self.expression(plain);
+        if ignores_nulls(&call) {
+            function.parts.push(Part::Sql(" IGNORE NULLS".into()));
+        }
         let nullable = !is_never_null(call.winfnoid);
         let node = call.node();
         let ty = (node.type_oid(), node.typmod(), node.collation());

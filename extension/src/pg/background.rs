@@ -14,6 +14,7 @@ use pgrx::prelude::PgTryBuilder;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::failure::Failure;
+use super::version;
 
 /// A kind of worker.
 #[derive(Debug, Clone, Copy)]
@@ -88,8 +89,8 @@ pub fn begin(database: Option<pg_sys::Oid>, on_exit: fn()) {
     // latch and its timer.
     unsafe {
         pg_sys::before_shmem_exit(Some(exit), pg_sys::Datum::from(0));
-        pg_sys::pqsignal_be(libc::SIGTERM, Some(on_terminate));
-        pg_sys::pqsignal_be(libc::SIGHUP, Some(on_reload));
+        version::signal::set(libc::SIGTERM, on_terminate);
+        version::signal::set(libc::SIGHUP, on_reload);
         let mut event: libc::sigevent = std::mem::zeroed();
         event.sigev_notify = libc::SIGEV_SIGNAL;
         event.sigev_signo = libc::SIGINT;
@@ -115,8 +116,17 @@ unsafe extern "C-unwind" fn exit(_code: i32, _argument: pg_sys::Datum) {
     }
 }
 
-/// SIGTERM: nothing new is begun; what is running has so many seconds.
-unsafe extern "C-unwind" fn on_terminate(_signal: i32) {
+crate::signal_handler! {
+    /// SIGTERM: nothing new is begun; what is running has so many seconds.
+    fn on_terminate, terminate
+}
+
+crate::signal_handler! {
+    /// SIGHUP: the configuration is read again at the next opportunity.
+    fn on_reload, reload
+}
+
+fn terminate() {
     let again = IS_TERMINATING.swap(true, Ordering::SeqCst);
     if !again && IS_BUSY.load(Ordering::SeqCst) {
         arm_timer();
@@ -125,10 +135,12 @@ unsafe extern "C-unwind" fn on_terminate(_signal: i32) {
     unsafe { pg_sys::SetLatch(pg_sys::MyLatch) }
 }
 
-/// SIGHUP: the configuration is read again at the next opportunity.
-unsafe extern "C-unwind" fn on_reload(signal: i32) {
-    // SAFETY: the server's own handler.
-    unsafe { pg_sys::SignalHandlerForConfigReload(signal) }
+fn reload() {
+    // SAFETY: what the server's own handler does.
+    unsafe {
+        pg_sys::ConfigReloadPending = 1;
+        pg_sys::SetLatch(pg_sys::MyLatch);
+    }
 }
 
 /// Safe in a signal handler: atomics and one call that POSIX allows there.
@@ -147,9 +159,8 @@ fn arm_timer() {
 /// Ends a registered worker so that the postmaster starts it again, unless it is stopping itself:
 /// an exit without error would be for good.
 pub fn exit_to_return() -> ! {
-    // SAFETY: no transaction is open; runs what is to be run at the exit.
-    unsafe { pg_sys::proc_exit(1) };
-    unreachable!("proc_exit does not return")
+    // SAFETY: no transaction is open.
+    unsafe { version::process_exit::exit(1) }
 }
 
 /// Whether this worker has been told to go.

@@ -9,6 +9,7 @@ use super::memory::MemoryContext;
 use super::place::tid;
 use super::relation::Relation;
 use super::unguarded;
+use super::version::{bitmap, buffer_lock};
 use crate::error::Result;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -213,7 +214,7 @@ unsafe fn look_at_page(
             unguarded::ReleaseBuffer(buffer);
             return;
         }
-        unguarded::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        buffer_lock::share(buffer);
         look.lsn = unguarded::BufferGetLSNAtomic(buffer);
         look.last_xid = 0;
         let page = pg_sys::BufferGetPage(buffer).cast::<u8>().cast_const();
@@ -259,26 +260,18 @@ fn indexed_pages(index: pg_sys::Oid, first_xid: u64, blocks: u32) -> Result<Vec<
             );
             // BRIN looks the operator up by the key's type; ScanKeyInit leaves it open.
             key.sk_subtype = pg_sys::INT8OID;
-            let scan = pg_sys::index_beginscan_bitmap(
-                index.as_ptr(),
-                pg_sys::GetActiveSnapshot(),
-                std::ptr::null_mut(),
-                1,
-            );
+            let scan = bitmap::begin(index.as_ptr(), pg_sys::GetActiveSnapshot(), 1);
             pg_sys::index_rescan(scan, &mut key, 1, std::ptr::null_mut(), 0);
             let work_bytes = pg_sys::work_mem as usize * 1024;
-            let bitmap = pg_sys::tbm_create(work_bytes, std::ptr::null_mut());
-            pg_sys::index_getbitmap(scan, bitmap);
+            let pages = bitmap::create(work_bytes);
+            pg_sys::index_getbitmap(scan, pages);
             pg_sys::index_endscan(scan);
-            let iterator = pg_sys::tbm_begin_private_iterate(bitmap);
-            let mut page = pg_sys::TBMIterateResult::default();
-            while pg_sys::tbm_private_iterate(iterator, &mut page) {
+            bitmap::each_page(pages, |block| {
                 // Summaries may reach beyond the end.
-                if page.blockno < blocks {
-                    extend(&mut ranges, page.blockno);
+                if block < blocks {
+                    extend(&mut ranges, block);
                 }
-            }
-            pg_sys::tbm_end_private_iterate(iterator);
+            });
         }
     });
     Ok(ranges)

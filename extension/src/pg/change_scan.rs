@@ -7,6 +7,7 @@ use super::place::tid;
 use super::relation::Relation;
 use super::slot::Slot;
 use super::table_scan::TableScan;
+use super::version::table_scan;
 use super::{is_aborting, unguarded};
 use crate::error::Result;
 use pgrx::pg_sys;
@@ -49,14 +50,7 @@ impl<'a> ChangeScan<'a> {
         };
         if this.left.is_none() {
             // SAFETY: the active snapshot outlives the scan.
-            this.scan = unsafe {
-                pg_sys::table_beginscan(
-                    table.as_ptr(),
-                    pg_sys::GetActiveSnapshot(),
-                    0,
-                    std::ptr::null_mut(),
-                )
-            };
+            this.scan = unsafe { table_scan::begin(table.as_ptr(), pg_sys::GetActiveSnapshot()) };
         }
         Ok(this)
     }
@@ -129,7 +123,7 @@ impl<'a> ChangeScan<'a> {
         let (mut first, mut last) = (tid(range.start, 1), tid(range.end - 1, u16::MAX));
         // SAFETY: the active snapshot outlives the scan; the bounds are copied.
         self.scan = unsafe {
-            pg_sys::table_beginscan_tidrange(
+            table_scan::begin_range(
                 self.table.as_ptr(),
                 pg_sys::GetActiveSnapshot(),
                 &mut first,

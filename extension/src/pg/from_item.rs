@@ -6,6 +6,7 @@ use pgrx::pg_sys::RTEKind;
 use super::deparse;
 use super::make_node::make_query;
 use super::node::{self, Node, NodeOf, text};
+use super::version;
 
 /// A column of an item.
 #[derive(Debug, Clone)]
@@ -30,20 +31,8 @@ pub fn content(entry: &pg_sys::RangeTblEntry) -> Option<Node> {
 
 /// The columns of the item, without those dropped from a row type that it returns.
 pub fn columns(entry: NodeOf<pg_sys::RangeTblEntry>) -> Vec<ItemColumn> {
-    let mut vars = std::ptr::null_mut();
-    // SAFETY: fills the list with new Var nodes; names are not asked for.
-    unsafe {
-        pg_sys::expandRTE(
-            entry.as_ptr(),
-            1,
-            0,
-            pg_sys::VarReturningType::VAR_RETURNING_DEFAULT,
-            -1,
-            false,
-            std::ptr::null_mut(),
-            &raw mut vars,
-        );
-    }
+    // SAFETY: a valid entry.
+    let vars = unsafe { version::range_table::expand(entry.as_ptr()) };
     node::list_of::<pg_sys::Var>(vars)
         .into_iter()
         .map(|var| ItemColumn {

@@ -14,6 +14,7 @@ use super::relation::Relation;
 use super::row_equality::RowEquality;
 use super::slot::Slot;
 use super::tupdesc::attributes;
+use super::version;
 use crate::error::{Error, Result};
 use crate::pg::image;
 
@@ -65,13 +66,11 @@ impl KeyIndex {
         // SAFETY: both relations are open and locked and outlive the scan; the active snapshot
         // outlives it too, since its guard is older.
         let scan = unsafe {
-            pg_sys::index_beginscan(
+            version::index_scan::begin(
                 table.as_ptr(),
                 index.as_ptr(),
                 pg_sys::GetActiveSnapshot(),
-                ptr::null_mut(),
                 width as i32,
-                0,
             )
         };
         // SAFETY: the table is open.

@@ -81,6 +81,7 @@ pub mod user;
 pub mod utility;
 pub mod utility_hook;
 pub mod varlena;
+pub mod version;
 pub mod view;
 pub mod whole_row;
 

@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use super::make_node;
 use super::node::{self, Node, NodeOf, Walk};
 use super::snapshot::LatestSnapshot;
+use super::version;
 use super::whole_row;
 use crate::error::{Error, Result};
 
@@ -68,9 +69,7 @@ pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
     // SAFETY: an expression of this query; the functions work on copies.
     let flat = unsafe {
         let mut flat = expr.as_ptr();
-        if query.hasGroupRTE {
-            flat = pg_sys::flatten_group_exprs(std::ptr::null_mut(), query.as_ptr(), flat);
-        }
+        flat = version::group_entry::flatten(query, flat);
         flat = pg_sys::flatten_join_alias_vars(std::ptr::null_mut(), query.as_ptr(), flat);
         flat = Node::new(flat).map_or(flat, |flat| whole_row::expand(query, flat).as_ptr());
         let nulled = whole_row::null_supplied(query);
@@ -150,15 +149,14 @@ unsafe fn expand_virtual(
     unsafe {
         let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
         let relation = pg_sys::relation_open(entry.relid, no_lock);
-        let constraints = (*(*relation).rd_att).constr;
-        let expanded = if constraints.is_null() || !(*constraints).has_generated_virtual {
+        let expanded = if !version::generated::has_virtual(relation) {
             expr
         } else {
             let marked = Node::new(expr)
                 .filter(|_| is_nulled)
                 .map(|expr| whole_row::mark_virtual(expr, entry.relid, index));
             let expr = marked.map_or(expr, Node::as_ptr);
-            pg_sys::expand_generated_columns_in_expr(expr, relation, index)
+            version::generated::expand(expr, relation, index)
         };
         pg_sys::relation_close(relation, no_lock);
         expanded

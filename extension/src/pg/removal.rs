@@ -2,6 +2,7 @@
 
 use super::relation::Relation;
 use super::user::OwnerContext;
+use super::version::row_deletion;
 use crate::error::Result;
 use pgrx::{IntoDatum, pg_sys};
 
@@ -82,18 +83,7 @@ pub fn truncate(table: Relation) {
 /// Deletes the row at `tid`, which the active snapshot shows; false if another transaction is at it
 /// or has done so.
 pub fn delete(table: &Relation, mut tid: pg_sys::ItemPointerData) -> bool {
-    let mut failure = pg_sys::TM_FailureData::default();
-    // SAFETY: the table is open and locked for writing; does not wait.
-    let result = unsafe {
-        pg_sys::heap_delete(
-            table.as_ptr(),
-            &mut tid,
-            pg_sys::GetCurrentCommandId(true),
-            std::ptr::null_mut(),
-            false,
-            &mut failure,
-            false,
-        )
-    };
+    // SAFETY: the table is open and locked for writing.
+    let result = unsafe { row_deletion::delete_now(table.as_ptr(), &mut tid) };
     result == pg_sys::TM_Result::TM_Ok
 }

@@ -4,6 +4,7 @@ use pgrx::{PgTupleDesc, pg_sys};
 
 use super::deparse::quoted;
 use super::node::{oid_list, text};
+use super::version;
 
 /// A column of a relation.
 #[derive(Debug, Clone)]
@@ -132,23 +133,11 @@ unsafe fn attributes(relation: pg_sys::Relation) -> Vec<Attribute> {
             typmod: a.atttypmod,
             collation: a.attcollation,
             // SAFETY: as above.
-            not_null: a.attnotnull && unsafe { not_null_is_valid(relation, i) },
+            not_null: a.attnotnull
+                && unsafe { version::attributes::not_null_is_valid((*relation).rd_att, i) },
             is_virtual: a.attgenerated as u8 == b'v',
         })
         .collect()
-}
-
-/// Whether the NOT NULL constraint of the column was checked against all rows: since PostgreSQL 18
-/// there are `NOT VALID` ones.
-///
-/// # Safety
-/// `relation` is open and locked, `index` is below its number of columns.
-unsafe fn not_null_is_valid(relation: pg_sys::Relation, index: usize) -> bool {
-    // SAFETY: `compact_attrs` has one entry per column.
-    unsafe {
-        let compact = (*(*relation).rd_att).compact_attrs.as_ptr().add(index);
-        (*compact).attnullability as u8 == pg_sys::ATTNULLABLE_VALID
-    }
 }
 
 /// The indexes of an open table that equality look-ups can use.

@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use super::is_aborting;
 use super::relation::Relation;
 use super::slot::Slot;
+use super::version;
 
 /// A sequential scan under the active snapshot.
 #[derive(Debug)]
@@ -19,14 +20,8 @@ impl TableScan {
     /// Begins a scan. The table must stay open until it is dropped.
     pub fn begin(table: &Relation) -> Self {
         // SAFETY: the table is open and locked, the active snapshot outlives the scan.
-        let scan = unsafe {
-            pg_sys::table_beginscan(
-                table.as_ptr(),
-                pg_sys::GetActiveSnapshot(),
-                0,
-                ptr::null_mut(),
-            )
-        };
+        let scan =
+            unsafe { version::table_scan::begin(table.as_ptr(), pg_sys::GetActiveSnapshot()) };
         TableScan {
             scan,
             slot: Self::row_slot(table),

@@ -14,6 +14,7 @@ use super::late_checks::LateChecks;
 use super::relation::Relation;
 use super::slot::Slot;
 use super::statement_triggers::{Change, StatementTriggers};
+use super::version;
 
 /// An open table with its indexes, ready for writes.
 #[derive(Debug)]
@@ -55,12 +56,7 @@ impl TableWriter {
             let mut permissions = ptr::null_mut();
             let permission = pg_sys::addRTEPermissionInfo(&mut permissions, rte);
             let range_table = pg_sys::lappend(ptr::null_mut(), rte.cast());
-            pg_sys::ExecInitRangeTable(
-                estate,
-                range_table,
-                permissions,
-                pg_sys::bms_make_singleton(1),
-            );
+            version::range_table::init(estate, range_table, permissions);
             let target =
                 pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()) as *mut pg_sys::ResultRelInfo;
             (*target).type_ = pg_sys::NodeTag::T_ResultRelInfo;

@@ -1,6 +1,7 @@
 //! Row types: building them, and reading their columns.
 
 use super::memory::Switched;
+use super::version;
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString};
@@ -61,6 +62,8 @@ impl OwnTupleDesc {
                 pg_sys::TupleDescInitEntryCollation(raw, attnum, column.collation);
             }
         }
+        // SAFETY: every attribute number has been given its column.
+        unsafe { version::row_type::complete(raw) };
         Ok(OwnTupleDesc { raw })
     }
 
@@ -77,7 +80,7 @@ pub fn attributes<'a>(desc: pg_sys::TupleDesc) -> &'a [pg_sys::FormData_pg_attri
     unsafe {
         match (*desc).natts {
             0 => &[],
-            natts => std::slice::from_raw_parts(pg_sys::TupleDescAttr(desc, 0), natts as usize),
+            natts => std::slice::from_raw_parts(version::attributes::first(desc), natts as usize),
         }
     }
 }

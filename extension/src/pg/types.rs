@@ -108,8 +108,7 @@ pub fn default_collation(type_oid: pg_sys::Oid) -> pg_sys::Oid {
 
 /// Whether values of the type have to pass a constraint of a domain.
 pub fn is_constrained_domain(type_oid: pg_sys::Oid) -> bool {
-    // SAFETY: a look into the type cache.
-    unsafe { pg_sys::DomainHasConstraints(type_oid) }
+    super::version::domain::is_constrained(type_oid)
 }
 
 /// The type under all domains, and the modifier that they impose.

@@ -93,9 +93,6 @@ unsafe extern "C-unwind" {
     pub fn BufferGetLSNAtomic(buffer: Buffer) -> XLogRecPtr;
 
     /// `storage/bufmgr.h`
-    pub fn LockBuffer(buffer: Buffer, mode: c_int);
-
-    /// `storage/bufmgr.h`
     pub fn UnlockReleaseBuffer(buffer: Buffer);
 
     /// `storage/bufmgr.h`

@@ -2,6 +2,7 @@
 
 use super::is_aborting;
 use super::settings::Settings;
+use super::version;
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
 use std::cell::Cell;
@@ -29,6 +30,9 @@ impl OwnerContext {
         kept.set_for_running()?;
         for (name, value) in others {
             set_local(name, value)?;
+        }
+        for name in version::planner::OFF {
+            set_on_level(name, c"off");
         }
         Ok(context)
     }

@@ -15,12 +15,13 @@ use crate::pg::name::c_string;
 use crate::pg::node::NodeOf;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::{self, OwnerContext};
+use crate::pg::version;
 
 /// Stores an analysed SELECT as the view `schema.name`, owned by the current user.
 pub fn create(schema: &str, name: &str, query: NodeOf<pg_sys::Query>) -> Result<pg_sys::Oid> {
     let analysed = query.as_ptr();
     // SAFETY: an analysed query.
-    if unsafe { pg_sys::isQueryUsingTempRelation(analysed) } {
+    if unsafe { version::temporary::is_used_by(analysed) } {
         return Err(Error::TemporarySource);
     }
     let columns = column_definitions(analysed)?;

@@ -16,6 +16,7 @@ use super::make_node;
 use super::node::{self, Node, NodeOf, Walk};
 use super::query::shift_levels;
 use super::table::TableFacts;
+use super::version;
 
 /// Attribute number of the mark that is true in each row of an item: one that no column has.
 pub const MARK: i16 = i16::MAX;
@@ -126,17 +127,8 @@ fn replace_at(
 
 /// The row as the server itself expands it, for the level of its item.
 fn row_of(var: NodeOf<pg_sys::Var>, entry: NodeOf<pg_sys::RangeTblEntry>) -> Option<Node> {
-    // SAFETY: a reference to this entry; without a target list each column stays a reference to it.
-    Node::new(unsafe {
-        pg_sys::ReplaceVarFromTargetList(
-            var.as_ptr(),
-            entry.as_ptr(),
-            std::ptr::null_mut(),
-            0,
-            pg_sys::ReplaceVarsNoMatchOption::REPLACEVARS_CHANGE_VARNO,
-            var.varno,
-        )
-    })
+    // SAFETY: a reference to this entry.
+    Node::new(unsafe { version::row_variable::expand(var.as_ptr(), entry.as_ptr()) })
 }
 
 /// The expression, or the query, as it has to be printed for its rows to keep types and names.

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::ClusterError;
+use super::{ClusterError, overlay};
+use crate::postgres;
 
 /// A folder with `lib/pg_trickle.so` and `share/extension/pg_trickle.control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl ExtensionDir {
     }
 
     /// Where the last build was installed: `PGT_INSTALL_DIR`, or `target/pg_trickle-install` of
-    /// this workspace.
+    /// this workspace, with `-pg17` for another major version than the usual one.
     pub fn installed() -> Result<Self, ClusterError> {
         Self::at(&Self::default_root())
     }
@@ -42,7 +43,7 @@ impl ExtensionDir {
         }
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("..")
-            .join("target/pg_trickle-install")
+            .join(format!("target/pg_trickle-install{}", postgres::suffix()))
     }
 
     /// Copies the files to a folder that the server's account can read and that no later build
@@ -80,6 +81,9 @@ impl ExtensionDir {
     /// The settings that make a server look here.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         let root = self.root.display();
+        if postgres::major() < overlay::FIRST_WITHOUT {
+            return Vec::new();
+        }
         vec![
             (
                 "extension_control_path".into(),

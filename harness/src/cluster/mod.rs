@@ -9,6 +9,7 @@ mod account;
 mod extension;
 mod log;
 mod options;
+mod overlay;
 mod server;
 mod watchdog;
 

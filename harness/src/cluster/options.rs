@@ -74,7 +74,7 @@ impl ClusterOptions {
     pub(super) fn resolve_installation(&self) -> Result<Installation, postgres::LocateError> {
         match &self.installation {
             Some(installation) => Ok(installation.clone()),
-            None => postgres::locate(postgres::MAJOR),
+            None => postgres::locate(postgres::major()),
         }
     }
 

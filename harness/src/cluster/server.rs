@@ -17,6 +17,7 @@ use super::ClusterError;
 use super::account::Account;
 use super::extension::ExtensionDir;
 use super::options::{ClusterOptions, setting_line};
+use super::overlay;
 use super::watchdog::Watchdog;
 use crate::postgres::Installation;
 
@@ -80,6 +81,12 @@ impl Cluster {
         let extension = match &options.extension {
             Some(dir) => Some(dir.stage(&root.join("extension"))?),
             None => None,
+        };
+        let installation = match &extension {
+            Some(dir) if installation.major < overlay::FIRST_WITHOUT => {
+                overlay::lay_out(&installation, dir, &root.join("server"))?
+            }
+            _ => installation,
         };
         let cluster = Self {
             port: pick_port(),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::postgres;
+
 use super::variant::{Cadence, Mode, Writer};
 
 /// A story.
@@ -17,6 +19,9 @@ pub struct Scenario {
     pub name: String,
     /// One sentence: what must hold.
     pub title: String,
+    /// The first major version of PostgreSQL that has what it is about.
+    #[serde(default)]
+    pub since: u32,
     /// SQL that makes the sources and fills them.
     pub setup: String,
     /// The modes it makes sense in.
@@ -186,7 +191,11 @@ pub fn load_all(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
     let mut paths = Vec::new();
     collect(folder, &mut paths)?;
     paths.sort();
-    paths.iter().map(|path| Scenario::load(path)).collect()
+    let mut all = (paths.iter())
+        .map(|path| Scenario::load(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    all.retain(|scenario| scenario.since <= postgres::major());
+    Ok(all)
 }
 
 /// Finds the TOML files.

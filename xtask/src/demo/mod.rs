@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let build = if options.debug {
         build::Options::default()
     } else {
-        build::Options::release()
+        build::Options::demo()
     };
     let mut settings = vec![("shared_buffers", "512MB"), ("max_wal_size", "4GB")];
     settings.extend(live::SETTINGS);

@@ -20,6 +20,9 @@ pub struct Suite {
     pub passed: u64,
     pub failed: u64,
     pub ignored: u64,
+    /// Tests that said that they are skipped.
+    #[serde(default)]
+    pub skipped: u64,
     pub took: String,
 }
 
@@ -99,7 +102,10 @@ pub fn tests(target: &Path) -> Result<Section> {
             let suites: Vec<Vec<String>> = latest.outcome.iter().map(suite_row).collect();
             let history: Vec<Vec<String>> = runs.iter().take(SHOWN).map(history_row).collect();
             page::verdict(failed == 0, &summary)
-                + &page::table(&["suite", "passed", "failed", "ignored", "time"], &suites)
+                + &page::table(
+                    &["suite", "passed", "failed", "ignored", "skipped", "time"],
+                    &suites,
+                )
                 + &page::table(&["commit", "passed", "failed"], &history)
         }
     };
@@ -120,6 +126,7 @@ fn suite_row(suite: &Suite) -> Vec<String> {
         suite.passed.to_string(),
         suite.failed.to_string(),
         suite.ignored.to_string(),
+        suite.skipped.to_string(),
         suite.took.clone(),
     ]
 }
@@ -206,6 +213,7 @@ mod tests {
                 passed: 5,
                 failed,
                 ignored: 0,
+                skipped: 0,
                 took: "1 s".into(),
             }],
         };

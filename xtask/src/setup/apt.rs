@@ -5,6 +5,7 @@
 use crate::command;
 use crate::ui::Progress;
 use anyhow::{Result, bail};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,11 +50,131 @@ fn apt_get() -> Command {
     command
 }
 
+/// Other suites of an archive, with lists and state in a folder of our own: apt checks signatures, and the machine's
+/// configuration stays as it is.
+pub struct Elsewhere {
+    state: PathBuf,
+}
+
+impl Elsewhere {
+    /// `kind` is `deb` or `deb-src`.
+    pub fn new(state: &Path, archive: &Archive, kind: &str, suites: &str) -> Result<Self> {
+        let elsewhere = Self {
+            state: state.to_owned(),
+        };
+        for folder in ["lists/partial", "cache/archives/partial", "download"] {
+            fs::create_dir_all(state.join(folder))?;
+        }
+        fs::remove_dir_all(elsewhere.downloads())?;
+        fs::create_dir_all(elsewhere.downloads())?;
+        let keyring = match &archive.signed_by {
+            Some(keyring) => format!("Signed-By: {keyring}\n"),
+            None => String::new(),
+        };
+        fs::write(
+            elsewhere.sources(),
+            format!(
+                "Types: {kind}\nURIs: {}\nSuites: {suites}\nComponents: main\n{keyring}",
+                archive.uri
+            ),
+        )?;
+        // What is installed here is of another release.
+        fs::write(state.join("status"), "")?;
+        Ok(elsewhere)
+    }
+
+    fn sources(&self) -> PathBuf {
+        self.state.join("postgresql.sources")
+    }
+
+    /// Where downloads are.
+    pub fn downloads(&self) -> PathBuf {
+        self.state.join("download")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.downloads());
+        for (option, value) in [
+            ("Dir::Etc::sourcelist", self.sources()),
+            ("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
+            ("Dir::State::lists", self.state.join("lists")),
+            ("Dir::State::status", self.state.join("status")),
+            ("Dir::Cache", self.state.join("cache")),
+            ("APT::Sandbox::User", PathBuf::from("root")),
+        ] {
+            command.arg("-o");
+            command.arg(format!("{option}={}", value.display()));
+        }
+        command
+    }
+
+    /// Refreshes the lists.
+    pub fn update(&self, progress: &Progress) -> Result<()> {
+        command::logged(
+            self.command("apt-get").arg("update"),
+            "elsewhere-update",
+            progress,
+        )
+    }
+
+    /// The upstream tarball of a source package, and what comes with it.
+    pub fn source(&self, package: &str, progress: &Progress) -> Result<()> {
+        let mut source = self.command("apt-get");
+        source.args(["source", "--download-only", package]);
+        command::logged(&mut source, "elsewhere-source", progress)
+    }
+
+    /// Packages, and every library that they need, directly or not.
+    pub fn with_libraries(&self, packages: &[&str]) -> Result<Vec<String>> {
+        let mut depends = self.command("apt-cache");
+        depends.args(["depends", "--recurse"]);
+        for relation in [
+            "recommends",
+            "suggests",
+            "conflicts",
+            "breaks",
+            "replaces",
+            "enhances",
+        ] {
+            depends.arg(format!("--no-{relation}"));
+        }
+        let found = command::output(depends.args(packages))?;
+        let mut names: Vec<String> = found
+            .lines()
+            .filter(|line| packages.contains(line) || is_library(line))
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Downloads packages as files.
+    pub fn download<'a>(
+        &self,
+        packages: impl Iterator<Item = &'a String>,
+        progress: &Progress,
+    ) -> Result<()> {
+        let mut download = self.command("apt-get");
+        download.arg("download").args(packages);
+        command::logged(&mut download, "elsewhere-download", progress)
+    }
+}
+
+/// Whether a line of `apt-cache depends` names a package with a library that programs are linked to.
+fn is_library(line: &str) -> bool {
+    line.starts_with("lib")
+        && !["perl", "python", "-dev", ":"]
+            .iter()
+            .any(|no| line.contains(no))
+}
+
 /// The machine's main archive: the first configured one that is not for security updates and serves
 /// the distribution's own release.
 pub fn main_archive(codename: &str) -> Result<Archive> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
-    if let Ok(dir) = std::fs::read_dir("/etc/apt/sources.list.d") {
+    if let Ok(dir) = fs::read_dir("/etc/apt/sources.list.d") {
         let mut more: Vec<_> = dir.flatten().map(|entry| entry.path()).collect();
         more.sort();
         files.extend(more);
@@ -72,7 +193,7 @@ fn choose<'a>(archives: &'a [Archive], codename: &str) -> Option<&'a Archive> {
 }
 
 fn read(file: &Path) -> Vec<Archive> {
-    let Ok(text) = std::fs::read_to_string(file) else {
+    let Ok(text) = fs::read_to_string(file) else {
         return Vec::new();
     };
     match file.extension().and_then(|extension| extension.to_str()) {
@@ -177,6 +298,20 @@ Components: main
         assert_eq!(archives.len(), 2);
         assert_eq!(archives[0].signed_by.as_deref(), Some("/k.gpg"));
         assert_eq!(choose(&archives, "jammy").unwrap().uri, "mirror://three/d");
+    }
+
+    #[test]
+    fn libraries_are_told_from_what_depends_on_them_by_their_names() {
+        assert!(is_library("libicu76") && is_library("libgssapi-krb5-2"));
+        for line in [
+            "  Depends: libicu76",
+            "perl-base",
+            "libjson-perl",
+            "libc6-dev",
+            "libc6:i386",
+        ] {
+            assert!(!is_library(line), "{line}");
+        }
     }
 
     #[test]

@@ -9,11 +9,12 @@ pub mod packages;
 pub mod postgres;
 pub mod server_user;
 pub mod source_build;
+mod unpacked;
 
 use crate::paths;
 use crate::ui::Steps;
 use anyhow::{Context, Result};
-use harness::postgres::Installation;
+use harness::postgres::{self as server, Installation};
 use std::fs::File;
 use std::process::Command;
 
@@ -30,7 +31,23 @@ impl Machine {
         vec![
             ("PGRX_PG_CONFIG_PATH", pg_config.clone()),
             ("PG_CONFIG", pg_config),
+            (server::VARIABLE, self.postgres.major.to_string()),
         ]
+    }
+
+    /// What cargo is to be told to build the extension for this server, and with more features of it.
+    pub fn features(&self, more: &str) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let mut features = Vec::new();
+        if self.postgres.major != server::MAJOR {
+            arguments.push("--no-default-features".to_owned());
+            features.push(format!("pg{}", self.postgres.major));
+        }
+        features.extend((!more.is_empty()).then(|| more.to_owned()));
+        if !features.is_empty() {
+            arguments.extend(["--features".to_owned(), features.join(",")]);
+        }
+        arguments
     }
 
     /// A `cargo` command that compiles, in the checkout with that environment. Pgrx declares a newer Rust than
@@ -58,7 +75,7 @@ pub fn run() -> Result<Machine> {
     steps.step("system packages for building", |progress| {
         packages::ensure(packages::BUILD, progress).map(|said| ((), said))
     })?;
-    let postgres = steps.step("PostgreSQL 18", |progress| {
+    let postgres = steps.step("PostgreSQL", |progress| {
         let found = postgres::ensure(progress)?;
         let said = format!("{} at {}", found.version, found.bin_dir.display());
         Ok((found, said))
@@ -68,6 +85,20 @@ pub fn run() -> Result<Machine> {
     })?;
     eprintln!("machine ready in {}", steps.elapsed());
     Ok(Machine { postgres })
+}
+
+/// What some tests need, installed if it may be; otherwise the command is named, and those tests are skipped.
+pub fn ensure_test_tools() {
+    if packages::missing(packages::TESTS).is_empty() {
+        return;
+    }
+    let mut steps = Steps::new(1);
+    let found = steps.step("system packages for tests", |progress| {
+        packages::ensure(packages::TESTS, progress).map(|said| ((), said))
+    });
+    if let Err(why) = found {
+        eprintln!("some tests will be skipped: {why:#}");
+    }
 }
 
 /// The machine as it is if nothing is missing; otherwise the set-up, in full view.

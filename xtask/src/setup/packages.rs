@@ -15,14 +15,14 @@ pub struct Package {
     pub program: Option<&'static str>,
 }
 
-const fn program(name: &'static str, program: &'static str) -> Package {
+pub const fn program(name: &'static str, program: &'static str) -> Package {
     Package {
         name,
         program: Some(program),
     }
 }
 
-const fn library(name: &'static str) -> Package {
+pub const fn library(name: &'static str) -> Package {
     Package {
         name,
         program: None,
@@ -50,6 +50,17 @@ pub const SOURCE_BUILD: &[Package] = &[
     library("liblz4-dev"),
     library("libzstd-dev"),
     library("libxml2-dev"),
+];
+
+/// What some tests need on top: a real Prometheus with its exporter, and containers.
+pub const TESTS: &[Package] = &[
+    program("prometheus", "prometheus"),
+    program(
+        "prometheus-postgres-exporter",
+        "prometheus-postgres-exporter",
+    ),
+    program("docker.io", "dockerd"),
+    program("debootstrap", "debootstrap"),
 ];
 
 /// The packages of `wanted` that are not installed.

@@ -1,10 +1,10 @@
-//! PostgreSQL 18: the first that works of one that is there, the system's packages, and its source.
+//! PostgreSQL: the first that works of one that is there, the system's packages, those of another release, and its
+//! source.
 
-use super::{apt, source_build};
+use super::{apt, source_build, unpacked};
 use crate::paths;
 use crate::ui::Progress;
 use anyhow::{Context, Result, bail};
-pub use harness::postgres::MAJOR;
 use harness::postgres::{self, Installation};
 use std::path::Path;
 
@@ -18,9 +18,10 @@ pub struct Search {
 
 /// Looks in `PG_CONFIG`, on the PATH, in the usual places and in the cache.
 pub fn find() -> Search {
+    let major = postgres::major();
     let mut rejected = Vec::new();
-    for pg_config in postgres::candidates(MAJOR) {
-        match examine(&pg_config) {
+    for pg_config in postgres::candidates(major) {
+        match examine(&pg_config, major) {
             Ok(installation) => {
                 return Search {
                     found: Some(installation),
@@ -37,9 +38,9 @@ pub fn find() -> Search {
 }
 
 /// Whether a `pg_config` belongs to an installation that can be built against and run.
-fn examine(pg_config: &Path) -> Result<Installation> {
+fn examine(pg_config: &Path, major: u32) -> Result<Installation> {
     let installation = Installation::from_pg_config(pg_config)?;
-    if installation.major != MAJOR {
+    if installation.major != major {
         bail!("it is {}", installation.version);
     }
     if !installation.has_headers() {
@@ -56,7 +57,7 @@ fn examine(pg_config: &Path) -> Result<Installation> {
     Ok(installation)
 }
 
-/// Finds PostgreSQL 18 or brings it.
+/// Finds PostgreSQL of the chosen major version or brings it.
 pub fn ensure(progress: &Progress) -> Result<Installation> {
     let search = find();
     if let Some(found) = search.found {
@@ -65,10 +66,14 @@ pub fn ensure(progress: &Progress) -> Result<Installation> {
     for reason in &search.rejected {
         progress.phase(&format!("passed over {reason}"));
     }
-    if let Err(error) = from_packages(progress) {
+    let major = postgres::major();
+    if let Err(error) = from_packages(major, progress) {
         progress.phase(&format!("not from packages: {error:#}"));
-        progress.phase("building it from source: about 5 minutes on two cores");
-        source_build::build(progress)?;
+        if let Err(error) = unpacked::lay_out(major, progress) {
+            progress.phase(&format!("not from packages of another release: {error:#}"));
+            progress.phase("building it from source: about 5 minutes on two cores");
+            source_build::build(major, progress)?;
+        }
     }
     find()
         .found
@@ -76,9 +81,9 @@ pub fn ensure(progress: &Progress) -> Result<Installation> {
 }
 
 /// Installs the distribution's packages, without letting them start a server of their own.
-fn from_packages(progress: &Progress) -> Result<()> {
-    let server = format!("postgresql-{MAJOR}");
-    let headers = format!("postgresql-server-dev-{MAJOR}");
+fn from_packages(major: u32, progress: &Progress) -> Result<()> {
+    let server = format!("postgresql-{major}");
+    let headers = format!("postgresql-server-dev-{major}");
     if paths::on_path("apt-get").is_none() {
         bail!("there is no apt-get");
     }
@@ -106,7 +111,7 @@ mod tests {
 
     #[test]
     fn something_that_is_not_pg_config_is_passed_over_with_a_reason() {
-        assert!(examine(Path::new("/bin/true")).is_err());
-        assert!(examine(Path::new("/nowhere/pg_config")).is_err());
+        assert!(examine(Path::new("/bin/true"), 18).is_err());
+        assert!(examine(Path::new("/nowhere/pg_config"), 18).is_err());
     }
 }

@@ -1,11 +1,9 @@
 //! PostgreSQL from the distribution's source package, for systems that have no binary one.
 //!
-//! The source comes through apt from the archive that the machine already uses, with lists and state
-//! in a folder of our own, so that apt checks signatures and the machine's configuration stays as it is.
+//! The source comes through apt from the archive that the machine already uses.
 
-use super::apt::{self, Archive};
+use super::apt::{self, Archive, Elsewhere};
 use super::packages;
-use super::postgres::MAJOR;
 use crate::command;
 use crate::paths;
 use crate::ui::Progress;
@@ -24,13 +22,13 @@ const CONFIGURE: &[&str] = &[
 ];
 
 /// Downloads, builds and installs into `<cache>/postgresql-<version>`.
-pub fn build(progress: &Progress) -> Result<PathBuf> {
+pub fn build(major: u32, progress: &Progress) -> Result<PathBuf> {
     packages::ensure(packages::SOURCE_BUILD, progress)?;
     let work = paths::cache().join("src");
     fs::create_dir_all(&work)?;
 
-    let tarball = download(&work, progress)?;
-    let version = version_of(&tarball)?;
+    let tarball = download(&work, major, progress)?;
+    let version = version_of(&tarball, major)?;
     let prefix = paths::cache().join(format!("postgresql-{version}"));
     let tree = work.join(format!("postgresql-{version}"));
     if tree.exists() {
@@ -94,7 +92,7 @@ pub fn build(progress: &Progress) -> Result<PathBuf> {
 }
 
 /// Fetches the upstream tarball of the source package.
-fn download(work: &Path, progress: &Progress) -> Result<PathBuf> {
+fn download(work: &Path, major: u32, progress: &Progress) -> Result<PathBuf> {
     let release = os_release();
     let codename = release
         .get("VERSION_CODENAME")
@@ -102,18 +100,22 @@ fn download(work: &Path, progress: &Progress) -> Result<PathBuf> {
     let archive = apt::main_archive(codename)?;
     let suites: &[&str] = match release.get("ID").map(String::as_str) {
         Some("ubuntu") => &["resolute"],
-        _ => &["forky", "sid"],
+        _ => match major {
+            17 => &["trixie"],
+            19 => &["experimental"],
+            _ => &["forky", "sid"],
+        },
     };
     let mut reasons = Vec::new();
     for suite in suites {
         progress.phase(&format!("fetching the source package from suite {suite}"));
-        match download_from(work, &archive, suite, progress) {
+        match download_from(work, &archive, suite, major, progress) {
             Ok(tarball) => return Ok(tarball),
             Err(error) => reasons.push(format!("{suite}: {error:#}")),
         }
     }
     bail!(
-        "no source package postgresql-{MAJOR}; install PostgreSQL {MAJOR} with its server headers yourself and \
+        "no source package postgresql-{major}; install PostgreSQL {major} with its server headers yourself and \
          set PG_CONFIG to its pg_config\n  {}",
         reasons.join("\n  ")
     )
@@ -123,64 +125,25 @@ fn download_from(
     work: &Path,
     archive: &Archive,
     suite: &str,
+    major: u32,
     progress: &Progress,
 ) -> Result<PathBuf> {
-    let state = work.join("apt");
-    let sources = state.join("postgresql.sources");
-    fs::create_dir_all(state.join("lists/partial"))?;
-    fs::create_dir_all(state.join("cache/archives/partial"))?;
-    let downloads = state.join("download");
-    if downloads.exists() {
-        fs::remove_dir_all(&downloads)?;
-    }
-    fs::create_dir_all(&downloads)?;
-    let keyring = match &archive.signed_by {
-        Some(keyring) => format!("Signed-By: {keyring}\n"),
-        None => String::new(),
-    };
-    fs::write(
-        &sources,
-        format!(
-            "Types: deb-src\nURIs: {}\nSuites: {suite}\nComponents: main\n{keyring}",
-            archive.uri
-        ),
-    )?;
-    let apt_get = || {
-        let mut command = Command::new("apt-get");
-        command.current_dir(&downloads);
-        for (option, value) in [
-            ("Dir::Etc::sourcelist", sources.clone()),
-            ("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
-            ("Dir::State::lists", state.join("lists")),
-            ("Dir::Cache", state.join("cache")),
-            ("APT::Sandbox::User", PathBuf::from("root")),
-        ] {
-            command.arg("-o");
-            command.arg(format!("{option}={}", value.display()));
-        }
-        command
-    };
-    command::logged(apt_get().arg("update"), "source-update", progress)?;
-    command::logged(
-        apt_get()
-            .args(["source", "--download-only"])
-            .arg(format!("postgresql-{MAJOR}")),
-        "source-download",
-        progress,
-    )?;
-    fs::read_dir(&downloads)?
+    let apt = Elsewhere::new(&work.join("apt"), archive, "deb-src", suite)?;
+    apt.update(progress)?;
+    apt.source(&format!("postgresql-{major}"), progress)?;
+    fs::read_dir(apt.downloads())?
         .flatten()
         .map(|entry| entry.path())
-        .find(|path| version_of(path).is_ok())
+        .find(|path| version_of(path, major).is_ok())
         .context("the source package holds no upstream tarball")
 }
 
 /// The version in a name such as `postgresql-18_18.6.orig.tar.bz2`.
-fn version_of(tarball: &Path) -> Result<String> {
+fn version_of(tarball: &Path, major: u32) -> Result<String> {
     tarball
         .file_name()
         .and_then(|name| name.to_str())
-        .and_then(|name| name.strip_prefix(&format!("postgresql-{MAJOR}_")))
+        .and_then(|name| name.strip_prefix(&format!("postgresql-{major}_")))
         .and_then(|rest| rest.split_once(".orig.tar."))
         .filter(|(_, compression)| !compression.contains('.'))
         .map(|(version, _)| version.to_owned())
@@ -202,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_version_is_read_from_the_tarball_and_not_from_its_signature() {
-        let version = |name: &str| version_of(Path::new(name)).ok();
+        let version = |name: &str| version_of(Path::new(name), 18).ok();
         assert_eq!(
             version("postgresql-18_18.6.orig.tar.bz2").as_deref(),
             Some("18.6")

@@ -185,6 +185,25 @@ pub fn code_map_is_whole(file: &File) -> Vec<Complaint> {
         .collect()
 }
 
+/// Where code may depend on the major version of the server: one file per difference.
+const VERSIONED: [&str; 2] = ["extension/src/pg/version/", "extension/src/parse/"];
+
+pub fn only_one_room_asks_for_the_version(file: &File) -> Vec<Complaint> {
+    let is_bound = file.path.starts_with(EXTENSION.root)
+        && !VERSIONED.iter().any(|room| file.path.starts_with(room));
+    if !is_bound {
+        return Vec::new();
+    }
+    let asks = |line: &str| !line.trim_start().starts_with("//") && line.contains("feature = \"pg");
+    let code = file.text.lines().enumerate();
+    code.filter(|(_, line)| asks(line))
+        .map(|(index, _)| {
+            let what = "depends on the server's version; have a file in pg/version/ answer for it";
+            Complaint::new(file, index + 1, what)
+        })
+        .collect()
+}
+
 /// The delta engine knows nothing of the server but the text of expressions.
 pub fn engine_is_pure(file: &File) -> Vec<Complaint> {
     let is_manifest = file.path == "extension/dvm/Cargo.toml";
@@ -254,6 +273,16 @@ mod tests {
                 "extension/src/attic/mod.rs:1: `attic` has no floor; give it one in xtask/src/tidy/layers.rs"
             ]
         );
+    }
+
+    #[test]
+    fn the_version_is_asked_for_in_its_room_only() {
+        let text = "//! x\n#[cfg(feature = \"pg19\")]\n";
+        let found = |path: &str| only_one_room_asks_for_the_version(&file(path, text)).len();
+        assert_eq!(found("extension/src/pg/table.rs"), 1);
+        assert_eq!(found("extension/src/refresh/node.rs"), 1);
+        assert_eq!(found("extension/src/pg/version/domain.rs"), 0);
+        assert_eq!(found("extension/src/parse/window.rs"), 0);
     }
 
     #[test]

@@ -60,6 +60,7 @@ const RULES: &[Rule] = &[
     layers::code_map_is_whole,
     layers::engine_is_pure,
     lints::backend_code_is_guarded,
+    layers::only_one_room_asks_for_the_version,
     dependencies::every_dependency_says_why,
 ];
 
