@@ -7,7 +7,8 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 
 use super::definitions::{Known, renew};
-use super::stream_table::{self, RefreshMode, StreamTable};
+use super::modes::RefreshMode;
+use super::stream_table::{self, StreamTable};
 use crate::error::Result;
 
 #[derive(Debug, Default)]

@@ -30,8 +30,6 @@ pub use install::{
     keep_writers_out, uninstall,
 };
 pub use sizes::{BufferSize, has_news, size};
-pub use source::{
-    is_subscribed, lock_idle, obstacle, partitions_signature, require_idle,
-};
+pub use source::{is_subscribed, lock_idle, obstacle, partitions_signature, require_idle};
 pub use transient::{TransientChanges, TransientWriter};
 pub use writer::BufferWriter;

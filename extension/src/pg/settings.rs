@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+
+use crate::error::SettingError;
 
 use super::is_aborting;
 use super::node::text;
@@ -45,42 +46,6 @@ fn listed(line: &'static str) -> Option<Listed> {
         is_kept: kept == "kept",
         running: running.and_then(|value| CString::new(value).ok()),
     })
-}
-
-/// What is wrong with the value of a setting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingError {
-    /// This server does not take the value.
-    #[error("this server does not accept the value \"{value}\" of setting \"{name}\"")]
-    Refused {
-        /// The setting.
-        name: String,
-        /// The value.
-        value: String,
-    },
-    /// No value is kept of it.
-    #[error("stream tables keep no value of setting \"{0}\"")]
-    NotKept(String),
-}
-
-impl SettingError {
-    /// The SQLSTATE.
-    pub fn sqlstate(&self) -> PgSqlErrorCode {
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> String {
-        match self {
-            SettingError::Refused { name, .. } => format!(
-                "Give it another one with pgtrickle.alter_stream_table(name, settings => ARRAY['{name}=…'])."
-            ),
-            SettingError::NotKept(_) => {
-                let kept: Vec<&str> = kept().map(|(_, listed)| listed.name).collect();
-                format!("They keep {}.", kept.join(", "))
-            }
-        }
-    }
 }
 
 type Result<T> = std::result::Result<T, SettingError>;
@@ -141,7 +106,10 @@ impl Settings {
                 Some((name, value)) => (name.trim(), Some(value.trim())),
                 None => (change.trim(), None),
             };
-            let not_kept = || SettingError::NotKept(name.to_owned());
+            let not_kept = || SettingError::NotKept {
+                name: name.to_owned(),
+                kept: kept().map(|(_, listed)| listed.name).collect(),
+            };
             let (at, listed) = find(name).ok_or_else(not_kept)?;
             let value = match value {
                 Some(value) => {

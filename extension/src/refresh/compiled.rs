@@ -24,6 +24,7 @@ use crate::pg::tuplestore::TupleStore;
 use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
 use crate::{cdc, config};
 
+use super::engine_obstacle::engine_obstacle;
 use super::keyed_table::{KeyedTable, Lookup};
 use super::layout;
 use super::row_types::RowTypes;
@@ -228,29 +229,6 @@ pub fn is_current(table: &StreamTable, compiled: &Rc<Compiled>) -> Result<bool> 
         Outcome::Compiled(present) => Rc::ptr_eq(&present, compiled),
         Outcome::Unsupported(_) => false,
     })
-}
-
-/// Why the engine cannot maintain a tree.
-pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
-    let (code, remedy) = match error {
-        pgtrickle_dvm::Error::AmbiguousOrder { .. } => (
-            "AMBIGUOUS_ORDER",
-            "Add columns to ORDER BY until no two rows are equal in it, such as a primary key.",
-        ),
-        pgtrickle_dvm::Error::TooWide { .. } => (
-            "TOO_WIDE",
-            "Make stream tables of some of its columns each, and a view that joins them.",
-        ),
-        pgtrickle_dvm::Error::CannotUnnest { .. } => (
-            "CANNOT_UNNEST",
-            "Make the subquery a stream table of its own, or write it as a join.",
-        ),
-    };
-    Obstacle {
-        code: code.to_owned(),
-        reason: error.to_string(),
-        remedy: remedy.to_owned(),
-    }
 }
 
 /// Forgets a plan after its state tables were rebuilt.

@@ -18,6 +18,7 @@ mod delta_set;
 mod dependencies;
 mod difference;
 mod differential;
+mod engine_obstacle;
 mod explain;
 mod full;
 pub mod guard;
@@ -37,9 +38,10 @@ mod statements;
 mod transaction;
 mod work;
 
-pub use compiled::{engine_obstacle, forget, keep_if_few};
+pub use compiled::{forget, keep_if_few};
 pub use dependencies::release;
 pub use differential::execute_differential_refresh;
+pub use engine_obstacle::engine_obstacle;
 pub use explain::{ExplainLine, explain};
 pub use layout::{drop_key_index, drop_state_tables, state_tables};
 pub use transaction::{

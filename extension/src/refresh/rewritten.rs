@@ -34,7 +34,7 @@ fn sources(table: &StreamTable, compiled: Option<&Compiled>) -> Result<Vec<pg_sy
         return Ok(trees.map(|oid| pg_sys::Oid::from(*oid)).collect());
     }
     let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
-    let sources = parse::analyse_view(table.view, owner)?.sources;
+    let sources = parse::analyse_view(table.view, owner, &table.settings)?.sources;
     let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     Ok(sources
         .iter()

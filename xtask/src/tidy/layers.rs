@@ -44,6 +44,7 @@ const ENGINE: House = House {
     ],
     upward: &[
         ("plan/compile.rs", "operators"),
+        ("plan/placement.rs", "operators"),
         ("plan/explain.rs", "operators"),
         ("plan/fingerprint.rs", "operators"),
         ("plan/independence.rs", "operators"),

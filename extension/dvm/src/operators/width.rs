@@ -68,7 +68,9 @@ fn of_node(plan: &Plan, node: &Node) -> usize {
             let removed = accumulators.iter().filter(is_extremum).count();
             node.keys.len() + 1 + accumulators.len() + removed
         }
-        Maintenance::Recompute | Maintenance::Partition(_) => node.keys.len() + 1,
+        Maintenance::Recompute | Maintenance::Partition(_) | Maintenance::Rows => {
+            node.keys.len() + 1
+        }
     };
     let groups = delta + 1 + state;
     let combined = groups + (state - node.keys.len()) + 1;

@@ -18,6 +18,7 @@ mod indexes;
 mod keys;
 mod outer_join;
 mod partition;
+mod placement;
 mod rows;
 #[cfg(test)]
 mod tests;
