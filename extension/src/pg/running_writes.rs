@@ -17,6 +17,7 @@ use pgrx::pg_sys;
 use super::relation::Relation;
 use super::transaction_end::{self, End, nest_level};
 use super::unguarded;
+use super::version::result_relations;
 
 /// A write that has begun.
 #[derive(Debug)]
@@ -157,28 +158,11 @@ unsafe fn note(
     statement: *mut pg_sys::PlannedStmt,
     flags: std::ffi::c_int,
 ) {
-    // SAFETY: per contract: lists of positions, from 1, and of entries.
-    let tables: Vec<pg_sys::Oid> = unsafe {
-        let (positions, entries) = ((*statement).resultRelations, (*statement).rtable);
-        let Some(positions) = positions.as_ref() else {
-            return;
-        };
-        let count = usize::try_from(positions.length).unwrap_or(0);
-        let cells = std::slice::from_raw_parts(positions.elements, count);
-        let relid = |position: i32| {
-            let entries = entries.as_ref()?;
-            let at = usize::try_from(position).ok()?.checked_sub(1)?;
-            if at >= usize::try_from(entries.length).ok()? {
-                return None;
-            }
-            let entry = (*entries.elements.add(at)).ptr_value as *const pg_sys::RangeTblEntry;
-            Some((*entry).relid)
-        };
-        cells
-            .iter()
-            .filter_map(|cell| relid(cell.int_value))
-            .collect()
-    };
+    // SAFETY: per contract.
+    let tables = unsafe { result_relations::of(statement) };
+    if tables.is_empty() {
+        return;
+    }
     let fires_later = flags as u32 & pg_sys::EXEC_FLAG_SKIP_TRIGGERS != 0;
     let is_part = fires_later
         && RUNNING.with_borrow_mut(|running| match running.writes.last_mut() {

@@ -14,7 +14,7 @@ use super::late_checks::LateChecks;
 use super::relation::Relation;
 use super::slot::Slot;
 use super::statement_triggers::{Change, StatementTriggers};
-use super::version;
+use super::version::{range_table, row_writing};
 
 /// An open table with its indexes, ready for writes.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl TableWriter {
             let mut permissions = ptr::null_mut();
             let permission = pg_sys::addRTEPermissionInfo(&mut permissions, rte);
             let range_table = pg_sys::lappend(ptr::null_mut(), rte.cast());
-            version::range_table::init(estate, range_table, permissions);
+            range_table::init(estate, range_table, permissions);
             let target =
                 pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()) as *mut pg_sys::ResultRelInfo;
             (*target).type_ = pg_sys::NodeTag::T_ResultRelInfo;
@@ -134,16 +134,12 @@ impl TableWriter {
             let triggers = (*self.target).ri_TrigDesc;
             if !triggers.is_null()
                 && (*triggers).trig_update_before_row
-                && !pg_sys::ExecBRUpdateTriggers(
+                && !row_writing::before_update(
                     self.estate,
                     &mut *self.epq,
                     self.target,
                     &mut tid,
-                    ptr::null_mut(),
                     row.as_ptr(),
-                    ptr::null_mut(),
-                    ptr::null_mut(),
-                    false,
                 )
             {
                 return;
@@ -190,17 +186,7 @@ impl TableWriter {
             let triggers = (*self.target).ri_TrigDesc;
             if !triggers.is_null()
                 && (*triggers).trig_delete_before_row
-                && !pg_sys::ExecBRDeleteTriggers(
-                    self.estate,
-                    &mut *self.epq,
-                    self.target,
-                    &mut tid,
-                    ptr::null_mut(),
-                    ptr::null_mut(),
-                    ptr::null_mut(),
-                    ptr::null_mut(),
-                    false,
-                )
+                && !row_writing::before_delete(self.estate, &mut *self.epq, self.target, &mut tid)
             {
                 return;
             }
@@ -277,15 +263,11 @@ impl TableWriter {
             if (*self.target).ri_NumIndices == 0 {
                 return ptr::null_mut();
             }
-            let mut conflicts = false;
-            let doubtful = pg_sys::ExecInsertIndexTuples(
+            let (doubtful, conflicts) = row_writing::enter_in_indexes(
+                self.estate,
                 self.target,
                 row.as_ptr(),
-                self.estate,
                 is_update,
-                true,
-                &mut conflicts,
-                ptr::null_mut(),
                 only_summarizing,
             );
             if conflicts {
