@@ -49,6 +49,26 @@ impl Question {
         Ok(Self::query(stream_table, &format!("SELECT * FROM {view}")))
     }
 
+    /// The stream table against its query as it is written; against the view where the query has several right
+    /// answers, since the view says which one is meant.
+    pub async fn settled(
+        session: &Session,
+        stream_table: &str,
+        query: &str,
+    ) -> Result<Self, SqlError> {
+        let tied = session
+            .scalar(&format!(
+                "SELECT pg_catalog.obj_description(s.view_relid, 'pg_class') IS NOT NULL
+                   FROM pgtrickle.pgt_stream_tables s WHERE s.pgt_relid = {}::regclass",
+                quote_literal(stream_table)
+            ))
+            .await?;
+        match tied.as_str() {
+            "t" => Self::view(session, stream_table).await,
+            _ => Ok(Self::query(stream_table, query)),
+        }
+    }
+
     /// The statement that answers.
     pub fn sql(&self) -> String {
         let Self { want, have } = self;

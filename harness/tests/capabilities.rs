@@ -145,7 +145,10 @@ async fn followed(session: &Session, claim: &Claim) -> Result<(), String> {
     if !["DIFFERENTIAL", "NO_DATA"].contains(&action) {
         return Err(format!("{}: refreshed by {action}", claim.code));
     }
-    let verdict = Question::query(&name, &claim.query)
+    let question = Question::settled(session, &name, &claim.query)
+        .await
+        .map_err(|error| format!("{}: {error}", claim.code))?;
+    let verdict = question
         .ask(session)
         .await
         .map_err(|error| format!("{}: {error}", claim.code))?;

@@ -11,7 +11,7 @@ use crate::{parse, refresh};
 use super::columns::Column;
 use super::create::{STATE_SCHEMA, view_name};
 use super::recreate::{Replacement, recreate};
-use super::{columns, locks, mode};
+use super::{columns, locks, mode, ties};
 
 /// What to change; `None` keeps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,11 +104,9 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
     let present_columns = columns::of(table.view)?;
     let present_text = view::definition(table.view)?;
     let name = view_name(table.pgt_id);
-    let new = view::create(
-        STATE_SCHEMA,
-        &format!("{name}_new"),
-        parse::single_select(query, &table.settings)?,
-    )?;
+    let (settled, told) = ties::settled(query, &table.settings)?;
+    let new = view::create(STATE_SCHEMA, &format!("{name}_new"), settled.query)?;
+    ties::keep(new, &settled.ties);
     let new_columns = columns::of(new)?;
     let added = new_columns.strip_prefix(present_columns.as_slice());
     if added.is_none()
@@ -135,6 +133,7 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
     }
     catalog::set_definition(table.pgt_id, new, query)?;
     columns::add(table, new, added.unwrap_or_default())?;
+    ties::announce(&table.plain_name(), &told);
     Ok(Replaced::OtherQuery)
 }
 

@@ -2,13 +2,13 @@
 
 use pgrx::prelude::*;
 
-use super::mode;
+use super::{mode, ties};
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
 use crate::pg::settings::Settings;
 use crate::pg::{depend, name, user, view};
-use crate::{parse, refresh};
+use crate::refresh;
 
 /// Schema of the internal views.
 pub const STATE_SCHEMA: &str = "pgtrickle_state";
@@ -36,11 +36,9 @@ pub fn create(definition: &Definition) -> Result<()> {
     let target = name::new_relation(definition.name)?;
     let pgt_id = catalog::new_id()?;
     let view_name = view_name(pgt_id);
-    let view = view::create(
-        STATE_SCHEMA,
-        &view_name,
-        parse::single_select(definition.query, &definition.settings)?,
-    )?;
+    let (settled, told) = ties::settled(definition.query, &definition.settings)?;
+    let view = view::create(STATE_SCHEMA, &view_name, settled.query)?;
+    ties::keep(view, &settled.ties);
     let decision = mode::decide(view, user::current(), &definition.settings, definition.mode)?;
     let relid = create_table(&target, &view_name)?;
     adopt(relid, view)?;
@@ -68,6 +66,7 @@ pub fn create(definition: &Definition) -> Result<()> {
     )?;
     decision.insert_dependencies(pgt_id)?;
     decision.announce(&target.name);
+    ties::announce(&target.name, &told);
     refresh::prepare(pgt_id)?;
     if definition.initialize {
         refresh::run(pgt_id, refresh::Request::default())?;

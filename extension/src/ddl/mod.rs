@@ -20,4 +20,5 @@ pub mod protect;
 pub mod recreate;
 pub mod remove;
 pub mod restore;
+pub mod ties;
 mod types;

@@ -57,7 +57,7 @@ fn look_up(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Column
 /// The server's own support function answers for most types. It knows no modifiers: `numeric` with
 /// a fixed scale shows equal values alike, and `character` without a length keeps trailing blanks
 /// that its equality ignores.
-fn is_image_equality(base: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> bool {
+pub(super) fn is_image_equality(base: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> bool {
     match base {
         pg_sys::NUMERICOID => Scale::of_typmod(typmod) != Scale::Unknown,
         pg_sys::BPCHAROID if typmod < 0 => false,

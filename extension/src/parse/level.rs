@@ -21,8 +21,10 @@ use crate::pg::{query, types};
 struct Output {
     /// Position in the result; `None` where it only orders, or only makes rows.
     position: Option<usize>,
-    /// What a clause that cuts calls it; 0 for what none refers to.
-    reference: u32,
+    /// Its number.
+    number: i16,
+    /// Whether a clause that cuts reads it.
+    cuts: bool,
     /// What GROUP BY calls it, if it does.
     key: Option<u32>,
     name: String,
@@ -36,8 +38,8 @@ struct Selected {
     sets: Vec<(Column, Expr)>,
     /// The columns by position in the result.
     ids: Vec<Option<ColumnId>>,
-    /// The columns by reference.
-    references: Vec<(u32, ColumnId)>,
+    /// The columns by number.
+    numbers: Vec<(i16, ColumnId)>,
 }
 
 impl Analyzer {
@@ -81,7 +83,7 @@ impl Analyzer {
         let distinct = node::list_length(query.distinctClause) > 0 && !query.hasDistinctOn;
         let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
         let width = targets.iter().filter(|t| !t.resjunk).count();
-        let cutting = order::references(&query);
+        let cutting = order::read_by_cuts(&query);
         let grouping = references(query.groupClause);
         let outputs: Vec<Output> = targets
             .iter()
@@ -90,10 +92,11 @@ impl Analyzer {
                 let position = (target.resno as usize).checked_sub(1);
                 let is_read = distinct || needed.contains(target.resno);
                 let position = position.filter(|_| !target.resjunk && is_read);
-                let cuts = cutting.contains(&target.ressortgroupref);
+                let cuts = cutting.contains(&target.resno);
                 (position.is_some() || cuts || types::returns_set(flat)).then(|| Output {
                     position,
-                    reference: if cuts { target.ressortgroupref } else { 0 },
+                    number: target.resno,
+                    cuts,
                     key: Some(target.ressortgroupref).filter(|r| grouping.contains(r)),
                     name: node::text(target.resname),
                     flat,
@@ -137,9 +140,9 @@ impl Analyzer {
             input: Box::new(with_sets(stage.over(relation), selected.sets)),
             columns: selected.columns,
         };
-        let column = |reference| {
-            let mut known = selected.references.iter();
-            known.find(|(r, _)| *r == reference).map(|(_, id)| *id)
+        let column = |number| {
+            let mut known = selected.numbers.iter();
+            known.find(|(n, _)| *n == number).map(|(_, id)| *id)
         };
         if query.hasDistinctOn {
             relation = self.first_of_each(query, relation, &column);
@@ -165,7 +168,7 @@ impl Analyzer {
             columns: Vec::with_capacity(outputs.len()),
             sets: Vec::new(),
             ids: vec![None; width],
-            references: Vec::new(),
+            numbers: Vec::new(),
         };
         for output in outputs {
             let key = (output.key.zip(stage.grouping)).and_then(|(key, g)| g.key(key));
@@ -179,7 +182,7 @@ impl Analyzer {
                 expr = Expr::of(&column);
                 selected.sets.push((column, expanded));
             }
-            if output.position.is_none() && output.reference == 0 {
+            if output.position.is_none() && !output.cuts {
                 continue;
             }
             if expr.as_column().is_none() {
@@ -194,8 +197,8 @@ impl Analyzer {
             if let Some(id) = id {
                 *id = Some(column.id);
             }
-            if output.reference > 0 {
-                selected.references.push((output.reference, column.id));
+            if output.cuts {
+                selected.numbers.push((output.number, column.id));
             }
             selected.columns.push((column, expr));
         }

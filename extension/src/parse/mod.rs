@@ -8,7 +8,7 @@
 //!
 //! - [`level`]: one SELECT; [`set_operation`]: UNION, INTERSECT, EXCEPT; [`range`]: range table;
 //!   [`from`] and [`join`]: FROM; [`computed`]: functions and VALUES in it; [`grouping`], [`grouping_sets`] and [`aggregate`]: GROUP BY and
-//!   aggregates; [`window`]: window functions; [`order`]: ORDER BY with LIMIT or DISTINCT ON.
+//!   aggregates; [`window`]: window functions; [`order`]: ORDER BY with LIMIT or DISTINCT ON; [`settle`]: its ties.
 //! - [`stage`]: where expressions stand; [`scope`]: what they see around their level;
 //!   [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
@@ -44,6 +44,7 @@ mod recursion;
 mod scale;
 mod scope;
 mod set_operation;
+mod settle;
 mod sources;
 mod stage;
 mod sublink;
@@ -52,9 +53,12 @@ mod window;
 
 pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 pub use describe::describe;
+pub use settle::{Settled, settled};
 
 use pgrx::pg_sys;
+use pgtrickle_dvm::plan;
 
+use crate::capability::TIES;
 use crate::error::{Error, Result};
 use crate::pg::deparse::PrintSettings;
 use crate::pg::inner_query::located;
@@ -84,8 +88,17 @@ pub fn analyse_view(
 
 /// Analyses the text of a query with the rights of the current user. It must be one SELECT.
 pub fn analyse_query(text: &str) -> Result<Analysis> {
-    let query = single_select(text, &Settings::of_session())?;
-    analyse(node::copy_query(query), user::current())
+    let settings = Settings::of_session();
+    let settled = settled(single_select(text, &settings)?);
+    let mut analysis = analyse(node::copy_query(settled.query), user::current())?;
+    if !settled.ties.is_empty() && has_ties(text, &settings)? {
+        let ties = settled.ties.into_iter().map(|(construct, by)| Construct {
+            capability: &TIES,
+            construct: format!("{construct}, by {by}"),
+        });
+        analysis.constructs.extend(ties);
+    }
+    Ok(analysis)
 }
 
 /// The analysed query of a text read under these settings, which must be one SELECT (or VALUES or TABLE) that
@@ -114,6 +127,12 @@ pub fn single_select(text: &str, settings: &Settings) -> Result<NodeOf<pg_sys::Q
         return bad("A locking clause changes rows.");
     }
     Ok(query)
+}
+
+/// Whether the query of a text depends on the order of rows that it does not tell apart; true when in doubt.
+pub fn has_ties(text: &str, settings: &Settings) -> Result<bool> {
+    let relation = analyse(single_select(text, settings)?, user::current())?.relation;
+    Ok(relation.is_none_or(|relation| plan::compile(relation).is_err()))
 }
 
 fn analyse(query: NodeOf<pg_sys::Query>, owner: pg_sys::Oid) -> Result<Analysis> {

@@ -5,14 +5,16 @@
 //! LIMIT n OFFSET m ORDER BY o  = rows m + 1 … m + n in the order o
 //! ```
 
-use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{ColumnId, Expr, Relation, SortKey};
+use std::collections::BTreeSet;
 
-use super::analyzer::Analyzer;
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation, SortKey};
+
+use super::analyzer::{Analyzer, Slot};
 use super::scale::Scale;
 use crate::capability::{DISTINCT_ON, LIMIT, LIMIT_EXPRESSION, ORDER_BY};
 use crate::pg::node::{self, Node, NodeOf};
-use crate::pg::{query, types};
+use crate::pg::{query, settle, types};
 
 /// A number of rows as LIMIT and OFFSET give it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub(super) fn cuts(query: &pg_sys::Query) -> bool {
 }
 
 /// Whether LIMIT or OFFSET leaves rows out: `LIMIT ALL` and `OFFSET 0` do not.
-fn limits(query: &pg_sys::Query) -> bool {
+pub(super) fn limits(query: &pg_sys::Query) -> bool {
     count(query.limitCount) != Count::Absent
         || !matches!(count(query.limitOffset), Count::Absent | Count::Rows(0))
 }
@@ -48,31 +50,59 @@ fn count(pointer: *mut pg_sys::Node) -> Count {
     }
 }
 
-/// What the clauses that cut refer to by number.
-pub(super) fn references(query: &pg_sys::Query) -> Vec<u32> {
+/// The output columns that the clauses that cut read, by number.
+pub(super) fn read_by_cuts(query: &pg_sys::Query) -> BTreeSet<i16> {
     if !cuts(query) {
-        return Vec::new();
+        return BTreeSet::new();
     }
     let lists = [query.sortClause, query.distinctClause];
     lists
         .into_iter()
         .flat_map(node::list_of::<pg_sys::SortGroupClause>)
-        .map(|clause| clause.tleSortGroupRef)
+        .flat_map(|clause| targets_of(query, &clause))
         .collect()
 }
 
+/// The output columns that a clause sorts by, by number: those in the row whose image it sorts by.
+pub(super) fn targets_of(query: &pg_sys::Query, clause: &pg_sys::SortGroupClause) -> Vec<i16> {
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let referred = targets
+        .iter()
+        .find(|target| target.ressortgroupref == clause.tleSortGroupRef);
+    let fields = image_fields(clause, referred.and_then(|target| Node::new(target.expr)));
+    if fields.is_empty() {
+        return referred.map(|target| target.resno).into_iter().collect();
+    }
+    let number = |field: Node| {
+        let mut shown = targets.iter();
+        shown
+            .find(|target| Node::new(target.expr).is_some_and(|expr| expr.same_as(field)))
+            .map(|target| target.resno)
+    };
+    fields.into_iter().filter_map(number).collect()
+}
+
+/// What is in the row whose image a clause sorts by; nothing for other clauses.
+pub(super) fn image_fields(clause: &pg_sys::SortGroupClause, expr: Option<Node>) -> Vec<Node> {
+    match expr.and_then(Node::cast::<pg_sys::RowExpr>) {
+        Some(row) if settle::is_by_image(clause) => node::list(row.args),
+        _ => Vec::new(),
+    }
+}
+
 impl Analyzer {
-    /// What DISTINCT ON leaves of `input`; `column` is what a clause refers to.
+    /// What DISTINCT ON leaves of `input`; `column` is that of an output column by number.
     pub fn first_of_each(
         &mut self,
         query: NodeOf<pg_sys::Query>,
         input: Relation,
-        column: &dyn Fn(u32) -> Option<ColumnId>,
+        column: &dyn Fn(i16) -> Option<ColumnId>,
     ) -> Relation {
         self.note(&DISTINCT_ON, "DISTINCT ON");
         let mut partition = Vec::new();
         for clause in node::list_of::<pg_sys::SortGroupClause>(query.distinctClause) {
-            let id = column(clause.tleSortGroupRef);
+            let number = targets_of(&query, &clause).first().copied();
+            let id = number.and_then(column);
             if let Some(slot) = id.and_then(|id| self.slot(id)) {
                 let key = slot.column.clone();
                 self.check_key(&key);
@@ -89,12 +119,12 @@ impl Analyzer {
         }
     }
 
-    /// What LIMIT and OFFSET leave of `input`; `column` is what a clause refers to.
+    /// What LIMIT and OFFSET leave of `input`; `column` is that of an output column by number.
     pub fn limited(
         &mut self,
         query: NodeOf<pg_sys::Query>,
         input: Relation,
-        column: &dyn Fn(u32) -> Option<ColumnId>,
+        column: &dyn Fn(i16) -> Option<ColumnId>,
     ) -> Relation {
         if !limits(&query) {
             if node::list_length(query.sortClause) > 0 {
@@ -127,15 +157,20 @@ impl Analyzer {
     fn order(
         &mut self,
         query: NodeOf<pg_sys::Query>,
-        column: &dyn Fn(u32) -> Option<ColumnId>,
+        column: &dyn Fn(i16) -> Option<ColumnId>,
     ) -> Vec<SortKey> {
-        node::list_of::<pg_sys::SortGroupClause>(query.sortClause)
-            .into_iter()
-            .filter_map(|clause| {
-                let slot = self.slot(column(clause.tleSortGroupRef)?)?;
-                Some(sort_key(&clause, slot.type_oid, Expr::of(&slot.column)))
-            })
-            .collect()
+        let mut keys = Vec::new();
+        for clause in node::list_of::<pg_sys::SortGroupClause>(query.sortClause) {
+            let ids = targets_of(&query, &clause).into_iter().filter_map(column);
+            let slots: Vec<&Slot> = ids.filter_map(|id| self.slot(id)).collect();
+            if settle::is_by_image(&clause) {
+                let columns: Vec<&Column> = slots.iter().map(|slot| &slot.column).collect();
+                keys.push(SortKey::by_image(&columns));
+            } else if let Some(slot) = slots.first() {
+                keys.push(sort_key(&clause, slot.type_oid, Expr::of(&slot.column)));
+            }
+        }
+        keys
     }
 
     /// The relation with a column at least: rows that only count must be kept, too.

@@ -11,7 +11,6 @@
 //! Rows are the same as GROUP BY says. Each operation has types of its own, to which its sides are
 //! coerced.
 
-use std::collections::BTreeSet;
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
@@ -29,13 +28,6 @@ use crate::capability::{SET_OPERATION, UNION_ALL, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::query;
-
-/// The position (from 1) of the output column that a clause refers to.
-fn position_of(query: NodeOf<pg_sys::Query>, reference: u32) -> Option<i16> {
-    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
-    let target = targets.iter().find(|t| t.ressortgroupref == reference)?;
-    Some(target.resno)
-}
 
 /// Type, modifier and collation of an output column.
 type Shape = (pg_sys::Oid, i32, pg_sys::Oid);
@@ -83,17 +75,14 @@ impl Analyzer {
         needed: &Needed,
     ) -> Result<Derived> {
         let around = Around::of(query, scope, access);
-        let sorted: BTreeSet<i16> = (order::references(&query).into_iter())
-            .filter_map(|reference| position_of(query, reference))
-            .collect();
+        let sorted = order::read_by_cuts(&query);
         let needed = match needed {
             Needed::Only(positions) => Needed::Only(positions | &sorted),
             Needed::All => Needed::All,
         };
         let mut derived = self.operation(&around, operation, &needed)?;
         let columns = derived.columns.clone();
-        derived.relation = self.limited(query, derived.relation, &|reference| {
-            let position = position_of(query, reference)?;
+        derived.relation = self.limited(query, derived.relation, &|position| {
             *columns.get(usize::try_from(position - 1).ok()?)?
         });
         derived.ordered = node::list_length(query.sortClause) > 0;

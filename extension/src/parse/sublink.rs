@@ -15,7 +15,9 @@
 use std::collections::BTreeSet;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Aggregate, AggregateKind, ApplyKind, ColumnId, Expr, Part, Relation};
+use pgtrickle_dvm::tree::{
+    Aggregate, AggregateKind, ApplyKind, Column, ColumnId, Expr, Part, Relation, SortKey,
+};
 
 use super::analyzer::{Analyzer, Derived};
 use super::bind::placeholder;
@@ -228,6 +230,19 @@ impl Analyzer {
                 if nulls_first { "FIRST" } else { "LAST" }
             )));
             before = ", ";
+        }
+        let images: Vec<&Column> = query::image_columns(sorted)
+            .into_iter()
+            .filter_map(|position| {
+                let id = subquery.derived.columns.get(position).copied().flatten()?;
+                self.slot(id).map(|slot| &slot.column)
+            })
+            .collect();
+        if !images.is_empty() {
+            let key = SortKey::by_image(&images);
+            parts.push(Part::Sql(before.into()));
+            parts.extend(key.expr.parts);
+            parts.push(Part::Sql(format!(" {}", key.direction)));
         }
         parts.push(Part::Sql(")".into()));
         let ty = (

@@ -13,7 +13,7 @@ use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Part, Relation, SortKey, Ties,
 use super::analyzer::Analyzer;
 use super::from::Level;
 use super::grouping::Grouping;
-use super::order::sort_key;
+use super::order::{image_fields, sort_key};
 use super::scale::Scale;
 use super::stage::{Pending, Stage};
 use crate::capability::{STABLE_FUNCTION, UNKNOWN_CONSTRUCT, WINDOW_FUNCTION};
@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::pg::make_node::make_call_without_window;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::version::null_treatment::ignores_nulls;
-use crate::pg::{query, types};
+use crate::pg::{query, settle, types};
 
 /// The window functions of a level, as they are written.
 pub(super) struct Written {
@@ -202,7 +202,17 @@ impl Analyzer {
         }
         let mut order = Vec::new();
         for key in node::list_of::<pg_sys::SortGroupClause>(clause.orderClause) {
-            if let Some(flat) = query::referenced(query, key.tleSortGroupRef) {
+            let Some(flat) = query::referenced(query, key.tleSortGroupRef) else {
+                continue;
+            };
+            if settle::is_by_image(&key) {
+                let mut fields = Vec::new();
+                for field in image_fields(&key, Some(flat)) {
+                    let bound = self.bind(stage, field)?;
+                    fields.push(self.carrier(bound, windows));
+                }
+                order.push(SortKey::by_image(&fields.iter().collect::<Vec<_>>()));
+            } else {
                 let bound = self.bind(stage, flat)?;
                 let column = self.carrier(bound, windows);
                 order.push(sort_key(&key, bound.type_oid(), Expr::of(&column)));
@@ -369,14 +379,14 @@ impl Analyzer {
 }
 
 /// Whether a frame depends on the place of a row among its peers.
-fn follows_position(options: u32) -> bool {
+pub(super) fn follows_position(options: u32) -> bool {
     let whole =
         pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING | pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING;
     options & pg_sys::FRAMEOPTION_ROWS != 0 && options & whole != whole
 }
 
 /// When ties change the result of a call. `in_rows`: its frame depends on the place among peers.
-fn ties_of(call: &pg_sys::WindowFunc, in_rows: bool) -> Ties {
+pub(super) fn ties_of(call: &pg_sys::WindowFunc, in_rows: bool) -> Ties {
     let is_builtin = types::is_builtin(call.winfnoid);
     if call.winagg {
         return match in_rows {
@@ -399,7 +409,7 @@ fn ties_of(call: &pg_sys::WindowFunc, in_rows: bool) -> Ties {
 
 /// Whether an aggregate of the server has the same result for its inputs in any order. Sums of floats do
 /// but for the last digits.
-fn commutes(name: &str) -> bool {
+pub(super) fn commutes(name: &str) -> bool {
     const NAMES: [&str; 13] = [
         "count",
         "sum",
@@ -417,6 +427,25 @@ fn commutes(name: &str) -> bool {
     ];
     const FAMILIES: [&str; 5] = ["bool_", "bit_", "stddev_", "var_", "regr_"];
     NAMES.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+/// Whether a function looks at the order of its partition alone, whatever the frame.
+pub(super) fn ignores_frame(call: &pg_sys::WindowFunc) -> bool {
+    !call.winagg
+        && types::is_builtin(call.winfnoid)
+        && !is_first(call)
+        && !is_last(call)
+        && call.winfnoid.to_u32() != pg_sys::F_NTH_VALUE
+}
+
+/// Whether it is `first_value`.
+pub(super) fn is_first(call: &pg_sys::WindowFunc) -> bool {
+    call.winfnoid.to_u32() == pg_sys::F_FIRST_VALUE
+}
+
+/// Whether it is `last_value`.
+pub(super) fn is_last(call: &pg_sys::WindowFunc) -> bool {
+    call.winfnoid.to_u32() == pg_sys::F_LAST_VALUE
 }
 
 /// Whether a call's result is one of the values of its first argument, or a sum of them.

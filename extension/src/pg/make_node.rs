@@ -8,7 +8,7 @@ use pgrx::pg_sys::NodeTag;
 use super::node::{Node, NodeOf};
 
 /// Zeroed memory for a node of type `T` with this tag.
-fn allocate<T>(tag: NodeTag) -> *mut T {
+pub(super) fn allocate<T>(tag: NodeTag) -> *mut T {
     // SAFETY: palloc0 returns zeroed, aligned memory of the size asked for, and every node starts
     // with its tag.
     unsafe {

@@ -250,7 +250,28 @@ fn sorts_by(query: NodeOf<pg_sys::Query>, target: &pg_sys::TargetEntry) -> bool 
     target.ressortgroupref > 0
         && node::list_of::<pg_sys::SortGroupClause>(query.sortClause)
             .iter()
-            .any(|clause| clause.tleSortGroupRef == target.ressortgroupref)
+            .any(|clause| {
+                clause.tleSortGroupRef == target.ressortgroupref
+                    && !super::settle::is_by_image(clause)
+            })
+}
+
+/// Positions (from 0) of the output columns whose image a query sorts by.
+pub fn image_columns(query: NodeOf<pg_sys::Query>) -> Vec<usize> {
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let shown: Vec<_> = targets.iter().filter(|target| !target.resjunk).collect();
+    let position = |field: Node| {
+        let is_it = |expr: Node| expr.same_as(field);
+        let mut shown = shown.iter();
+        shown.position(|target| Node::new(target.expr).is_some_and(is_it))
+    };
+    node::list_of::<pg_sys::SortGroupClause>(query.sortClause)
+        .into_iter()
+        .filter(|clause| super::settle::is_by_image(clause))
+        .filter_map(|clause| target_of(query, clause.tleSortGroupRef)?.cast::<pg_sys::RowExpr>())
+        .flat_map(|row| node::list(row.args))
+        .filter_map(position)
+        .collect()
 }
 
 /// What a query sorts by: position of the output column (from 0), operator, NULLS FIRST. Columns that it
@@ -276,4 +297,26 @@ pub fn referenced(query: NodeOf<pg_sys::Query>, reference: u32) -> Option<Node> 
     let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
     let target = targets.iter().find(|t| t.ressortgroupref == reference)?;
     Node::new(target.expr).map(|expr| flatten(query, expr))
+}
+
+/// The expression that a clause of the query refers to, as it is written.
+pub fn target_of(query: NodeOf<pg_sys::Query>, reference: u32) -> Option<Node> {
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let target = targets.iter().find(|t| t.ressortgroupref == reference)?;
+    Node::new(target.expr)
+}
+
+/// The name of a column of an item of the query.
+pub fn column_name(query: NodeOf<pg_sys::Query>, expr: Node) -> Option<String> {
+    let var = expr
+        .cast::<pg_sys::Var>()
+        .filter(|var| var.varlevelsup == 0)?;
+    let entries = node::list_of::<pg_sys::RangeTblEntry>(query.rtable);
+    let entry = entries.get(usize::try_from(var.varno).ok()?.checked_sub(1)?)?;
+    let names = Node::new(entry.eref)?;
+    // SAFETY: the names by which the query knows an entry are an Alias node.
+    let names = node::string_list(unsafe { (*names.as_ptr().cast::<pg_sys::Alias>()).colnames });
+    names
+        .get(usize::try_from(var.varattno).ok()?.checked_sub(1)?)
+        .cloned()
 }

@@ -6,8 +6,8 @@ use crate::error::Obstacle;
 pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
     let (code, remedy) = match error {
         pgtrickle_dvm::Error::AmbiguousOrder { .. } => (
-            "AMBIGUOUS_ORDER",
-            "Add columns to ORDER BY until no two rows are equal in it, such as a primary key.",
+            "UNSETTLED_ORDER",
+            "Add columns to ORDER BY until no two rows are equal in it, such as a primary key, or use a frame of ROWS.",
         ),
         pgtrickle_dvm::Error::TooWide { .. } => (
             "TOO_WIDE",

@@ -10,7 +10,7 @@ use pgtrickle_dvm::tree::Expr;
 
 use crate::catalog::{self, RefreshMode};
 use crate::error::{Error, Result};
-use crate::pg::name;
+use crate::pg::{comment, name};
 
 use super::compiled::{self, Compiled, has_table};
 use super::node::emit;
@@ -37,6 +37,11 @@ pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
     }
     for (name, value) in table.settings.values() {
         lines.push(line("setting", name, &value));
+    }
+    // The comment of the view says what settles ties, `construct: columns` a line.
+    let ties = comment::on_relation(table.view).unwrap_or_default();
+    for (construct, by) in ties.lines().filter_map(|tie| tie.split_once(": ")) {
+        lines.push(line("ties", construct, by));
     }
     if table.refresh_mode == RefreshMode::Full {
         return Ok(lines);

@@ -381,12 +381,16 @@ impl Run<'_> {
         }
     }
 
-    /// Asks the oracle with the query as it was written.
+    /// Asks the oracle with the query as it was written, or as its ties are settled.
     async fn judge(&mut self, number: usize, name: &str) -> Result<(), Stop> {
         let Some(query) = self.queries.get(name) else {
             return Ok(());
         };
-        let verdict: Verdict = match Question::query(name, query).ask(self.session).await {
+        let asked = match Question::settled(self.session, name, query).await {
+            Ok(question) => question.ask(self.session).await,
+            Err(error) => Err(error),
+        };
+        let verdict: Verdict = match asked {
             Ok(verdict) => verdict,
             Err(error) if error.is_connection_loss() => {
                 return Err(self.found(number, FindingKind::Crash, error.to_string()));

@@ -357,13 +357,22 @@ capabilities! {
             remedy: "write a number, or number the rows with row_number() and compare",
         },
         "SELECT a FROM t ORDER BY a LIMIT (SELECT count(*) FROM u)";
-    AMBIGUOUS_ORDER: Query, "window functions, DISTINCT ON and LIMIT over rows that ORDER BY does not tell apart",
-        FullOnly {
-            reason: "which of several results the query has depends on the order of rows that its \
-                     ORDER BY does not tell apart",
-            remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key",
+    TIES: Query, "LIMIT, OFFSET, DISTINCT ON, window functions and ordered aggregates over rows that ORDER BY does not tell apart",
+        Maintained {
+            how: "the order goes on by the columns that are read, then by their images, in every mode alike; \
+                  explain_st shows by which",
         },
         "SELECT a, b FROM t ORDER BY a LIMIT 10";
+    UNSETTLED_ORDER: Query, "ties whose peers decide: a frame that ends, or excludes, with rows that are equal in the order; \
+                             two orders over rows that are alike; WITH TIES after OFFSET; LIMIT over UNION ALL of values \
+                             that are equal and look different; ties in a view",
+        FullOnly {
+            reason: "a longer order would change which rows are peers, and with them the frame; what a view \
+                     says stays as it is",
+            remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key, or use \
+                     a frame of ROWS",
+        },
+        "SELECT a, last_value(b) OVER (ORDER BY a) AS last FROM t";
     CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value without an order by other than equality",
         FullOnly {
             reason: "the values of the outer rows that decide on a match are kept once each, and the type \

@@ -14,7 +14,7 @@ impl Compiler {
         &mut self,
         input: Relation,
         by: &[ColumnId],
-        rule: Partition,
+        mut rule: Partition,
     ) -> Result<Vec<Branch>, crate::Error> {
         let input_columns = input.columns();
         let mut shown = input_columns.clone();
@@ -47,6 +47,7 @@ impl Compiler {
             _ => None,
         };
         let is_set = input_key.is_some();
+        ties::trim(&block, &self.nodes, &partition_keys, &mut rule);
         ties::check(&block, &self.nodes, &partition_keys, is_set, &rule)?;
         let row_key = if one_each {
             Some((0..partition_keys.len()).collect())

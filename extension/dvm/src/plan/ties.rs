@@ -13,6 +13,62 @@ use crate::tree::{Column, ColumnId, Expr, SortKey, Ties, WindowCall};
 use super::block::{Block, BlockScan, Branch, Matched};
 use super::{Node, keys};
 
+/// Takes from orders the keys at their end that tell no rows apart which are not told apart before: a query whose
+/// ties are settled sorts by everything that it reads.
+pub(super) fn trim(block: &Block, nodes: &[Node], partition_keys: &[Column], rule: &mut Partition) {
+    let reads: BTreeSet<ColumnId> = block.columns.iter().map(|c| c.id).collect();
+    let settled = |exprs: &[Expr], order: &[SortKey]| {
+        let given = Given::of(partition_keys, exprs, order);
+        reads.is_subset(&alike(block, nodes, &given))
+    };
+    let shorten = |exprs: &[Expr], order: &mut Vec<SortKey>| {
+        while let [_, .., last] = order.as_slice()
+            && (last.is_default_order || last.is_by_image())
+            && let Some(rest) = order.get(..order.len() - 1)
+            && settled(exprs, rest)
+        {
+            order.pop();
+        }
+    };
+    match rule {
+        Partition::Window { calls } => {
+            for call in calls.iter_mut().filter(|c| c.ties != Ties::Harmless) {
+                shorten(&call.partition, &mut call.order);
+            }
+        }
+        Partition::TopN {
+            order,
+            with_ties: false,
+            ..
+        } => shorten(&[], order),
+        Partition::TopN { .. } => {}
+    }
+}
+
+/// What rows are given to agree in.
+struct Given {
+    /// By the default equality of the types.
+    equal: BTreeSet<ColumnId>,
+    /// By image.
+    alike: BTreeSet<ColumnId>,
+}
+
+impl Given {
+    /// Rows of one partition that are equal in these expressions and in the order.
+    fn of(partition_keys: &[Column], exprs: &[Expr], order: &[SortKey]) -> Self {
+        let sorted = order.iter().filter(|key| key.is_default_order);
+        let images = order.iter().filter(|key| key.is_by_image());
+        Given {
+            equal: (exprs.iter())
+                .chain(sorted.map(|key| &key.expr))
+                .filter_map(Expr::as_column)
+                .chain(partition_keys.iter().map(|c| c.id))
+                .collect(),
+            alike: images.flat_map(|key| key.expr.columns()).collect(),
+        }
+    }
+}
+
 /// Refuses a rule whose result depends on the order of rows that its ORDER BY does not tell apart. `is_set`: no
 /// two rows of the block are alike in everything.
 pub(super) fn check(
@@ -22,16 +78,7 @@ pub(super) fn check(
     is_set: bool,
     rule: &Partition,
 ) -> Result<(), crate::Error> {
-    let keys: BTreeSet<ColumnId> = partition_keys.iter().map(|c| c.id).collect();
-    let given = |exprs: &[Expr], order: &[SortKey]| -> BTreeSet<ColumnId> {
-        let order = order.iter().filter(|key| key.is_default_order);
-        exprs
-            .iter()
-            .chain(order.map(|key| &key.expr))
-            .filter_map(Expr::as_column)
-            .chain(keys.iter().copied())
-            .collect()
-    };
+    let given = |exprs: &[Expr], order: &[SortKey]| Given::of(partition_keys, exprs, order);
     match rule {
         Partition::Window { calls } => {
             // Rows that are alike in everything trade places freely in one order, but not in two.
@@ -86,12 +133,18 @@ pub(super) fn check(
 }
 
 /// The columns of a block in which rows are alike that agree in the columns `given`.
-fn alike(block: &Block, nodes: &[Node], given: &BTreeSet<ColumnId>) -> BTreeSet<ColumnId> {
+fn alike(block: &Block, nodes: &[Node], given: &Given) -> BTreeSet<ColumnId> {
+    let is_in = |set: &BTreeSet<ColumnId>, position: usize| {
+        let column = block.columns.get(position);
+        column.is_some_and(|c| set.contains(&c.id))
+    };
     let determined = match block.branches.as_slice() {
-        [branch] => Agreement::of(branch, nodes, |position| {
-            let column = block.columns.get(position);
-            column.is_some_and(|c| given.contains(&c.id))
-        })
+        [branch] => Agreement::of(
+            branch,
+            nodes,
+            |position| is_in(&given.equal, position),
+            |position| is_in(&given.alike, position),
+        )
         .outputs(branch),
         // Rows of different branches have nothing in common but what is given.
         _ => BTreeSet::new(),
@@ -101,7 +154,9 @@ fn alike(block: &Block, nodes: &[Node], given: &BTreeSet<ColumnId>) -> BTreeSet<
         .iter()
         .enumerate()
         .filter(|(position, c)| {
-            determined.contains(position) || (given.contains(&c.id) && c.ty.image_equality)
+            determined.contains(position)
+                || given.alike.contains(&c.id)
+                || (given.equal.contains(&c.id) && c.ty.image_equality)
         })
         .map(|(_, c)| c.id)
         .collect()
@@ -114,15 +169,26 @@ struct Agreement {
 }
 
 impl Agreement {
-    /// What follows from agreement in the outputs at the positions that are `given`.
-    fn of(branch: &Branch, nodes: &[Node], given: impl Fn(usize) -> bool) -> Self {
+    /// What follows from agreement in the outputs at the positions that are given: by equality, and by image.
+    fn of(
+        branch: &Branch,
+        nodes: &[Node],
+        equal: impl Fn(usize) -> bool,
+        alike: impl Fn(usize) -> bool,
+    ) -> Self {
         let mut agreement = Agreement {
             equal: BTreeSet::new(),
             alike: BTreeSet::new(),
         };
         for (position, output) in branch.outputs.iter().enumerate() {
-            if given(position) {
+            if equal(position) {
                 agreement.add(output);
+            }
+            if alike(position)
+                && let Some(id) = output.as_column()
+            {
+                agreement.equal.insert(id);
+                agreement.alike.insert(id);
             }
         }
         let mut size = usize::MAX;
@@ -202,7 +268,7 @@ impl Agreement {
                     .get(position)
                     .is_some_and(|c| self.equal.contains(&c.id))
         };
-        let depend = Agreement::of(branch, nodes, is_equal).outputs(branch);
+        let depend = Agreement::of(branch, nodes, is_equal, |_| false).outputs(branch);
         (0..node.keys.len()).all(|position| is_equal(position) || depend.contains(&position))
     }
 
@@ -220,12 +286,13 @@ impl Agreement {
 
 #[cfg(test)]
 mod tests {
+    use crate::operators::partition::Partition;
     use crate::plan::compile;
     use crate::tree::testing::{
         aggregate, column, equal, expr, first_rows, group, integer, join, keyed_scan, left_join,
         project, scan, sort_key,
     };
-    use crate::tree::{AggregateKind, Relation, Ties, WindowCall};
+    use crate::tree::{AggregateKind, Relation, SortKey, Ties, WindowCall};
 
     /// Whether the first row in this order is the same however ties fall.
     fn is_settled(relation: Relation, order: &[&str]) -> bool {
@@ -255,6 +322,30 @@ mod tests {
         ] {
             assert_eq!(is_settled(relation, &order), settled, "{order:?}");
         }
+    }
+
+    #[test]
+    fn an_order_goes_on_no_further_than_it_tells_rows_apart() {
+        let kept = |relation: Relation, keys: Vec<SortKey>| {
+            let plan = compile(first_rows(relation, &[], keys, 0, Some(1), false));
+            match plan.expect("settled").nodes[0].partition() {
+                Some(Partition::TopN { order, .. }) => order.len(),
+                _ => panic!("first rows are a partition"),
+            }
+        };
+        let sorted = |names: &[&str]| -> Vec<SortKey> {
+            let keys = names.iter().map(|c| sort_key(c, "ASC NULLS LAST"));
+            keys.collect()
+        };
+        let all = ["$12", "$11", "$13"];
+        assert_eq!(kept(keyed_scan(1, 10, "k"), sorted(&all)), 2);
+        assert_eq!(kept(scan(1, 10, "r"), sorted(&all)), 3);
+        let columns = scan(1, 10, "r").columns();
+        let mut by_image = sorted(&["$12"]);
+        by_image.push(SortKey::by_image(&columns.iter().collect::<Vec<_>>()));
+        assert_eq!(kept(scan(1, 10, "r"), by_image.clone()), 2);
+        by_image.insert(1, sort_key("$11", "ASC NULLS LAST"));
+        assert_eq!(kept(keyed_scan(1, 10, "k"), by_image), 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Orders and calls of window functions.
 
-use super::column::Column;
-use super::expr::Expr;
+use super::column::{Column, ColumnType};
+use super::expr::{Expr, Part};
 
 /// One key of an ORDER BY.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,7 +45,39 @@ pub struct WindowCall {
     pub ties: Ties,
 }
 
+/// What orders rows by their images, where values have no order, or equal ones look different.
+const BY_IMAGE: &str = "USING OPERATOR(pg_catalog.*<)";
+
 impl SortKey {
+    /// The image of these columns as a key.
+    pub fn by_image(columns: &[&Column]) -> Self {
+        let mut parts = vec![Part::Sql("ROW(".into())];
+        for (position, column) in columns.iter().enumerate() {
+            if position > 0 {
+                parts.push(Part::Sql(", ".into()));
+            }
+            parts.push(Part::Column(column.id));
+        }
+        parts.push(Part::Sql(")".into()));
+        SortKey {
+            expr: Expr {
+                parts,
+                ty: ColumnType {
+                    sql: "record".into(),
+                    ..ColumnType::integer()
+                },
+                nullable: false,
+            },
+            direction: BY_IMAGE.into(),
+            is_default_order: false,
+        }
+    }
+
+    /// Whether rows that are equal in the key look the same in its columns.
+    pub fn is_by_image(&self) -> bool {
+        self.direction == BY_IMAGE
+    }
+
     /// The key as it stands in ORDER BY.
     pub fn render(&self, print: impl Fn(&Expr) -> String) -> String {
         format!("{} {}", print(&self.expr), self.direction)

@@ -1,0 +1,358 @@
+//! Ties. A query whose ORDER BY does not tell rows apart has several right answers; a stream table holds one of
+//! them, always the same for the same rows.
+//!
+//! Where the place of a row decides (LIMIT, OFFSET, DISTINCT ON, window functions of a position, aggregates in an
+//! order), the order goes on behind what the query says: by the columns that are read, one after the other, in the
+//! default order of their types; then by the image of those whose type has no order, or takes values for equal that
+//! look different. Rows alike in all of them can trade places unseen.
+//!
+//! ```text
+//! SELECT x, p FROM t ORDER BY y LIMIT 3  →  … ORDER BY y, x, p, ROW(p) USING *< LIMIT 3
+//! ```
+//! An answer of the settled query is one of the query's own: its order refines that of the query, and no frame
+//! whose ends or exclusion are made of peers is touched. Those stay as they are, as do WITH TIES and what views say;
+//! the engine refuses them where ties show.
+//!
+//! The settled query is what the view of the stream table holds, so that everything that computes it, in any mode,
+//! has the same answer.
+
+use pgrx::pg_sys;
+
+use super::facts::is_image_equality;
+use super::order;
+use super::window::{commutes, follows_position, ignores_frame, is_first, is_last, ties_of};
+use crate::pg::node::{self, Node, NodeOf, Walk};
+use crate::pg::settle::{self, Operators};
+use crate::pg::{query, types};
+
+/// A query of our own with its ties settled, and what settles them.
+pub struct Settled {
+    /// The query.
+    pub query: NodeOf<pg_sys::Query>,
+    /// What decides by place, and the columns that its order goes on with.
+    pub ties: Vec<(String, String)>,
+}
+
+/// Settles the ties of an analysed query that nobody else holds, in place.
+pub fn settled(query: NodeOf<pg_sys::Query>) -> Settled {
+    let mut ties = Vec::new();
+    settle(query, false, &mut ties);
+    Settled { query, ties }
+}
+
+/// Keys that an order goes on with.
+#[derive(Default)]
+struct Keys {
+    ordered: Vec<(Node, Operators)>,
+    by_image: Vec<Node>,
+}
+
+impl Keys {
+    fn of(exprs: impl IntoIterator<Item = Node>) -> Self {
+        let mut keys = Keys::default();
+        for expr in exprs {
+            if expr.is::<pg_sys::Const>() {
+                continue;
+            }
+            let (type_oid, typmod) = types::base_type(expr.type_oid(), expr.typmod());
+            let collation = expr.collation();
+            let is_known = !types::is_collatable(type_oid) || collation != pg_sys::InvalidOid;
+            let order = Operators::of_type(expr.type_oid()).filter(|_| is_known);
+            let is_alike = order.is_some() && is_image_equality(type_oid, typmod, collation);
+            if let Some(order) = order
+                && !keys.ordered.iter().any(|(known, _)| known.same_as(expr))
+            {
+                keys.ordered.push((expr, order));
+            }
+            // A function that returns a set is called where it stands, and nowhere else.
+            let may_repeat = !types::returns_set(expr);
+            if !is_alike && may_repeat && !keys.by_image.iter().any(|known| known.same_as(expr)) {
+                keys.by_image.push(expr);
+            }
+        }
+        keys
+    }
+
+    /// Appends them.
+    fn append(&self, to: &mut dyn FnMut(Node, Operators)) {
+        for (expr, order) in &self.ordered {
+            to(*expr, *order);
+        }
+        if let Some(row) = settle::row_of(&self.by_image).filter(|_| !self.by_image.is_empty()) {
+            to(row, Operators::IMAGE);
+        }
+    }
+
+    /// How they are called.
+    fn names(&self, query: NodeOf<pg_sys::Query>) -> String {
+        let name = |expr: Node| name_of(query, expr);
+        let mut names: Vec<String> = self.ordered.iter().map(|(expr, _)| name(*expr)).collect();
+        if !self.by_image.is_empty() {
+            let images: Vec<String> = self.by_image.iter().map(|expr| name(*expr)).collect();
+            names.push(format!("the image of ({})", images.join(", ")));
+        }
+        names.join(", ")
+    }
+}
+
+/// What the query calls an expression.
+fn name_of(query: NodeOf<pg_sys::Query>, expr: Node) -> String {
+    let shown = node::list_of::<pg_sys::TargetEntry>(query.targetList)
+        .into_iter()
+        .find(|t| !t.resname.is_null() && Node::new(t.expr).is_some_and(|e| e.same_as(expr)));
+    if let Some(target) = shown {
+        return node::text(target.resname);
+    }
+    query::column_name(query, expr).unwrap_or_else(|| "an expression".to_owned())
+}
+
+/// Settles the queries inside, then the query itself. `in_order`: its rows are read in its order.
+fn settle(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Vec<(String, String)>) {
+    node::check_stack_depth();
+    let mut arrays: Vec<Node> = Vec::new();
+    let mut inner: Vec<NodeOf<pg_sys::Query>> = Vec::new();
+    node::walk_query(query, &mut |node| {
+        if let Some(link) = node.cast::<pg_sys::SubLink>()
+            && link.subLinkType == pg_sys::SubLinkType::ARRAY_SUBLINK
+        {
+            arrays.extend(Node::new(link.subselect));
+        }
+        match node.cast::<pg_sys::Query>() {
+            Some(query) => {
+                inner.push(query);
+                Walk::Skip
+            }
+            // What is in it is visited by itself.
+            None if node.is::<pg_sys::RangeTblEntry>() => Walk::Skip,
+            None => Walk::Descend,
+        }
+    });
+    for inner in inner {
+        let is_array = arrays.iter().any(|a| a.as_ptr() == inner.node().as_ptr());
+        settle(inner, is_array, ties);
+    }
+    aggregates(query, ties);
+    windows(query, ties);
+    cuts(query, in_order, ties);
+}
+
+/// LIMIT, OFFSET, DISTINCT ON, and ARRAY over an order.
+fn cuts(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Vec<(String, String)>) {
+    let with_ties = query.limitOption == pg_sys::LimitOption::LIMIT_OPTION_WITH_TIES;
+    let is_limited = order::limits(&query) && !with_ties;
+    let is_array = in_order && node::list_length(query.sortClause) > 0;
+    if !is_limited && !query.hasDistinctOn && !is_array {
+        return;
+    }
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let shown = targets.iter().filter(|target| !target.resjunk);
+    let mut keys = Keys::of(shown.filter_map(|target| Node::new(target.expr)));
+    // Rows that such a query shows differ in more than their images, or it cannot sort by what it does not show.
+    let is_set = node::list_length(query.distinctClause) > 0 && !query.hasDistinctOn;
+    if is_set || !query.setOperations.is_null() {
+        keys.by_image.clear();
+    }
+    if query.hasDistinctOn {
+        settle::sort_by_distinct_keys(query);
+    }
+    let before = node::list_length(query.sortClause);
+    keys.append(&mut |expr, by| settle::sort_query(query, expr, by));
+    if node::list_length(query.sortClause) > before {
+        let construct = match (query.hasDistinctOn, is_limited) {
+            (true, _) => "DISTINCT ON",
+            (false, true) => "LIMIT or OFFSET",
+            (false, false) => "ARRAY",
+        };
+        ties.push((construct.to_owned(), keys.names(query)));
+    }
+}
+
+/// Aggregates over their input in an order.
+fn aggregates(query: NodeOf<pg_sys::Query>, ties: &mut Vec<(String, String)>) {
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let roots = targets.iter().filter_map(|target| Node::new(target.expr));
+    let mut calls: Vec<NodeOf<pg_sys::Aggref>> = Vec::new();
+    for root in roots.chain(Node::new(query.havingQual)) {
+        root.walk(&mut |node| {
+            calls.extend(node.cast::<pg_sys::Aggref>());
+            if node.is::<pg_sys::Query>() {
+                Walk::Skip
+            } else {
+                Walk::Descend
+            }
+        });
+    }
+    for call in calls {
+        let name = types::function_name(call.aggfnoid);
+        let is_ordered = call.aggkind as u8 == b'n'
+            && call.agglevelsup == 0
+            && node::list_length(call.aggorder) > 0
+            && node::list_length(call.aggdistinct) == 0;
+        if !is_ordered || (types::is_builtin(call.aggfnoid) && commutes(&name)) {
+            continue;
+        }
+        let arguments = node::list_of::<pg_sys::TargetEntry>(call.args);
+        let arguments = arguments.iter().filter(|argument| !argument.resjunk);
+        let keys = Keys::of(arguments.filter_map(|argument| Node::new(argument.expr)));
+        let before = node::list_length(call.aggorder);
+        keys.append(&mut |expr, by| settle::sort_aggregate(call, expr, by));
+        let said = (name, keys.names(query));
+        if node::list_length(call.aggorder) > before && !ties.contains(&said) {
+            ties.push(said);
+        }
+    }
+}
+
+/// Window functions of a row's own place.
+fn windows(query: NodeOf<pg_sys::Query>, ties: &mut Vec<(String, String)>) {
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let mut calls: Vec<NodeOf<pg_sys::WindowFunc>> = Vec::new();
+    for target in targets.iter().filter_map(|target| Node::new(target.expr)) {
+        target.walk(&mut |node| {
+            calls.extend(node.cast::<pg_sys::WindowFunc>());
+            if node.is::<pg_sys::Query>() {
+                Walk::Skip
+            } else {
+                Walk::Descend
+            }
+        });
+    }
+    let decides = |call: &NodeOf<pg_sys::WindowFunc>, window: &pg_sys::WindowClause| {
+        call.winref == window.winref && may_go_on(call, window)
+    };
+    let all = node::list_of::<pg_sys::WindowClause>(query.windowClause);
+    let touched = all.iter().any(|w| calls.iter().any(|c| decides(c, w)));
+    if !touched {
+        return;
+    }
+    let keys = Keys::of(read_by_windows(query));
+    settle::part_windows(query);
+    for window in all {
+        let (placed, rest): (Vec<_>, Vec<_>) = (calls.iter().copied())
+            .filter(|call| call.winref == window.winref)
+            .partition(|call| decides(call, &window));
+        let (Some(first), false) = (
+            placed.first(),
+            keys.ordered.is_empty() && keys.by_image.is_empty(),
+        ) else {
+            continue;
+        };
+        let own = match rest.is_empty() {
+            true => Some(window),
+            false => settle::copy_window(query, window, &placed),
+        };
+        let Some(window) = own else { continue };
+        let is_whole = node::list_length(window.orderClause) == 0
+            && window.frameOptions as u32 & pg_sys::FRAMEOPTION_ROWS == 0;
+        if is_whole && !placed.iter().all(|call| ignores_frame(call)) {
+            settle::frame_whole_partition(window);
+        }
+        let before = node::list_length(window.orderClause);
+        let partition = node::list_of::<pg_sys::SortGroupClause>(window.partitionClause);
+        keys.append(&mut |expr, by| {
+            let is_partition = by != Operators::IMAGE
+                && partition.iter().any(|clause| {
+                    query::target_of(query, clause.tleSortGroupRef)
+                        .is_some_and(|known| known.same_as(expr))
+                });
+            if !is_partition {
+                settle::sort_window(query, window, expr, by);
+            }
+        });
+        if node::list_length(window.orderClause) > before {
+            let name = types::function_name(first.winfnoid);
+            ties.push((format!("window of {name}"), keys.names(query)));
+        }
+    }
+}
+
+/// Whether the place of a row decides on the call's result, and a longer order of its window gives one of the
+/// results that the shorter one allows.
+fn may_go_on(call: &pg_sys::WindowFunc, window: &pg_sys::WindowClause) -> bool {
+    let options = window.frameOptions as u32;
+    let has = |option: u32| options & option != 0;
+    if ties_of(call, follows_position(options)) == pgtrickle_dvm::tree::Ties::Harmless {
+        return false;
+    }
+    let offset = !window.startOffset.is_null() || !window.endOffset.is_null();
+    if offset && has(pg_sys::FRAMEOPTION_RANGE) {
+        return false;
+    }
+    if ignores_frame(call) {
+        return true;
+    }
+    if has(pg_sys::FRAMEOPTION_EXCLUDE_GROUP | pg_sys::FRAMEOPTION_EXCLUDE_TIES) {
+        return false;
+    }
+    let from_start = has(pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING);
+    let to_end = has(pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING);
+    let excludes = has(pg_sys::FRAMEOPTION_EXCLUDE_CURRENT_ROW);
+    has(pg_sys::FRAMEOPTION_ROWS)
+        || node::list_length(window.orderClause) == 0
+        || (from_start && to_end)
+        || (!excludes
+            && is_first(call)
+            && from_start
+            && has(pg_sys::FRAMEOPTION_END_CURRENT_ROW | pg_sys::FRAMEOPTION_END_OFFSET_FOLLOWING))
+        || (!excludes
+            && is_last(call)
+            && to_end
+            && has(
+                pg_sys::FRAMEOPTION_START_CURRENT_ROW | pg_sys::FRAMEOPTION_START_OFFSET_PRECEDING
+            ))
+}
+
+/// What the windows of a level have in their rows: what is shown, and what that is made of where it can only be
+/// computed above them.
+fn read_by_windows(query: NodeOf<pg_sys::Query>) -> Vec<Node> {
+    let windows = node::list_of::<pg_sys::WindowClause>(query.windowClause);
+    let mut lists: Vec<*mut pg_sys::List> = (windows.iter())
+        .flat_map(|window| [window.partitionClause, window.orderClause])
+        .collect();
+    if order::cuts(&query) || node::list_length(query.distinctClause) > 0 {
+        lists.extend([query.sortClause, query.distinctClause]);
+    }
+    let referenced: Vec<u32> = (lists.into_iter())
+        .flat_map(node::list_of::<pg_sys::SortGroupClause>)
+        .map(|clause| clause.tleSortGroupRef)
+        .collect();
+    let mut read = Vec::new();
+    for target in node::list_of::<pg_sys::TargetEntry>(query.targetList) {
+        let is_read = !target.resjunk || referenced.contains(&target.ressortgroupref);
+        if let Some(expr) = Node::new(target.expr).filter(|_| is_read) {
+            parts(expr, &mut read);
+        }
+    }
+    read
+}
+
+/// The expression, or the columns, aggregates and arguments of window functions in it.
+fn parts(expr: Node, read: &mut Vec<Node>) {
+    let mut is_above = types::returns_set(expr);
+    expr.walk(&mut |node| {
+        is_above |= node.is::<pg_sys::WindowFunc>() || node.is::<pg_sys::SubLink>();
+        if is_above { Walk::Stop } else { Walk::Descend }
+    });
+    if !is_above {
+        read.push(expr);
+        return;
+    }
+    node::walk_levels(expr, &mut |node, level| {
+        if let Some(call) = node.cast::<pg_sys::WindowFunc>().filter(|_| level == 0) {
+            for argument in node::list(call.args)
+                .into_iter()
+                .chain(Node::new(call.aggfilter))
+            {
+                parts(argument, read);
+            }
+            return Walk::Skip;
+        }
+        let is_own = (node.cast::<pg_sys::Var>()).is_some_and(|var| var.varlevelsup == level)
+            || (node.cast::<pg_sys::Aggref>()).is_some_and(|call| call.agglevelsup == level);
+        if is_own {
+            read.push(query::shift_levels(node, -(level as i32)));
+            return Walk::Skip;
+        }
+        Walk::Descend
+    });
+}

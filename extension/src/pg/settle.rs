@@ -1,0 +1,214 @@
+//! Sort clauses of a query of our own, made longer.
+
+use std::ffi::CString;
+
+use pgrx::pg_sys;
+
+use super::make_node;
+use super::node::{self, Node, NodeOf};
+use super::types;
+
+/// `pg_catalog.*<` and `pg_catalog.*=` over rows, as `pg_operator.dat` numbers them.
+const IMAGE_LESS: pg_sys::Oid = pg_sys::Oid::from_u32(3190);
+const IMAGE_EQUAL: pg_sys::Oid = pg_sys::Oid::from_u32(3188);
+
+/// What sorts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operators {
+    less: pg_sys::Oid,
+    equal: pg_sys::Oid,
+    hashable: bool,
+}
+
+impl Operators {
+    /// The order of row images.
+    pub const IMAGE: Operators = Operators {
+        less: IMAGE_LESS,
+        equal: IMAGE_EQUAL,
+        hashable: false,
+    };
+
+    /// The default btree order of a type.
+    pub fn of_type(type_oid: pg_sys::Oid) -> Option<Self> {
+        types::ordering(type_oid)?;
+        let flags = pg_sys::TYPECACHE_LT_OPR | pg_sys::TYPECACHE_EQ_OPR;
+        // SAFETY: the type exists; entries of the type cache live as long as the session.
+        let entry = unsafe { &*pg_sys::lookup_type_cache(type_oid, flags as i32) };
+        Some(Operators {
+            less: entry.lt_opr,
+            equal: entry.eq_opr,
+            hashable: types::is_hashable(type_oid),
+        })
+    }
+}
+
+/// Whether the clause sorts by image.
+pub fn is_by_image(clause: &pg_sys::SortGroupClause) -> bool {
+    clause.sortop == IMAGE_LESS
+}
+
+/// A list of target entries and the clauses that refer to it.
+struct Sorted {
+    targets: *mut *mut pg_sys::List,
+    clauses: *mut *mut pg_sys::List,
+}
+
+impl Sorted {
+    /// Appends a key, unless one with the same operator, or its opposite, is there.
+    fn append(&self, expr: Node, by: Operators) {
+        // SAFETY: lists of a query of our own.
+        unsafe {
+            let targets = node::list_of::<pg_sys::TargetEntry>(*self.targets);
+            let known = targets
+                .iter()
+                .find(|t| Node::new(t.expr).is_some_and(|e| e.same_as(expr)));
+            let target = match known {
+                Some(target) => target.as_ptr(),
+                None => {
+                    let copy = pg_sys::copyObjectImpl(expr.as_ptr().cast());
+                    let resno = (targets.len() + 1) as i16;
+                    let made =
+                        pg_sys::makeTargetEntry(copy.cast(), resno, std::ptr::null_mut(), true);
+                    *self.targets = pg_sys::lappend(*self.targets, made.cast());
+                    made
+                }
+            };
+            if (*target).ressortgroupref == 0 {
+                let references = targets.iter().map(|t| t.ressortgroupref);
+                (*target).ressortgroupref = references.max().unwrap_or(0) + 1;
+            }
+            let mut clauses = node::list_of::<pg_sys::SortGroupClause>(*self.clauses).into_iter();
+            if clauses.any(|clause| clause.tleSortGroupRef == (*target).ressortgroupref) {
+                return;
+            }
+            let clause =
+                make_node::allocate::<pg_sys::SortGroupClause>(pg_sys::NodeTag::T_SortGroupClause);
+            (*clause).tleSortGroupRef = (*target).ressortgroupref;
+            (*clause).eqop = by.equal;
+            (*clause).sortop = by.less;
+            (*clause).hashable = by.hashable;
+            *self.clauses = pg_sys::lappend(*self.clauses, clause.cast());
+        }
+    }
+}
+
+/// Sorts the query's rows by one more key.
+pub fn sort_query(query: NodeOf<pg_sys::Query>, expr: Node, by: Operators) {
+    // SAFETY: addresses of fields of a query of our own.
+    let sorted = unsafe {
+        Sorted {
+            targets: &raw mut (*query.as_ptr()).targetList,
+            clauses: &raw mut (*query.as_ptr()).sortClause,
+        }
+    };
+    sorted.append(expr, by);
+}
+
+/// Sorts a window of the query by one more key.
+pub fn sort_window(
+    query: NodeOf<pg_sys::Query>,
+    window: NodeOf<pg_sys::WindowClause>,
+    expr: Node,
+    by: Operators,
+) {
+    // SAFETY: addresses of fields of nodes of our own.
+    let sorted = unsafe {
+        Sorted {
+            targets: &raw mut (*query.as_ptr()).targetList,
+            clauses: &raw mut (*window.as_ptr()).orderClause,
+        }
+    };
+    sorted.append(expr, by);
+}
+
+/// Sorts the input of an aggregate by one more key.
+pub fn sort_aggregate(call: NodeOf<pg_sys::Aggref>, expr: Node, by: Operators) {
+    // SAFETY: addresses of fields of a node of our own.
+    let sorted = unsafe {
+        Sorted {
+            targets: &raw mut (*call.as_ptr()).args,
+            clauses: &raw mut (*call.as_ptr()).aggorder,
+        }
+    };
+    sorted.append(expr, by);
+}
+
+/// Sorts by all keys of DISTINCT ON, as the order that follows it must.
+pub fn sort_by_distinct_keys(query: NodeOf<pg_sys::Query>) {
+    let sorted = node::list_of::<pg_sys::SortGroupClause>(query.sortClause);
+    for key in node::list_of::<pg_sys::SortGroupClause>(query.distinctClause) {
+        if !sorted
+            .iter()
+            .any(|clause| clause.tleSortGroupRef == key.tleSortGroupRef)
+        {
+            // SAFETY: a clause of the query's own, copied into a list of its own.
+            unsafe {
+                let copy = pg_sys::copyObjectImpl(key.as_ptr().cast());
+                let list = &raw mut (*query.as_ptr()).sortClause;
+                *list = pg_sys::lappend(*list, copy);
+            }
+        }
+    }
+}
+
+/// Makes every window of the query say what it is, without reference to another.
+pub fn part_windows(query: NodeOf<pg_sys::Query>) {
+    for window in node::list_of::<pg_sys::WindowClause>(query.windowClause) {
+        // SAFETY: a node of our own.
+        unsafe {
+            (*window.as_ptr()).refname = std::ptr::null_mut();
+            (*window.as_ptr()).copiedOrder = false;
+        }
+    }
+}
+
+/// A window like this one, without a name, for calls that are given to it.
+pub fn copy_window(
+    query: NodeOf<pg_sys::Query>,
+    window: NodeOf<pg_sys::WindowClause>,
+    calls: &[NodeOf<pg_sys::WindowFunc>],
+) -> Option<NodeOf<pg_sys::WindowClause>> {
+    let windows = node::list_of::<pg_sys::WindowClause>(query.windowClause);
+    let number = windows.iter().map(|w| w.winref).max().unwrap_or(0) + 1;
+    // SAFETY: a copy of a node of our own, added to a query of our own.
+    unsafe {
+        let copy = pg_sys::copyObjectImpl(window.as_ptr().cast()).cast::<pg_sys::WindowClause>();
+        (*copy).name = std::ptr::null_mut();
+        (*copy).winref = number;
+        let list = &raw mut (*query.as_ptr()).windowClause;
+        *list = pg_sys::lappend(*list, copy.cast());
+        for call in calls {
+            (*call.as_ptr()).winref = number;
+        }
+        Node::new(copy)?.cast()
+    }
+}
+
+/// Makes the frame of a window the whole partition, as it is without an order.
+pub fn frame_whole_partition(window: NodeOf<pg_sys::WindowClause>) {
+    // SAFETY: a node of our own.
+    unsafe {
+        (*window.as_ptr()).frameOptions = (pg_sys::FRAMEOPTION_NONDEFAULT
+            | pg_sys::FRAMEOPTION_BETWEEN
+            | pg_sys::FRAMEOPTION_RANGE
+            | pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING
+            | pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING)
+            as i32;
+    }
+}
+
+/// `ROW(fields)`, of no named type.
+pub fn row_of(fields: &[Node]) -> Option<Node> {
+    let row = make_node::make_row(fields, pg_sys::RECORDOID)?;
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        let row = row.as_ptr().cast::<pg_sys::RowExpr>();
+        (*row).row_format = pg_sys::CoercionForm::COERCE_EXPLICIT_CALL;
+        for number in 1..=fields.len() {
+            let name = CString::new(format!("f{number}")).ok()?;
+            let name = pg_sys::makeString(pg_sys::pstrdup(name.as_ptr()));
+            (*row).colnames = pg_sys::lappend((*row).colnames, name.cast());
+        }
+    }
+    Some(row)
+}
