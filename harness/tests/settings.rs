@@ -1,10 +1,16 @@
 //! No setting of a session changes what a stream table holds: every setting of the server that a session can change
-//! is given other values there, which writes and refreshes, over columns of every family of types.
+//! is given other values there, which writes and refreshes, over columns of every family of types. And what each stable
+//! function of the server reads is known.
+
+use std::collections::BTreeSet;
 
 use harness::client::{Session, quote_ident, quote_literal};
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
 use harness::insist::run;
 use harness::oracle::Question;
+
+/// What the server's stable functions read: the one table of the extension that a test compares with the server.
+const READS: &str = include_str!("../../extension/src/pg/reads.txt");
 
 const SETUP: &str = "
 CREATE EXTENSION pg_trickle;
@@ -216,6 +222,30 @@ async fn no_setting_of_a_session_changes_what_a_stream_table_holds() {
             assert!(verdict.is_exact(), "{shown}: {stream_table}: {verdict}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_each_stable_function_of_the_server_reads_is_known() {
+    let cluster = Cluster::start(&ClusterOptions::new()).unwrap();
+    let session = Session::connect(&cluster, "postgres").await.unwrap();
+    let rows = session
+        .rows("SELECT oid, oid::regprocedure, provolatile = 's' FROM pg_proc WHERE oid < 10000")
+        .await
+        .unwrap();
+    let mut unknown = Vec::new();
+    let mut named: BTreeSet<&str> = READS
+        .lines()
+        .filter(|l| l.starts_with(|c: char| c.is_ascii_digit()))
+        .collect();
+    for row in rows {
+        let cell = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+        let line = format!("{} {}", cell(0), cell(1));
+        if !named.remove(line.as_str()) && cell(2) == "t" {
+            unknown.push(line);
+        }
+    }
+    assert!(unknown.is_empty(), "not in reads.txt: {unknown:?}");
+    assert!(named.is_empty(), "not in the server: {named:?}");
 }
 
 /// A value as SET takes it: lists are not quoted as one.

@@ -20,6 +20,8 @@ pub struct Decision {
     /// The constructs because of which AUTO came to FULL.
     pub obstacles: Vec<Obstacle>,
     sources: Vec<parse::SourceTable>,
+    /// Settings that the result depends on, with their values.
+    settings: Vec<String>,
 }
 
 impl Decision {
@@ -30,8 +32,18 @@ impl Decision {
         Some((first.code.clone(), reasons.join("; ")))
     }
 
-    /// Tells the user when AUTO came to FULL.
+    /// Tells the user when AUTO came to FULL, and which settings the result depends on.
     pub fn announce(&self, name: &str) {
+        if !self.settings.is_empty() {
+            report::notice(
+                &format!(
+                    "stream table \"{name}\" depends on settings: {}",
+                    self.settings.join("; ")
+                ),
+                Some("It keeps them, whoever writes to its sources or refreshes it."),
+                Some("Change them with pgtrickle.alter_stream_table(name, settings => …)."),
+            );
+        }
         if !self.obstacles.is_empty() {
             report::notice(
                 &format!("stream table \"{name}\" will be refreshed in FULL mode"),
@@ -107,6 +119,7 @@ pub fn decide(
         used,
         obstacles,
         sources: analysis.sources,
+        settings: settings.items_of(&analysis.settings),
     })
 }
 

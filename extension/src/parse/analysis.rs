@@ -22,6 +22,8 @@ pub struct Analysis {
     pub relations: Vec<pg_sys::Oid>,
     /// Types whose definition is in printed values, with that definition.
     pub definitions: BTreeSet<String>,
+    /// The settings that the result depends on.
+    pub settings: BTreeSet<&'static str>,
     /// Everything that cannot be maintained incrementally.
     pub unsupported: Vec<Unsupported>,
     /// The constructs that the query is made of.

@@ -11,11 +11,11 @@ use super::facts::TypeFacts;
 use super::range::Needed;
 use super::recursion::Open;
 use super::scale::Scale;
-use crate::capability::{Capability, TOO_MANY_LEVELS};
+use crate::capability::{Capability, SETTINGS, TOO_MANY_LEVELS};
 use crate::error::Result;
 use crate::pg::make_node;
 use crate::pg::node::{self, Node, NodeOf};
-use crate::pg::printed::Definitions;
+use crate::pg::reads::Reads;
 use crate::pg::table::TableFacts;
 
 /// All that is known of a column of the tree.
@@ -69,6 +69,8 @@ pub(super) struct Analyzer {
     levels: usize,
     definitions: BTreeSet<String>,
     defining: BTreeSet<u32>,
+    /// Settings that expressions read.
+    settings: BTreeSet<&'static str>,
     /// Columns that subqueries read of the levels around them, in the order of analysis.
     outside: Vec<ColumnId>,
     /// The recursion whose parts are being analysed.
@@ -101,6 +103,7 @@ impl Analyzer {
             levels: 0,
             definitions: BTreeSet::new(),
             defining: BTreeSet::new(),
+            settings: BTreeSet::new(),
             outside: Vec::new(),
             open_recursion: None,
         }
@@ -131,6 +134,7 @@ impl Analyzer {
             sources: self.sources(used),
             relations: relations.into_iter().map(Into::into).collect(),
             definitions: self.definitions,
+            settings: self.settings,
             unsupported: self.unsupported,
             constructs: self.constructs,
         })
@@ -186,10 +190,14 @@ impl Analyzer {
         self.constructs.truncate(before.noted);
     }
 
-    /// Records what printed values depend on.
-    pub fn depend_on(&mut self, definitions: Definitions) {
-        self.definitions.extend(definitions.described);
-        let relations = definitions.relations.iter().map(|oid| oid.to_u32());
+    /// Records what expressions read besides columns.
+    pub fn depend_on(&mut self, reads: Reads) {
+        for name in &reads.settings {
+            self.note(&SETTINGS, format!("setting {name}"));
+        }
+        self.settings.extend(reads.settings);
+        self.definitions.extend(reads.described);
+        let relations = reads.relations.iter().map(|oid| oid.to_u32());
         self.defining.extend(relations);
     }
 

@@ -13,7 +13,7 @@ use super::clock_forms::plain_form;
 use super::scale::Scale;
 use crate::capability::TIME_FILTER;
 use crate::pg::node::{self, Node, Walk};
-use crate::pg::{deparse, types};
+use crate::pg::{deparse, reads, types};
 
 /// A comparison with the clock.
 #[derive(Clone, Copy)]
@@ -49,14 +49,12 @@ pub(super) fn time_filter(conjunct: Node) -> Option<TimeFilter> {
         _ => return None,
     };
     let function = types::operator_function(operator);
-    (types::is_builtin(operator) && types::function_volatility(function) == b'i').then_some(
-        TimeFilter {
-            value,
-            bound,
-            operator,
-            side,
-        },
-    )
+    (types::is_builtin(operator) && reads::only_settings(function)).then_some(TimeFilter {
+        value,
+        bound,
+        operator,
+        side,
+    })
 }
 
 impl Analyzer {
@@ -64,6 +62,7 @@ impl Analyzer {
     pub fn follow_clock(&mut self, input: Relation, filter: &TimeFilter, value: Expr) -> Relation {
         let text = deparse::expression(filter.bound);
         self.note(&TIME_FILTER, text.clone());
+        self.check_bound(filter.bound, filter.operator);
         let ty = (
             filter.bound.type_oid(),
             filter.bound.typmod(),
@@ -118,7 +117,7 @@ impl Analyzer {
 }
 
 /// Whether the value is computed from the start of the transaction and constants, by functions of the
-/// server that depend on nothing else but the time zone.
+/// server that depend on nothing else but settings.
 pub(super) fn follows_clock(expr: Node) -> bool {
     let mut reads_clock = false;
     let mut reads_else = false;
@@ -173,10 +172,8 @@ fn is_computed(node: Node) -> bool {
     has_arguments
         && types::functions_called(node).into_iter().all(|function| {
             types::is_builtin(function)
-                && match types::function_volatility(function) {
-                    b'i' => true,
-                    b's' => TIMES.contains(&node.type_oid()),
-                    _ => false,
-                }
+                && (types::function_volatility(function) == b'i'
+                    || TIMES.contains(&node.type_oid()))
+                && reads::only_settings(function)
         })
 }

@@ -15,8 +15,7 @@ use super::implied::name_operators;
 use super::scale::Scale;
 use super::stage::Stage;
 use crate::capability::{
-    SET_RETURNING_FUNCTION, SET_RETURNING_OUTPUT, STABLE_FUNCTION, TABLE_FUNCTION,
-    UNKNOWN_CONSTRUCT, VALUES,
+    SET_RETURNING_FUNCTION, SET_RETURNING_OUTPUT, TABLE_FUNCTION, UNKNOWN_CONSTRUCT, VALUES,
 };
 use crate::error::Result;
 use crate::pg::from_item::{self, ItemColumn};
@@ -104,10 +103,10 @@ impl Analyzer {
         };
         let flat = query::flatten(stage.level.query, content);
         let bound = name_operators(self.bind(stage, flat)?);
+        self.check_conversions(computed.entry, bound);
         let mut printable = true;
         for part in parts_of(bound) {
             self.check_volatility(part);
-            self.check_conversions(part);
             printable &= self.check_printable(part);
         }
         let text = match printable {
@@ -129,19 +128,20 @@ impl Analyzer {
     }
 
     /// Values that are read from text without an expression that says so.
-    fn check_conversions(&mut self, part: Node) {
-        let mut columns = Vec::new();
-        part.walk(&mut |node| {
+    fn check_conversions(&mut self, entry: NodeOf<pg_sys::RangeTblEntry>, content: Node) {
+        let mut columns: Vec<pg_sys::Oid> =
+            node::list_of::<pg_sys::RangeTblFunction>(entry.functions)
+                .into_iter()
+                .flat_map(|function| node::oid_list(function.funccoltypes))
+                .collect();
+        content.walk(&mut |node| {
             if let Some(table) = node.cast::<pg_sys::TableFunc>() {
                 columns.extend(node::oid_list(table.coltypes));
             }
             Walk::Descend
         });
         for type_oid in columns {
-            if !types::input_is_immutable(type_oid) {
-                let name = deparse::type_name(type_oid, -1);
-                self.refuse(&STABLE_FUNCTION, format!("conversion to {name}"));
-            }
+            self.check_input(type_oid);
         }
     }
 

@@ -1,71 +1,294 @@
-//! Only immutable expressions can be maintained: a value that changes without a change of rows
-//! would never be noticed.
+//! Only what follows from the rows can be maintained: a value that changes without a change of rows would never
+//! be noticed. Settings that the stream table keeps are as good as constants; everything else that functions
+//! read is refused.
 
 use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
 use crate::capability::{Capability, STABLE_FUNCTION, VOLATILE_FUNCTION};
 use crate::pg::node::{self, Node, NodeOf, Walk};
-use crate::pg::printed::{Definitions, Form, is_fixed};
+use crate::pg::printed::{self, Form};
+use crate::pg::reads::{self, Other, Reading, Reads};
 use crate::pg::{constant, deparse, types};
 
+/// What was found, with its name.
+type Found = (&'static Capability, String);
+
+/// What the nodes of an expression read.
+#[derive(Default)]
+struct Volatility {
+    reads: Reads,
+    found: Vec<Found>,
+}
+
 impl Analyzer {
-    /// Records every function in the expression that is not immutable.
+    /// Records what the expression reads besides rows, and refuses what no stream table keeps.
     pub fn check_volatility(&mut self, expr: Node) {
-        let mut found: Vec<(&'static Capability, String)> = Vec::new();
-        let mut definitions = Definitions::default();
-        let mut has_json = false;
+        let mut volatility = Volatility::default();
         expr.walk(&mut |node| {
-            if node.is::<pg_sys::SQLValueFunction>() {
-                found.push((&STABLE_FUNCTION, deparse::expression(node)));
-            } else if node.tag() == pg_sys::NodeTag::T_NextValueExpr {
-                found.push((&VOLATILE_FUNCTION, "nextval".into()));
-            } else if let Some(call) = node.cast::<pg_sys::Aggref>() {
-                found.extend(aggregate_volatility(&call, &mut definitions));
-                return Walk::Descend;
-            }
-            for function in types::functions_called(node) {
-                if let Some(volatility) = function_volatility(function)
-                    && !is_fixed_call(function, node, &mut definitions)
-                {
-                    found.push(volatility);
-                }
-            }
-            has_json |= matches!(
-                node.tag(),
-                pg_sys::NodeTag::T_JsonConstructorExpr | pg_sys::NodeTag::T_JsonExpr
-            );
+            volatility.node(node);
             Walk::Descend
         });
-        self.depend_on(definitions);
-        // The rules for SQL/JSON constructors are the server's own.
-        if has_json && found.is_empty() && types::is_mutable(expr) {
-            found.push((&STABLE_FUNCTION, "SQL/JSON expression".into()));
-        }
+        let Volatility { reads, found } = volatility;
         for (capability, construct) in found {
             self.refuse(capability, construct);
         }
+        self.depend_on(reads);
+    }
+
+    /// Records what a function reads that stands nowhere in an expression.
+    pub fn check_function(&mut self, function: pg_sys::Oid, construct: &str) {
+        let mut reads = Reads::default();
+        reads.add_function(function);
+        if reads.other.is_some() {
+            self.refuse(&STABLE_FUNCTION, construct);
+        }
+        self.depend_on(reads);
+    }
+
+    /// Records what reading values of the type from text reads, where the text is not known to be free of words like `now`.
+    pub fn check_input(&mut self, type_oid: pg_sys::Oid) {
+        let mut reads = Reads::default();
+        printed::input(type_oid, true, &mut reads);
+        if let Some(other) = reads.other {
+            let name = deparse::type_name(type_oid, -1);
+            self.refuse(&STABLE_FUNCTION, conversion(&name, other));
+        }
+        self.depend_on(reads);
+    }
+
+    /// Records the settings that a bound reads, whose clock is followed.
+    pub fn check_bound(&mut self, bound: Node, operator: pg_sys::Oid) {
+        let mut reads = Reads::default();
+        bound.walk(&mut |node| {
+            if node.is::<pg_sys::SQLValueFunction>() && node.type_oid() != pg_sys::TIMESTAMPTZOID {
+                reads.add(Reading::Setting("TimeZone"));
+            }
+            for function in types::functions_called(node) {
+                reads.add_function(function);
+            }
+            Walk::Descend
+        });
+        reads.add_function(types::operator_function(operator));
+        self.depend_on(reads);
     }
 }
 
-fn function_volatility(function: pg_sys::Oid) -> Option<(&'static Capability, String)> {
-    let name = || format!("function {}", types::function_name(function));
-    match types::function_volatility(function) {
-        b'i' => None,
-        b's' => Some((&STABLE_FUNCTION, name())),
-        _ => Some((&VOLATILE_FUNCTION, name())),
+/// Whether the text of a date or time has a word that is read as the clock says.
+fn says_clock(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let words = ["now", "today", "tomorrow", "yesterday"];
+    words.iter().any(|word| text.contains(word))
+}
+
+/// A conversion of text, for messages.
+fn conversion(type_name: &str, other: Other) -> String {
+    match other {
+        Other::Clock => format!("conversion of text, which may say 'now', to {type_name}"),
+        _ => format!("conversion of text to {type_name}"),
     }
 }
 
-/// Functions that the server calls stable although, with these arguments, their results depend on the
-/// arguments alone.
-fn is_fixed_call(function: pg_sys::Oid, node: Node, found: &mut Definitions) -> bool {
+impl Volatility {
+    /// What the node itself reads.
+    fn node(&mut self, node: Node) {
+        if node.is::<pg_sys::SQLValueFunction>() {
+            return self.refuse(&STABLE_FUNCTION, deparse::expression(node));
+        }
+        if node.tag() == pg_sys::NodeTag::T_NextValueExpr {
+            return self.refuse(&VOLATILE_FUNCTION, "nextval".into());
+        }
+        if let Some(call) = node.cast::<pg_sys::Aggref>() {
+            return self.aggregate(&call);
+        }
+        if let Some(conversion) = node.cast::<pg_sys::CoerceViaIO>() {
+            return self.conversion(&conversion);
+        }
+        if let Some(constructor) = node.cast::<pg_sys::JsonConstructorExpr>() {
+            return self.json_constructor(&constructor);
+        }
+        if let Some(query) = node.cast::<pg_sys::JsonExpr>() {
+            return self.json_query(node, &query);
+        }
+        if let Some(xml) = node.cast::<pg_sys::XmlExpr>() {
+            return self.xml(&xml);
+        }
+        for function in types::functions_called(node) {
+            self.function(function, node);
+        }
+    }
+
+    fn refuse(&mut self, capability: &'static Capability, construct: String) {
+        self.found.push((capability, construct));
+    }
+
+    /// Takes in what one construct reads; refuses it if that is what no stream table keeps.
+    fn take(&mut self, construct: impl FnOnce(Other) -> String, read: impl FnOnce(&mut Reads)) {
+        let before = self.reads.other.take();
+        read(&mut self.reads);
+        if let Some(other) = self.reads.other.take() {
+            self.refuse(&STABLE_FUNCTION, construct(other));
+        }
+        self.reads.other = before;
+    }
+
+    fn function(&mut self, function: pg_sys::Oid, node: Node) {
+        let name = |_| format!("function {}", types::function_name(function));
+        if types::function_volatility(function) == b'v' {
+            return self.refuse(&VOLATILE_FUNCTION, name(Other::Unknown));
+        }
+        if is_fixed_call(function, node) {
+            return;
+        }
+        self.take(name, |reads| {
+            for reading in reads::of_function(function) {
+                match reading {
+                    Reading::Printing(form) => arguments(node)
+                        .into_iter()
+                        .for_each(|argument| print(argument, *form, reads)),
+                    Reading::Input => input_of_call(function, node, reads),
+                    reading => reads.add(*reading),
+                }
+            }
+        });
+    }
+
+    fn conversion(&mut self, conversion: &NodeOf<pg_sys::CoerceViaIO>) {
+        let Some(argument) = Node::new(conversion.arg) else {
+            return;
+        };
+        let from = deparse::type_name(argument.type_oid(), -1);
+        let to = deparse::type_name(conversion.resulttype, -1);
+        let has_clock_words = constant::text(argument).is_none_or(|text| says_clock(&text));
+        self.take(
+            |_| format!("conversion of {from} to text"),
+            |reads| print(argument, Form::Text, reads),
+        );
+        self.take(
+            |other| self::conversion(&to, other),
+            |reads| printed::input(conversion.resulttype, has_clock_words, reads),
+        );
+    }
+
+    /// The rules for what SQL/JSON constructors print are those of the functions that they stand for.
+    fn json_constructor(&mut self, constructor: &NodeOf<pg_sys::JsonConstructorExpr>) {
+        let form = match types::returns_binary_json(constructor) {
+            true => Form::Jsonb,
+            false => Form::Json,
+        };
+        let arguments = node::list(constructor.args);
+        self.take(
+            |_| "SQL/JSON constructor".into(),
+            |reads| {
+                for argument in arguments {
+                    print(argument, form, reads);
+                }
+            },
+        );
+    }
+
+    fn json_query(&mut self, node: Node, query: &NodeOf<pg_sys::JsonExpr>) {
+        // What its path reads, the server knows.
+        if types::is_mutable(node) {
+            return self.refuse(&STABLE_FUNCTION, "SQL/JSON expression".into());
+        }
+        if query.use_io_coercion {
+            let to = deparse::type_name(node.type_oid(), -1);
+            self.take(
+                |other| conversion(&to, other),
+                |reads| printed::input(node.type_oid(), true, reads),
+            );
+        }
+    }
+
+    fn xml(&mut self, xml: &NodeOf<pg_sys::XmlExpr>) {
+        let all = node::list(xml.named_args)
+            .into_iter()
+            .chain(node::list(xml.args));
+        self.take(
+            |_| "XML expression".into(),
+            |reads| all.for_each(|argument| print(argument, Form::Xml, reads)),
+        );
+    }
+
+    /// The server calls every aggregate immutable, and so do we: many a transition function is VOLATILE only because
+    /// its CREATE FUNCTION says nothing. One that says STABLE does depend on more than its arguments.
+    fn aggregate(&mut self, call: &NodeOf<pg_sys::Aggref>) {
+        let name = types::function_name(call.aggfnoid);
+        if types::is_builtin(call.aggfnoid) && name.starts_with("json") {
+            let form = match name.starts_with("jsonb") {
+                true => Form::Jsonb,
+                false => Form::Json,
+            };
+            let arguments = node::list_of::<pg_sys::TargetEntry>(call.args)
+                .into_iter()
+                .filter(|argument| !argument.resjunk)
+                .filter_map(|argument| Node::new(argument.expr));
+            return self.take(
+                |_| format!("aggregate {name}"),
+                |reads| arguments.for_each(|argument| print(argument, form, reads)),
+            );
+        }
+        let Some(aggregate) = types::aggregate_function(call.aggfnoid) else {
+            return;
+        };
+        let is_stable = |function: &pg_sys::Oid| types::function_volatility(*function) == b's';
+        for function in aggregate.functions.into_iter().filter(is_stable) {
+            let of = types::function_name(function);
+            self.take(
+                |_| format!("function {of} of aggregate {name}"),
+                |reads| reads.add_function(function),
+            );
+        }
+    }
+}
+
+/// Adds what printing the value of an expression reads. A row without a named type shows what is in it only where it
+/// is made.
+fn print(expr: Node, form: Form, reads: &mut Reads) {
+    node::check_stack_depth();
+    if expr.type_oid() != pg_sys::RECORDOID {
+        return printed::output(expr.type_oid(), form, reads);
+    }
+    if let Some(row) = expr.cast::<pg_sys::RowExpr>() {
+        for field in node::list(row.args) {
+            print(field, form, reads);
+        }
+    } else if let Some(case) = expr.cast::<pg_sys::CaseExpr>() {
+        let arms = node::list_of::<pg_sys::CaseWhen>(case.args);
+        let results = arms.iter().filter_map(|when| Node::new(when.result));
+        for result in results.chain(Node::new(case.defresult)) {
+            print(result, form, reads);
+        }
+    } else if !expr
+        .cast::<pg_sys::Const>()
+        .is_some_and(|constant| constant.constisnull)
+    {
+        reads.add(Reading::Other(Other::Unknown));
+    }
+}
+
+/// Adds what a function reads that makes values of its result's type from text. The columns of a row whose type is
+/// given beside the call are looked at there.
+fn input_of_call(function: pg_sys::Oid, node: Node, reads: &mut Reads) {
+    const BESIDE: [u32; 4] = [
+        pg_sys::F_JSON_TO_RECORD,
+        pg_sys::F_JSON_TO_RECORDSET,
+        pg_sys::F_JSONB_TO_RECORD,
+        pg_sys::F_JSONB_TO_RECORDSET,
+    ];
+    if BESIDE.contains(&function.to_u32()) {
+        return;
+    }
+    if node.type_oid() == pg_sys::RECORDOID {
+        return reads.add(Reading::Other(Other::Unknown));
+    }
+    printed::input(node.type_oid(), true, reads);
+}
+
+/// Functions whose results, with these arguments, depend on the arguments alone.
+fn is_fixed_call(function: pg_sys::Oid, node: Node) -> bool {
     let arguments = arguments(node);
-    if let Some(form) = printing_form(function) {
-        return arguments
-            .iter()
-            .all(|argument| prints_fixed(*argument, form, found));
-    }
     let second = arguments.get(1).copied();
     let format = || second.and_then(constant::text);
     // What follows the session's locale in a format.
@@ -95,101 +318,26 @@ fn is_fixed_call(function: pg_sys::Oid, node: Node, found: &mut Definitions) -> 
     }
 }
 
-/// How a function prints its arguments, of whatever types they are.
-fn printing_form(function: pg_sys::Oid) -> Option<Form> {
-    Some(match function.to_u32() {
-        pg_sys::F_TEXTANYCAT
-        | pg_sys::F_ANYTEXTCAT
-        | pg_sys::F_CONCAT
-        | pg_sys::F_CONCAT_WS
-        | pg_sys::F_FORMAT_TEXT_ANY
-        | pg_sys::F_QUOTE_LITERAL_ANYELEMENT
-        | pg_sys::F_QUOTE_NULLABLE_ANYELEMENT
-        | pg_sys::F_ARRAY_TO_STRING_ANYARRAY_TEXT
-        | pg_sys::F_ARRAY_TO_STRING_ANYARRAY_TEXT_TEXT
-        | pg_sys::F_ENUM_OUT
-        | pg_sys::F_ARRAY_OUT
-        | pg_sys::F_RECORD_OUT
-        | pg_sys::F_RANGE_OUT
-        | pg_sys::F_MULTIRANGE_OUT => Form::Text,
-        pg_sys::F_TO_JSON
-        | pg_sys::F_ROW_TO_JSON_RECORD
-        | pg_sys::F_ROW_TO_JSON_RECORD_BOOL
-        | pg_sys::F_ARRAY_TO_JSON_ANYARRAY
-        | pg_sys::F_ARRAY_TO_JSON_ANYARRAY_BOOL
-        | pg_sys::F_JSON_BUILD_OBJECT_ANY
-        | pg_sys::F_JSON_BUILD_ARRAY_ANY => Form::Json,
-        pg_sys::F_TO_JSONB | pg_sys::F_JSONB_BUILD_OBJECT_ANY | pg_sys::F_JSONB_BUILD_ARRAY_ANY => {
-            Form::Jsonb
-        }
-        _ => return None,
-    })
-}
-
-/// Whether printing the value of an expression depends on no setting. A row without a named type shows what
-/// is in it only where it is made.
-fn prints_fixed(expr: Node, form: Form, found: &mut Definitions) -> bool {
-    node::check_stack_depth();
-    if expr.type_oid() != pg_sys::RECORDOID {
-        return is_fixed(expr.type_oid(), form, found);
-    }
-    let mut all = |list| {
-        node::list(list)
-            .into_iter()
-            .all(|part| prints_fixed(part, form, found))
-    };
-    if let Some(row) = expr.cast::<pg_sys::RowExpr>() {
-        return all(row.args);
-    }
-    let Some(case) = expr.cast::<pg_sys::CaseExpr>() else {
-        let constant = expr.cast::<pg_sys::Const>();
-        return constant.is_some_and(|constant| constant.constisnull);
-    };
-    node::list_of::<pg_sys::CaseWhen>(case.args)
-        .iter()
-        .filter_map(|when| Node::new(when.result))
-        .chain(Node::new(case.defresult))
-        .all(|result| prints_fixed(result, form, found))
-}
-
 /// The arguments of a call. An array given as VARIADIC is printed as what it is.
 fn arguments(node: Node) -> Vec<Node> {
     if let Some(call) = node.cast::<pg_sys::FuncExpr>() {
         return node::list(call.args);
     }
-    if let Some(operator) = node.cast::<pg_sys::OpExpr>() {
-        return node::list(operator.args);
+    match node.cast::<pg_sys::OpExpr>() {
+        Some(operator) => node::list(operator.args),
+        None => Vec::new(),
     }
-    let conversion = node.cast::<pg_sys::CoerceViaIO>();
-    (conversion.and_then(|conversion| Node::new(conversion.arg)))
-        .into_iter()
-        .collect()
 }
 
-/// The server calls every aggregate immutable, and so do we: many a transition function is VOLATILE only because
-/// its CREATE FUNCTION says nothing. One that says STABLE does depend on more than its arguments.
-fn aggregate_volatility(
-    call: &NodeOf<pg_sys::Aggref>,
-    found: &mut Definitions,
-) -> Option<(&'static Capability, String)> {
-    let name = types::function_name(call.aggfnoid);
-    let is_json = types::is_builtin(call.aggfnoid) && name.starts_with("json");
-    if is_json {
-        let form = match name.starts_with("jsonb") {
-            true => Form::Jsonb,
-            false => Form::Json,
-        };
-        return node::list_of::<pg_sys::TargetEntry>(call.args)
-            .into_iter()
-            .filter(|argument| !argument.resjunk)
-            .filter_map(|argument| Node::new(argument.expr))
-            .any(|argument| !prints_fixed(argument, form, found))
-            .then(|| (&STABLE_FUNCTION, format!("aggregate {name}")));
+#[cfg(test)]
+mod tests {
+    use super::says_clock;
+
+    #[test]
+    fn words_of_the_clock_are_found_in_any_case_and_place() {
+        assert!(says_clock("NOW"));
+        assert!(says_clock("[2024-01-01, Today)"));
+        assert!(!says_clock("2024-01-01 10:00 Europe/Vienna"));
+        assert!(!says_clock("infinity"));
     }
-    types::aggregate_function(call.aggfnoid)?
-        .functions
-        .into_iter()
-        .filter(|function| types::function_volatility(*function) == b's')
-        .find_map(function_volatility)
-        .map(|(capability, function)| (capability, format!("{function} of aggregate {name}")))
 }

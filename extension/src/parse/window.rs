@@ -16,7 +16,7 @@ use super::grouping::Grouping;
 use super::order::{image_fields, sort_key};
 use super::scale::Scale;
 use super::stage::{Pending, Stage};
-use crate::capability::{STABLE_FUNCTION, UNKNOWN_CONSTRUCT, WINDOW_FUNCTION};
+use crate::capability::{UNKNOWN_CONSTRUCT, WINDOW_FUNCTION};
 use crate::error::Result;
 use crate::pg::make_node::make_call_without_window;
 use crate::pg::node::{self, Node, NodeOf, Walk};
@@ -219,11 +219,8 @@ impl Analyzer {
             }
         }
         for function in [clause.startInRangeFunc, clause.endInRangeFunc] {
-            if function != pg_sys::InvalidOid && types::function_volatility(function) != b'i' {
-                self.refuse(
-                    &STABLE_FUNCTION,
-                    "a RANGE frame of days or months with time zone",
-                );
+            if function != pg_sys::InvalidOid {
+                self.check_function(function, "a RANGE frame");
             }
         }
         Ok(Window {

@@ -51,6 +51,7 @@ pub mod place;
 pub mod printed;
 pub mod process;
 pub mod query;
+pub mod reads;
 pub mod relation;
 pub mod removal;
 pub mod replica_identity;

@@ -73,6 +73,7 @@ tagged! {
     CaseWhen = T_CaseWhen,
     CaseTestExpr = T_CaseTestExpr,
     JsonConstructorExpr = T_JsonConstructorExpr,
+    XmlExpr = T_XmlExpr,
     JsonExpr = T_JsonExpr,
     CoalesceExpr = T_CoalesceExpr,
     MinMaxExpr = T_MinMaxExpr,

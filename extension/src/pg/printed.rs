@@ -1,4 +1,4 @@
-//! What the text of a value depends on: the value, the settings of the session, the definition of its type.
+//! Values as text: what printing them, and reading them back, depends on.
 //!
 //! The server declares the output of arrays, rows, ranges and enums stable, and so whatever prints values of
 //! any type, because what is inside of them may be. Here it is looked up what is. Names of fields and labels
@@ -7,6 +7,7 @@
 use pgrx::pg_sys;
 
 use super::node::{self, text};
+use super::reads::{Other, Reading, Reads};
 use super::table::TableFacts;
 use super::{catalog_scan, deparse, types};
 
@@ -19,21 +20,20 @@ pub enum Form {
     Json,
     /// As `jsonb`.
     Jsonb,
+    /// As XML.
+    Xml,
 }
 
-/// What printed values depend on besides the values.
-#[derive(Debug, Default)]
-pub struct Definitions {
-    /// Enums with their labels, row types with the names of their fields.
-    pub described: Vec<String>,
-    /// The relations that the row types belong to.
-    pub relations: Vec<pg_sys::Oid>,
+/// What a type is made of.
+enum Made {
+    Array(pg_sys::Oid),
+    Range(pg_sys::Oid),
+    Row(pg_sys::Oid),
+    Enum,
+    Plain,
 }
 
-/// Whether printing a value of the type depends on no setting.
-pub fn is_fixed(type_oid: pg_sys::Oid, form: Form, found: &mut Definitions) -> bool {
-    node::check_stack_depth();
-    let (base, _) = types::base_type(type_oid, -1);
+fn made_of(base: pg_sys::Oid) -> Made {
     // SAFETY: catalog look-ups; `InvalidOid` where there is nothing.
     let (element, range, relation) = unsafe {
         (
@@ -42,48 +42,117 @@ pub fn is_fixed(type_oid: pg_sys::Oid, form: Form, found: &mut Definitions) -> b
             pg_sys::get_typ_typrelid(base),
         )
     };
-    if element != pg_sys::InvalidOid {
-        return is_fixed(element, form, found);
-    }
     match types::kind(base) {
-        pg_sys::TYPTYPE_ENUM => {
-            found.described.push(labels(base));
-            true
-        }
-        pg_sys::TYPTYPE_RANGE => is_fixed(types::range_subtype(base), Form::Text, found),
-        pg_sys::TYPTYPE_MULTIRANGE => is_fixed(range, Form::Text, found),
-        pg_sys::TYPTYPE_COMPOSITE => row_is_fixed(base, relation, form, found),
-        _ => match (form, base) {
-            // JSON has one form of them.
-            (Form::Json | Form::Jsonb, pg_sys::DATEOID | pg_sys::TIMESTAMPOID) => true,
-            (Form::Text, _) => types::output_is_immutable(base),
-            (Form::Json, _) => types::json_is_immutable(base, false),
-            (Form::Jsonb, _) => types::json_is_immutable(base, true),
-        },
+        _ if element != pg_sys::InvalidOid => Made::Array(element),
+        pg_sys::TYPTYPE_ENUM => Made::Enum,
+        pg_sys::TYPTYPE_RANGE => Made::Range(types::range_subtype(base)),
+        pg_sys::TYPTYPE_MULTIRANGE => Made::Range(types::range_subtype(range)),
+        pg_sys::TYPTYPE_COMPOSITE => Made::Row(relation),
+        _ => Made::Plain,
     }
 }
 
-fn row_is_fixed(
-    type_oid: pg_sys::Oid,
-    relation: pg_sys::Oid,
-    form: Form,
-    found: &mut Definitions,
-) -> bool {
+/// Adds what printing a value of the type reads.
+pub fn output(type_oid: pg_sys::Oid, form: Form, reads: &mut Reads) {
+    node::check_stack_depth();
+    let (base, _) = types::base_type(type_oid, -1);
+    match made_of(base) {
+        Made::Array(element) => output(element, form, reads),
+        Made::Range(subtype) => output(subtype, Form::Text, reads),
+        Made::Enum => reads.described.push(labels(base)),
+        Made::Row(relation) => {
+            for field in fields(base, relation, reads) {
+                output(field, form, reads);
+            }
+        }
+        Made::Plain => plain_output(base, form, reads),
+    }
+}
+
+fn plain_output(base: pg_sys::Oid, form: Form, reads: &mut Reads) {
+    match (form, base) {
+        // JSON and XML have one form of them.
+        (Form::Json | Form::Jsonb | Form::Xml, pg_sys::DATEOID | pg_sys::TIMESTAMPOID) => {}
+        (Form::Json | Form::Jsonb | Form::Xml, pg_sys::TIMESTAMPTZOID) => {
+            reads.add(Reading::Setting("TimeZone"));
+        }
+        (Form::Xml, pg_sys::BYTEAOID) => reads.add(Reading::Setting("xmlbinary")),
+        // A cast to JSON may be the user's.
+        (Form::Json | Form::Jsonb, _)
+            if !types::is_builtin(base) && !types::json_is_immutable(base, form == Form::Jsonb) =>
+        {
+            reads.add(Reading::Other(Other::Unknown));
+        }
+        _ => reads.add_function(types::output_function(base)),
+    }
+}
+
+/// Adds what reading a value of the type from text reads. Words like `now` are read as the clock says, which is left
+/// out where `has_clock_words` says that the text has none.
+pub fn input(type_oid: pg_sys::Oid, has_clock_words: bool, reads: &mut Reads) {
+    node::check_stack_depth();
+    let (base, _) = types::base_type(type_oid, -1);
+    match made_of(base) {
+        Made::Array(element) => {
+            reads.add(Reading::Setting("array_nulls"));
+            input(element, has_clock_words, reads);
+        }
+        Made::Range(subtype) => input(subtype, has_clock_words, reads),
+        Made::Enum => reads.described.push(labels(base)),
+        Made::Row(relation) => {
+            for field in fields(base, relation, reads) {
+                input(field, has_clock_words, reads);
+            }
+        }
+        Made::Plain => plain_input(base, has_clock_words, reads),
+    }
+}
+
+fn plain_input(base: pg_sys::Oid, has_clock_words: bool, reads: &mut Reads) {
+    let settings: &[&'static str] = match base {
+        pg_sys::DATEOID | pg_sys::TIMESTAMPOID => &["DateStyle"],
+        pg_sys::TIMESTAMPTZOID => &["TimeZone", "DateStyle", "timezone_abbreviations"],
+        pg_sys::TIMEOID => &["timezone_abbreviations"],
+        _ => return reads.add_function(types::input_function(base)),
+    };
+    for name in settings {
+        reads.add(Reading::Setting(name));
+    }
+    if has_clock_words {
+        reads.add(Reading::Other(Other::Clock));
+    }
+}
+
+/// Whether text of the type is nothing but dates and times, in which a word like `now` is read as the clock says.
+pub fn is_of_times(type_oid: pg_sys::Oid) -> bool {
+    const TIMES: [pg_sys::Oid; 4] = [
+        pg_sys::DATEOID,
+        pg_sys::TIMESTAMPOID,
+        pg_sys::TIMESTAMPTZOID,
+        pg_sys::TIMEOID,
+    ];
+    let (base, _) = types::base_type(type_oid, -1);
+    match made_of(base) {
+        Made::Array(inner) | Made::Range(inner) => is_of_times(inner),
+        Made::Row(_) | Made::Enum => false,
+        Made::Plain => TIMES.contains(&base),
+    }
+}
+
+/// The types of a row's fields, whose names are noted.
+fn fields(type_oid: pg_sys::Oid, relation: pg_sys::Oid, reads: &mut Reads) -> Vec<pg_sys::Oid> {
     let Some(facts) = TableFacts::load(relation) else {
-        return false;
+        reads.add(Reading::Other(Other::Unknown));
+        return Vec::new();
     };
     let names: Vec<&str> = facts.attributes.iter().map(|a| a.name.as_str()).collect();
     let name = type_oid.to_u32();
-    found
+    reads
         .described
         .push(format!("{name} ({})", names.join(", ")));
-    found.relations.push(relation);
-    facts
-        .attributes
-        .iter()
-        .all(|attribute| is_fixed(attribute.type_oid, form, found))
+    reads.relations.push(relation);
+    facts.attributes.iter().map(|a| a.type_oid).collect()
 }
-
 /// The enum with its labels.
 fn labels(type_oid: pg_sys::Oid) -> String {
     let mut labels = Vec::new();

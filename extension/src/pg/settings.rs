@@ -5,6 +5,7 @@
 //! nothing else of the session. Only what differs is set, so that a session like the creator's pays for
 //! comparisons alone.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -90,6 +91,14 @@ impl Settings {
             .collect()
     }
 
+    /// Texts `name=value` of some.
+    pub fn items_of(&self, names: &BTreeSet<&'static str>) -> Vec<String> {
+        let values = self.values().filter(|(name, _)| names.contains(name));
+        values
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
+    }
+
     /// Names and values, in the order of the list.
     pub fn values(&self) -> impl Iterator<Item = (&'static str, String)> {
         self.0.iter().filter_map(|(at, value)| {
@@ -146,6 +155,11 @@ impl Settings {
         let mut fixed = fixed.filter_map(|listed| Some((listed, listed.running.as_ref()?)));
         fixed.try_for_each(|(listed, value)| listed.set(value))
     }
+}
+
+/// Whether stream tables keep the value of the setting with this name, as it is listed.
+pub fn is_kept(name: &str) -> bool {
+    kept().any(|(_, listed)| listed.name == name)
 }
 
 fn find(name: &str) -> Option<(usize, &'static Listed)> {

@@ -2,7 +2,7 @@
 
 use pgrx::{IntoDatum, pg_sys};
 
-use super::node::{Node, text};
+use super::node::{Node, NodeOf, text};
 
 /// Number of the btree support function "equal image" (`access/nbtree.h`).
 const BTEQUALIMAGE_PROC: i16 = 4;
@@ -302,22 +302,33 @@ pub fn is_mutable(expr: Node) -> bool {
     unsafe { pg_sys::contain_mutable_functions(expr.as_ptr()) }
 }
 
-/// Whether printing a value of the type depends on nothing but the value.
-pub fn output_is_immutable(type_oid: pg_sys::Oid) -> bool {
+/// The function that prints values of the type.
+pub fn output_function(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     let mut function = pg_sys::InvalidOid;
     let mut is_varlena = false;
     // SAFETY: a catalog look-up that fills both variables.
     unsafe { pg_sys::getTypeOutputInfo(type_oid, &raw mut function, &raw mut is_varlena) };
-    function_volatility(function) == b'i'
+    function
 }
 
-/// Whether reading a value of the type from text depends on nothing but the text.
-pub fn input_is_immutable(type_oid: pg_sys::Oid) -> bool {
+/// The function that reads values of the type from text.
+pub fn input_function(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     let mut function = pg_sys::InvalidOid;
     let mut argument = pg_sys::InvalidOid;
     // SAFETY: a catalog look-up that fills both variables.
     unsafe { pg_sys::getTypeInputInfo(type_oid, &raw mut function, &raw mut argument) };
-    function_volatility(function) == b'i'
+    function
+}
+
+/// Whether an SQL/JSON constructor makes `jsonb`.
+pub fn returns_binary_json(constructor: &NodeOf<pg_sys::JsonConstructorExpr>) -> bool {
+    // SAFETY: the server gives each constructor the form that it returns.
+    unsafe {
+        let returning = constructor.returning;
+        !returning.is_null()
+            && !(*returning).format.is_null()
+            && (*(*returning).format).format_type == pg_sys::JsonFormatType::JS_FORMAT_JSONB
+    }
 }
 
 /// Whether the expression can have several rows.

@@ -197,7 +197,9 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         Ok(plan) => plan,
         Err(error) => return Ok(Outcome::Unsupported(vec![engine_obstacle(&error)])),
     };
-    let compiled = Rc::new(Compiled::new(table, plan, &analysis.definitions)?);
+    let mut definitions = analysis.definitions;
+    definitions.extend(table.settings.items_of(&analysis.settings));
+    let compiled = Rc::new(Compiled::new(table, plan, &definitions)?);
     let mut relations = analysis.relations;
     // When a child leaves or is dropped, the server only announces the child.
     relations.extend(

@@ -10,7 +10,8 @@ use pgtrickle_dvm::tree::Expr;
 
 use crate::catalog::{self, RefreshMode};
 use crate::error::{Error, Result};
-use crate::pg::{comment, name};
+use crate::parse;
+use crate::pg::{comment, depend, name};
 
 use super::compiled::{self, Compiled, has_table};
 use super::node::emit;
@@ -35,8 +36,13 @@ pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
     if let (Some(code), Some(reason)) = (&table.mode_code, &table.mode_reason) {
         lines.push(line("mode", code, reason));
     }
+    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
+    let read = parse::analyse_view(table.view, owner, &table.settings)?.settings;
     for (name, value) in table.settings.values() {
         lines.push(line("setting", name, &value));
+        if read.contains(name) {
+            lines.push(line("depends on setting", name, &value));
+        }
     }
     // The comment of the view says what settles ties, `construct: columns` a line.
     let ties = comment::on_relation(table.view).unwrap_or_default();

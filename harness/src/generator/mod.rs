@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod schema;
 mod search;
+mod session_settings;
 mod types;
 
 pub use case::{Act, Case, Script, case};

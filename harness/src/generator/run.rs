@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::case::{Act, Case, Script};
 use super::finding::{Finding, FindingKind};
+use super::session_settings;
 use crate::client::{SERIALIZATION_FAILURE, Session, SqlError, quote_literal};
 use crate::oracle::{Question, Verdict};
 use crate::scenario::{World, orphans};
@@ -179,7 +180,7 @@ impl Run<'_> {
             Act::CreateImmediate(name, query) => {
                 self.create(number, name, query, "IMMEDIATE").await
             }
-            Act::Change(sql) => match self.session.execute(sql).await {
+            Act::Change(sql) => match session_settings::execute(self.session, number, sql).await {
                 Err(error) if error.sqlstate == TIMEOUT => Err(Stop::Void),
                 Err(error) if error.is_connection_loss() => {
                     Err(self.found(number, FindingKind::Crash, error.to_string()))
@@ -334,7 +335,7 @@ impl Run<'_> {
             "SELECT * FROM pgtrickle.refresh_stream_table({})",
             quote_literal(name)
         );
-        match self.session.table(&sql).await {
+        match session_settings::table(self.session, number, &sql).await {
             Ok(table) => {
                 let number = |column: &str| {
                     table
@@ -431,7 +432,7 @@ impl Run<'_> {
     fn found(&self, act: usize, kind: FindingKind, what: String) -> Stop {
         Stop::Found(Box::new(Finding {
             kind,
-            what,
+            what: format!("{what}\nunder {}", session_settings::others(act as u64)),
             act,
             explain: String::new(),
         }))
@@ -455,7 +456,7 @@ impl Run<'_> {
         };
         Stop::Found(Box::new(Finding {
             kind,
-            what,
+            what: format!("{what}\nunder {}", session_settings::others(act as u64)),
             act,
             explain,
         }))

@@ -200,12 +200,17 @@ capabilities! {
             how: "rows enter and leave as the bound passes them: an index on the column makes that cheap",
         },
         "SELECT a FROM t WHERE ts > now() - interval '1 hour'";
-    STABLE_FUNCTION: Expression, "stable functions",
+    SETTINGS: Expression, "functions whose results follow from their arguments and settings: of times with time zone, of text \
+                            search, of money; what prints values",
+        Maintained {
+            how: "the stream table keeps the settings of the session that creates it, whoever writes or refreshes",
+        },
+        "SELECT a, date_trunc('day', ts) AS day, ts::date AS d, to_char(ts, 'YYYY-MM') AS month FROM t";
+    STABLE_FUNCTION: Expression, "functions that read the clock, the session or catalogs",
         FullOnly {
-            reason: "its value changes with the time, the user or the session's settings, not \
-                     with the rows",
-            remedy: "keep the value in a column, or use an immutable form: a timestamptz \
-                     AT TIME ZONE 'UTC', a date cast to timestamp",
+            reason: "its value changes with the time, the session or the catalogs, not with the rows",
+            remedy: "keep the value in a column; read times from text by to_timestamp() or to_date(); declare a function of \
+                     your own IMMUTABLE if it is",
         },
         "SELECT a, now() - ts AS age FROM t";
     VOLATILE_FUNCTION: Expression, "volatile functions",
