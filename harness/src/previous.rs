@@ -164,7 +164,8 @@ pub async fn between(session: &Session) -> Outcome {
     exact(session, &IMMEDIATE[..2]).await
 }
 
-/// Updates, with a schedule running: by itself everything becomes exact, by the changes.
+/// Updates, with a schedule running: by itself everything becomes exact, by the changes unless AUTO finds recomputing
+/// cheaper.
 pub async fn update(session: &Session) -> Outcome {
     let history = "SELECT coalesce(max(history_id), 0) FROM pgtrickle.pgt_refresh_history";
     let last = session.scalar(history).await?;
@@ -176,7 +177,7 @@ pub async fn update(session: &Session) -> Outcome {
     let recomputed = format!(
         "SELECT coalesce(string_agg(DISTINCT t.pgt_relid::regclass::text, ' ' ORDER BY t.pgt_relid::regclass::text), '')
            FROM pgtrickle.pgt_refresh_history h JOIN pgtrickle.pgt_stream_tables t USING (pgt_id)
-          WHERE history_id > {last} AND action <> 'DIFFERENTIAL'"
+          WHERE history_id > {last} AND action <> 'DIFFERENTIAL' AND reason IS DISTINCT FROM 'COST'"
     );
     for (sql, wanted) in [
         (
