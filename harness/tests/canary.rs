@@ -14,8 +14,8 @@ use harness::permutation::Actor;
 use harness::scenario::{Cadence, Mode, Replayer, Scenario, Variant, World, Writer, load_all};
 use pgtrickle_dvm::canary;
 
-/// Made-up cases per bug.
-const CASES: u64 = 400;
+/// Made-up cases per bug, at most: the generator writes many kinds of queries, and a bug shows in few of them.
+const CASES: u64 = 1000;
 
 /// Where the build with the bugs is.
 fn install_dir() -> PathBuf {
