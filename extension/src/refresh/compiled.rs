@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::canary;
-use pgtrickle_dvm::operators::aggregate::Maintenance;
-use pgtrickle_dvm::operators::join::{BlockDelta, Context};
+use pgtrickle_dvm::operators::statement::{BlockDelta, Context};
+use pgtrickle_dvm::plan::Maintenance;
 use pgtrickle_dvm::plan::{
     self, BlockScan, Factor, Identity, Image, Node, Output, Plan, Source, Store, fits_index,
 };

@@ -4,9 +4,10 @@
 use std::cell::OnceCell;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::operators::aggregate::{self, CombineLayout, Emit};
-use pgtrickle_dvm::operators::join::BlockDelta;
+use pgtrickle_dvm::operators::aggregate::{self, CombineLayout};
 use pgtrickle_dvm::operators::state;
+use pgtrickle_dvm::operators::statement::BlockDelta;
+use pgtrickle_dvm::operators::statement::Emit;
 use pgtrickle_dvm::plan::{Identity, Node, Output, Source, Store};
 use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
 use pgtrickle_dvm::tree::Expr;

@@ -1,7 +1,8 @@
 //! One node of partitions of a refresh: the touched partitions are computed again, and the difference to
 //! their stored rows is written.
 
-use pgtrickle_dvm::operators::partition::{self, Partition};
+use pgtrickle_dvm::operators::partition;
+use pgtrickle_dvm::plan::Partition;
 use pgtrickle_dvm::plan::Source;
 use pgtrickle_dvm::sql::names::TOUCHED;
 

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use pgtrickle_dvm::operators::IN_ORDER;
 use pgtrickle_dvm::plan::Source;
-use pgtrickle_dvm::sql::IN_ORDER;
 
 use crate::error::Result;
 use crate::pg::spi::{Connection, Kept};

@@ -4,10 +4,11 @@
 //! `R⁻ = R⁺ − ΔR` its state before. The rules read `R⁺` and `ΔR` only.
 
 pub mod aggregate;
-pub(crate) mod bound;
+mod bound;
 mod first_rows;
 pub mod image;
 pub mod join;
+mod order;
 pub mod outer_join;
 pub mod output;
 pub mod partition;
@@ -15,6 +16,9 @@ pub mod prefix_join;
 pub mod recursion;
 mod rows;
 pub mod state;
+pub mod statement;
+mod term;
 mod touched;
 mod weight;
-pub mod width;
+
+pub use order::IN_ORDER;

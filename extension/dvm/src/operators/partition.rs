@@ -18,62 +18,16 @@
 use std::collections::HashMap;
 
 use crate::canary;
-use crate::plan::Node;
+use crate::plan::{Node, Partition};
 use crate::sql::names::{TOUCHED, accumulator, column, input, key};
 use crate::sql::render_over;
-use crate::tree::{ColumnId, Expr, SortKey, WindowCall};
+use crate::tree::{ColumnId, Expr};
 
-use super::aggregate::Emit;
 use super::first_rows;
-use super::join::{self, Context};
+use super::join;
 use super::touched;
-
-/// What is computed for each partition.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Partition {
-    /// Each row with the results of window functions.
-    Window {
-        /// The calls.
-        calls: Vec<WindowCall>,
-    },
-    /// The first rows of an order.
-    TopN {
-        /// The order.
-        order: Vec<SortKey>,
-        /// How many rows are skipped.
-        offset: u64,
-        /// How many rows are kept after that.
-        limit: Option<u64>,
-        /// Whether rows equal in the order to the last one are kept, too.
-        with_ties: bool,
-    },
-}
-
-impl Partition {
-    /// The columns that are computed beside those of the input.
-    pub fn calls(&self) -> &[WindowCall] {
-        match self {
-            Partition::Window { calls } => calls,
-            Partition::TopN { .. } => &[],
-        }
-    }
-
-    /// The calls, to be changed.
-    pub fn calls_mut(&mut self) -> &mut [WindowCall] {
-        match self {
-            Partition::Window { calls } => calls,
-            Partition::TopN { .. } => &mut [],
-        }
-    }
-
-    /// Its name in explanations.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Partition::Window { .. } => "window",
-            Partition::TopN { .. } => "first rows",
-        }
-    }
-}
+use crate::operators::statement::Emit;
+use crate::operators::statement::{Context, push_where};
 
 /// Which rows are computed.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +96,7 @@ pub fn recompute(
         .iter()
         .map(|p| format!("({})", print(&p.expr)))
         .collect();
-    join::push_where(&mut sql, &conditions);
+    push_where(&mut sql, &conditions);
     sql
 }
 
@@ -227,7 +181,7 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
             && (node.is_global() || one_by_one)
         {
             let mut sql = format!("SELECT {}\nFROM {block}", items.join(", "));
-            join::push_where(&mut sql, &conditions);
+            push_where(&mut sql, &conditions);
             let lateral = if one_by_one { "LATERAL " } else { "" };
             return format!(
                 "{touched}{lateral}({sql}\n{sorted}\nLIMIT {count} OFFSET {offset}) AS g"
@@ -255,7 +209,7 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
         items.push("1 AS one".into());
     }
     let mut sql = format!("SELECT {}\nFROM {touched}{block}", items.join(", "));
-    join::push_where(&mut sql, &conditions);
+    push_where(&mut sql, &conditions);
     if kept.is_empty() {
         format!("({sql}) AS g")
     } else {
@@ -275,7 +229,7 @@ mod tests {
     use crate::tree::testing::{
         column as made, condition, expr, filter, first_rows, integer, keyed_scan, scan, sort_key,
     };
-    use crate::tree::{Index, Relation, Ties};
+    use crate::tree::{Index, Relation, Ties, WindowCall};
 
     /// What is touched when the table changed, and the rows of what is touched.
     fn statements(relation: Relation) -> String {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use crate::plan::{Node, Source};
 use crate::sql::names::column;
 
-use super::aggregate::{self, Maintenance};
+use super::aggregate;
 use super::first_rows;
-use super::join::{BlockDelta, Context};
 use super::{partition, rows};
+use crate::operators::statement::{BlockDelta, Context};
+use crate::plan::Maintenance;
 
 /// Names of the state columns.
 pub fn names(node: &Node) -> Vec<String> {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::aggregate::{self, CombineLayout, Emit};
+use crate::operators::aggregate::{self, CombineLayout};
 use crate::operators::state;
+use crate::operators::statement::Emit;
 use crate::plan::{Identity, Node, Output, Source, Store};
 use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, column, delta as delta_name, key};
 use crate::tree::Expr;

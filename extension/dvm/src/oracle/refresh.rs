@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::operators::join::{BlockDelta, Context};
+use crate::operators::statement::{BlockDelta, Context};
 use crate::operators::{output, state};
 use crate::plan::{self, Identity, Image, Output, Plan, Source, Store};
 use crate::sql::image_table;

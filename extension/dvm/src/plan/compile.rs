@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::operators::aggregate::Maintenance;
-use crate::operators::partition::Partition;
-use crate::operators::width::require_narrow;
+use super::maintenance::Maintenance;
+use super::maintenance::Partition;
+use super::width::require_narrow;
 use crate::rewrite::{ColumnAllocator, normalise};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Predicate, Relation};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::operators::aggregate::Maintenance;
+use super::maintenance::Maintenance;
 use crate::tree::Expr;
 
 use super::block::{Block, BlockScan, Matched};

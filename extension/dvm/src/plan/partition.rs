@@ -1,7 +1,7 @@
 //! Windows and first rows as nodes.
 
-use crate::operators::aggregate::Maintenance;
-use crate::operators::partition::Partition;
+use super::maintenance::Maintenance;
+use super::maintenance::Partition;
 use crate::tree::{Column, ColumnId, Expr, Relation};
 
 use super::block::{Block, Branch};

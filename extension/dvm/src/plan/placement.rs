@@ -1,6 +1,6 @@
 //! Where each node keeps its state: in the output, in a table of its own, or nowhere.
 
-use crate::operators::aggregate::Maintenance;
+use super::maintenance::Maintenance;
 use crate::tree::Column;
 
 use super::block::Source;

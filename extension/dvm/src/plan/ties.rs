@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::partition::Partition;
+use super::maintenance::Partition;
 use crate::tree::{Column, ColumnId, Expr, SortKey, Ties, WindowCall};
 
 use super::block::{Block, BlockScan, Branch, Matched};
@@ -286,7 +286,7 @@ impl Agreement {
 
 #[cfg(test)]
 mod tests {
-    use crate::operators::partition::Partition;
+    use crate::plan::Partition;
     use crate::plan::compile;
     use crate::tree::testing::{
         aggregate, column, equal, expr, first_rows, group, integer, join, keyed_scan, left_join,

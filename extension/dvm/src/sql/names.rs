@@ -52,3 +52,13 @@ pub fn input(position: usize) -> String {
 pub fn accumulator(position: usize) -> String {
     format!("a{position}")
 }
+
+/// The state table of a node.
+pub fn state_table(state_prefix: &str, node: usize) -> String {
+    format!("{state_prefix}{node}")
+}
+
+/// The table with the rows of an image.
+pub fn image_table(state_prefix: &str, image: usize) -> String {
+    format!("{state_prefix}i{image}")
+}

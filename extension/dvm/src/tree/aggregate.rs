@@ -65,3 +65,14 @@ impl Aggregate {
             .chain(&self.filter)
     }
 }
+
+/// Whether every touched group must be computed again, whatever changed in it.
+pub fn recomputes_always<'a>(
+    mut keys: impl Iterator<Item = &'a Column>,
+    aggregates: &[Aggregate],
+) -> bool {
+    keys.any(|key| !key.ty.image_equality)
+        || aggregates
+            .iter()
+            .any(|a| matches!(a.kind, AggregateKind::Recompute))
+}

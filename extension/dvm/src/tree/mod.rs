@@ -18,7 +18,7 @@ mod relation;
 pub(crate) mod testing;
 mod window;
 
-pub use aggregate::{Aggregate, AggregateKind};
+pub use aggregate::{Aggregate, AggregateKind, recomputes_always};
 pub use column::{Column, ColumnId, ColumnType};
 pub use expr::{Expr, Part, Piece};
 pub use opaque::{Opaque, OpaqueSource, Side};

@@ -4,25 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use crate::canary;
-use crate::operators::join::{self, BlockDelta, Context};
+use crate::operators::join;
+use crate::operators::statement::{BlockDelta, Context, Emit, push_where};
 use crate::operators::touched;
-use crate::plan::{Node, Source};
+use crate::plan::{Maintenance, Node, Source};
 use crate::sql::names::{GROUPS, WEIGHT, accumulator, column, input, key};
 use crate::sql::render_over;
-use crate::tree::{ColumnId, Expr, Predicate};
-
-use super::Maintenance;
-
-/// What a node's consumer wants of a group's row.
-#[derive(Debug, Clone, Copy)]
-pub struct Emit<'a> {
-    /// Conditions over the node's columns.
-    pub predicates: &'a [Predicate],
-    /// Output columns over the node's columns.
-    pub exprs: &'a [Expr],
-    /// Whether the old row is wanted too.
-    pub with_old: bool,
-}
+use crate::tree::{ColumnId, Expr};
 
 /// Where things stand in a row of [`combine`]. [`recompute`] has `ord int` first, and neither
 /// `recompute` nor the old row.
@@ -144,10 +132,10 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
             let known: Vec<String> = (0..node.keys.len())
                 .map(|k| format!("d.{} IS NOT NULL", key(k)))
                 .collect();
-            join::push_where(&mut sql, &known);
+            push_where(&mut sql, &known);
         }
         if canary::active(canary::LEFT_PARTITION_STAYS) && node.partition().is_some() {
-            join::push_where(&mut sql, &[format!("{weight} > 0")]);
+            push_where(&mut sql, &[format!("{weight} > 0")]);
         }
         sql + &touched
     });
@@ -325,7 +313,7 @@ fn new_state(node: &Node) -> (String, String) {
             accumulator.combined_sql(&old, &delta)
         );
         let old = match accumulator {
-            super::Accumulator::Extremum { .. } => old,
+            crate::plan::Accumulator::Extremum { .. } => old,
             _ => format!("coalesce({old}, 0)"),
         };
         conditions.extend(
@@ -430,7 +418,7 @@ pub fn recompute(context: Context<'_>, node: &Node, emit: &Emit<'_>, null_keys: 
         "\nFROM (SELECT {ord} AS ord, {}\nFROM {from}",
         state_exprs(node).join(", ")
     );
-    join::push_where(&mut sql, &conditions);
+    push_where(&mut sql, &conditions);
     let _ = write!(sql, "{}) AS g) AS g) AS g", group_by(node));
     sql
 }
