@@ -14,8 +14,8 @@ use crate::sql::render_over;
 use crate::sql::state_table;
 use crate::tree::{ColumnId, Expr, SortKey};
 
+use super::block_columns::{block_name, names_under};
 use super::join;
-use super::partition::{block_name, names_under};
 use crate::operators::statement::{BlockDelta, Context};
 use crate::plan::Partition;
 

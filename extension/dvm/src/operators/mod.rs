@@ -4,6 +4,7 @@
 //! `R⁻ = R⁺ − ΔR` its state before. The rules read `R⁺` and `ΔR` only.
 
 pub mod aggregate;
+mod block_columns;
 mod bound;
 mod first_rows;
 pub mod image;

@@ -19,10 +19,11 @@ use std::collections::HashMap;
 
 use crate::canary;
 use crate::plan::{Node, Partition};
-use crate::sql::names::{TOUCHED, accumulator, column, input, key};
+use crate::sql::names::{TOUCHED, accumulator, column, key};
 use crate::sql::render_over;
 use crate::tree::{ColumnId, Expr};
 
+use super::block_columns::{block_name, names_under};
 use super::first_rows;
 use super::join;
 use super::touched;
@@ -100,27 +101,6 @@ pub fn recompute(
     sql
 }
 
-/// The name of a column of the block: the keys, then the others.
-pub(super) fn block_name(node: &Node) -> impl Fn(usize) -> String {
-    let keys = node.keys.len();
-    move |position| match position.checked_sub(keys) {
-        None => key(position),
-        Some(rest) => input(rest),
-    }
-}
-
-/// How the block's columns print under an alias.
-pub(super) fn names_under(
-    node: &Node,
-    alias: &str,
-    name: &dyn Fn(usize) -> String,
-) -> HashMap<ColumnId, String> {
-    let columns = node.block.columns.iter().enumerate();
-    columns
-        .map(|(position, c)| (c.id, format!("{alias}.{}", name(position))))
-        .collect()
-}
-
 /// The operator's rows as a FROM item `g`, with the columns of the state.
 fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>) -> String {
     let keys = node.keys.len();
@@ -157,14 +137,7 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
         && !is_joined
     {
         touched = format!("{TOUCHED} AS t, ");
-        for (position, column) in node.keys.iter().enumerate() {
-            let name = key(position);
-            conditions.push(if null_keys.get(position).copied().unwrap_or(false) {
-                format!("d.{name} IS NOT DISTINCT FROM NULL")
-            } else {
-                format!("d.{name} {} t.{name}", column.ty.equality)
-            });
-        }
+        conditions = touched::conditions(node, null_keys, |at| format!("d.{}", key(at)), "t");
     }
     let mut kept = String::new();
     if let Partition::TopN {

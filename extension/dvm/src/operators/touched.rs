@@ -75,7 +75,7 @@ fn is_merged(block: &Block) -> bool {
 }
 
 /// Conditions that the values of the keys are those of the item with this alias.
-fn conditions(
+pub(super) fn conditions(
     node: &Node,
     null_keys: &[bool],
     value: impl Fn(usize) -> String,
