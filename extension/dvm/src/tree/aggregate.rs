@@ -64,6 +64,13 @@ impl Aggregate {
             .chain(&self.argument)
             .chain(&self.filter)
     }
+
+    /// The same, to be changed.
+    pub fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        std::iter::once(&mut self.call)
+            .chain(&mut self.argument)
+            .chain(&mut self.filter)
+    }
 }
 
 /// Whether every touched group must be computed again, whatever changed in it.

@@ -16,6 +16,7 @@ mod relabel;
 mod relation;
 #[cfg(test)]
 pub(crate) mod testing;
+mod visit;
 mod window;
 
 pub use aggregate::{Aggregate, AggregateKind, recomputes_always};
