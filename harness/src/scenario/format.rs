@@ -198,6 +198,9 @@ pub fn load_all(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
     Ok(all)
 }
 
+/// The folder of what happens beside refreshes, which has a format of its own: the test `isolation` plays it.
+const ISOLATION: &str = "isolation";
+
 /// Finds the TOML files.
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ScenarioError> {
     let entries = fs::read_dir(folder).map_err(|source| ScenarioError::Io {
@@ -207,7 +210,9 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ScenarioError>
     for entry in entries.flatten() {
         let path = entry.path();
         if path.is_dir() {
-            collect(&path, paths)?;
+            if !path.ends_with(ISOLATION) {
+                collect(&path, paths)?;
+            }
         } else if path.extension().is_some_and(|ending| ending == "toml") {
             paths.push(path);
         }
