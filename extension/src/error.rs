@@ -223,8 +223,8 @@ pub enum Error {
     /// Citus has taken over a stream table.
     #[error("stream table \"{0}\" cannot be a table of Citus")]
     Distributed(String),
-    /// Citus would make a source anew and lose its reader.
-    #[error("cannot make a table anew that stream table \"{0}\" reads")]
+    /// Citus would recreate a source and lose its reader.
+    #[error("cannot recreate a table that stream table \"{0}\" reads")]
     LostToCitus(String),
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]

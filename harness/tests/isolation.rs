@@ -1,7 +1,7 @@
 //! Refreshes among everything else that happens to their tables: each change of a definition, each rewrite and
 //! each maintenance command, in every order of steps with a refresh and with a writer.
 //!
-//! Afterwards nobody waits, what failed has failed with an error that PostgreSQL gives for it, and the next refresh is
+//! Afterwards no session waits, what failed has failed with an error that PostgreSQL gives for it, and the next refresh is
 //! exact. A refresh that ended last is exact already.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -191,7 +191,7 @@ impl Stage {
         let mut has_failed = false;
         let deadline = Instant::now() + Duration::from_secs(20);
         while !turns.is_empty() || self.actors.iter().any(|a| a.running.is_some()) {
-            assert!(Instant::now() < deadline, "{when}: somebody still waits");
+            assert!(Instant::now() < deadline, "{when}: a session still waits");
             if let Some(turn) = turns.pop_front() {
                 self.actors[turn].due += 1;
                 left[turn] -= 1;

@@ -42,7 +42,7 @@ bugs! {
     FRONTIER_OFF_BY_ONE = "frontier_off_by_one",
     /// The row of NULLs of an outer join is not taken back when a match comes, nor added when the last goes.
     PADDING_STAYS = "padding_stays",
-    /// A moving bound takes nobody in and puts nobody out.
+    /// A moving bound lets no row in and no row out.
     BOUND_STANDS_STILL = "bound_stands_still",
     /// A subquery that groups nothing has no row where there is nothing to group.
     EMPTY_GROUP_FORGOTTEN = "empty_group_forgotten",

@@ -1,4 +1,4 @@
-//! What nobody may do to a stream table and to what it rests on, not even who owns the table that is
+//! What no role may do to a stream table and to what it rests on, not even the owner of the table
 //! concerned: PostgreSQL asks for no more than ownership. Event triggers ask here.
 //!
 //! - Triggers of ours stay while their table does: a source that tells nothing any more, or a stream table that

@@ -49,7 +49,7 @@ pub(super) struct Access {
 pub(super) struct Derived {
     /// The tree.
     pub relation: Relation,
-    /// Its columns by position; `None` for those that nobody needs.
+    /// Its columns by position; `None` for those that are not needed.
     pub columns: Vec<Option<ColumnId>>,
     /// Whether the query says ORDER BY.
     pub ordered: bool,

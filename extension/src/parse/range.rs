@@ -58,7 +58,7 @@ impl Range {
     }
 }
 
-/// The output columns of a query that somebody reads.
+/// The output columns of a query that are read.
 #[derive(Debug, Clone)]
 pub(super) enum Needed {
     /// All of them.

@@ -33,7 +33,7 @@ pub struct Settled {
     pub ties: Vec<(String, String)>,
 }
 
-/// Settles the ties of an analysed query that nobody else holds, in place.
+/// Settles the ties of an analysed query that has no other holder, in place.
 pub fn settled(query: NodeOf<pg_sys::Query>) -> Settled {
     let mut ties = Vec::new();
     settle(query, false, &mut ties);

@@ -1,4 +1,4 @@
-//! Recomputation: the content is computed anew and the difference to what is stored is written, so
+//! Recomputation: the content is computed again and the difference to what is stored is written, so
 //! that readers are not disturbed and consumers see true changes.
 //!
 //! Cost: the query, one pass over the stored rows, and about 50 bytes of memory per stored row.

@@ -203,7 +203,7 @@ capabilities! {
     SETTINGS: Expression, "functions whose results follow from their arguments and settings: of times with time zone, of text \
                             search, of money; what prints values",
         Maintained {
-            how: "the stream table keeps the settings of the session that creates it, whoever writes or refreshes",
+            how: "the stream table keeps the settings of the session that creates it; every writer and refresh uses them",
         },
         "SELECT a, date_trunc('day', ts) AS day, ts::date AS d, to_char(ts, 'YYYY-MM') AS month FROM t";
     STABLE_FUNCTION: Expression, "functions that read the clock, the session or catalogs",

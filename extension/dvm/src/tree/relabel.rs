@@ -55,7 +55,7 @@ impl Relation {
         }
     }
 
-    /// The tree with the identities that it makes numbered anew. Two copies of one subquery that read
+    /// The tree with the identities that it makes renumbered. Two copies of one subquery that read
     /// the same rows around them have the same shape.
     pub fn shape(&self) -> Relation {
         let mut names = HashMap::new();
