@@ -1,7 +1,7 @@
 //! Rows of `pgtrickle.pgt_stream_tables`.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
@@ -203,17 +203,22 @@ pub fn is_stream_table(relid: pg_sys::Oid) -> Result<bool> {
     Ok(find_id(relid)?.is_some())
 }
 
-/// Shows id, internal view and mode of every stream table.
-pub(super) fn visit_parts(visit: &mut dyn FnMut(i64, pg_sys::Oid, RefreshMode)) -> Result<()> {
+/// Shows id and mode of every stream table.
+pub(super) fn visit_modes(visit: &mut dyn FnMut(i64, RefreshMode)) -> Result<()> {
     CatalogTable::open(TABLE)?.visit(None, &[], |row| {
         let mode = row.require::<&str>(column::REFRESH_MODE)?.parse()?;
-        visit(
-            row.require(column::PGT_ID)?,
-            row.require(column::VIEW_RELID)?,
-            mode,
-        );
+        visit(row.require(column::PGT_ID)?, mode);
         Ok(())
     })
+}
+
+/// The ids of all stream tables.
+pub fn ids() -> Result<BTreeSet<i64>> {
+    let mut ids = BTreeSet::new();
+    visit_modes(&mut |pgt_id, _| {
+        ids.insert(pgt_id);
+    })?;
+    Ok(ids)
 }
 
 /// Every stream table, by rising id.

@@ -15,6 +15,7 @@ mod cleanup;
 mod consolidation;
 mod delta;
 mod install;
+mod shared;
 mod sizes;
 mod source;
 mod target;
@@ -29,6 +30,7 @@ pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
     keep_writers_out, uninstall,
 };
+pub use shared::SharedDeltas;
 pub use sizes::{BufferSize, has_news, size};
 pub use source::{is_subscribed, lock_idle, obstacle, partitions_signature, require_idle};
 pub use transient::{TransientChanges, TransientWriter};

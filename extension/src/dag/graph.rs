@@ -42,6 +42,13 @@ impl Graph {
         }
     }
 
+    /// The relations that a stream table reads.
+    pub fn sources_of(&self, id: i64) -> &[u32] {
+        self.nodes
+            .get(&id)
+            .map_or(&[], |node| node.sources.as_slice())
+    }
+
     /// The stream tables that read a relation.
     pub fn readers_of(&self, relid: u32) -> &[i64] {
         self.readers.get(&relid).map_or(&[], Vec::as_slice)

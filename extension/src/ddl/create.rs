@@ -80,6 +80,11 @@ pub fn view_name(pgt_id: i64) -> String {
     format!("view_{pgt_id}")
 }
 
+/// The stream table whose internal view has this name.
+pub fn id_of_view(name: &str) -> Option<i64> {
+    name.strip_prefix("view_")?.parse().ok()
+}
+
 /// Makes view and table one object, and guards the table.
 pub fn adopt(relid: pg_sys::Oid, view: pg_sys::Oid) -> Result<()> {
     depend::make_part_of(view, relid);

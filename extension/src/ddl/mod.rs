@@ -7,6 +7,7 @@
 
 pub mod alter;
 pub mod columns;
+mod commands;
 pub mod convert;
 pub mod create;
 pub mod distributed;

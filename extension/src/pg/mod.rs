@@ -26,6 +26,7 @@ pub mod database;
 pub mod deparse;
 pub mod depend;
 pub mod error_context;
+pub mod event_trigger;
 pub mod extension;
 pub mod failure;
 pub mod ffi;

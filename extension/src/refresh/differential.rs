@@ -6,6 +6,7 @@ use pgtrickle_dvm::plan::{Identity, Node, Output, Source};
 use pgtrickle_dvm::tree::Expr;
 
 use crate::catalog::Reason;
+use crate::cdc::SharedDeltas;
 use crate::error::Result;
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
@@ -48,11 +49,12 @@ pub enum Differential {
 pub fn execute_differential_refresh(
     compiled: &Compiled,
     frontier: &Frontier,
+    shared: Option<&SharedDeltas>,
     may_apply: &dyn Fn(u64) -> Result<()>,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
-    let inputs = Inputs::read(compiled, frontier, memory.as_ptr())?;
+    let inputs = Inputs::read(compiled, frontier, shared, memory.as_ptr())?;
     may_apply(inputs.raw_rows)?;
     apply_inputs(compiled, inputs, Hold::Table, snapshot, memory)
 }

@@ -1,11 +1,13 @@
 //! A refresh as a whole: locks, choice, snapshot, work, frontier, history.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Instant;
 
 use pgrx::pg_sys;
 
 use crate::catalog::{self, Action, HistoryRow, Reason, RefreshMode, StreamTable};
+use crate::cdc::SharedDeltas;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
@@ -27,12 +29,13 @@ use super::{immediate, layout, rewritten};
 
 /// What is asked of a refresh.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Request {
+pub struct Request<'a> {
     /// Recompute, whatever the changes.
     pub force_full: bool,
     /// Refresh at the active snapshot, which belongs to a group of stream tables that the caller
-    /// has locked with [`lock_before_snapshot`], and leave the buffers for [`clean_up_after`].
-    pub in_group: bool,
+    /// has locked with [`lock_before_snapshot`], and leave the buffers for [`clean_up_after`]. What these
+    /// have read of their sources.
+    pub group: Option<&'a SharedDeltas>,
     /// Fail rather than apply more change rows than this.
     pub fuse_rows: Option<u64>,
 }
@@ -115,7 +118,7 @@ pub(super) fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Resu
 ///
 /// # Errors
 /// A serialization failure when the transaction's snapshot is older than the table's content.
-pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
+pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
     let started = Instant::now();
     let started_at = Moment::now();
     notes::refreshing();
@@ -129,7 +132,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
 
     let mut snapshot = if plan.starts_anew() {
         ActiveSnapshot::push_latest()
-    } else if request.in_group {
+    } else if request.group.is_some() {
         ActiveSnapshot::push_active()
     } else {
         ActiveSnapshot::push()
@@ -194,9 +197,11 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         })?;
         snapshot.show_own_writes();
         if let Some(compiled) = plan.compiled()
-            && !request.in_group
+            && request.group.is_none()
         {
-            clean_up(compiled)?;
+            for source in &compiled.tables {
+                clean_up(source.oid)?;
+            }
         }
     } else {
         REFRESHES_WITHOUT_DATA.count();
@@ -208,15 +213,22 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
 }
 
 /// Takes the locks that a refresh takes before its snapshot, for a stream table that is refreshed at
-/// the same snapshot as others.
-pub fn lock_before_snapshot(pgt_id: i64) -> Result<()> {
+/// the same snapshot as others, and tells what it will read.
+pub fn lock_before_snapshot(pgt_id: i64, shared: &mut SharedDeltas) -> Result<()> {
     catalog::lock(pgt_id)?;
     let table = load(pgt_id)?;
     lock_itself(&table)?;
     match table.refresh_mode {
         RefreshMode::Full => lock_query(&table)?,
         _ => match compiled::get(&table)? {
-            compiled::Outcome::Compiled(compiled) => compiled.lock_sources()?,
+            compiled::Outcome::Compiled(compiled) => {
+                compiled.lock_sources()?;
+                if let Some(frontier) = &table.frontier {
+                    for source in &compiled.tables {
+                        shared.expect(source.oid, &source.attnums, frontier);
+                    }
+                }
+            }
             compiled::Outcome::Unsupported(_) => lock_query(&table)?,
         },
     }
@@ -240,35 +252,37 @@ pub(super) fn lock_query(table: &StreamTable) -> Result<()> {
     Ok(())
 }
 
-/// Removes change rows that every consumer has seen, after a refresh in a group.
-pub fn clean_up_after(pgt_id: i64) -> Result<()> {
-    let table = load(pgt_id)?;
-    if table.refresh_mode != RefreshMode::Full
-        && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
-    {
-        clean_up(&compiled)?;
+/// Removes change rows that every consumer has seen, after these were refreshed in a group.
+pub fn clean_up_after(refreshed: &[i64]) -> Result<()> {
+    let mut sources = BTreeSet::new();
+    for pgt_id in refreshed {
+        let table = load(*pgt_id)?;
+        if table.refresh_mode != RefreshMode::Full
+            && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
+        {
+            sources.extend(compiled.tables.iter().map(|source| source.oid.to_u32()));
+        }
     }
-    Ok(())
+    sources
+        .into_iter()
+        .try_for_each(|source| clean_up(pg_sys::Oid::from(source)))
 }
 
 /// Removes change rows that every consumer has seen.
-fn clean_up(compiled: &Compiled) -> Result<()> {
-    for source in &compiled.tables {
-        if !cdc::wants_cleanup(source.oid)? {
-            continue;
-        }
-        let mut frontiers = Vec::new();
-        for consumer in catalog::consumers_of(source.oid)? {
-            match consumer.frontier {
-                Some(frontier) => frontiers.push(frontier),
-                // Not filled yet: it will start at a later snapshot and needs none of these rows,
-                // but its frontier is not known, so nothing is removed under it.
-                None => return Ok(()),
-            }
-        }
-        cdc::cleanup(source.oid, &frontiers)?;
+fn clean_up(source: pg_sys::Oid) -> Result<()> {
+    if !cdc::wants_cleanup(source)? {
+        return Ok(());
     }
-    Ok(())
+    let mut frontiers = Vec::new();
+    for consumer in catalog::consumers_of(source)? {
+        match consumer.frontier {
+            Some(frontier) => frontiers.push(frontier),
+            // Not filled yet: it will start at a later snapshot and needs none of these rows,
+            // but its frontier is not known, so nothing is removed under it.
+            None => return Ok(()),
+        }
+    }
+    cdc::cleanup(source, &frontiers)
 }
 
 fn load(pgt_id: i64) -> Result<StreamTable> {

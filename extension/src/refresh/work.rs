@@ -60,7 +60,7 @@ impl Work {
     pub fn execute(
         choice: &Choice,
         table: &StreamTable,
-        request: Request,
+        request: Request<'_>,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
@@ -103,14 +103,17 @@ impl Work {
 
     fn from_deltas(
         table: &StreamTable,
-        request: Request,
+        request: Request<'_>,
         compiled: &Compiled,
         frontier: &Frontier,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
         let may_apply = |rows| check_fuse(table, request, rows);
-        match execute_differential_refresh(compiled, frontier, &may_apply, snapshot, memory)? {
+        let shared = request.group;
+        let done =
+            execute_differential_refresh(compiled, frontier, shared, &may_apply, snapshot, memory);
+        match done? {
             Differential::NoData => Ok(Work::NONE),
             Differential::Applied {
                 counts,
@@ -132,7 +135,7 @@ impl Work {
 }
 
 /// Fails if so many change rows are more than the refresh may apply.
-fn check_fuse(table: &StreamTable, request: Request, rows: u64) -> Result<()> {
+fn check_fuse(table: &StreamTable, request: Request<'_>, rows: u64) -> Result<()> {
     match request.fuse_rows {
         Some(ceiling) if rows > ceiling => Err(Error::FuseBlown {
             name: table.plain_name(),
@@ -146,7 +149,7 @@ fn check_fuse(table: &StreamTable, request: Request, rows: u64) -> Result<()> {
 /// How many change rows there are, if a recomputation costs less than reading and applying them.
 fn too_many_rows(
     table: &StreamTable,
-    request: Request,
+    request: Request<'_>,
     compiled: &Compiled,
     frontier: &Frontier,
 ) -> Result<Option<u64>> {

@@ -82,6 +82,11 @@ impl Due {
         }
     }
 
+    /// Nothing that it reads has changed.
+    pub fn rest(&mut self) {
+        self.dirty_since = None;
+    }
+
     /// Something that it reads has changed.
     pub fn mark(&mut self, clock: &Clock) {
         self.dirty_since.get_or_insert(clock.now);

@@ -22,6 +22,8 @@ struct Table {
     /// Neither it nor its readers are refreshed until this is changed.
     is_stopped: bool,
     is_failing: bool,
+    /// It was locked when its group was refreshed: the next job is its own.
+    is_alone: bool,
     /// It follows by itself, with each statement; here only so that it is known who reads it.
     is_immediate: bool,
 }
@@ -34,6 +36,10 @@ pub struct Tables {
     /// The source of each change buffer; a stream table stands for itself, too.
     sources: HashMap<u32, u32>,
     in_flight: BTreeSet<i64>,
+    /// Each source with its partitions and children, as last seen.
+    trees: HashMap<u32, Vec<u32>>,
+    /// The last of those that were refreshed to check on them.
+    checked: i64,
 }
 
 /// The present time and the settings that go with it.
@@ -50,7 +56,7 @@ pub fn clock() -> Clock {
 }
 
 impl Tables {
-    /// Reads the catalog again. What was due stays due.
+    /// Reads the catalog again. What was due stays due, and what is behind becomes it.
     pub fn reload(&mut self, clock: &Clock) -> Result<()> {
         let present = catalog::all()?;
         let ids: BTreeSet<i64> = present.iter().map(|table| table.pgt_id).collect();
@@ -106,7 +112,11 @@ impl Tables {
         let failure = catalog::failure(table.pgt_id)?;
         // A table that fails has something to make up for.
         let is_done = table.is_populated && failure.is_none();
+        let is_behind = !is_told || !is_done || check::is_behind(table, &dependencies)?;
         let mut due = Due::new(schedule, is_told, is_done, clock);
+        if !is_behind {
+            due.rest();
+        }
         if let Some(former) = self.tables.get(&table.pgt_id) {
             due.inherit(&former.due);
         }
@@ -119,6 +129,7 @@ impl Tables {
                 due,
                 is_stopped: table.status == Status::Suspended,
                 is_failing: failure.is_some(),
+                is_alone: false,
                 is_immediate: table.refresh_mode == RefreshMode::Immediate,
             },
         );
@@ -140,12 +151,17 @@ impl Tables {
                     self.sources.insert(*buffer, 0);
                 }
                 Some(source) => {
-                    for reader in self.graph.readers_of(*source) {
-                        if let Some(table) = self.tables.get_mut(reader) {
-                            table.due.mark(clock);
-                        }
-                    }
+                    let source = *source;
+                    self.mark_readers(source, clock);
                 }
+            }
+        }
+    }
+
+    fn mark_readers(&mut self, source: u32, clock: &Clock) {
+        for reader in self.graph.readers_of(source) {
+            if let Some(table) = self.tables.get_mut(reader) {
+                table.due.mark(clock);
             }
         }
     }
@@ -179,7 +195,7 @@ impl Tables {
                 soonest = Some(wait);
             }
         }
-        due.sort_by(|(a, id), (b, other)| b.total_cmp(a).then(id.cmp(other)));
+        group::by_urgency(&mut due);
         (due.into_iter().map(|(_, id)| id).collect(), soonest)
     }
 
@@ -192,7 +208,7 @@ impl Tables {
 
     /// The job to which a due table belongs, if its island has none in flight: the due tables of the
     /// island, with those that follow them, each after what it reads.
-    pub fn job(&self, id: i64, clock: &Clock) -> Option<Vec<i64>> {
+    fn job(&self, id: i64, clock: &Clock) -> Option<Vec<i64>> {
         let island = self.graph.island(id);
         self.in_flight
             .is_disjoint(&island)
@@ -292,6 +308,7 @@ impl Tables {
             match outcome {
                 Outcome::Refreshed | Outcome::NoData => {
                     table.is_failing = false;
+                    table.is_alone = false;
                     table.due.retry_at = None;
                 }
                 // Should the catalog have failed to take the failure down, this is all the rest there
@@ -302,6 +319,10 @@ impl Tables {
                         .due
                         .retry_at
                         .get_or_insert(clock.now + Duration::from_secs(1));
+                }
+                Outcome::Blocked => {
+                    table.is_alone = true;
+                    table.due.undo(clock);
                 }
                 Outcome::Waits | Outcome::None => table.due.undo(clock),
                 Outcome::Gone => {}
@@ -330,5 +351,9 @@ fn retry_at(failure: &FailureRow, clock: &Clock) -> Instant {
     clock.now + Duration::from_micros(u64::try_from(wait_us).unwrap_or(0))
 }
 
+mod check;
+mod group;
 #[cfg(test)]
 mod tests;
+
+pub use group::Job;
