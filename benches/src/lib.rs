@@ -14,6 +14,7 @@
 //! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
 //! - [`queries`] over [`tpch`] and [`nexmark`]: refreshing well-known queries against computing them again
+//! - [`many`]: many stream tables, and what they cost each other and everything else
 //! - [`planning`]: reading and compiling the queries of TPC-H
 //! - [`processor`]: processor time of refreshes, steady on a busy machine
 //! - [`report`]: the tables and the gates
@@ -30,6 +31,7 @@ pub mod gate_cases;
 pub mod growth;
 pub mod immediate;
 pub mod latency;
+pub mod many;
 pub mod nexmark;
 pub mod planning;
 pub mod processor;

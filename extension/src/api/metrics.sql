@@ -104,6 +104,12 @@ BEGIN ATOMIC
                     'no stream table has to be restored')
     FROM status s WHERE s.needs_restore
     UNION ALL
+    SELECT 'staleness', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
+           COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name)
+                        || ': older than a minute and three times the schedule, though sources have changed',
+                    'no stream table is late')
+    FROM status s WHERE s.is_late
+    UNION ALL
     SELECT 'saturation', CASE WHEN l.saturation > 1.5 THEN 'WARNING' ELSE 'OK' END,
            CASE WHEN l.saturation > 1.5
                 THEN 'refreshes are asked for ' || pg_catalog.round(l.saturation::numeric, 1)

@@ -97,6 +97,11 @@ impl Due {
         self.is_told && matches!(self.schedule, Schedule::Calculated)
     }
 
+    /// Whether it will not be due until something happens.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self.schedule, Schedule::Calculated) && self.is_told && self.dirty_since.is_none()
+    }
+
     /// How long until it is due, zero if it is; `None`: not until something happens.
     pub fn wait(&self, clock: &Clock) -> Option<Duration> {
         Some(self.at(clock)?.saturating_duration_since(clock.now))

@@ -36,6 +36,8 @@ pub struct Tables {
     /// The source of each change buffer; a stream table stands for itself, too.
     sources: HashMap<u32, u32>,
     in_flight: BTreeSet<i64>,
+    /// Those that are due, or will be as time goes by: the others need not be looked at.
+    awake: BTreeSet<i64>,
     /// Each source with its partitions and children, as last seen.
     trees: HashMap<u32, Vec<u32>>,
     /// The last of those that were refreshed to check on them.
@@ -88,7 +90,24 @@ impl Tables {
 
     fn forget(&mut self, id: i64) {
         self.tables.remove(&id);
+        self.awake.remove(&id);
         self.graph.remove(id);
+    }
+
+    fn put(&mut self, id: i64, table: Table) {
+        match table.due.is_quiet() {
+            true => self.awake.remove(&id),
+            false => self.awake.insert(id),
+        };
+        self.tables.insert(id, table);
+    }
+
+    /// Something that the table reads has changed.
+    fn wake(&mut self, id: i64, clock: &Clock) {
+        if let Some(table) = self.tables.get_mut(&id) {
+            table.due.mark(clock);
+            self.awake.insert(id);
+        }
     }
 
     fn learn(&mut self, table: &StreamTable, clock: &Clock) -> Result<()> {
@@ -123,7 +142,7 @@ impl Tables {
         due.retry_at = failure.as_ref().map(|failure| retry_at(failure, clock));
         let sources = dependencies.iter().map(|d| d.source.to_u32()).collect();
         self.graph.insert(table.pgt_id, relid, sources);
-        self.tables.insert(
+        self.put(
             table.pgt_id,
             Table {
                 due,
@@ -159,18 +178,17 @@ impl Tables {
     }
 
     fn mark_readers(&mut self, source: u32, clock: &Clock) {
-        for reader in self.graph.readers_of(source) {
-            if let Some(table) = self.tables.get_mut(reader) {
-                table.due.mark(clock);
-            }
+        for reader in self.graph.readers_of(source).to_vec() {
+            self.wake(reader, clock);
         }
     }
 
     /// Rows may have come into any buffer.
     pub fn mark_all(&mut self, clock: &Clock) {
-        for table in self.tables.values_mut() {
+        for (id, table) in &mut self.tables {
             if table.due.follows() {
                 table.due.mark(clock);
+                self.awake.insert(*id);
             }
         }
     }
@@ -180,10 +198,10 @@ impl Tables {
     pub fn queue(&self, clock: &Clock) -> (Vec<i64>, Option<Duration>) {
         let mut due: Vec<(f64, i64)> = Vec::new();
         let mut soonest: Option<Duration> = None;
-        for (id, table) in &self.tables {
-            if self.in_flight.contains(id) {
+        for id in self.awake.difference(&self.in_flight) {
+            let Some(table) = self.tables.get(id) else {
                 continue;
-            }
+            };
             if let Some(urgency) = table.due.urgency(clock) {
                 if self.may_run(*id, table) {
                     due.push((urgency, *id));
@@ -291,6 +309,9 @@ impl Tables {
             self.in_flight.insert(*id);
             if let Some(table) = self.tables.get_mut(id) {
                 table.due.begin(clock);
+                if table.due.is_quiet() {
+                    self.awake.remove(id);
+                }
             }
         }
     }
@@ -327,6 +348,9 @@ impl Tables {
                 Outcome::Waits | Outcome::None => table.due.undo(clock),
                 Outcome::Gone => {}
             }
+            if !table.due.is_quiet() {
+                self.awake.insert(*id);
+            }
             if *outcome == Outcome::Refreshed {
                 self.tell_untold(*id, results, clock);
             }
@@ -335,12 +359,13 @@ impl Tables {
 
     /// A FULL reader is not told by a change buffer that a stream table has changed.
     fn tell_untold(&mut self, id: i64, job: &[TaskResult], clock: &Clock) {
-        for reader in self.graph.downstream(id) {
-            if let Some(table) = self.tables.get_mut(reader)
-                && !table.due.follows()
-                && !job.iter().any(|of_job| of_job.id == *reader)
-            {
-                table.due.mark(clock);
+        for reader in self.graph.downstream(id).to_vec() {
+            let is_told = self
+                .tables
+                .get(&reader)
+                .is_some_and(|table| table.due.follows());
+            if !is_told && !job.iter().any(|of_job| of_job.id == reader) {
+                self.wake(reader, clock);
             }
         }
     }

@@ -49,18 +49,20 @@ impl Tables {
                 .filter_map(|consumer| Some((consumer.pgt_id, consumer.frontier?)))
                 .unzip();
             for (id, has_news) in ids.into_iter().zip(cdc::has_news(source, &frontiers)?) {
-                if has_news && let Some(table) = self.tables.get_mut(&id) {
-                    table.due.mark(clock);
+                if has_news {
+                    self.wake(id, clock);
                 }
             }
         }
         let next = self.next_checked();
         self.reload_some(&next, clock)?;
         for id in next {
-            if let Some(table) = self.tables.get_mut(&id)
-                && table.due.follows()
+            if self
+                .tables
+                .get(&id)
+                .is_some_and(|table| table.due.follows())
             {
-                table.due.mark(clock);
+                self.wake(id, clock);
             }
         }
         Ok(())

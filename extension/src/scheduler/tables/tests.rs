@@ -93,7 +93,7 @@ impl World {
                 .graph
                 .insert(id, 1_000_000 + index as u32, vec![source]);
             tables.sources.insert(source, source);
-            tables.tables.insert(id, table(&schedule, &clock));
+            tables.put(id, table(&schedule, &clock));
         }
         World {
             seen: vec![Seen::default(); specs.len()],
@@ -334,7 +334,7 @@ fn an_island_too_large_for_a_job_begins_with_what_is_most_urgent() {
     for id in 0..count {
         let source = if id == 0 { 1 } else { 1_000_000 };
         tables.graph.insert(id, 1_000_000 + id as u32, vec![source]);
-        tables.tables.insert(id, table("10s", &clock));
+        tables.put(id, table("10s", &clock));
     }
     let mut done: BTreeSet<i64> = BTreeSet::new();
     let mut at = clock.clone();
@@ -358,7 +358,7 @@ fn readers_of_one(count: i64, cost_ms: u64, clock: &Clock) -> Tables {
         let mut table = table("calculated", clock);
         table.due.cost.learn(ms(cost_ms));
         tables.graph.insert(id, 1_000_000 + id as u32, vec![1]);
-        tables.tables.insert(id, table);
+        tables.put(id, table);
     }
     tables
 }
