@@ -43,7 +43,7 @@ impl Dropped {
 }
 
 const COMMANDS: &str =
-    "SELECT DISTINCT classid, objid, command_tag FROM pg_catalog.pg_event_trigger_ddl_commands()";
+    "SELECT classid, objid, command_tag FROM pg_catalog.pg_event_trigger_ddl_commands()";
 
 const DROPPED: &str = "
 SELECT classid, objid, original, object_type,
