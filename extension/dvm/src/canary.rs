@@ -54,6 +54,10 @@ bugs! {
     LEFT_PARTITION_STAYS = "left_partition_stays",
     /// Rows equal in the order to the last of the first rows are cut off, ties or not.
     TIES_CUT_OFF = "ties_cut_off",
+    /// A changed row changes no results of the rows next to it in a window over a whole input.
+    REACH_CUT_SHORT = "reach_cut_short",
+    /// Running totals begin at nothing where a change begins.
+    CARRY_FORGOTTEN = "carry_forgotten",
     /// What a recursion loses by a deletion does not come back, though it can be derived otherwise.
     REDERIVATION_FORGOTTEN = "rederivation_forgotten",
 }

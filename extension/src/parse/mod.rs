@@ -40,6 +40,7 @@ mod nullable;
 mod opaque;
 mod order;
 mod range;
+mod reach;
 mod recursion;
 mod scale;
 mod scope;
@@ -91,7 +92,7 @@ pub fn analyse_query(text: &str) -> Result<Analysis> {
     let settings = Settings::of_session();
     let settled = settled(single_select(text, &settings)?);
     let mut analysis = analyse(node::copy_query(settled.query), user::current())?;
-    if !settled.ties.is_empty() && has_ties(text, &settings)? {
+    if !settled.ties.is_empty() && (settled.is_unordered || has_ties(text, &settings)?) {
         let ties = settled.ties.into_iter().map(|(construct, by)| Construct {
             capability: &TIES,
             construct: format!("{construct}, by {by}"),

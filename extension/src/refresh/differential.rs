@@ -2,7 +2,7 @@
 
 use pgtrickle_dvm::frontier::Frontier;
 use pgtrickle_dvm::operators::output;
-use pgtrickle_dvm::plan::{Identity, Node, Output, Source};
+use pgtrickle_dvm::plan::{Identity, Node, Output, Partition, Source};
 use pgtrickle_dvm::tree::Expr;
 
 use crate::catalog::Reason;
@@ -185,6 +185,14 @@ fn run_inner(
         return run.replace_rows();
     }
     let mut sink = Sink::delta(memory);
+    if let Some(Partition::Window {
+        calls,
+        order: Some(order),
+    }) = node.partition()
+    {
+        run.follow_reach(order, calls, &mut sink)?;
+        return Ok(sink.into_store().filter(|rows| rows.count() > 0));
+    }
     if let Some(rule) = node.partition() {
         let state = compiled.open_state(node)?;
         let row_key = node.row_key.as_deref();

@@ -30,6 +30,7 @@ mod layout;
 mod node;
 mod pairing;
 mod partition;
+mod reach;
 mod recursion;
 mod rewritten;
 mod row_types;

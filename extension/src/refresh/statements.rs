@@ -30,6 +30,14 @@ pub enum Kind {
     Combine(usize),
     /// Groups computed again; which keys are NULL.
     Recompute(usize, Vec<bool>),
+    /// What changes of a node reach in its order.
+    Regions(usize),
+    /// Its stored rows there.
+    Stored(usize),
+    /// Its input rows there.
+    Around(usize),
+    /// Its rows there, from these.
+    Results(usize),
     /// A node's whole state.
     InitialState(usize),
 }

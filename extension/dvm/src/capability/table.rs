@@ -136,10 +136,7 @@ capabilities! {
         Maintained { how: "computed for each changed row" },
         "SELECT a, unnest(arr) AS x FROM t";
     SET_RETURNING_KEY: Aggregate, "set-returning functions in GROUP BY",
-        FullOnly {
-            reason: "the rows that it makes would have to be made before they are grouped",
-            remedy: "move the function to FROM",
-        },
+        Maintained { how: "its rows are made before they are grouped" },
         "SELECT unnest(arr) AS x, count(*) FROM t GROUP BY 1";
     TABLE_FUNCTION: Source, "XMLTABLE and JSON_TABLE",
         Maintained { how: "computed for each changed row of what they read" },
@@ -334,7 +331,9 @@ capabilities! {
         "SELECT count(*) FROM t GROUP BY CUBE (id, u_id, a, b, d, ts, arr)";
     WINDOW_FUNCTION: Aggregate, "window functions, and aggregates as such, with any frame",
         Maintained {
-            how: "touched partitions are computed again; without PARTITION BY there is one, the whole input",
+            how: "touched partitions are computed again; without PARTITION BY the rows that a change reaches: those \
+                  after it for running totals, its neighbours for lag, lead and frames of so many ROWS; otherwise, and \
+                  with a NULL among what is ordered by, all",
         },
         "SELECT a, rank() OVER (PARTITION BY a ORDER BY b) FROM t";
 

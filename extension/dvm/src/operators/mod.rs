@@ -14,6 +14,7 @@ pub mod outer_join;
 pub mod output;
 pub mod partition;
 pub mod prefix_join;
+pub mod reach;
 pub mod recursion;
 mod rows;
 pub mod state;

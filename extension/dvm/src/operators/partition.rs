@@ -10,7 +10,7 @@
 //!
 //! State: the operator's rows, which may be those of the stream table. Cost: the size of the touched
 //! partitions, found through an index on the key; without a key there is one partition, the whole input.
-//! [`super::first_rows`] does better for some limits.
+//! [`super::first_rows`] does better for some limits, [`super::reach`] for some windows.
 //!
 //! [`crate::plan`] refuses functions and limits whose result depends on the order of rows that ORDER BY
 //! does not tell apart.
@@ -243,6 +243,7 @@ mod tests {
                 order: vec![sort_key("$13", "DESC NULLS LAST")],
                 frame: "GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW".into(),
                 ties: Ties::Harmless,
+                reach: None,
             }],
         };
         assert_snapshot!(statements(windowed), @r"

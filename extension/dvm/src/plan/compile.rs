@@ -228,7 +228,7 @@ impl Compiler {
                 input,
                 partition,
                 calls,
-            } => self.partition(*input, &partition, Partition::Window { calls }),
+            } => self.partition(*input, &partition, Partition::Window { calls, order: None }),
             Relation::TopN {
                 input,
                 partition,

@@ -4,6 +4,7 @@ use crate::tree::{Aggregate, Column, ColumnId, SortKey, WindowCall, recomputes_a
 
 use super::Node;
 use super::accumulator::{self, Accumulator, Count, Final};
+use super::reach::Order;
 
 /// How a node's aggregates are maintained.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,6 +31,8 @@ pub enum Partition {
     Window {
         /// The calls.
         calls: Vec<WindowCall>,
+        /// How far changes reach, where that is less than the whole input.
+        order: Option<Order>,
     },
     /// The first rows of an order.
     TopN {
@@ -48,7 +51,7 @@ impl Partition {
     /// The columns that are computed beside those of the input.
     pub fn calls(&self) -> &[WindowCall] {
         match self {
-            Partition::Window { calls } => calls,
+            Partition::Window { calls, .. } => calls,
             Partition::TopN { .. } => &[],
         }
     }
@@ -56,8 +59,16 @@ impl Partition {
     /// The calls, to be changed.
     pub fn calls_mut(&mut self) -> &mut [WindowCall] {
         match self {
-            Partition::Window { calls } => calls,
+            Partition::Window { calls, .. } => calls,
             Partition::TopN { .. } => &mut [],
+        }
+    }
+
+    /// The order in which changes of a window reach only so far.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Partition::Window { order, .. } => order.as_ref(),
+            Partition::TopN { .. } => None,
         }
     }
 

@@ -22,6 +22,7 @@ mod outer_join;
 mod partition;
 mod pipeline;
 mod placement;
+mod reach;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -37,3 +38,4 @@ pub use keys::fits_index;
 pub use maintenance::{Maintenance, Partition};
 use pipeline::blocks_of;
 pub use pipeline::{Identity, Node, Output, Plan, Store};
+pub use reach::Order;

@@ -14,6 +14,15 @@ pub const GROUPS: &str = "__pgt_groups";
 /// Ephemeral relation with the keys of groups to compute again.
 pub const TOUCHED: &str = "__pgt_touched";
 
+/// Ephemeral relation with the changed rows of a window's input.
+pub const CHANGED: &str = "__pgt_changed";
+
+/// Ephemeral relation with the intervals of a window's order that changes reach.
+pub const REGIONS: &str = "__pgt_regions";
+
+/// Ephemeral relation with the input rows in these.
+pub const ROWS: &str = "__pgt_rows";
+
 /// Ephemeral relation with a source's delta.
 pub fn delta(source: Source) -> String {
     match source {

@@ -2,6 +2,7 @@
 
 use super::column::{Column, ColumnType};
 use super::expr::{Expr, Part};
+use super::reach::Reach;
 
 /// One key of an ORDER BY.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,6 +44,8 @@ pub struct WindowCall {
     pub frame: String,
     /// When ties change the result.
     pub ties: Ties,
+    /// How far a changed row reaches, where that is known to have an end or to be carried.
+    pub reach: Option<Reach>,
 }
 
 /// What orders rows by their images, where values have no order, or equal ones look different.
