@@ -135,7 +135,7 @@ REVOKE ALL ON FUNCTION pgtrickle.on_alter_trigger() FROM PUBLIC;
 "#)]
 fn on_alter_trigger() {
     let outcome = triggers_of(protect::ALTERED_TRIGGERS)
-        .and_then(|altered| protect::keep_altered(altered))
+        .and_then(protect::keep_altered)
         .and_then(|()| protect::keep_parts_bare(triggers_of(protect::TRIGGERS_OF_PARTS)?));
     or_report(outcome);
 }
