@@ -83,16 +83,16 @@ pub fn run(chosen: Option<u32>, options: &Options) -> Result<bool> {
         return all(options);
     }
     let machine = setup::ensure()?;
+    if options.check {
+        return match check::run(&machine, options)? {
+            Verdict::Works => Ok(true),
+            Verdict::Skipped(why) => bail!("{why}"),
+        };
+    }
     for package in make(&machine, options)? {
         println!("{}", package.display());
     }
-    if !options.check {
-        return Ok(true);
-    }
-    match check::run(&machine, options)? {
-        Verdict::Works => Ok(true),
-        Verdict::Skipped(why) => bail!("{why}"),
-    }
+    Ok(true)
 }
 
 /// Each major version in a process of its own: a process knows one server.

@@ -31,6 +31,9 @@ pub fn make(contents: &Contents) -> Result<PathBuf> {
             // Others unpack zstd only since a few years.
             .args(["--define", "_binary_payload w9.gzdio"])
             .args(["--define", "_build_id_links none"])
+            // The files are as they should be.
+            .args(["--define", "debug_package %{nil}"])
+            .args(["--define", "__os_install_post %{nil}"])
             .args(["--define", "use_source_date_epoch_as_buildtime 1"])
             .arg(&specification),
     )?;

@@ -52,7 +52,8 @@ pub const SOURCE_BUILD: &[Package] = &[
     library("libxml2-dev"),
 ];
 
-/// What some tests need on top: a real Prometheus with its exporter, containers, and a fresh Debian with its judge.
+/// What some tests need on top: a real Prometheus with its exporter, containers, and a fresh Debian with its judge, and
+/// dbt's environment.
 pub const TESTS: &[Package] = &[
     program("prometheus", "prometheus"),
     program(
@@ -63,6 +64,7 @@ pub const TESTS: &[Package] = &[
     program("debootstrap", "debootstrap"),
     program("lintian", "lintian"),
     program("rpm", "rpmbuild"),
+    library("python3-venv"),
 ];
 
 /// What makes packages for Red Hat's systems.
