@@ -10,6 +10,7 @@ mod inspect;
 mod manage;
 mod monitor;
 mod refresh;
+mod shards;
 
 use std::ffi::CStr;
 

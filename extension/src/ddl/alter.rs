@@ -4,7 +4,7 @@ use pgrx::pg_sys;
 
 use crate::catalog::{self, RefreshMode, RequestedMode, Status, StreamTable};
 use crate::dag::check_for_cycles;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SpreadError};
 use crate::pg::{depend, user, view};
 use crate::{parse, refresh};
 
@@ -34,6 +34,9 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     catalog::lock(table.pgt_id)?;
     let table = &catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     table.require_home()?;
+    if table.is_spread() {
+        return alter_spread(table, changes);
+    }
     if let Some(status) = changes.status {
         set_status(table, status)?;
     }
@@ -75,6 +78,23 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
         rebuild(table.pgt_id, requested)?;
     }
     Ok(())
+}
+
+/// Changes schedule and status, and tells the nodes that keep the stream table. They do so for themselves; if this
+/// transaction fails, the next refresh tells them what holds.
+fn alter_spread(table: &StreamTable, changes: &Changes) -> Result<()> {
+    let is_same = changes.mode.is_none_or(|mode| mode == table.requested_mode);
+    if changes.query.is_some() || !is_same || !changes.settings.is_empty() {
+        return Err(SpreadError::Fixed(table.plain_name()).into());
+    }
+    if let Some(schedule) = changes.schedule {
+        catalog::set_schedule(table.pgt_id, schedule)?;
+    }
+    if let Some(status) = changes.status {
+        catalog::set_status(table.pgt_id, status)?;
+    }
+    let table = catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
+    refresh::ask_nodes(&table, refresh::Task::Define).map(|_| ())
 }
 
 /// Stores another status. An IMMEDIATE stream table has not followed while it was suspended.
@@ -143,7 +163,7 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
         .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;
     let owner = depend::owner_of(table.relid)
         .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
-    let decision = mode::decide(table.view, owner, &table.settings, requested)?;
+    let decision = mode::decide(table.view, owner, &table.settings, requested, None)?;
     refresh::release(pgt_id)?;
     refresh::drop_state_tables(pgt_id)?;
     refresh::drop_key_index(&table)?;

@@ -82,6 +82,8 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
         schedule,
         mode: RequestedMode::Auto,
         initialize: is_populated,
+        may_spread: false,
+        distribution_column: None,
         settings,
     })?;
     let relid = name::find_relation(&qualified)?.ok_or(Error::Vanished)?;

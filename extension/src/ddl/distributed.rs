@@ -72,7 +72,7 @@ fn refuse() -> Result<()> {
         if table.require_home().is_err() {
             continue;
         }
-        if citus::kind(table.relid).is_some() {
+        if !table.is_spread() && citus::kind(table.relid).is_some() {
             return Err(Error::Distributed(table.plain_name()));
         }
         if table.refresh_mode != RefreshMode::Immediate {

@@ -21,5 +21,7 @@ pub mod protect;
 pub mod recreate;
 pub mod remove;
 pub mod restore;
+pub mod shards;
+pub mod spread;
 pub mod ties;
 mod types;

@@ -10,6 +10,7 @@ impl Error {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
             Error::Capture(error) => error.hint(),
+            Error::Spread(error) => error.hint(),
             Error::Setting(error) => Some(error.hint()),
             Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
             Error::NotInstalled(_) => Some("Run CREATE EXTENSION pg_trickle.".into()),

@@ -62,6 +62,8 @@ pub mod row_equality;
 pub mod running_writes;
 pub mod settings;
 pub mod settle;
+pub mod shard_name;
+pub mod shards;
 pub mod shared;
 pub mod slot;
 pub mod snapshot;

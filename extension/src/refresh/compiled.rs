@@ -13,11 +13,13 @@ use pgtrickle_dvm::plan::{
     self, BlockScan, Factor, Identity, Image, Node, Output, Plan, Source, Store, fits_index,
 };
 
-use crate::catalog::{self, StreamTable};
+use crate::capability::CITUS_NOT_IMMEDIATE;
+use crate::catalog::{self, RefreshMode, StreamTable};
 use crate::error::{Error, Obstacle, Result};
 use crate::parse;
 use crate::pg::index_lookup::{self, Over};
 use crate::pg::invalidation;
+use crate::pg::name;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Settings;
 use crate::pg::tuplestore::TupleStore;
@@ -103,6 +105,8 @@ pub struct Compiled {
     pub settings: Settings,
     /// Whether each of its rows can be maintained without regard to others.
     pub has_independent_rows: bool,
+    /// The query to be read for the content, where that is not the view itself.
+    pub query: Option<String>,
     state_prefix: String,
     /// How rows of the stream table are found, and when that was looked up: until an index changes.
     output_lookup: RefCell<Option<(u64, Lookup)>>,
@@ -189,6 +193,11 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     }
     let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
     let analysis = parse::analyse_view(table.view, owner, &table.settings)?;
+    if table.refresh_mode == RefreshMode::Immediate
+        && let Some(obstacle) = not_immediate(&analysis)
+    {
+        return Ok(Outcome::Unsupported(vec![obstacle]));
+    }
     let Some(tree) = analysis.relation else {
         let obstacles = analysis.unsupported.iter().map(Obstacle::from).collect();
         return Ok(Outcome::Unsupported(obstacles));
@@ -199,7 +208,11 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     };
     let mut definitions = analysis.definitions;
     definitions.extend(table.settings.items_of(&analysis.settings));
-    let compiled = Rc::new(Compiled::new(table, plan, &definitions)?);
+    let query = match analysis.spread.replaced.is_empty() {
+        true => None,
+        false => Some(parse::text_on_this_node(table.view, &table.settings)?),
+    };
+    let compiled = Rc::new(Compiled::new(table, plan, query, &definitions)?);
     let mut relations = analysis.relations;
     // When a child leaves or is dropped, the server only announces the child.
     relations.extend(
@@ -225,6 +238,14 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     Ok(Outcome::Compiled(compiled))
 }
 
+/// Why an IMMEDIATE stream table cannot follow what is maintained otherwise.
+pub fn not_immediate(analysis: &parse::Analysis) -> Option<Obstacle> {
+    let table = analysis.spread.replaced.first()?;
+    let name = name::relation_name(*table).unwrap_or_default();
+    let found = parse::Unsupported::new(&CITUS_NOT_IMMEDIATE, name);
+    Some(Obstacle::from(&found))
+}
+
 /// Whether this is still the plan of the stream table.
 pub fn is_current(table: &StreamTable, compiled: &Rc<Compiled>) -> Result<bool> {
     Ok(match get(table)? {
@@ -239,7 +260,12 @@ pub fn forget(pgt_id: i64) {
 }
 
 impl Compiled {
-    fn new(table: &StreamTable, plan: Plan, definitions: &BTreeSet<String>) -> Result<Self> {
+    fn new(
+        table: &StreamTable,
+        plan: Plan,
+        query: Option<String>,
+        definitions: &BTreeSet<String>,
+    ) -> Result<Self> {
         let tables = tables_of(&plan)?;
         let trees: Vec<&[u32]> = tables.iter().map(|source| source.tree.as_slice()).collect();
         // Without definitions it is the one that version 0.1.0 stored.
@@ -249,6 +275,7 @@ impl Compiled {
         };
         Ok(Compiled {
             has_independent_rows: plan.has_independent_rows(),
+            query,
             plan,
             fingerprint: fingerprint.cast_signed(),
             tables,

@@ -49,7 +49,7 @@ pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
     for (construct, by) in ties.lines().filter_map(|tie| tie.split_once(": ")) {
         lines.push(line("ties", construct, by));
     }
-    if table.refresh_mode == RefreshMode::Full {
+    if table.refresh_mode == RefreshMode::Full || table.is_spread() {
         return Ok(lines);
     }
     match compiled::get(&table)? {

@@ -35,16 +35,18 @@ mod recursion;
 mod rewritten;
 mod row_types;
 mod sink;
+mod spread;
 mod statements;
 mod transaction;
 mod work;
 
-pub use compiled::{forget, keep_if_few};
+pub use compiled::{forget, keep_if_few, not_immediate};
 pub use dependencies::release;
 pub use differential::execute_differential_refresh;
 pub use engine_obstacle::engine_obstacle;
 pub use explain::{ExplainLine, explain};
 pub use layout::{drop_key_index, drop_state_tables, state_tables};
+pub use spread::{Sum, Task, ask as ask_nodes};
 pub use transaction::{
     Outcome, Request, clean_up_after, elapsed_ms, lock_before_snapshot, prepare, run,
 };

@@ -25,7 +25,7 @@ use super::compiled::{self, Compiled};
 use super::dependencies;
 use super::keyed_table::Counts;
 use super::work::Work;
-use super::{immediate, layout, rewritten};
+use super::{immediate, layout, rewritten, spread};
 
 /// What is asked of a refresh.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,7 +65,7 @@ pub(super) const PLANNER_SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1
 pub fn prepare(pgt_id: i64) -> Result<()> {
     let table = load(pgt_id)?;
     replica_identity::ensure(table.relid)?;
-    if table.refresh_mode == RefreshMode::Full {
+    if table.refresh_mode == RefreshMode::Full || table.is_spread() {
         return Ok(());
     }
     let compiled = supported(&table)?;
@@ -127,6 +127,9 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
     let table = load(pgt_id)?;
     table.require_home()?;
     lock_itself(&table)?;
+    if table.is_spread() {
+        return spread::refresh(&table, request);
+    }
     let plan = Choice::made_with_locks(&table, request)?;
     immediate::lock_followers(table.relid)?;
 
@@ -219,6 +222,7 @@ pub fn lock_before_snapshot(pgt_id: i64, shared: &mut SharedDeltas) -> Result<()
     let table = load(pgt_id)?;
     lock_itself(&table)?;
     match table.refresh_mode {
+        _ if table.is_spread() => return Ok(()),
         RefreshMode::Full => lock_query(&table)?,
         _ => match compiled::get(&table)? {
             compiled::Outcome::Compiled(compiled) => {
@@ -258,6 +262,7 @@ pub fn clean_up_after(refreshed: &[i64]) -> Result<()> {
     for pgt_id in refreshed {
         let table = load(*pgt_id)?;
         if table.refresh_mode != RefreshMode::Full
+            && !table.is_spread()
             && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
         {
             sources.extend(compiled.tables.iter().map(|source| source.oid.to_u32()));

@@ -19,7 +19,7 @@ const EXTENSION: House = House {
         &["shmem"],
         &["frontier"],
         &["catalog", "cdc"],
-        &["dag", "parse"],
+        &["citus", "dag", "parse"],
         &["refresh"],
         &["ddl"],
         &["scheduler"],

@@ -98,22 +98,34 @@ capabilities! {
     SUBSCRIBED_TABLE: Source, "targets of subscriptions, and of whatever else applies rows for another server",
         Maintained { how: "what is copied and applied is captured by row triggers" },
         "";
-    CITUS_DISTRIBUTED_TABLE: Source, "distributed tables of Citus, also of one shard",
+    CITUS_LOCAL_SHARD: Source, "reference tables of Citus, and local tables that it manages, where this node has their rows",
+        Maintained { how: "captured and read in the shard that this node has" },
+        "";
+    CITUS_SHARD_LOCAL: Source, "distributed tables of Citus, joined and grouped by their distribution columns",
+        Maintained { how: "by the nodes that have the shards: a stream table for each group of shards" },
+        "";
+    CITUS_DISTRIBUTED_TABLE: Source, "distributed tables of Citus in any other query",
         FullOnly {
-            reason: "its rows are in shards on the workers, whose changes fire no trigger here",
-            remedy: "create a stream table over each shard on its worker, or undistribute the table",
+            reason: "its rows are in shards on the workers, and rows of the result are made of several of them",
+            remedy: "join, group and partition by the distribution columns of co-located tables, and show one of them",
         },
         "";
-    CITUS_REFERENCE_TABLE: Source, "reference tables of Citus",
+    CITUS_REFERENCE_TABLE: Source, "reference tables of Citus, of which this node has no copy or that another rule does not reach",
         FullOnly {
             reason: "its rows are in a shard on each node, whose changes fire no trigger of the table",
-            remedy: "keep what is read in an ordinary table, or undistribute the table",
+            remedy: "add the coordinator to the nodes of the cluster: citus_set_coordinator_host",
         },
         "";
-    CITUS_LOCAL_TABLE: Source, "local tables that Citus manages",
+    CITUS_LOCAL_TABLE: Source, "local tables that Citus manages, joined to what is distributed",
         FullOnly {
-            reason: "its rows are in a shard on this node, whose changes fire no trigger of the table",
-            remedy: "take the table out of the metadata of Citus: undistribute_table",
+            reason: "its rows are in a shard on the coordinator, whose changes fire no trigger of the table",
+            remedy: "make a reference table of it: create_reference_table",
+        },
+        "";
+    CITUS_NOT_IMMEDIATE: Source, "tables of Citus in an IMMEDIATE stream table",
+        NotImmediate {
+            reason: "other nodes, and other sessions for them, write to its shards",
+            remedy: "use refresh_mode DIFFERENTIAL or AUTO",
         },
         "";
     INHERITANCE_CHILD: Source, "children of inheritance trees",
