@@ -13,7 +13,7 @@
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
-//! - [`queries`] over [`tpch`] and [`nexmark`]: refreshing well-known queries against computing them again
+//! - [`queries`] over [`tpch`], [`tpcds`] and [`nexmark`]: refreshing well-known queries against computing them again
 //! - [`many`]: many stream tables, and what they cost each other and everything else
 //! - [`planning`]: reading and compiling the queries of TPC-H
 //! - [`processor`]: processor time of refreshes, steady on a busy machine
@@ -42,6 +42,7 @@ pub mod round_trips;
 pub mod server;
 pub mod settings;
 pub mod stats;
+pub mod tpcds;
 pub mod tpch;
 pub mod trees;
 pub mod views;

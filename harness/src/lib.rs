@@ -22,5 +22,6 @@ pub mod previous;
 pub mod random;
 pub mod runtime;
 pub mod scenario;
+pub mod tpcds;
 pub mod tpch;
 pub mod workload;
