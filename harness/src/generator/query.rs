@@ -15,6 +15,7 @@ mod print;
 mod recursive;
 mod shape;
 mod subquery;
+mod tied;
 mod wide;
 
 use aggregate::{Aggregate, aggregate};
@@ -23,6 +24,7 @@ use ordered::{Ordered, ordered};
 pub use print::{Object, Printer};
 use recursive::{Recursive, recursive};
 use subquery::{Lookup, Test, lookup, test};
+use tied::{Tied, tied};
 use wide::{Wide, wide};
 
 /// How a subquery enters the FROM list.
@@ -45,6 +47,8 @@ pub enum Item {
     Table(u8),
     /// A subquery.
     Query(Wrap, Box<Select>),
+    /// A common table expression that is read already, or a table.
+    Again(u8),
     /// A join in parentheses.
     Pair(Box<Item>, Box<Join>),
     /// WITH RECURSIVE.
@@ -130,6 +134,8 @@ pub enum Shape {
     Distinct(Vec<Typed>),
     /// Windows, first rows, DISTINCT ON.
     Ordered(Ordered),
+    /// The same, by orders that leave ties.
+    Tied(Tied),
     /// Groups. The mask says which keys are shown.
     Group {
         /// Group keys.
@@ -170,6 +176,7 @@ pub fn select() -> impl Strategy<Value = Select> {
             3 => leaf(),
             2 => (wrap(), inner.clone())
                 .prop_map(|(wrap, query)| Item::Query(wrap, Box::new(query))),
+            1 => any::<u8>().prop_map(Item::Again),
         ];
         let operation = prop_oneof![2 => Just(0u8), 3 => any::<u8>()];
         let other = option::weighted(0.3, (operation, inner));
@@ -285,6 +292,7 @@ fn shape() -> impl Strategy<Value = Shape> {
             .prop_map(|(exprs, made, lookups)| Shape::Project(exprs, made, lookups)),
         1 => vec(typed(), 1..3).prop_map(Shape::Distinct),
         2 => ordered().prop_map(Shape::Ordered),
+        1 => tied().prop_map(Shape::Tied),
         5 => (
             vec(typed(), 0..3),
             prop_oneof![3 => Just(255u8), 1 => any::<u8>()],

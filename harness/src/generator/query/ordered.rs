@@ -71,7 +71,7 @@ pub struct Clauses {
     pub tail: String,
 }
 
-const DIRECTIONS: [&str; 4] = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"];
+pub(super) const DIRECTIONS: [&str; 4] = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"];
 
 /// Frames of whole peer groups.
 const PEER_FRAMES: [&str; 6] = [
@@ -90,7 +90,7 @@ const ROW_FRAMES: [&str; 3] = [
     " ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING EXCLUDE GROUP",
 ];
 
-fn pick<'a>(choices: &[&'a str], index: u8) -> &'a str {
+pub(super) fn pick<'a>(choices: &[&'a str], index: u8) -> &'a str {
     choices
         .get(usize::from(index) % choices.len().max(1))
         .copied()
@@ -163,7 +163,8 @@ impl Ordered {
 }
 
 impl Clauses {
-    fn of(list: Vec<(String, Ty)>, tail: String) -> Self {
+    /// Without a word before the list.
+    pub fn of(list: Vec<(String, Ty)>, tail: String) -> Self {
         Clauses {
             word: String::new(),
             list,
