@@ -260,14 +260,22 @@ impl Tables {
             })
             .copied()
             .collect();
+        let follows = |id: &i64| {
+            let table = self.tables.get(id).filter(|table| table.due.follows());
+            table.is_some_and(|table| table.due.retry_at.is_none_or(|at| at <= clock.now))
+        };
         let mut pending: Vec<i64> = job.iter().copied().collect();
         while let Some(id) = pending.pop() {
             for reader in self.graph.downstream(id) {
-                let follows = self.tables.get(reader).is_some_and(|table| {
-                    table.due.follows() && table.due.retry_at.is_none_or(|at| at <= clock.now)
-                });
-                if follows && may_run(reader) && job.insert(*reader) {
+                if follows(reader) && may_run(reader) && job.insert(*reader) {
                     pending.push(*reader);
+                }
+            }
+            // What it reads beside, and would still rest, is to be of the same moment.
+            for above in self.graph.ancestors(id) {
+                let is_behind = self.awake.contains(&above);
+                if is_behind && follows(&above) && may_run(&above) && job.insert(above) {
+                    pending.push(above);
                 }
             }
         }

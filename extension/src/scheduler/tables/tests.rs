@@ -413,3 +413,30 @@ fn what_was_locked_in_a_group_comes_alone_until_it_is_refreshed() {
     tables.mark_all(&clock);
     assert_eq!(of(&tables, 0), [0, 1, 3, 2]);
 }
+
+#[test]
+fn what_a_diamond_reads_is_refreshed_together_though_one_side_would_rest_longer() {
+    let clock = new_clock();
+    let mut tables = Tables::default();
+    for (id, cost_ms, sources) in [
+        (1, 1, vec![9]),
+        (2, 100, vec![9]),
+        (3, 1, vec![1_000_001, 1_000_002]),
+    ] {
+        let mut table = table("calculated", &clock);
+        table.due.cost.learn(ms(cost_ms));
+        tables.graph.insert(id, 1_000_000 + id as u32, sources);
+        tables.put(id, table);
+    }
+    tables.sources.insert(9, 9);
+    tables.begin(&[1, 2, 3], &clock);
+    tables.in_flight.clear();
+    tables.mark(&[9], &clock);
+    let at = Clock {
+        now: clock.now + ms(20),
+        ..clock.clone()
+    };
+    assert_eq!(tables.queue(&at).0, [1], "the other rests");
+    let group = tables.group(1, &at).expect("nothing is in flight");
+    assert_eq!(group.ids, [1, 2, 3]);
+}
