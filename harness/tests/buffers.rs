@@ -19,7 +19,7 @@ CREATE INDEX ON b (a_id); CREATE INDEX ON b (g);
 VACUUM ANALYZE";
 
 /// An operator each.
-const QUERIES: [(&str, &str); 27] = [
+const QUERIES: [(&str, &str); 28] = [
     ("filter", "SELECT id, v FROM a WHERE v > 500"),
     (
         "inner_join",

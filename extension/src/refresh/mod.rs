@@ -28,6 +28,7 @@ mod inputs;
 mod keyed_table;
 mod layout;
 mod node;
+mod opened;
 mod pairing;
 mod partition;
 mod reach;

@@ -28,7 +28,11 @@ pub fn require_none(table: &StreamTable, compiled: Option<&Compiled>) -> Result<
         }
     }
     let own = layout::state_tables(table.pgt_id)?;
-    if own.into_iter().chain([table.relid]).any(rewritten::since_snapshot) {
+    if own
+        .into_iter()
+        .chain([table.relid])
+        .any(rewritten::since_snapshot)
+    {
         return Err(Error::SnapshotTooOld(table.plain_name()));
     }
     Ok(())
