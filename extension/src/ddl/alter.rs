@@ -10,6 +10,7 @@ use crate::{parse, refresh};
 
 use super::columns::Column;
 use super::create::{STATE_SCHEMA, view_name};
+use super::mode::Decision;
 use super::recreate::{Replacement, recreate};
 use super::{columns, locks, mode, ties};
 
@@ -164,6 +165,23 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
     let owner = depend::owner_of(table.relid)
         .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
     let decision = mode::decide(table.view, owner, &table.settings, requested, None)?;
+    redecide(pgt_id, decision.clone())?;
+    refresh::prepare(pgt_id)?;
+    if table.is_populated {
+        let request = refresh::Request {
+            force_full: true,
+            ..Default::default()
+        };
+        if let Some(message) = refresh::run(pgt_id, request)?.failed_apart {
+            redecide(pgt_id, decision.without_state(&message)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores a new decision on the mode, and gives up what the former one rested on.
+pub fn redecide(pgt_id: i64, decision: Decision) -> Result<()> {
+    let table = catalog::load(pgt_id)?.ok_or(Error::Vanished)?;
     refresh::release(pgt_id)?;
     refresh::drop_state_tables(pgt_id)?;
     refresh::drop_key_index(&table)?;
@@ -172,22 +190,11 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
     let why = decision.why();
     catalog::set_mode(
         pgt_id,
-        requested,
+        decision.requested,
         decision.used,
         why.as_ref()
             .map(|(code, reason)| (code.as_str(), reason.as_str())),
     )?;
     decision.announce(&table.plain_name());
-    catalog::forget_plan(pgt_id)?;
-    refresh::prepare(pgt_id)?;
-    if table.is_populated {
-        refresh::run(
-            pgt_id,
-            refresh::Request {
-                force_full: true,
-                ..Default::default()
-            },
-        )?;
-    }
-    Ok(())
+    catalog::forget_plan(pgt_id)
 }

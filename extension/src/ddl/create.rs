@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 
 use super::spread::{self, Finding, Spread};
-use super::{mode, ties};
+use super::{alter, mode, ties};
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
@@ -104,7 +104,10 @@ pub fn create(definition: &Definition) -> Result<()> {
     }
     refresh::prepare(pgt_id)?;
     if definition.initialize {
-        refresh::run(pgt_id, refresh::Request::default())?;
+        let done = refresh::run(pgt_id, refresh::Request::default())?;
+        if let Some(message) = done.failed_apart {
+            alter::redecide(pgt_id, decision.without_state(&message)?)?;
+        }
     }
     refresh::keep_if_few(pgt_id);
     Ok(())

@@ -3,7 +3,7 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::plan;
 
-use crate::capability::{CHANGES_UNTOLD, CITUS_DISTRIBUTED_TABLE};
+use crate::capability::{CHANGES_UNTOLD, CITUS_DISTRIBUTED_TABLE, FAILING_EXPRESSION};
 use crate::catalog::{self, Dependency, RefreshMode, RequestedMode};
 use crate::error::{Error, Obstacle, Result};
 use crate::pg::settings::Settings;
@@ -67,6 +67,24 @@ impl Decision {
                 Some(&Obstacle::remedies(&self.obstacles)),
             );
         }
+    }
+
+    /// The decision when an expression has failed, as `message` says, for a row that the query does not reach: FULL, if
+    /// it was left to us.
+    pub fn without_state(self, message: &str) -> Result<Self> {
+        let what = format!("an expression that the query does not reach ({message})");
+        let obstacles = vec![Obstacle::from(&parse::Unsupported::new(
+            &FAILING_EXPRESSION,
+            what,
+        ))];
+        if self.requested != RequestedMode::Auto {
+            return Err(Error::Unsupported(obstacles));
+        }
+        Ok(Decision {
+            used: RefreshMode::Full,
+            obstacles,
+            ..self
+        })
     }
 
     /// Stores the tables that the query reads.

@@ -101,6 +101,8 @@ pub struct Compiled {
     pub settings: Settings,
     /// Whether each of its rows can be maintained without regard to others.
     pub has_independent_rows: bool,
+    /// Whether nodes compute what may fail for rows that the query does not reach.
+    pub computes_apart: bool,
     /// The query to be read for the content, where that is not the view itself.
     pub query: Option<String>,
     pub(super) state_prefix: String,
@@ -198,6 +200,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         let obstacles = analysis.unsupported.iter().map(Obstacle::from).collect();
         return Ok(Outcome::Unsupported(obstacles));
     };
+    let is_dependent = tree.has_dependent();
     let plan = match plan::compile(tree) {
         Ok(plan) => plan,
         Err(error) => return Ok(Outcome::Unsupported(vec![engine_obstacle(&error)])),
@@ -208,7 +211,13 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         true => None,
         false => Some(parse::text_on_this_node(table.view, &table.settings)?),
     };
-    let compiled = Rc::new(Compiled::new(table, plan, query, &definitions)?);
+    let compiled = Rc::new(Compiled::new(
+        table,
+        plan,
+        query,
+        is_dependent,
+        &definitions,
+    )?);
     let mut relations = analysis.relations;
     // When a child leaves or is dropped, the server only announces the child.
     relations.extend(
@@ -260,6 +269,7 @@ impl Compiled {
         table: &StreamTable,
         plan: Plan,
         query: Option<String>,
+        is_dependent: bool,
         definitions: &BTreeSet<String>,
     ) -> Result<Self> {
         let tables = tables_of(&plan)?;
@@ -271,6 +281,10 @@ impl Compiled {
         };
         Ok(Compiled {
             has_independent_rows: plan.has_independent_rows(),
+            // IMMEDIATE and a part of a distributed query have nothing to fall back on.
+            computes_apart: table.refresh_mode != RefreshMode::Immediate
+                && query.is_none()
+                && plan.computes_apart(is_dependent),
             query,
             plan,
             fingerprint: fingerprint.cast_signed(),

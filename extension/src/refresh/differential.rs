@@ -89,12 +89,13 @@ pub(super) fn apply_inputs(
             Source::Image(id) => compiled.plan.images.get(*id).is_some_and(|i| i.is_bound),
             Source::Table(_) | Source::Node(_) => false,
         });
-    let done = if compiled.changes_may_meet(&changed) {
+    let done = if compiled.computes_apart || compiled.changes_may_meet(&changed) {
         // A term can pair a row that is gone with one that has just come. The pair was never in the
-        // query's input and cancels out, but an expression over it may have no value.
+        // query's input and cancels out, but an expression over it may have no value. So may one over rows of a node
+        // that nothing above it asks for.
         match subtransaction::attempt(|| run_plan(compiled, inputs, hold, snapshot, memory))? {
             Attempt::Done(done) => done,
-            Attempt::DataException => {
+            Attempt::DataException(_) => {
                 return Ok(Differential::MustRecompute(Reason::DataException));
             }
         }

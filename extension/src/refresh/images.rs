@@ -76,7 +76,7 @@ pub fn compare(
                 Attempt::Done(Outcome::TooMuch) => {
                     compared.recomputed = Some(Reason::RecursionLargeChange);
                 }
-                Attempt::DataException => {
+                Attempt::DataException(_) => {
                     compared.recomputed = Some(Reason::RecursionDataException);
                 }
             }

@@ -155,6 +155,7 @@ pub fn refresh(table: &StreamTable, request: Request) -> Result<Outcome> {
         counts: sum.counts,
         delta_rows: sum.delta_rows,
         duration_ms: 0.0,
+        failed_apart: None,
     };
     // Where a shard has come anew, it alone was filled.
     if table.is_populated && outcome.action == Action::Initialize {

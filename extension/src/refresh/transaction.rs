@@ -53,6 +53,8 @@ pub struct Outcome {
     pub delta_rows: u64,
     /// Duration without the commit.
     pub duration_ms: f64,
+    /// Why there is no state, though the plan has one: what an expression said of a row that the query does not reach.
+    pub failed_apart: Option<String>,
 }
 
 /// Settings under which the statements of a refresh are planned. Random reads are nearly as cheap as
@@ -169,6 +171,7 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
         counts: work.counts,
         delta_rows: work.delta_rows,
         duration_ms: 0.0,
+        failed_apart: work.failed_apart,
     };
     if work.writes {
         let frontier = present.with_own(top_xid(), epoch);
@@ -182,7 +185,7 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
             pgt_id,
             Some(&frontier),
             true,
-            plan.compiled().map(|c| c.fingerprint),
+            (plan.compiled().map(|c| c.fingerprint)).filter(|_| outcome.failed_apart.is_none()),
             &started_at,
         )?;
         catalog::insert_history(&HistoryRow {

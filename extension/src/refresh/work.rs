@@ -5,13 +5,14 @@ use std::cell::LazyCell;
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
-use crate::catalog::{self, Action, PastRefresh, Reason, StreamTable};
+use crate::catalog::{self, Action, PastRefresh, Reason, RefreshMode, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
 use crate::frontier::of_active_snapshot;
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::subtransaction::{self, Attempt};
 use crate::pg::user::OwnerContext;
 
 use super::choice::Choice;
@@ -35,6 +36,9 @@ pub struct Work {
     pub delta_rows: u64,
     /// Whether there is anything to record.
     pub writes: bool,
+    /// Why state could not be computed where the query has a result: what an expression said of a row that the query
+    /// does not reach.
+    pub failed_apart: Option<String>,
 }
 
 impl Work {
@@ -44,6 +48,7 @@ impl Work {
         counts: Counts::NONE,
         delta_rows: 0,
         writes: false,
+        failed_apart: None,
     };
 
     fn recomputed(action: Action, reason: Option<Reason>, counts: Counts) -> Self {
@@ -53,7 +58,33 @@ impl Work {
             counts,
             delta_rows: 0,
             writes: true,
+            failed_apart: None,
         }
+    }
+
+    /// Computes everything again from the plan. Where an expression fails for rows that the query does not reach, there
+    /// is no state, and the content is that of the query: the next refresh tries again.
+    fn from_plan(
+        table: &StreamTable,
+        compiled: &Compiled,
+        (action, reason): (Action, Option<Reason>),
+        snapshot: &mut ActiveSnapshot,
+        memory: &MemoryContext,
+    ) -> Result<Self> {
+        if !compiled.computes_apart || table.refresh_mode == RefreshMode::Immediate {
+            let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
+            return Ok(Work::recomputed(action, reason, counts));
+        }
+        let run = || full::recompute(table, Some(compiled), snapshot, memory);
+        let message = match subtransaction::attempt(run)? {
+            Attempt::Done(counts) => return Ok(Work::recomputed(action, reason, counts)),
+            Attempt::DataException(message) => message,
+        };
+        let counts = full::recompute(table, None, snapshot, memory)?;
+        Ok(Work {
+            failed_apart: Some(message),
+            ..Work::recomputed(action, Some(Reason::DataException), counts)
+        })
     }
 
     /// Does it, as the owner of the stream table.
@@ -77,9 +108,12 @@ impl Work {
                 Ok(Work::recomputed(action, reason.clone(), counts))
             }
             Choice::Rebuild { compiled, cause } => {
-                let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                layout::create_indexes(table, compiled)?;
-                Ok(Work::recomputed(cause.action(), cause.reason(), counts))
+                let what = (cause.action(), cause.reason());
+                let done = Self::from_plan(table, compiled, what, snapshot, memory)?;
+                if done.failed_apart.is_none() {
+                    layout::create_indexes(table, compiled)?;
+                }
+                Ok(done)
             }
             Choice::Delta {
                 compiled,
@@ -89,8 +123,8 @@ impl Work {
                 if *may_recompute
                     && let Some(rows) = too_many_rows(table, request, compiled, frontier)?
                 {
-                    let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                    let done = Work::recomputed(Action::Full, Some(Reason::Cost), counts);
+                    let what = (Action::Full, Some(Reason::Cost));
+                    let done = Self::from_plan(table, compiled, what, snapshot, memory)?;
                     return Ok(Work {
                         delta_rows: rows,
                         ..done
@@ -125,10 +159,11 @@ impl Work {
                 counts,
                 delta_rows,
                 writes: true,
+                failed_apart: None,
             }),
             Differential::MustRecompute(reason) => {
-                let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                Ok(Work::recomputed(Action::Full, Some(reason), counts))
+                let what = (Action::Full, Some(reason));
+                Self::from_plan(table, compiled, what, snapshot, memory)
             }
         }
     }

@@ -228,6 +228,14 @@ capabilities! {
             remedy: "keep the value in a column; declare the function IMMUTABLE if it is",
         },
         "SELECT a, random() FROM t";
+    FAILING_EXPRESSION: Expression, "expressions that fail, when the stream table is created, for rows that the query does not reach",
+        FullOnly {
+            reason: "a subquery is computed for all rows, those that no row outside asks for among them, and an expression \
+                     has no value for one",
+            remedy: "give the expression a value for every row (10 / nullif(x, 0)), or leave such rows out in WHERE inside \
+                     of the subquery",
+        },
+        "";
     EXISTS: Expression, "EXISTS and NOT EXISTS, anywhere in an expression",
         Maintained { how: "as a semi or anti join, or as a mark on each row" },
         "SELECT a FROM t WHERE EXISTS (SELECT FROM u WHERE u.a = t.a)";

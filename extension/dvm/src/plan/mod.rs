@@ -9,6 +9,7 @@
 //! [`Plan::fingerprint`] can use each other's state.
 
 mod accumulator;
+mod apart;
 mod block;
 mod compile;
 mod explain;
