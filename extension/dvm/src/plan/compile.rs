@@ -69,6 +69,7 @@ impl Compiler {
     /// The branches of a relation. Copies of one stateful operator (references to a CTE, copies that a
     /// rewrite made) share its node.
     pub(super) fn linearise(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
+        let relation = self.windows_apart(relation)?;
         let columns = match &relation {
             Relation::Aggregate { .. } | Relation::Distinct { .. } => relation.columns(),
             Relation::Window { partition, .. } | Relation::TopN { partition, .. } => {

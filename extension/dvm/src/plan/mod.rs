@@ -30,6 +30,7 @@ mod rows;
 mod tests;
 mod ties;
 mod width;
+mod windows;
 
 pub use accumulator::{Accumulator, Count, Extremum, Final};
 pub use block::{Block, BlockScan, Branch, Factor, Matched, Outer, Source};
