@@ -10,9 +10,11 @@ use crate::error::{Error, Result};
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
 
+use super::consolidated::consolidated;
 use super::delta_set::DeltaSet;
 use super::difference::Stored;
 use super::node::{NodeRun, part, put_ordinal};
+use super::row_types;
 use super::sink::Sink;
 use super::statements::Kind;
 
@@ -55,7 +57,7 @@ impl NodeRun<'_> {
         let around = run(Kind::Around(id), changed.count(), &|| {
             reach::rows(context, self.node, order)
         })?;
-        let rows = self.rows_after(&around)?;
+        let rows = self.rows_after(around)?;
         connection.register(ROWS, &rows)?;
         let fresh = run(Kind::Results(id), rows.count(), &|| {
             reach::results(self.node, order, calls)
@@ -77,21 +79,28 @@ impl NodeRun<'_> {
         Ok(())
     }
 
-    /// The rows, each as often as its weights say.
-    fn rows_after(&self, around: &TupleStore) -> Result<TupleStore> {
+    /// The rows, each as often as its weights say. They may be those of a whole table: they spill to disk.
+    fn rows_after(&self, around: TupleStore) -> Result<TupleStore> {
         let mut rows = TupleStore::new(self.memory.as_ptr(), around.tuple_desc());
-        let set = DeltaSet::consolidate(around);
-        for ((values, nulls), weight) in set.rows() {
+        let around = consolidated(around, self.memory);
+        let width = row_types::width(around.tuple_desc()).saturating_sub(1);
+        let mut scan = around.scan();
+        while let Some(slot) = scan.next() {
+            pgrx::check_for_interrupts!();
+            let (values, nulls) = slot.values();
+            let weight = values.last().map_or(0, |weight| weight.value() as i64);
             if weight < 0 {
                 return Err(Error::OutOfStep {
                     relation: self.compiled.open_state(self.node)?.relation().name(),
                     missing: weight.unsigned_abs(),
                 });
             }
+            let (row, row_nulls) = part((values, nulls), 0, width)?;
             for _ in 0..weight {
-                rows.put_weighted(values, nulls, 1);
+                rows.put_weighted(row, row_nulls, 1);
             }
         }
+        drop(scan);
         Ok(rows)
     }
 

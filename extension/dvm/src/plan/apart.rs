@@ -48,7 +48,7 @@ mod tests {
         };
         let sum = AggregateKind::SumInteger;
         assert!(!apart(scan(1, 10, "r"), true));
-        assert!(!apart(summed(sum.clone(), "$12"), true));
+        assert!(!apart(summed(sum, "$12"), true));
         assert!(apart(summed(sum, "(10 / $12)"), false));
         let listed = || summed(AggregateKind::Recompute, "$12");
         assert!(!apart(listed(), false));
