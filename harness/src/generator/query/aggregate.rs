@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::super::expr::{Condition, Scoped, condition};
 use super::super::types::Ty;
-use super::{Typed, typed};
+use super::Typed;
 
 /// An aggregate call.
 #[derive(Debug, Clone)]
@@ -16,13 +16,13 @@ pub struct Aggregate {
     argument: Typed,
 }
 
-/// A call.
-pub fn aggregate() -> impl Strategy<Value = Aggregate> {
+/// A call over one of these.
+pub fn aggregate(argument: impl Strategy<Value = Typed>) -> impl Strategy<Value = Aggregate> {
     (
         any::<u8>(),
         prop::bool::weighted(0.2),
         option::weighted(0.2, condition()),
-        typed(),
+        argument,
     )
         .prop_map(|(function, distinct, filter, argument)| Aggregate {
             function,
