@@ -299,7 +299,7 @@ CREATE FUNCTION pgtrickle.maintain_shards(
 ) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'maintain_shards_wrapper';
 COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
 
--- Dependencies on shards of Citus, which it hides from pg_class and from a dump, are found anew by a restore.
+-- Dependencies on shards of Citus, which it hides from pg_class and from a dump, are found again by a restore.
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', 'WHERE source_relid IN (SELECT oid FROM pg_catalog.pg_class)');
 
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.

@@ -153,6 +153,37 @@ async fn what_has_one_shard_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_becomes_a_reference_table_is_followed_on() {
+    if is_missing("a_table_that_becomes_a_reference_table_is_followed_on") {
+        return;
+    }
+    let (_citus, session) = start().await;
+    run(
+        &session,
+        "CREATE TABLE a (id int PRIMARY KEY, g int);
+         INSERT INTO a SELECT i, i % 5 FROM generate_series(1, 100) i;",
+    )
+    .await;
+    create(
+        &session,
+        "of_a",
+        "SELECT g, count(*) AS n FROM a GROUP BY g",
+    )
+    .await;
+    run(
+        &session,
+        "INSERT INTO a VALUES (200, 1); SELECT create_reference_table('a'); DELETE FROM a WHERE g = 2",
+    )
+    .await;
+    let action = refreshed(&session, "of_a").await;
+    assert_eq!(action, "FULL DEFINITION_CHANGED");
+    exact(&session, &["of_a"]).await;
+    run(&session, "INSERT INTO a VALUES (300, 2)").await;
+    assert_eq!(refreshed(&session, "of_a").await, "DIFFERENTIAL");
+    exact(&session, &["of_a"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn shards_of_tables_with_long_names_are_found() {
     if is_missing("shards_of_tables_with_long_names_are_found") {
         return;

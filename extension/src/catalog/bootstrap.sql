@@ -151,7 +151,7 @@ COMMENT ON TABLE pgtrickle.pgt_failures IS 'stream tables whose last scheduled r
 
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables', '');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables_pgt_id_seq', '');
--- Not those on shards of Citus, which it hides from pg_class and from a dump: a restore finds the dependencies anew.
+-- Not those on shards of Citus, which it hides from pg_class and from a dump: a restore finds them again.
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', 'WHERE source_relid IN (SELECT oid FROM pg_catalog.pg_class)');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_refresh_history', '');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_refresh_history_history_id_seq', '');

@@ -10,19 +10,17 @@ use pgtrickle_dvm::canary;
 use pgtrickle_dvm::operators::statement::{BlockDelta, Context};
 use pgtrickle_dvm::plan::{self, BlockScan, Factor, Node, Output, Plan, Source, Store};
 
-use crate::capability::CITUS_NOT_IMMEDIATE;
 use crate::catalog::{self, RefreshMode, StreamTable};
 use crate::error::{Obstacle, Result};
 use crate::parse;
 use crate::pg::invalidation;
-use crate::pg::name;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Settings;
-use crate::pg::tuplestore::TupleStore;
 use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
 use crate::{cdc, config};
 
-use super::engine_obstacle::engine_obstacle;
+use super::delta_shape::{DeltaShape, Reads, StepShape};
+use super::engine_obstacle::{engine_obstacle, not_immediate};
 use super::keyed_table::Lookup;
 use super::layout;
 use super::row_types::RowTypes;
@@ -43,44 +41,6 @@ pub struct TableSource {
 
 /// A node, or the output (`None`), and the sources that changed.
 type ShapeKey = (Option<usize>, BTreeSet<Source>);
-
-/// What [`Compiled::delta_shape`] remembers of a delta, so that its text is built only when it has
-/// to be planned.
-#[derive(Debug, Clone, Default)]
-pub struct DeltaShape {
-    /// The intermediate results.
-    pub steps: Vec<StepShape>,
-    /// What the statement after them reads, if there is one.
-    pub terms: Option<Reads>,
-}
-
-/// An intermediate result.
-#[derive(Debug, Clone)]
-pub struct StepShape {
-    /// Its name.
-    pub name: String,
-    /// What its statement reads.
-    pub reads: Reads,
-}
-
-/// The deltas that a statement reads.
-#[derive(Debug, Clone)]
-pub struct Reads {
-    sources: BTreeSet<Source>,
-    steps: Vec<usize>,
-}
-
-impl Reads {
-    /// How many rows each of them has.
-    pub fn sizes(&self, changed: &[(Source, u64)], steps: &[TupleStore]) -> Vec<u64> {
-        let of_sources = changed
-            .iter()
-            .filter(|(source, _)| self.sources.contains(source));
-        let of_steps = self.steps.iter().filter_map(|step| steps.get(*step));
-        let of_sources = of_sources.map(|(_, rows)| *rows);
-        of_sources.chain(of_steps.map(TupleStore::count)).collect()
-    }
-}
 
 /// A plan with everything that its execution needs.
 #[derive(Debug)]
@@ -241,14 +201,6 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     });
     drop(forgotten);
     Ok(Outcome::Compiled(compiled))
-}
-
-/// Why an IMMEDIATE stream table cannot follow what is maintained otherwise.
-pub fn not_immediate(analysis: &parse::Analysis) -> Option<Obstacle> {
-    let table = analysis.spread.replaced.first()?;
-    let name = name::relation_name(*table).unwrap_or_default();
-    let found = parse::Unsupported::new(&CITUS_NOT_IMMEDIATE, name);
-    Some(Obstacle::from(&found))
 }
 
 /// Whether this is still the plan of the stream table.

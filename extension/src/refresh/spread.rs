@@ -157,7 +157,7 @@ pub fn refresh(table: &StreamTable, request: Request) -> Result<Outcome> {
         duration_ms: 0.0,
         failed_apart: None,
     };
-    // Where a shard has come anew, it alone was filled.
+    // Shards that have come to a node were filled, they alone.
     if table.is_populated && outcome.action == Action::Initialize {
         outcome.action = Action::Full;
         outcome.reason = Some(Reason::ShardMoved);

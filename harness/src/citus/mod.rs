@@ -2,6 +2,8 @@
 //!
 //! It takes a server that has Citus, which nothing here brings. Where there is none, tests say so by [`is_missing`].
 
+pub mod tables;
+
 use std::path::Path;
 
 use crate::backend::Backend;
