@@ -2,6 +2,8 @@
 //!
 //! Without Citus the tests are reported as skipped, with the reason, which fails where `PGT_REQUIRE_CITUS` is set.
 
+use std::io::Write;
+
 use harness::citus::is_missing;
 use harness::citus::tables::{CHANGES, LOCAL, create, nothing_is_left, refreshed, right, start};
 use harness::client::{Session, quote_literal};
@@ -267,5 +269,64 @@ async fn only_the_owner_says_what_is_computed() {
         let error = worker.execute(&call).await.unwrap_err();
         assert_eq!(error.sqlstate, state, "{error}");
         run(&worker, "RESET ROLE").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_of_the_coordinator_is_that_of_ordinary_tables() {
+    if is_missing("a_dump_of_the_coordinator_is_that_of_ordinary_tables") {
+        return;
+    }
+    let (citus, session) = start().await;
+    let (name, query) = LOCAL[2];
+    create(&session, name, query).await;
+    create(
+        &session,
+        "of_one_shard",
+        "SELECT g, name FROM r WHERE g > 1",
+    )
+    .await;
+    refreshed(&session, name).await;
+    let dump = citus
+        .coordinator()
+        .client_command("pg_dump")
+        .arg("postgres")
+        .output();
+    let dump = String::from_utf8(dump.unwrap().stdout).unwrap();
+    assert!(dump.contains("CREATE TABLE public.joined"), "{dump}");
+
+    // A node by itself takes it in, in another database.
+    let alone = &citus.workers()[0];
+    let elsewhere = Session::connect(alone, "postgres").await.unwrap();
+    run(&elsewhere, "CREATE DATABASE restored").await;
+    let mut psql = alone.client_command("psql");
+    psql.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "restored"]);
+    psql.stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null());
+    let mut running = psql.spawn().unwrap();
+    running
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(dump.as_bytes())
+        .unwrap();
+    assert!(running.wait().unwrap().success());
+    let restored = Session::connect(alone, "restored").await.unwrap();
+    assert_eq!(
+        value(&restored, "SELECT pgtrickle.restore_stream_tables()").await,
+        "2"
+    );
+    run(&restored, CHANGES[1]).await;
+    run(&restored, "UPDATE r SET name = name || '!' WHERE g = 3").await;
+    for (name, query) in [
+        (name, query),
+        ("of_one_shard", "SELECT g, name FROM r WHERE g > 1"),
+    ] {
+        let mode = format!(
+            "SELECT concat_ws(' ', refresh_mode, mode_code) FROM pgtrickle.pgt_status() WHERE name = '{name}'"
+        );
+        assert_eq!(value(&restored, &mode).await, "DIFFERENTIAL");
+        refreshed(&restored, name).await;
+        right(&restored, name, query).await;
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Without Citus the tests are reported as skipped, with the reason, which fails where `PGT_REQUIRE_CITUS` is set.
 
-use harness::backend::Backend;
 use harness::citus::is_missing;
 use harness::citus::tables::{CHANGES, LOCAL, create, nothing_is_left, refreshed, right, start};
 use harness::cluster::StopMode;

@@ -120,6 +120,11 @@ impl Citus {
         Ok(())
     }
 
+    /// The coordinator.
+    pub fn coordinator(&self) -> &Cluster {
+        &self.coordinator
+    }
+
     /// The workers.
     pub fn workers(&self) -> &[Cluster] {
         &self.workers
