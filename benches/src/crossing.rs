@@ -1,6 +1,7 @@
-//! Where deltas end and recomputation begins: refreshes against `REFRESH MATERIALIZED VIEW`, from a
-//! thousandth of the rows changed to all of them.
+//! Where deltas end and recomputation begins: refreshes against `REFRESH MATERIALIZED VIEW`, from one in a
+//! million of the rows changed to all of them.
 
+use crate::plot::{Line, log_log};
 use crate::refresh::tidy_up;
 use crate::server;
 use crate::settings::Settings;
@@ -10,23 +11,35 @@ use anyhow::{Result, ensure};
 use harness::client::Session;
 use std::fmt::Write;
 
-/// Changed rows, per mille of all.
-pub const SIZES_PER_MILLE: [u64; 6] = [1, 10, 20, 50, 100, 1000];
+/// Changed rows, per million of all.
+pub const SIZES_PPM: [u64; 9] = [
+    1, 10, 100, 1_000, 10_000, 20_000, 50_000, 100_000, 1_000_000,
+];
+/// Smaller changes are a matter of milliseconds, and of noise: they have no threshold here.
+const GATED_PPM: u64 = 10_000;
 /// Rounds in which AUTO learns, and caches get warm.
-const WARM_UP: usize = 2;
+const WARM_UP: usize = 1;
 
 /// A view after changes of one size; medians in milliseconds, commit included.
 #[derive(Debug, Clone)]
 pub struct Point {
     pub letter: char,
-    pub per_mille: u64,
+    pub ppm: u64,
     pub auto_ms: f64,
-    /// What AUTO did in the last round.
-    pub action: String,
+    /// What AUTO did in each round, the first included: D for deltas, F for recomputation.
+    pub actions: String,
     pub deltas_ms: f64,
     pub materialized_ms: f64,
     pub auto_ratio: f64,
     pub deltas_ratio: f64,
+    /// The ratio of the first refresh after so many changes, which has not learnt from others.
+    pub first_ratio: f64,
+}
+
+impl Point {
+    fn percent(&self) -> f64 {
+        self.ppm as f64 / 1e4
+    }
 }
 
 /// A recomputation of unchanged content.
@@ -54,8 +67,8 @@ pub async fn measure(session: &Session, settings: &Settings) -> Result<Crossing>
         crossing
             .recomputations
             .push(recomputation(session, view, repeat).await?);
-        for per_mille in SIZES_PER_MILLE {
-            let point = point(session, view, per_mille, repeat).await?;
+        for ppm in SIZES_PPM {
+            let point = point(session, view, ppm, repeat).await?;
             eprintln!("{point:?}");
             crossing.points.push(point);
         }
@@ -111,33 +124,36 @@ async fn recomputation(session: &Session, view: &View, repeat: usize) -> Result<
     })
 }
 
-async fn point(session: &Session, view: &View, per_mille: u64, repeat: usize) -> Result<Point> {
+async fn point(session: &Session, view: &View, ppm: u64, repeat: usize) -> Result<Point> {
     let (mut auto, mut deltas, mut materialized) = (Vec::new(), Vec::new(), Vec::new());
-    let mut action = String::new();
+    let mut actions = String::new();
     for round in 0..WARM_UP + repeat {
-        session.execute(&change(per_mille, round)).await?;
-        let auto_ms = time_ms(session, &refresh("auto")).await?;
-        let deltas_ms = time_ms(session, &refresh("deltas")).await?;
-        let materialized_ms = time_ms(session, &view.refresh_materialized_view(false)).await?;
-        if round >= WARM_UP {
-            auto.push(auto_ms);
-            deltas.push(deltas_ms);
-            materialized.push(materialized_ms);
-        }
-        action = session
-            .scalar("SELECT action FROM pgtrickle.get_refresh_history('auto', 1)")
+        session.execute(&change(ppm, round)).await?;
+        // Whoever reads changed rows first marks them as committed and prunes their pages; that is not the refresh's.
+        session.execute("SELECT sum(score) FROM big").await?;
+        auto.push(time_ms(session, &refresh("auto")).await?);
+        deltas.push(time_ms(session, &refresh("deltas")).await?);
+        materialized.push(time_ms(session, &view.refresh_materialized_view(false)).await?);
+        let action = session
+            .scalar("SELECT left(action, 1) FROM pgtrickle.get_refresh_history('auto', 1)")
             .await?;
+        actions.push_str(&action);
         tidy_up(session).await?;
+    }
+    let first_ratio = auto[0] / materialized[0];
+    for times in [&mut auto, &mut deltas, &mut materialized] {
+        times.drain(..WARM_UP);
     }
     Ok(Point {
         letter: view.letter,
-        per_mille,
+        ppm,
         auto_ms: median(&auto),
-        action,
+        actions,
         deltas_ms: median(&deltas),
         materialized_ms: median(&materialized),
         auto_ratio: paired_ratio(&auto, &materialized),
         deltas_ratio: paired_ratio(&deltas, &materialized),
+        first_ratio,
     })
 }
 
@@ -146,10 +162,10 @@ fn refresh(table: &str) -> String {
 }
 
 /// Updates this share of the rows, other ones each round, in all columns that a view shows.
-fn change(per_mille: u64, round: usize) -> String {
+fn change(ppm: u64, round: usize) -> String {
     format!(
         "UPDATE big SET amount = amount + 7, score = (score + 13) % 10000
-         WHERE (id * 7919 + {round} * 131) % 1000 < {per_mille}"
+         WHERE (id * 7919 + {round} * 131) % 1000000 < {ppm}"
     )
 }
 
@@ -157,19 +173,20 @@ impl Crossing {
     /// The tables.
     pub fn markdown(&self) -> String {
         let mut text = String::from(
-            "| view | changed | AUTO ms | did | deltas ms | matview ms | AUTO ÷ matview | deltas ÷ matview |\n|---|---|---|---|---|---|---|---|\n",
+            "| view | changed | AUTO ms | did | deltas ms | matview ms | AUTO ÷ matview | at first | deltas ÷ matview |\n|---|---|---|---|---|---|---|---|---|\n",
         );
         for p in &self.points {
-            let share = p.per_mille as f64 / 10.0;
             let _ = writeln!(
                 text,
-                "| {} | {share} % | {:.1} | {} | {:.1} | {:.1} | {:.2} | {:.2} |",
+                "| {} | {} % | {:.1} | {} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} |",
                 p.letter,
+                p.percent(),
                 p.auto_ms,
-                p.action,
+                p.actions,
                 p.deltas_ms,
                 p.materialized_ms,
                 p.auto_ratio,
+                p.first_ratio,
                 p.deltas_ratio
             );
         }
@@ -186,12 +203,33 @@ impl Crossing {
         text
     }
 
+    /// Refreshes and recomputations against the share of the rows that changed.
+    pub fn plot(&self) -> String {
+        let mut lines = Vec::new();
+        for (colour, view) in VIEWS.iter().enumerate() {
+            let of_view = || self.points.iter().filter(|p| p.letter == view.letter);
+            let line = |name: String, is_dashed, ms: fn(&Point) -> f64| Line {
+                name,
+                colour,
+                is_dashed,
+                points: of_view().map(|p| (p.percent(), ms(p))).collect(),
+            };
+            if of_view().next().is_some() {
+                lines.push(line(format!("({}) AUTO", view.letter), false, |p| {
+                    p.auto_ms
+                }));
+                lines.push(line(format!("({}) recomputed", view.letter), true, |p| {
+                    p.materialized_ms
+                }));
+            }
+        }
+        log_log("% of the rows changed", "ms", &lines)
+    }
+
     /// The ratios that have a threshold, by the name of the case.
     pub fn ratios(&self) -> Vec<(String, f64)> {
-        let points = self.points.iter().map(|p| {
-            let share = p.per_mille as f64 / 10.0;
-            (format!("auto {} {share} %", p.letter), p.auto_ratio)
-        });
+        let points = self.points.iter().filter(|p| p.ppm >= GATED_PPM);
+        let points = points.map(|p| (format!("auto {} {} %", p.letter, p.percent()), p.auto_ratio));
         let forced = self
             .recomputations
             .iter()

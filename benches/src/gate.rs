@@ -50,6 +50,32 @@ pub fn limit(thresholds: &Thresholds, name: &str) -> Result<f64> {
     Ok(threshold.limit)
 }
 
+/// What is beyond its limit among these ratios, each of which has one.
+pub fn crossed(thresholds: &Thresholds, ratios: &[(String, f64)]) -> Result<Vec<String>> {
+    let mut crossed = Vec::new();
+    for (name, ratio) in ratios {
+        let limit = limit(thresholds, name)?;
+        if *ratio > limit {
+            crossed.push(format!("{name}: {ratio:.2}, the gate is {limit}"));
+        }
+    }
+    Ok(crossed)
+}
+
+/// Prints what is beyond its limit, and fails unless the settings say otherwise.
+pub fn settle(ratios: &[(String, f64)], fails: bool) -> Result<()> {
+    let crossed = crossed(&thresholds()?, ratios)?;
+    for line in &crossed {
+        println!("GATE {line}");
+    }
+    ensure!(
+        !fails || crossed.is_empty(),
+        "{} gates crossed",
+        crossed.len()
+    );
+    Ok(())
+}
+
 /// Times of one turn, in any unit: baseline, candidate, candidate, baseline.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn(pub [f64; 4]);

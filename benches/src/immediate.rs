@@ -1,21 +1,23 @@
 //! What a statement costs that IMMEDIATE stream tables follow, and what is left of the throughput when
 //! writers wait for each other.
 
+use crate::creation::wholes;
 use crate::data;
 use crate::stats::{median, paired_ratio, time_ms};
 use crate::views::VIEWS;
+use crate::writers::{crowd, update};
 use anyhow::{Result, ensure};
 use harness::client::Session;
 use harness::cluster::Cluster;
 use std::fmt::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Unmeasured rounds that warm caches and plans.
 const WARM_UP: usize = 20;
 /// Writers of the throughput measurement.
 const CLIENTS: usize = 8;
+/// Rounds of each statement over many rows.
+const BULK_ROUNDS: usize = 3;
 
 /// A single-row UPDATE, commit included, in milliseconds.
 #[derive(Debug, Clone)]
@@ -88,7 +90,7 @@ pub async fn throughput(
     duration: Duration,
 ) -> Result<Throughput> {
     let session = Session::connect(cluster, database).await?;
-    let alone_per_s = crowd(cluster, database, "twin", rows, duration).await?;
+    let alone_per_s = crowd(cluster, database, "twin", rows, CLIENTS, duration).await?;
     session
         .execute(
             "SELECT pgtrickle.create_stream_table('by_key',
@@ -96,7 +98,7 @@ pub async fn throughput(
                  refresh_mode => 'IMMEDIATE')",
         )
         .await?;
-    let followed_per_s = crowd(cluster, database, "big", rows, duration).await?;
+    let followed_per_s = crowd(cluster, database, "big", rows, CLIENTS, duration).await?;
     session
         .execute("SELECT pgtrickle.drop_stream_table('by_key')")
         .await?;
@@ -106,45 +108,95 @@ pub async fn throughput(
     })
 }
 
-async fn crowd(
-    cluster: &Cluster,
-    database: &str,
-    table: &'static str,
-    rows: u64,
-    duration: Duration,
-) -> Result<f64> {
-    let (done, is_over) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
-    let mut writers = Vec::new();
-    for number in 0..CLIENTS as u64 {
-        let session = Session::connect(cluster, database).await?;
-        let (done, is_over) = (Arc::clone(&done), Arc::clone(&is_over));
-        writers.push(tokio::spawn(async move {
-            let mut id = number;
-            while !is_over.load(Ordering::Relaxed) {
-                id = (id + 104_729) % rows;
-                session.execute(&update(table, id + 1)).await?;
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-            anyhow::Ok(())
-        }));
-    }
-    tokio::time::sleep(duration).await;
-    is_over.store(true, Ordering::Relaxed);
-    for writer in writers {
-        writer.await??;
-    }
-    Ok(done.load(Ordering::Relaxed) as f64 / duration.as_secs_f64())
+/// One statement over a twentieth of the rows.
+#[derive(Debug, Clone)]
+pub struct Bulk {
+    pub name: &'static str,
+    /// What following adds to the statement.
+    pub added_ms: f64,
+    pub materialized_ms: f64,
+    /// The median of the ratios of the rounds.
+    pub ratio: f64,
 }
 
-fn update(table: &str, id: u64) -> String {
-    format!("UPDATE {table} SET amount = amount + 7 WHERE id = {id}")
+/// Statements that change a twentieth of the rows under views whose groups and partitions they touch.
+const BULKS: [(&str, &str, &str); 3] = [
+    (
+        "DELETE, fine agg",
+        "fine agg",
+        "DELETE FROM {table} WHERE id % 20 = 3",
+    ),
+    (
+        "DELETE, window",
+        "window",
+        "DELETE FROM {table} WHERE id % 20 = 3",
+    ),
+    (
+        "UPDATE, window",
+        "window",
+        "UPDATE {table} SET amount = amount + 7 WHERE id % 20 = 3",
+    ),
+];
+
+/// Measures them, each rolled back.
+pub async fn bulks(session: &Session) -> Result<Vec<Bulk>> {
+    let mut measured = Vec::new();
+    for (name, view, statement) in BULKS {
+        let mut wholes = wholes().into_iter();
+        let Some(whole) = wholes.find(|whole| whole.name == view) else {
+            continue;
+        };
+        session
+            .execute(&format!(
+                "SELECT pgtrickle.create_stream_table('ours', $q${0}$q$, refresh_mode => 'IMMEDIATE');
+                 CREATE MATERIALIZED VIEW theirs AS {0}; CREATE UNIQUE INDEX ON theirs ({1})",
+                whole.query, whole.key
+            ))
+            .await?;
+        session.execute("VACUUM ANALYZE").await?;
+        let (mut added, mut materialized) = (Vec::new(), Vec::new());
+        for _ in 0..BULK_ROUNDS {
+            let mut took = Vec::new();
+            for table in ["twin", "big"] {
+                session.execute("BEGIN").await?;
+                took.push(time_ms(session, &statement.replace("{table}", table)).await?);
+                if table == "big" {
+                    let differences = format!(
+                        "SELECT count(*) FROM ((TABLE ours EXCEPT ALL ({0}))
+                             UNION ALL (({0}) EXCEPT ALL TABLE ours)) d",
+                        whole.query
+                    );
+                    let differences = session.scalar(&differences).await?;
+                    ensure!(differences == "0", "{name}: {differences} wrong rows");
+                }
+                session.execute("ROLLBACK").await?;
+            }
+            for table in ["twin", "big", "ours"] {
+                session.execute(&format!("VACUUM {table}")).await?;
+            }
+            added.push(took[1] - took[0]);
+            materialized.push(time_ms(session, "REFRESH MATERIALIZED VIEW theirs").await?);
+        }
+        session
+            .execute("DROP MATERIALIZED VIEW theirs; SELECT pgtrickle.drop_stream_table('ours')")
+            .await?;
+        measured.push(Bulk {
+            name,
+            added_ms: median(&added),
+            materialized_ms: median(&materialized),
+            ratio: paired_ratio(&added, &materialized),
+        });
+    }
+    Ok(measured)
 }
 
 /// The tables.
-pub fn markdown(rows: u64, statements: &[Statement], throughput: Throughput) -> String {
+pub fn markdown(
+    rows: u64,
+    statements: &[Statement],
+    bulks: &[Bulk],
+    throughput: Throughput,
+) -> String {
     let mut text = format!(
         "Single-row UPDATE of {rows} rows, commit included; medians in ms.\n\n\
          | followed by | alone | followed | factor |\n|---|---:|---:|---:|\n"
@@ -155,6 +207,16 @@ pub fn markdown(rows: u64, statements: &[Statement], throughput: Throughput) -> 
             text,
             "| ({}) | {:.2} | {:.2} | {:.2} |",
             statement.letter, statement.alone_ms, statement.followed_ms, statement.ratio
+        );
+    }
+    text.push_str(
+        "\n| one statement over 5 % of the rows | added, ms | recomputation, ms | factor |\n|---|---:|---:|---:|\n",
+    );
+    for bulk in bulks {
+        let _ = writeln!(
+            text,
+            "| {} | {:.0} | {:.0} | {:.2} |",
+            bulk.name, bulk.added_ms, bulk.materialized_ms, bulk.ratio
         );
     }
     let Throughput {
@@ -168,4 +230,10 @@ pub fn markdown(rows: u64, statements: &[Statement], throughput: Throughput) -> 
         100.0 * followed_per_s / alone_per_s
     );
     text
+}
+
+/// The ratios, by the name of the case.
+pub fn ratios(bulks: &[Bulk]) -> Vec<(String, f64)> {
+    let named = |bulk: &Bulk| (format!("immediate {}", bulk.name), bulk.ratio);
+    bulks.iter().map(named).collect()
 }

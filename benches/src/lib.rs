@@ -9,6 +9,7 @@
 //! - [`views`]: the four views, each as a stream table and as an expert would maintain it by hand
 //! - [`refresh`], [`growth`], [`capture`]: the measurements
 //! - [`captured`]: columns for the text of capture triggers, and what that took before
+//! - [`creation`]: creating and recomputing, against a materialized view
 //! - [`crossing`]: where deltas end and recomputation begins
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`immediate`]: what writers pay whose statements are followed at once
@@ -16,14 +17,17 @@
 //! - [`queries`] over [`tpch`], [`tpcds`] and [`nexmark`]: refreshing well-known queries against computing them again
 //! - [`many`]: many stream tables, and what they cost each other and everything else
 //! - [`planning`]: reading and compiling the queries of TPC-H
+//! - [`plot`]: lines with logarithmic axes
 //! - [`processor`]: processor time of refreshes, steady on a busy machine
 //! - [`report`]: the tables and the gates
 //! - [`round_trips`]: what is saved by asking the server once, or not at all
 //! - [`trees`]: operator trees for the benchmarks that need no server
 //! - [`wide`]: joins of many tables, against their number
+//! - [`writers`]: what is left of the throughput of writers
 
 pub mod capture;
 pub mod captured;
+pub mod creation;
 pub mod crossing;
 pub mod data;
 pub mod gate;
@@ -34,6 +38,7 @@ pub mod latency;
 pub mod many;
 pub mod nexmark;
 pub mod planning;
+pub mod plot;
 pub mod processor;
 pub mod queries;
 pub mod refresh;
@@ -47,3 +52,4 @@ pub mod tpch;
 pub mod trees;
 pub mod views;
 pub mod wide;
+pub mod writers;

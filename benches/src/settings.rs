@@ -2,6 +2,7 @@
 
 use std::env;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Sizes and repetitions.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,11 @@ impl Settings {
 /// test in those that need a server.
 pub fn is_trial() -> bool {
     std::env::args().any(|argument| argument == "--test")
+}
+
+/// How long writers write: `PGT_BENCH_SECONDS`.
+pub fn seconds() -> Duration {
+    Duration::from_secs(variable("PGT_BENCH_SECONDS", 10))
 }
 
 /// Scale factor of TPC-H: `PGT_BENCH_SCALE`.

@@ -70,7 +70,7 @@ pub fn add(table: &StreamTable, view: pg_sys::Oid, added: &[Column]) -> Result<(
         Ok(format!("ADD COLUMN {} {ty}", name::quote(&column.name)))
     });
     let actions = actions.collect::<Result<Vec<_>>>()?.join(", ");
-    let _owner = OwnerContext::enter(owner, &table.settings, &[])?;
+    let _owner = OwnerContext::enter(owner, &table.settings)?;
     utility::run(&format!("ALTER TABLE {} {actions}", table.qualified_name()))?;
     require_same_types(&table.plain_name(), table.relid, view)
 }

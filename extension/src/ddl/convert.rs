@@ -72,7 +72,7 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
     let owner = depend::owner_of(relid).ok_or(Error::Vanished)?;
     let is_populated = Relation::open(relid, pg_sys::NoLock as pg_sys::LOCKMODE)?.is_populated();
     let settings = Settings::of_session();
-    let _owner = OwnerContext::enter(owner, &settings, &[])?;
+    let _owner = OwnerContext::enter(owner, &settings)?;
     let query = view::definition(relid)?;
     let parts = statements(PARTS, relid, &qualified)?;
     utility::run(&format!("DROP MATERIALIZED VIEW {qualified}"))?;

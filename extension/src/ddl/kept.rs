@@ -172,7 +172,7 @@ impl Kept {
     /// Declares it on the table that has taken the name.
     pub fn declare(&self, table: pg_sys::Oid, owner: pg_sys::Oid) -> Result<()> {
         {
-            let _owner = OwnerContext::enter(owner, &Settings::default(), &[])?;
+            let _owner = OwnerContext::enter(owner, &Settings::default())?;
             let revoked = texts(GRANTED, &[table.into(), self.qualified.as_str().into()])?;
             let mut statements = revoked.iter().chain(&self.declared);
             statements.try_for_each(|sql| utility::run(sql))?;

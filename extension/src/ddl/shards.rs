@@ -98,7 +98,7 @@ fn create(
 ) -> Result<i64> {
     let owner = depend::owner_of(relation).ok_or(Error::Vanished)?;
     let pgt_id = catalog::new_id()?;
-    let _owner = OwnerContext::enter(owner, &definition.settings, &[])?;
+    let _owner = OwnerContext::enter(owner, &definition.settings)?;
     let query = parse::single_select(definition.query, &definition.settings)?;
     shards::replace(query, &|read| beside(table, shard, read))?;
     let view = view::create(STATE_SCHEMA, &view_name(pgt_id), query)?;

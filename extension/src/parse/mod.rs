@@ -98,7 +98,7 @@ fn analyse_at(
     settings: &Settings,
     place: Place,
 ) -> Result<Analysis> {
-    let _owner = OwnerContext::enter(owner, settings, &[])?;
+    let _owner = OwnerContext::enter(owner, settings)?;
     let query = query::of_view(view)?;
     let mut analysis = analyse(query, owner, place)?;
     if let Some(facts) = TableFacts::load(view) {

@@ -88,25 +88,30 @@ thread_local! {
 /// What the scratch buffer may keep after an unusually wide row.
 const SCRATCH_BYTES_MAX: usize = 1 << 16;
 
-fn with_image<T, R>(
-    values: &[Datum],
-    nulls: &[bool],
-    types: impl IntoIterator<Item = T>,
+fn with_image<R>(
+    columns: impl Iterator<Item = (Datum, bool, ImageType)>,
     digest: impl FnOnce(&[u8]) -> R,
-) -> R
-where
-    T: Into<ImageType>,
-{
+) -> R {
     // Taken, not borrowed: detoasting can raise an error, which must not poison the cell.
     let mut image = SCRATCH.take();
     image.clear();
-    for ((value, is_null), ty) in values.iter().zip(nulls).zip(types) {
-        append(&mut image, *value, *is_null, ty.into());
+    for (value, is_null, ty) in columns {
+        append(&mut image, value, is_null, ty);
     }
     let result = digest(&image);
     image.shrink_to(SCRATCH_BYTES_MAX);
     SCRATCH.set(image);
     result
+}
+
+/// The columns of a row with their types.
+fn columns<T: Into<ImageType>>(
+    values: &[Datum],
+    nulls: &[bool],
+    types: impl IntoIterator<Item = T>,
+) -> impl Iterator<Item = (Datum, bool, ImageType)> {
+    let columns = values.iter().zip(nulls).zip(types);
+    columns.map(|((value, is_null), ty)| (*value, *is_null, ty.into()))
 }
 
 /// The 64-bit hash of a row's image: what `pgtrickle.row_image_hash` returns.
@@ -115,7 +120,7 @@ pub fn hash64<T: Into<ImageType>>(
     nulls: &[bool],
     types: impl IntoIterator<Item = T>,
 ) -> i64 {
-    with_image(values, nulls, types, |image| xxh3_64(image) as i64)
+    with_image(columns(values, nulls, types), |image| xxh3_64(image) as i64)
 }
 
 /// A 128-bit hash of a row's image, taken as the row's identity where rows are consolidated. It is
@@ -126,7 +131,7 @@ pub fn hash128<T: Into<ImageType>>(
     types: impl IntoIterator<Item = T>,
 ) -> u128 {
     let seed = SEED.with(|seed| *seed);
-    with_image(values, nulls, types, |image| {
+    with_image(columns(values, nulls, types), |image| {
         xxh3_128_with_seed(image, seed)
     })
 }
@@ -197,11 +202,9 @@ fn row_image_hash(call: &Call) -> Datum {
         Some(types) => types,
         None => &argument_types(call, arguments.len()),
     };
-    let (values, nulls): (Vec<Datum>, Vec<bool>) = arguments
-        .iter()
-        .map(|argument| (argument.value, argument.isnull))
-        .unzip();
-    hash64(&values, &nulls, types.iter().copied()).into()
+    let columns = arguments.iter().zip(types);
+    let columns = columns.map(|(argument, ty)| (argument.value, argument.isnull, *ty));
+    with_image(columns, |image| xxh3_64(image) as i64).into()
 }
 
 /// Looks the arguments' types up and remembers them for the next call.

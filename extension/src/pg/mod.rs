@@ -10,6 +10,7 @@
 
 pub mod acl;
 pub mod background;
+pub mod bulk_insert;
 pub mod capture_trigger;
 pub mod catalog_scan;
 pub mod catalog_table;
@@ -53,6 +54,7 @@ pub mod printed;
 pub mod process;
 pub mod query;
 pub mod reads;
+pub mod receiver;
 pub mod relation;
 pub mod removal;
 pub mod replica_identity;

@@ -59,6 +59,14 @@ impl Relation {
         self.class().relispopulated
     }
 
+    /// Whether its changes are in the log for logical decoding.
+    pub fn is_logged_logically(&self) -> bool {
+        // SAFETY: a variable of the server.
+        let level = unsafe { pg_sys::wal_level };
+        level >= pg_sys::WalLevel::WAL_LEVEL_LOGICAL as i32
+            && self.persistence() == pg_sys::RELPERSISTENCE_PERMANENT
+    }
+
     /// The owner.
     pub fn owner(&self) -> pg_sys::Oid {
         self.class().relowner
@@ -83,6 +91,23 @@ impl Relation {
         unsafe {
             pg_sys::RelationGetNumberOfBlocksInFork(self.raw, pg_sys::ForkNumber::MAIN_FORKNUM)
         }
+    }
+
+    /// How many rows the planner expects in it.
+    pub fn estimated_rows(&self) -> f64 {
+        if !matches!(
+            self.kind(),
+            pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW
+        ) {
+            return 0.0;
+        }
+        let (mut pages, mut rows, mut visible) = (0, 0.0, 0.0);
+        // SAFETY: an open table with storage; the widths of columns are not asked for.
+        unsafe {
+            let widths = std::ptr::null_mut();
+            pg_sys::estimate_rel_size(self.raw, widths, &mut pages, &mut rows, &mut visible);
+        }
+        rows
     }
 
     /// Its size on disk with indexes and TOAST.

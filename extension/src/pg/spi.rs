@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 
 use super::ffi::{CreateTuplestoreDestReceiver, SetTuplestoreDestReceiverParams};
 use super::is_aborting;
+use super::receiver::{EachRow, Receiver};
 use super::tupdesc::{Column, attributes};
 use super::tuplestore::TupleStore;
 use super::user::LocalSettings;
@@ -107,17 +108,10 @@ impl Connection {
 
     /// Runs a kept SELECT and returns its rows in a store in `context`, TOAST values fetched.
     pub fn run(&self, statement: &Kept, context: pg_sys::MemoryContext) -> Result<TupleStore> {
-        // A kept plan is made, and made again, when it is run.
-        let _in_order = statement
-            .is_in_order
-            .then(|| LocalSettings::enter(&[(c"join_collapse_limit", c"1")]));
-        // SAFETY: the plan has one source, as `prepare` takes one statement; its result row type is
-        // copied into the store's context.
+        // SAFETY: the result row type is copied into the store's context; the receiver is destroyed after its use.
         unsafe {
-            let sources = pg_sys::SPI_plan_get_plan_sources(statement.plan);
-            let source = pg_sys::list_nth(sources, 0) as *mut pg_sys::CachedPlanSource;
             let previous = pg_sys::MemoryContextSwitchTo(context);
-            let desc = pg_sys::CreateTupleDescCopy((*source).resultDesc);
+            let desc = pg_sys::CreateTupleDescCopy(statement.row_type());
             pg_sys::MemoryContextSwitchTo(previous);
             let store = TupleStore::new(context, desc);
             let receiver = CreateTuplestoreDestReceiver();
@@ -129,17 +123,34 @@ impl Connection {
                 ptr::null_mut(),
                 ptr::null(),
             );
-            let mut options: pg_sys::SPIExecuteOptions = std::mem::zeroed();
-            options.read_only = true;
-            options.dest = receiver;
-            let status = pg_sys::SPI_execute_plan_extended(statement.plan, &options);
+            let executed = self.execute(statement, receiver);
             if let Some(destroy) = (*receiver).rDestroy {
                 destroy(receiver);
             }
-            self.leave_context();
-            check("SPI_execute_plan_extended", status)?;
-            Ok(store)
+            executed.map(|()| store)
         }
+    }
+
+    /// Runs a kept SELECT and shows each row to `each` as it comes.
+    pub fn run_each(&self, statement: &Kept, each: EachRow<'_>) -> Result<()> {
+        let mut receiver = Receiver::new(each);
+        self.execute(statement, receiver.as_ptr())
+    }
+
+    fn execute(&self, statement: &Kept, receiver: *mut pg_sys::DestReceiver) -> Result<()> {
+        // A kept plan is made, and made again, when it is run.
+        let _in_order = statement
+            .is_in_order
+            .then(|| LocalSettings::enter(&[(c"join_collapse_limit", c"1")]));
+        // SAFETY: a kept plan; the receiver is valid during the call.
+        let status = unsafe {
+            let mut options: pg_sys::SPIExecuteOptions = std::mem::zeroed();
+            options.read_only = true;
+            options.dest = receiver;
+            pg_sys::SPI_execute_plan_extended(statement.plan, &options)
+        };
+        self.leave_context();
+        check("SPI_execute_plan_extended", status)
     }
 
     fn leave_context(&self) {
@@ -161,15 +172,22 @@ impl Kept {
         Ok(self)
     }
 
-    /// The columns of its result.
-    pub fn columns(&self) -> Vec<Column> {
+    /// The row type of its result, valid as long as the statement.
+    pub fn row_type(&self) -> pg_sys::TupleDesc {
         // SAFETY: the plan has one source, a SELECT, as `prepare` takes one statement that reads.
-        let columns = unsafe {
+        unsafe {
             let sources = pg_sys::SPI_plan_get_plan_sources(self.plan);
             let source = pg_sys::list_nth(sources, 0) as *mut pg_sys::CachedPlanSource;
-            attributes((*source).resultDesc)
-        };
-        columns.iter().map(Column::from).collect()
+            (*source).resultDesc
+        }
+    }
+
+    /// The columns of its result.
+    pub fn columns(&self) -> Vec<Column> {
+        attributes(self.row_type())
+            .iter()
+            .map(Column::from)
+            .collect()
     }
 }
 

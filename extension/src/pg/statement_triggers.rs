@@ -5,6 +5,7 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::relation::Relation;
 use super::user::OwnersOwn;
 
 /// A kind of change.
@@ -134,14 +135,32 @@ unsafe fn disarm_guard(description: *mut pg_sys::TriggerDesc) {
     // SAFETY: per contract; names end with NUL.
     unsafe {
         for trigger in triggers_of(description) {
-            if trigger.tgisinternal
-                && CStr::from_ptr(trigger.tgname)
-                    .to_bytes()
-                    .starts_with(b"pgt_guard")
-            {
+            if is_guard(trigger) {
                 trigger.tgenabled = pg_sys::TRIGGER_DISABLED as std::ffi::c_char;
             }
         }
+    }
+}
+
+/// # Safety
+/// A trigger of the server's.
+unsafe fn is_guard(trigger: &pg_sys::Trigger) -> bool {
+    // SAFETY: names end with NUL.
+    let name = unsafe { CStr::from_ptr(trigger.tgname) };
+    trigger.tgisinternal && name.to_bytes().starts_with(b"pgt_guard")
+}
+
+/// Whether an open table has no triggers but the guard.
+pub fn are_only_guards(table: &Relation) -> bool {
+    // SAFETY: open, hence valid; there are as many entries as the description says.
+    unsafe {
+        let Some(description) = (*table.as_ptr()).trigdesc.as_ref() else {
+            return true;
+        };
+        let count = usize::try_from(description.numtriggers).unwrap_or(0);
+        std::slice::from_raw_parts(description.triggers, count)
+            .iter()
+            .all(|trigger| is_guard(trigger))
     }
 }
 

@@ -9,8 +9,10 @@ use std::ptr;
 
 use pgrx::pg_sys;
 
+use super::bulk_insert::{Batch, is_heap};
 use super::changed_columns::ChangedColumns;
 use super::late_checks::LateChecks;
+use super::memory::Switched;
 use super::relation::Relation;
 use super::slot::Slot;
 use super::statement_triggers::{Change, StatementTriggers};
@@ -26,6 +28,9 @@ pub struct TableWriter {
     triggers: Option<StatementTriggers>,
     changed: Option<ChangedColumns>,
     checks: LateChecks,
+    /// Whether rows are inserted together.
+    in_batches: bool,
+    batch: Option<Batch>,
 }
 
 impl TableWriter {
@@ -81,6 +86,7 @@ impl TableWriter {
             );
             let triggers = fires.then(|| StatementTriggers::begin(target));
             let changed = ChangedColumns::wanted(target, permission);
+            let in_batches = inserts_in_batches(target);
             pg_sys::MemoryContextSwitchTo(previous);
             TableWriter {
                 estate,
@@ -89,6 +95,8 @@ impl TableWriter {
                 triggers,
                 changed,
                 checks: LateChecks::default(),
+                in_batches,
+                batch: None,
             }
         }
     }
@@ -96,6 +104,10 @@ impl TableWriter {
     /// Inserts the slot's row.
     pub fn insert(&mut self, row: &mut Slot) {
         self.before(Change::Insert);
+        if self.in_batches {
+            self.insert_later(row);
+            return;
+        }
         // SAFETY: the slot has the table's row type, and the table is open with its indexes.
         unsafe {
             let triggers = (*self.target).ri_TrigDesc;
@@ -118,6 +130,40 @@ impl TableWriter {
             pg_sys::list_free(postponed);
         }
         self.after_row();
+    }
+
+    /// Adds the slot's row to those that are inserted together.
+    fn insert_later(&mut self, row: &mut Slot) {
+        // SAFETY: the slot has the table's row type.
+        unsafe { self.check_constraints(row) };
+        // SAFETY: initialised by begin; the memory lives as long as the writer.
+        let (table, memory) =
+            unsafe { ((*self.target).ri_RelationDesc, (*self.estate).es_query_cxt) };
+        let new = || {
+            let _switched = Switched::to(memory);
+            Batch::of(table)
+        };
+        let batch = self.batch.get_or_insert_with(new);
+        let (values, nulls) = row.values();
+        batch.push(values, nulls);
+        if batch.is_full() {
+            self.flush();
+        }
+        self.after_row();
+    }
+
+    /// Inserts the rows that wait for it.
+    fn flush(&mut self) {
+        let Some(mut batch) = self.batch.take() else {
+            return;
+        };
+        for row in batch.write() {
+            // SAFETY: the slot holds a row of the table, with its place. The list is NIL or ours.
+            unsafe { pg_sys::list_free(self.enter_in_indexes(row, false, false)) };
+            self.after_row();
+        }
+        batch.clear();
+        self.batch = Some(batch);
     }
 
     /// Replaces the row that `stored` was read from.
@@ -177,12 +223,16 @@ impl TableWriter {
 
     /// Deletes the row that `stored` was read from.
     pub fn delete(&mut self, stored: &mut Slot) {
+        self.delete_at(stored.tid());
+    }
+
+    /// Deletes the row at this place, which the snapshot of the writes shows.
+    pub fn delete_at(&mut self, mut tid: pg_sys::ItemPointerData) {
         self.before(Change::Delete);
-        // SAFETY: `stored` carries the row's TID.
+        // SAFETY: the table is open; there is a row with this TID.
         unsafe {
             let relation = (*self.target).ri_RelationDesc;
             pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_DELETE);
-            let mut tid = stored.tid();
             let triggers = (*self.target).ri_TrigDesc;
             if !triggers.is_null()
                 && (*triggers).trig_delete_before_row
@@ -206,6 +256,8 @@ impl TableWriter {
     /// Checks what has been put off, fires queued triggers and closes the table's indexes, and whatever the
     /// triggers of foreign keys have opened.
     pub fn finish(mut self) {
+        self.flush();
+        self.batch = None;
         // SAFETY: mirrors open, in reverse.
         unsafe {
             std::mem::take(&mut self.checks).check(self.estate, self.target);
@@ -287,5 +339,25 @@ impl TableWriter {
             }
             pg_sys::check_for_interrupts!();
         }
+    }
+}
+
+/// Whether rows can be inserted together: into a heap, without triggers that see each of them.
+///
+/// # Safety
+/// `target` is initialised, its table open.
+unsafe fn inserts_in_batches(target: *mut pg_sys::ResultRelInfo) -> bool {
+    // SAFETY: per contract; the description of the triggers is the target's own copy.
+    unsafe {
+        let sees_rows = match (*target).ri_TrigDesc.as_ref() {
+            None => false,
+            Some(triggers) => {
+                triggers.trig_insert_before_row
+                    || triggers.trig_insert_after_row
+                    || triggers.trig_insert_instead_row
+                    || triggers.trig_insert_new_table
+            }
+        };
+        is_heap((*target).ri_RelationDesc) && !sees_rows
     }
 }

@@ -71,6 +71,9 @@ unsafe extern "C-unwind" {
         state: BulkInsertState,
     );
 
+    /// `access/xact.h`
+    pub fn GetCurrentCommandId(used: bool) -> CommandId;
+
     /// `access/genam.h`
     pub fn index_insert(
         index: Relation,

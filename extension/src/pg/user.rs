@@ -24,13 +24,10 @@ pub struct OwnerContext {
 }
 
 impl OwnerContext {
-    /// Becomes `role`, under the settings that a stream table keeps, and others; they hold until drop.
-    pub fn enter(role: pg_sys::Oid, kept: &Settings, others: &[(&str, &str)]) -> Result<Self> {
+    /// Becomes `role`, under the settings that a stream table keeps; they hold until drop.
+    pub fn enter(role: pg_sys::Oid, kept: &Settings) -> Result<Self> {
         let context = Self::switch(role, pg_sys::SECURITY_RESTRICTED_OPERATION as i32);
         kept.set_for_running()?;
-        for (name, value) in others {
-            set_local(name, value)?;
-        }
         for name in version::planner::OFF {
             set_on_level(name, c"off");
         }

@@ -1,16 +1,18 @@
 //! Whether deltas or a recomputation cost less, learnt from what a stream table's own refreshes have
 //! taken. Pure.
 //!
-//! The time for `n` change rows is estimated from past refreshes of about as many. If there is none, the
-//! refresh of the closest size is scaled; rows beyond that size count at most [`PRIOR_US`] each, since
-//! single rows tell nothing of a thousand. A recomputation is expected to take as long as the last one, or
-//! as the first fill.
+//! The time for `n` change rows is estimated from past refreshes of about as many. If there is none, it is what the
+//! sizes of tables let expect ([`Prior`]), times the pace of this stream table on this machine: what the refresh of the
+//! closest size, or else a recomputation, has taken in proportion to what was expected of it. A recomputation is
+//! expected to take as long as the last one, or as the first fill; without either, as sizes let expect.
 //!
 //! The current way is left only for one that is better by [`HYSTERESIS`]. Because data and machine change,
 //! the other way is tried again once in [`PATIENCE`] refreshes of a size, unless it seems hopeless.
 
-/// Microseconds per change row that are expected where nothing is known.
-const PRIOR_US: f64 = 8.0;
+/// Microseconds per row that is written by its key, in each table.
+const WRITTEN_US: f64 = 4.0;
+/// Microseconds per change row for which nothing has to be looked up: more than anything but a recursion takes.
+const DEAR_US: f64 = 8.0;
 /// Up to so many milliseconds deltas are not questioned: a recomputation that saves a few of them is not
 /// worth the rows that it reads.
 const CHEAP_MS: f64 = 20.0;
@@ -26,6 +28,11 @@ const HOPELESS_UNTRIED: f64 = 10.0;
 const ALIKE: f64 = 3.0;
 /// How many refreshes of a size are averaged.
 const LAST: usize = 5;
+/// Refreshes that took less, or of which less is expected, tell nothing of the pace of large ones: it is the statements
+/// that take the time, not the rows.
+const TELLING_MS: f64 = 5.0;
+/// By how much reality may differ from what sizes let expect.
+const PACE: std::ops::RangeInclusive<f64> = 0.05..=20.0;
 
 /// How a refresh went about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,18 +54,37 @@ pub struct Sample {
     pub ms: f64,
 }
 
+/// What is expected without a history.
+#[derive(Debug, Clone, Default)]
+pub struct Prior {
+    /// Milliseconds of a recomputation.
+    pub again_ms: f64,
+    /// Microseconds to read a change row and compute what follows from it.
+    pub change_us: f64,
+    /// The rows of each table that is written: at most so many are, whatever the changes.
+    pub written: Vec<f64>,
+}
+
+impl Prior {
+    /// Milliseconds for so many change rows.
+    fn deltas_ms(&self, rows: u64) -> f64 {
+        let rows = rows as f64;
+        let written: f64 = self.written.iter().map(|table| rows.min(*table)).sum();
+        (rows * self.change_us + written * WRITTEN_US) / 1e3
+    }
+}
+
 /// How many change rows deltas are certain to be chosen for, so that nothing has to be looked up.
 pub fn is_small(rows: u64) -> bool {
-    rows as f64 * PRIOR_US / 1e3 <= CHEAP_MS / 4.0
+    rows as f64 * DEAR_US / 1e3 <= CHEAP_MS / 4.0
 }
 
 /// The way for so many change rows, given the refreshes so far, oldest first.
-pub fn choose(rows: u64, samples: &[Sample]) -> Way {
+pub fn choose(rows: u64, samples: &[Sample], prior: &Prior) -> Way {
     let of_way = |way| samples.iter().rev().filter(move |s| s.way == way);
-    let Some(again_ms) = of_way(Way::Recomputation).next().map(|s| s.ms) else {
-        return Way::Deltas;
-    };
-    let (deltas_ms, is_tried) = expected_ms(rows, samples);
+    let again = of_way(Way::Recomputation).next();
+    let again_ms = again.map_or(prior.again_ms, |sample| sample.ms);
+    let (deltas_ms, is_tried) = expected_ms(rows, samples, prior);
     if deltas_ms <= CHEAP_MS {
         return Way::Deltas;
     }
@@ -100,7 +126,7 @@ fn is_alike(a: u64, b: u64) -> bool {
 }
 
 /// What deltas of so many rows are expected to take, and whether about as many have been tried.
-fn expected_ms(rows: u64, samples: &[Sample]) -> (f64, bool) {
+fn expected_ms(rows: u64, samples: &[Sample], prior: &Prior) -> (f64, bool) {
     let deltas = || {
         samples
             .iter()
@@ -116,18 +142,35 @@ fn expected_ms(rows: u64, samples: &[Sample]) -> (f64, bool) {
     if let Some(median) = per_row.get(per_row.len() / 2) {
         return (median * rows as f64, true);
     }
-    let prior_ms = |rows: f64| rows * PRIOR_US / 1e3;
+    let expected = prior.deltas_ms(rows);
     let distance = |sample: &&Sample| (sample.rows as f64 / rows as f64).ln().abs();
-    let untried_ms = match deltas().min_by(|a, b| distance(a).total_cmp(&distance(b))) {
-        None => prior_ms(rows as f64),
-        Some(closest) if closest.rows > rows => closest.ms * rows as f64 / closest.rows as f64,
+    let telling =
+        deltas().filter(|sample| sample.ms.min(5.0 * prior.deltas_ms(sample.rows)) >= TELLING_MS);
+    let untried_ms = match telling.min_by(|a, b| distance(a).total_cmp(&distance(b))) {
         Some(closest) => {
-            let beyond = rows.saturating_sub(closest.rows) as f64;
-            let in_proportion = closest.ms * rows as f64 / closest.rows as f64;
-            in_proportion.min(closest.ms + prior_ms(beyond))
+            let ms = expected * pace(closest.ms, prior.deltas_ms(closest.rows));
+            // More rows take no less, fewer no more.
+            match closest.rows > rows {
+                true => ms.min(closest.ms),
+                false => ms.max(closest.ms),
+            }
+        }
+        None => {
+            let again = samples.iter().rev().find(|s| s.way == Way::Recomputation);
+            let again = again.filter(|_| prior.again_ms >= TELLING_MS);
+            expected * again.map_or(1.0, |sample| pace(sample.ms, prior.again_ms))
         }
     };
     (untried_ms, false)
+}
+
+/// What was taken in proportion to what was expected.
+fn pace(took_ms: f64, expected_ms: f64) -> f64 {
+    if expected_ms >= TELLING_MS / 5.0 {
+        (took_ms / expected_ms).clamp(*PACE.start(), *PACE.end())
+    } else {
+        1.0
+    }
 }
 
 #[cfg(test)]
@@ -152,10 +195,61 @@ mod tests {
         }
     }
 
+    /// A million rows in a hundred thousand groups.
+    fn groups() -> Prior {
+        Prior {
+            again_ms: 450.0,
+            change_us: 1.0,
+            written: vec![100_000.0],
+        }
+    }
+
+    fn choose(rows: u64, samples: &[Sample]) -> Way {
+        super::choose(rows, samples, &groups())
+    }
+
     #[test]
-    fn without_a_recomputation_to_compare_with_it_is_deltas() {
-        assert_eq!(choose(10_000_000, &[]), Way::Deltas);
-        assert_eq!(choose(10_000_000, &[deltas(1, 0.3)]), Way::Deltas);
+    fn without_a_history_sizes_decide() {
+        for samples in [vec![], vec![deltas(1, 0.3)], vec![again(0, 350.0)]] {
+            assert_eq!(choose(40_000, &samples), Way::Deltas);
+            assert_eq!(choose(200_000, &samples), Way::Recomputation);
+            assert_eq!(choose(2_000_000, &samples), Way::Recomputation);
+        }
+    }
+
+    #[test]
+    fn what_is_expected_follows_the_pace_of_the_machine() {
+        // Three times as slow as expected, at either.
+        let slow = [again(0, 1_350.0), deltas(40_000, 600.0)];
+        assert_eq!(choose(200_000, &slow), Way::Recomputation);
+        assert_eq!(choose(60_000, &slow[..1]), Way::Deltas);
+        // Deltas alone are slower than expected.
+        let slow = [again(0, 450.0), deltas(20_000, 400.0)];
+        assert_eq!(choose(70_000, &slow), Way::Recomputation);
+    }
+
+    #[test]
+    fn what_it_takes_to_begin_is_no_pace() {
+        let tiny = Prior {
+            again_ms: 0.2,
+            change_us: 2.0,
+            written: vec![100.0],
+        };
+        // Creating its tables took 30 ms.
+        assert_eq!(super::choose(2_000, &[again(0, 30.0)], &tiny), Way::Deltas);
+        let slow_start = [again(0, 30.0), deltas(10, 9.0)];
+        assert_eq!(super::choose(2_000, &slow_start, &tiny), Way::Deltas);
+    }
+
+    #[test]
+    fn a_few_groups_are_written_once_whatever_the_changes() {
+        let few = Prior {
+            again_ms: 300.0,
+            change_us: 1.0,
+            written: vec![50.0],
+        };
+        assert_eq!(super::choose(200_000, &[], &few), Way::Deltas);
+        assert_eq!(super::choose(2_000_000, &[], &few), Way::Recomputation);
     }
 
     #[test]

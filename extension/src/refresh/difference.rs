@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
-use crate::pg::image;
+use crate::pg::image::{self, ImageMap};
 use crate::pg::slot::Slot;
 use crate::pg::table_scan::TableScan;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
+use crate::shmem::progress::Followed;
 
 use super::keyed_table::KeyedTable;
 use super::pairing::{self, KeyHash};
@@ -20,11 +21,30 @@ pub type Listener<'a> = &'a mut dyn FnMut(Row<'_>, i32) -> Result<()>;
 
 /// Rows that are stored and that the fresh ones are to take the place of, by image.
 ///
-/// Memory: about 50 bytes per stored row.
+/// Memory: about 70 bytes per stored row.
 #[derive(Debug, Default)]
 pub struct Stored {
-    rows: HashMap<u128, Vec<pg_sys::ItemPointerData>>,
+    /// The first row with an image that no fresh one has taken, as a position in `rows`.
+    first: ImageMap<usize>,
+    rows: Vec<StoredRow>,
 }
+
+#[derive(Debug)]
+struct StoredRow {
+    /// None when a fresh row is the same.
+    tid: Option<pg_sys::ItemPointerData>,
+    /// The next one with the same image, [`NONE`] if there is none.
+    next: usize,
+}
+
+/// Whether so many of the stored rows go that it costs less to delete them and to insert others, which is a matter of
+/// whole pages, than to update one by one. Of fewer rows most updates find room beside the old version.
+fn is_most(leaving: usize, stored: usize) -> bool {
+    leaving >= 1000 && leaving >= stored / 3
+}
+
+/// No position.
+const NONE: usize = usize::MAX;
 
 impl Stored {
     /// Adds a row of a table with these columns.
@@ -36,7 +56,29 @@ impl Stored {
     /// Adds the row of a table with these columns that is in this place.
     pub fn add_at(&mut self, tid: pg_sys::ItemPointerData, row: Row<'_>, desc: pg_sys::TupleDesc) {
         let hash = image::hash128(row.0, row.1, attributes(desc));
-        self.rows.entry(hash).or_default().push(tid);
+        let next = self.first.insert(hash, self.rows.len()).unwrap_or(NONE);
+        let tid = Some(tid);
+        self.rows.push(StoredRow { tid, next });
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether one of the rows left is the same as this one of a table with these columns; it does not count any
+    /// more.
+    pub fn take(&mut self, (values, nulls): Row<'_>, desc: pg_sys::TupleDesc) -> bool {
+        let hash = image::hash128(values, nulls, attributes(desc));
+        let Some(first) = self.first.get_mut(&hash) else {
+            return false;
+        };
+        let Some(row) = self.rows.get_mut(*first) else {
+            return false;
+        };
+        row.tid = None;
+        *first = row.next;
+        true
     }
 
     /// The difference between the stored rows and the fresh ones. A row that goes and one that comes with the same
@@ -47,10 +89,35 @@ impl Stored {
         fresh: Vec<TupleStore>,
         key: Option<&[usize]>,
     ) -> Result<Difference> {
-        let arriving = self.unmatched(table, &fresh)?;
-        let mut leaving: Vec<Option<pg_sys::ItemPointerData>> =
-            self.rows.into_values().flatten().map(Some).collect();
+        let mut arriving = Vec::new();
+        let mut position = 0_usize;
+        for store in &fresh {
+            check_types(table, store.tuple_desc())?;
+            let mut scan = store.scan();
+            while let Some(row) = scan.next() {
+                if !self.take(row.values(), table.tuple_desc()) {
+                    arriving.push(position);
+                }
+                position += 1;
+            }
+        }
+        self.replaced_by(table, fresh, arriving, key)
+    }
+
+    /// The same where only the fresh rows at these rising positions differ from stored ones; the others have been
+    /// [taken](Self::take).
+    pub fn replaced_by(
+        self,
+        table: &KeyedTable,
+        fresh: Vec<TupleStore>,
+        arriving: Vec<usize>,
+        key: Option<&[usize]>,
+    ) -> Result<Difference> {
+        let stored = self.rows.len();
+        let left = self.rows.into_iter().filter(|row| row.tid.is_some());
+        let mut leaving: Vec<_> = left.map(|row| row.tid).collect();
         let keys = match table.is_stream_table() {
+            _ if is_most(leaving.len(), stored) && table.may_replace_rows() => Vec::new(),
             true => pairing::keys_of(table.relation(), key),
             false => key.map(<[usize]>::to_vec).into_iter().collect(),
         };
@@ -66,27 +133,6 @@ impl Stored {
             updates,
             leaving,
         })
-    }
-
-    /// Positions of the fresh rows that are not stored. Those that are leave `self`.
-    fn unmatched(&mut self, table: &KeyedTable, fresh: &[TupleStore]) -> Result<Vec<usize>> {
-        let columns = attributes(table.tuple_desc());
-        let mut arriving = Vec::new();
-        let mut position = 0_usize;
-        for store in fresh {
-            check_types(table, store)?;
-            let mut scan = store.scan();
-            while let Some(row) = scan.next() {
-                let (values, nulls) = row.values();
-                let hash = image::hash128(values, nulls, columns);
-                let known = self.rows.get_mut(&hash).and_then(Vec::pop).is_some();
-                if !known {
-                    arriving.push(position);
-                }
-                position += 1;
-            }
-        }
-        Ok(arriving)
     }
 }
 
@@ -109,33 +155,52 @@ impl Difference {
     }
 
     /// Writes it.
-    pub fn write(self, table: &mut KeyedTable, listener: Listener<'_>) -> Result<()> {
+    pub fn write(
+        self,
+        table: &mut KeyedTable,
+        mut listener: Option<Listener<'_>>,
+        progress: &Followed,
+    ) -> Result<()> {
         let update_of = |at: usize| self.updates.get(at).copied().flatten();
         let mut row = TableScan::row_slot(table.relation());
         // Rows that go leave first, so that unique keys are free for the rows that come.
         for tid in self.leaving.iter().copied().flatten() {
-            if TableScan::fetch(table.relation(), tid, &mut row) {
-                listener(row.values(), -1)?;
-                table.delete_stored(&mut row)?;
+            match &mut listener {
+                None if table.may_replace_rows() => table.delete_at(tid),
+                listener => {
+                    if TableScan::fetch(table.relation(), tid, &mut row) {
+                        hear(listener, row.values(), -1)?;
+                        table.delete_stored(&mut row)?;
+                    }
+                }
             }
         }
         each_of(&self.fresh, &self.arriving, |at, values| {
             if let Some(tid) = update_of(at)
                 && TableScan::fetch(table.relation(), tid, &mut row)
             {
-                listener(row.values(), -1)?;
+                hear(&mut listener, row.values(), -1)?;
+                progress.step();
                 table.update_stored(&mut row, values)?;
-                listener(values, 1)?;
+                hear(&mut listener, values, 1)?;
             }
             Ok(())
         })?;
         each_of(&self.fresh, &self.arriving, |at, values| {
             if update_of(at).is_none() {
+                progress.step();
                 table.insert(values.0, values.1)?;
-                listener(values, 1)?;
+                hear(&mut listener, values, 1)?;
             }
             Ok(())
         })
+    }
+}
+
+fn hear(listener: &mut Option<Listener<'_>>, row: Row<'_>, weight: i32) -> Result<()> {
+    match listener {
+        Some(listener) => listener(row, weight),
+        None => Ok(()),
     }
 }
 
@@ -189,11 +254,8 @@ fn each_of(
 }
 
 /// Rows are written without a cast, so that types must agree.
-fn check_types(table: &KeyedTable, rows: &TupleStore) -> Result<()> {
-    let (wanted, given) = (
-        attributes(table.tuple_desc()),
-        attributes(rows.tuple_desc()),
-    );
+pub(super) fn check_types(table: &KeyedTable, rows: pg_sys::TupleDesc) -> Result<()> {
+    let (wanted, given) = (attributes(table.tuple_desc()), attributes(rows));
     if wanted.len() != given.len()
         || wanted
             .iter()

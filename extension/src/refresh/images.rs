@@ -6,6 +6,8 @@
 //! Bounds are compared, too, but are kept only when the refresh wrote something: a bound that moved over
 //! no row leaves nothing to remember, since the next comparison begins where this one did.
 
+use std::rc::Rc;
+
 use pgtrickle_dvm::operators::image;
 use pgtrickle_dvm::plan::{Image, Source};
 
@@ -14,11 +16,10 @@ use crate::error::Result;
 use crate::pg::image::hash128;
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
-use crate::pg::spi::Connection;
+use crate::pg::spi::{Connection, Kept};
 use crate::pg::subtransaction::{self, Attempt};
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
-use crate::shmem::progress::Followed;
 
 use super::compiled::Compiled;
 use super::full;
@@ -26,7 +27,7 @@ use super::inputs::Inputs;
 use super::keyed_table::{Counts, Place};
 use super::recursion::{self, Outcome};
 use super::row_types;
-use super::sink::Sink;
+use super::sink::{Row, Sink};
 use super::statements::Kind;
 
 /// What a comparison leaves behind beside the deltas.
@@ -38,13 +39,17 @@ pub struct Compared {
     pub recomputed: Option<Reason>,
 }
 
-/// The rows of the subquery at the snapshot.
-pub fn compute(compiled: &Compiled, image: &Image, memory: &MemoryContext) -> Result<TupleStore> {
-    let connection = Connection::open()?;
+/// What computes the subquery.
+pub fn statement(compiled: &Compiled, image: &Image, connection: &Connection) -> Result<Rc<Kept>> {
     let kind = Kind::Image(image.id);
-    let statement = compiled
-        .statements
-        .get(&connection, kind, &[], || image::content(image))?;
+    let content = || image::content(image);
+    compiled.statements.get(connection, kind, &[], content)
+}
+
+/// The rows of the subquery at the snapshot.
+fn compute(compiled: &Compiled, image: &Image, memory: &MemoryContext) -> Result<TupleStore> {
+    let connection = Connection::open()?;
+    let statement = statement(compiled, image, &connection)?;
     connection.run(&statement, memory.as_ptr())
 }
 
@@ -90,16 +95,11 @@ pub fn compare(
             }
         } else {
             let table = compiled.open_image(image)?;
-            let counts = full::replace(
-                table,
-                fresh,
-                None,
-                &Followed::by_none(),
-                &mut |row, weight| match weight {
-                    1 => delta.put((&[], &[]), Place::Unknown, row, true),
-                    _ => delta.remove(row),
-                },
-            )?;
+            let mut hear = |row: Row<'_>, weight| match weight {
+                1 => delta.put((&[], &[]), Place::Unknown, row, true),
+                _ => delta.remove(row),
+            };
+            let counts = full::replace(table, fresh, Some(&mut hear))?;
             if counts != Counts::default() {
                 snapshot.show_own_writes();
             }
@@ -144,8 +144,7 @@ impl Compared {
         for (id, fresh) in self.moved {
             if let Some(image) = compiled.plan.images.get(id) {
                 let table = compiled.open_image(image)?;
-                let unread = Followed::by_none();
-                full::replace(table, fresh, None, &unread, &mut |_, _| Ok(()))?;
+                full::replace(table, fresh, None)?;
             }
         }
         Ok(())

@@ -4,12 +4,14 @@
 use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
+use crate::pg::bulk_insert::Filler;
 use crate::pg::image;
 use crate::pg::index_lookup::Over;
 use crate::pg::key_index::KeyIndex;
 use crate::pg::relation::Relation;
 use crate::pg::running_writes::{self, Writing};
 use crate::pg::slot::{Slot, SlotKind};
+use crate::pg::statement_triggers::are_only_guards;
 use crate::pg::table_scan::TableScan;
 use crate::pg::table_writer::TableWriter;
 use crate::pg::tupdesc::attributes;
@@ -71,6 +73,8 @@ pub enum Place {
 #[derive(Debug)]
 pub struct KeyedTable {
     index: Option<KeyIndex>,
+    /// By which rows are looked up.
+    columns: Vec<usize>,
     /// Of a stream table, whose triggers fire: that it is being written.
     writing: Option<Writing>,
     /// The row that was found without the index.
@@ -79,6 +83,8 @@ pub struct KeyedTable {
     recorder: Option<Recorder>,
     row: Slot,
     counts: Counts,
+    /// Whether it has no triggers of users.
+    has_only_guards: bool,
     /// Closed last, as fields drop in order.
     relation: Relation,
 }
@@ -96,23 +102,28 @@ impl KeyedTable {
     /// Opens the table.
     pub fn open(table: pg_sys::Oid, lookup: &Lookup) -> Result<Self> {
         let relation = Relation::open(table, pg_sys::RowExclusiveLock as i32)?;
-        let index = match lookup {
-            Lookup::Single => None,
+        let (index, columns) = match lookup {
+            Lookup::Single => (None, Vec::new()),
             Lookup::Index {
                 index,
                 columns,
                 over,
-            } => Some(KeyIndex::open(&relation, *index, columns, *over)?),
+            } => {
+                let index = KeyIndex::open(&relation, *index, columns, *over)?;
+                (Some(index), columns.clone())
+            }
         };
         let row = Slot::new(relation.tuple_desc(), SlotKind::Virtual);
         Ok(KeyedTable {
             index,
+            columns,
             writing: None,
             fetched: None,
             writer: None,
             recorder: None,
             row,
             counts: Counts::default(),
+            has_only_guards: are_only_guards(&relation),
             relation,
         })
     }
@@ -324,6 +335,25 @@ impl KeyedTable {
         Ok(())
     }
 
+    /// The positions of the columns by which rows are looked up.
+    pub fn lookup_columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// Whether nothing can tell an update from a deletion and an insertion.
+    pub fn may_replace_rows(&self) -> bool {
+        self.recorder.is_none() && !self.relation.is_logged_logically() && self.has_only_guards
+    }
+
+    /// Deletes the row at this place, of which nothing hears.
+    pub fn delete_at(&mut self, tid: pg_sys::ItemPointerData) {
+        self.open_writer();
+        if let Some(writer) = &mut self.writer {
+            writer.delete_at(tid);
+        }
+        self.counts.deleted += 1;
+    }
+
     /// Whether it is a stream table.
     pub fn is_stream_table(&self) -> bool {
         self.writing.is_some()
@@ -332,6 +362,14 @@ impl KeyedTable {
     /// The open table.
     pub fn relation(&self) -> &Relation {
         &self.relation
+    }
+
+    /// A writer of many rows, for an empty table of whose rows nothing else hears.
+    pub fn filler(&self) -> Option<Filler> {
+        match &self.recorder {
+            None => Filler::of(&self.relation),
+            Some(_) => None,
+        }
     }
 
     /// Finishes the writes and tells what they were.

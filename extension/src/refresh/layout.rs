@@ -61,7 +61,7 @@ pub fn create_state_tables(table: &catalog::StreamTable, compiled: &Compiled) ->
 fn create_state_table(table: &catalog::StreamTable, relation: &str, content: &str) -> Result<()> {
     let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
     let columns = {
-        let _owner = OwnerContext::enter(owner, &table.settings, &[])?;
+        let _owner = OwnerContext::enter(owner, &table.settings)?;
         Connection::open()?.prepare(content)?.columns()
     };
     let definitions = columns.iter().map(|column| {

@@ -32,6 +32,7 @@ mod node;
 mod opened;
 mod pairing;
 mod partition;
+mod prior;
 mod reach;
 mod recursion;
 mod rewritten;

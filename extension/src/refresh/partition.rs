@@ -6,15 +6,26 @@ use pgtrickle_dvm::plan::Partition;
 use pgtrickle_dvm::plan::Source;
 use pgtrickle_dvm::sql::names::TOUCHED;
 
+use std::collections::HashSet;
+
 use crate::error::Result;
+use crate::pg::image;
 use crate::pg::spi::Connection;
+use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
-use super::difference::Stored;
+use crate::shmem::progress::Followed;
+
+use super::difference::{Listener, Stored};
 use super::keyed_table::{Counts, KeyedTable};
 use super::node::{NodeRun, part};
-use super::sink::Sink;
+use super::sink::{Row, Sink};
 use super::statements::Kind;
+
+/// Fewer partitions are looked up one by one.
+const SCANNED_FOR_MIN: u64 = 256;
+/// How many rows are read in a pass in the time that it takes to look a partition up.
+const ROWS_PER_LOOKUP: u64 = 20;
 
 impl NodeRun<'_> {
     /// Brings the rows of `table`, which holds the node's partitions, to the snapshot, and hands the changed
@@ -53,16 +64,50 @@ impl NodeRun<'_> {
         sink: &mut Sink,
     ) -> Result<Option<Counts>> {
         let fresh = self.fresh(connection, rule, touched)?;
-        let mut stored = Stored::default();
-        let mut scan = touched.scan();
-        while let Some(slot) = scan.next() {
-            let key = part(slot.values(), 1, self.node.keys.len())?;
-            table.visit(key, &mut |row, desc| stored.add(row, desc));
-        }
+        let stored = self.stored(&mut table, touched)?;
         sink.expect(table.tuple_desc(), 0..self.emit.exprs.len())?;
         let difference = stored.difference(&table, fresh, row_key)?;
-        difference.write(&mut table, &mut |row, weight| sink.weigh(row, weight))?;
+        let is_heard = !matches!(sink, Sink::Nowhere);
+        let mut hear = |row: Row<'_>, weight| sink.weigh(row, weight);
+        let listener: Option<Listener<'_>> = if is_heard { Some(&mut hear) } else { None };
+        difference.write(&mut table, listener, &Followed::by_none())?;
         table.finish().map(Some)
+    }
+
+    /// The stored rows of the touched partitions: each looked up, or in one pass over all rows if those are few in
+    /// comparison.
+    fn stored(&self, table: &mut KeyedTable, touched: &TupleStore) -> Result<Stored> {
+        let mut stored = Stored::default();
+        let mut scan = touched.scan();
+        let columns = table.lookup_columns().to_vec();
+        let are_few = touched.count() < SCANNED_FOR_MIN
+            || (touched.count() * ROWS_PER_LOOKUP) as f64 <= table.relation().estimated_rows();
+        let have_images = self.node.keys.iter().all(|key| key.ty.image_equality);
+        if columns.is_empty() || are_few || !have_images {
+            while let Some(slot) = scan.next() {
+                let key = part(slot.values(), 1, self.node.keys.len())?;
+                table.visit(key, &mut |row, desc| stored.add(row, desc));
+            }
+            return Ok(stored);
+        }
+        let mut hashes = HashSet::new();
+        let all = attributes(table.tuple_desc());
+        let of_key = || columns.iter().filter_map(|at| all.get(*at));
+        while let Some(slot) = scan.next() {
+            let (values, nulls) = part(slot.values(), 1, self.node.keys.len())?;
+            hashes.insert(image::hash128(values, nulls, of_key()));
+        }
+        table.visit_all(&mut |row, desc| {
+            let (values, nulls) = row.values();
+            let key = columns
+                .iter()
+                .filter_map(|at| Some((*values.get(*at)?, *nulls.get(*at)?)));
+            let (key, key_nulls): (Vec<_>, Vec<_>) = key.unzip();
+            if hashes.contains(&image::hash128(&key, &key_nulls, of_key())) {
+                stored.add(row, desc);
+            }
+        });
+        Ok(stored)
     }
 
     /// The rows of the touched partitions, one statement per combination of NULL keys.

@@ -9,13 +9,14 @@ use pgtrickle_dvm::tree::WindowCall;
 use crate::error::{Error, Result};
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
+use crate::shmem::progress::Followed;
 
 use super::consolidated::consolidated;
 use super::delta_set::DeltaSet;
 use super::difference::Stored;
 use super::node::{NodeRun, part, put_ordinal};
 use super::row_types;
-use super::sink::Sink;
+use super::sink::{Row, Sink};
 use super::statements::Kind;
 
 impl NodeRun<'_> {
@@ -74,7 +75,8 @@ impl NodeRun<'_> {
         sink.expect(table.tuple_desc(), 0..width)?;
         let row_key = self.node.row_key.as_deref();
         let difference = stored.difference(&table, vec![fresh], row_key)?;
-        difference.write(&mut table, &mut |row, weight| sink.weigh(row, weight))?;
+        let mut hear = |row: Row<'_>, weight| sink.weigh(row, weight);
+        difference.write(&mut table, Some(&mut hear), &Followed::by_none())?;
         table.finish()?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A refresh as a whole: locks, choice, snapshot, work, frontier, history.
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -57,9 +58,10 @@ pub struct Outcome {
     pub failed_apart: Option<String>,
 }
 
-/// Settings under which the statements of a refresh are planned. Random reads are nearly as cheap as
-/// sequential ones in a cache, and delta statements are look-ups; compiling them never pays.
-pub(super) const PLANNER_SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1"), ("jit", "off")];
+/// Settings under which statements over deltas are planned. Random reads are nearly as cheap as sequential ones in a
+/// cache, and delta statements are look-ups; compiling them never pays. Recomputations are planned as the query is.
+pub(super) const PLANNER_SETTINGS: &[(&CStr, &CStr)] =
+    &[(c"random_page_cost", c"1.1"), (c"jit", c"off")];
 
 /// Makes the objects that a stream table needs: capture on its sources first, so that no change
 /// after the first fill is lost, then its state tables. For a table in FULL mode there is nothing to

@@ -13,7 +13,7 @@ use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::subtransaction::{self, Attempt};
-use crate::pg::user::OwnerContext;
+use crate::pg::user::{LocalSettings, OwnerContext};
 
 use super::choice::Choice;
 use super::compiled::Compiled;
@@ -22,6 +22,7 @@ use super::differential::{Differential, execute_differential_refresh};
 use super::full;
 use super::keyed_table::Counts;
 use super::layout;
+use super::prior;
 use super::transaction::{PLANNER_SETTINGS, Request};
 
 /// What was done.
@@ -96,7 +97,7 @@ impl Work {
         memory: &MemoryContext,
     ) -> Result<Self> {
         let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
-        let _owner = OwnerContext::enter(owner, &table.settings, PLANNER_SETTINGS)?;
+        let _owner = OwnerContext::enter(owner, &table.settings)?;
         match choice {
             Choice::Current => Ok(Work::NONE),
             Choice::Query { reason } => {
@@ -145,9 +146,11 @@ impl Work {
     ) -> Result<Self> {
         let may_apply = |rows| check_fuse(table, request, rows);
         let shared = request.group;
-        let done =
-            execute_differential_refresh(compiled, frontier, shared, &may_apply, snapshot, memory);
-        match done? {
+        let done = {
+            let _planned = LocalSettings::enter(PLANNER_SETTINGS);
+            execute_differential_refresh(compiled, frontier, shared, &may_apply, snapshot, memory)?
+        };
+        match done {
             Differential::NoData => Ok(Work::NONE),
             Differential::Applied {
                 counts,
@@ -200,7 +203,7 @@ fn too_many_rows(
         .iter()
         .filter_map(sample)
         .collect();
-    match cost::choose(rows, &samples) {
+    match cost::choose(rows, &samples, &prior::of(compiled)?) {
         Way::Deltas => Ok(None),
         Way::Recomputation => {
             check_fuse(table, request, rows)?;

@@ -20,7 +20,7 @@ use crate::pg::memory::MemoryContext;
 use crate::pg::name::c_string;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
-use crate::pg::user::OwnerContext;
+use crate::pg::user::{LocalSettings, OwnerContext};
 use crate::refresh::compiled::Compiled;
 use crate::refresh::differential::{Differential, apply_inputs};
 use crate::refresh::full;
@@ -91,7 +91,7 @@ fn told_of<T>(table: &StreamTable, work: impl FnOnce() -> Result<T>) -> Result<T
 fn follow_as_owner(table: &StreamTable) -> Result<()> {
     config::activate_canary();
     let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
-    let _owner = OwnerContext::enter(owner, &table.settings, PLANNER_SETTINGS)?;
+    let _owner = OwnerContext::enter(owner, &table.settings)?;
     let compiled = supported(table)?;
     if table.defining_query_hash != Some(compiled.fingerprint) {
         if catalog::is_current()? {
@@ -135,7 +135,11 @@ fn take_in(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext)
     if matches!(hold, Hold::Table) {
         take_turn(table)?;
     }
-    match apply_inputs(compiled, inputs, hold, &mut snapshot, memory)? {
+    let done = {
+        let _planned = LocalSettings::enter(PLANNER_SETTINGS);
+        apply_inputs(compiled, inputs, hold, &mut snapshot, memory)?
+    };
+    match done {
         Differential::NoData | Differential::Applied { .. } => Ok(()),
         Differential::MustRecompute(_) => {
             drop(snapshot);

@@ -18,6 +18,7 @@ mod rendering;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use statements::{
     CombineLayout, combine, delta, initial, recompute, state_names, state_output,

@@ -197,7 +197,7 @@ impl Accumulator {
 }
 
 impl Extremum {
-    fn function(self) -> &'static str {
+    pub(super) fn function(self) -> &'static str {
         match self {
             Extremum::Min => "min",
             Extremum::Max => "max",
@@ -212,7 +212,7 @@ impl Extremum {
     }
 }
 
-fn conditions(
+pub(super) fn conditions(
     own: Option<String>,
     filter: &Option<Expr>,
     print: &dyn Fn(&Expr) -> String,

@@ -136,7 +136,6 @@ fn group_by(node: &Node) -> String {
 fn state_exprs(node: &Node) -> Vec<String> {
     let printed = names_under(node, "d", &block_name(node));
     let print = |expr: &Expr| render_over(expr, &printed);
-    let weight = format!("d.{WEIGHT}");
     let mut items: Vec<String> = (0..node.keys.len())
         .map(|k| format!("d.{0} AS {0}", key(k)))
         .collect();
@@ -144,11 +143,7 @@ fn state_exprs(node: &Node) -> Vec<String> {
         Maintenance::Accumulate { accumulators, .. } => {
             items.push("count(*) AS n".into());
             items.extend(accumulators.iter().enumerate().map(|(position, a)| {
-                format!(
-                    "{} AS {}",
-                    a.delta_sql(&weight, &print),
-                    accumulator(position)
-                )
+                format!("{} AS {}", a.whole_sql(&print), accumulator(position))
             }));
         }
         Maintenance::Recompute | Maintenance::Partition(_) | Maintenance::Rows => {
