@@ -18,7 +18,7 @@ mod subquery;
 mod tied;
 mod wide;
 
-use aggregate::{Aggregate, aggregate};
+use aggregate::{Aggregate, aggregate, sum};
 use made::{Made, made};
 use ordered::{Ordered, ordered};
 pub use print::{Object, Printer};
@@ -174,14 +174,15 @@ pub fn select() -> impl Strategy<Value = Select> {
     prop_oneof![7 => nested(), 1 => plain()]
 }
 
-/// Groups of a table, of its columns as they are.
+/// Groups of a table, of its columns as they are, a sum among them.
 fn plain() -> impl Strategy<Value = Select> {
     let parts = (
         any::<u8>(),
-        vec(column(), 0..3),
-        vec(aggregate(column()), 1..4),
+        vec(column(), 0..2),
+        sum(column()),
+        vec(aggregate(column()), 0..3),
     );
-    parts.prop_map(|(table, keys, aggregates)| Select {
+    parts.prop_map(|(table, keys, sum, aggregates)| Select {
         first: Item::Table(table),
         joins: Vec::new(),
         filter: None,
@@ -190,7 +191,7 @@ fn plain() -> impl Strategy<Value = Select> {
             keys,
             shown: u8::MAX,
             sets: 0,
-            aggregates,
+            aggregates: [vec![sum], aggregates].concat(),
             having: None,
         },
         names: 0,

@@ -32,6 +32,16 @@ pub fn aggregate(argument: impl Strategy<Value = Typed>) -> impl Strategy<Value 
         })
 }
 
+/// A sum over one of these: what it shows depends on the scales of the rows that are still there.
+pub fn sum(argument: impl Strategy<Value = Typed>) -> impl Strategy<Value = Aggregate> {
+    argument.prop_map(|argument| Aggregate {
+        function: 1,
+        distinct: false,
+        filter: None,
+        argument,
+    })
+}
+
 impl Aggregate {
     /// Which function: sums and averages twice as often, for what they show depends on which rows have gone.
     fn kind(&self) -> u8 {
