@@ -4,15 +4,18 @@
 //! `dynamic_library_path` and `extension_control_path`. Files are replaced by rename: a running server
 //! keeps the library that it has mapped. Clusters copy the layout to where their user can read it.
 
+use crate::command;
 use crate::objects;
 use crate::paths;
 use crate::previous;
-use crate::setup::Machine;
+use crate::setup::{self, Machine};
 use crate::ui;
 use anyhow::{Context, Result, bail};
 use harness::postgres;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 const PACKAGE: &str = "pg_trickle";
@@ -120,6 +123,33 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
     copy_updates(&extension)?;
     eprintln!("extension ready in {}", ui::elapsed(started));
     Ok(install)
+}
+
+/// Compiles meanwhile, in the background, what needs neither PostgreSQL nor libclang: on a machine where these are
+/// still to be brought. Dropped, it stops.
+pub struct Ahead(Option<Child>);
+
+impl Ahead {
+    /// Begins. What fails for want of a server is compiled later, by [`run`].
+    pub fn begin(options: &Options) -> Self {
+        let mut cargo = setup::cargo_without_server("build");
+        cargo.args(["--quiet", "--keep-going", "--lib", "--package", PACKAGE]);
+        cargo.args(["--profile", options.profile().0]);
+        cargo.stdin(Stdio::null()).stdout(Stdio::null());
+        let child = cargo.stderr(Stdio::null()).process_group(0).spawn();
+        Ahead(child.ok())
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        let Some(child) = &mut self.0 else { return };
+        // Its compilers are of its group.
+        let group = format!("-{}", child.id());
+        command::succeeds(Command::new("kill").args(["-s", "INT", "--", &group]));
+        // It has nothing to report.
+        let _ = child.wait();
+    }
 }
 
 fn is_newer(file: &Path, than: &Path) -> bool {

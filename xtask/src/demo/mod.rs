@@ -56,11 +56,17 @@ impl Options {
 
 /// Sets up, loads, changes, refreshes, checks. Tells whether everything was exact.
 pub fn run(options: &Options) -> Result<bool> {
-    let machine = setup::ensure()?;
     let build = if options.debug {
         build::Options::default()
     } else {
         build::Options::demo()
+    };
+    let machine = match setup::present() {
+        Some(machine) => machine,
+        None => {
+            let _ahead = build::Ahead::begin(&build);
+            setup::run()?
+        }
     };
     let mut settings = vec![("shared_buffers", "512MB"), ("max_wal_size", "4GB")];
     settings.extend(live::SETTINGS);

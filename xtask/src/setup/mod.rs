@@ -55,13 +55,19 @@ impl Machine {
     /// A `cargo` command that compiles, in the checkout with that environment. Pgrx declares a newer Rust than
     /// it needs (`.cargo/config.toml`).
     pub fn cargo(&self, task: &str) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        command
-            .args([task, "--ignore-rust-version"])
-            .current_dir(paths::repository())
-            .envs(self.environment());
+        let mut command = cargo_without_server(task);
+        command.envs(self.environment());
         command
     }
+}
+
+/// The same for what needs no server.
+pub fn cargo_without_server(task: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    command
+        .args([task, "--ignore-rust-version"])
+        .current_dir(paths::repository());
+    command
 }
 
 /// Runs every step and says so.
@@ -110,9 +116,15 @@ pub fn ensure_dbt() -> Result<PathBuf> {
 
 /// The machine as it is if nothing is missing; otherwise the set-up, in full view.
 pub fn ensure() -> Result<Machine> {
-    let ready = packages::missing(packages::BUILD).is_empty() && server_user::find().is_some();
-    if ready && let Some(postgres) = postgres::find().found {
-        return Ok(Machine { postgres });
+    match present() {
+        Some(machine) => Ok(machine),
+        None => run(),
     }
-    run()
+}
+
+/// The machine, if nothing is missing.
+pub fn present() -> Option<Machine> {
+    let ready = packages::missing(packages::BUILD).is_empty() && server_user::find().is_some();
+    let postgres = ready.then(postgres::find)?.found?;
+    Some(Machine { postgres })
 }
