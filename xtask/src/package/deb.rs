@@ -104,28 +104,11 @@ fn gzip(file: &Path) -> Result<()> {
     command::output(Command::new("gzip").args(["-9n", "--force"]).arg(file)).map(drop)
 }
 
-/// In Debian's form for machines.
+/// Our licence, and where those of others are.
 fn copyright() -> Result<String> {
-    let licence = licence()?;
-    let holder = licence
-        .lines()
-        .find_map(|line| line.strip_prefix("Copyright (c) "));
-    let holder = holder.context("LICENSE names no holder")?;
-    let text: String = licence
-        .lines()
-        .skip_while(|line| !line.starts_with("Permission"))
-        .map(|line| {
-            if line.trim().is_empty() {
-                " .\n".to_owned()
-            } else {
-                format!(" {line}\n")
-            }
-        })
-        .collect();
     Ok(format!(
-        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: pg_trickle\n\
-         Comment: Libraries that are linked in have licences of their own: third-party-licences.txt.gz, beside this file.\n\n\
-         Files: *\nCopyright: {holder}\nLicense: PostgreSQL\n{text}"
+        "pg_trickle\n\n{}\nLibraries that are linked in have licences of their own: third-party-licences.txt.gz, beside this file.\n",
+        licence()?
     ))
 }
 
@@ -184,12 +167,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_licence_is_in_the_form_for_machines() {
+    fn the_holder_and_the_other_licences_are_named() {
         let copyright = copyright().unwrap();
-        assert!(copyright.contains("\nCopyright: 2026, the pg_trickle contributors\n"));
-        assert!(copyright.contains("\n .\n"), "{copyright}");
-        assert!(
-            copyright.lines().all(|line| !line.is_empty()) || copyright.contains("\n\nFiles: *")
-        );
+        assert!(copyright.contains("\nCopyright (c) 2026, the pg_trickle contributors\n"));
+        assert!(copyright.contains("third-party-licences.txt"));
     }
 }
