@@ -6,6 +6,7 @@
 //! new consumer's first snapshot and the moment its frontier is there for all to see.
 
 use super::buffer::{self, SCHEMA};
+use super::seen;
 use super::source::obstacle;
 use super::target;
 use super::writer;
@@ -254,7 +255,9 @@ fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
         TriggerMode::Sql => ensure_sql_writer(source)?,
     };
     for table in tables {
-        capture_trigger::ensure(CAPTURE, *table, writer, native)?;
+        if capture_trigger::ensure(CAPTURE, *table, writer, native)? {
+            seen::begin(CAPTURE, *table);
+        }
     }
     remove_strays(source, tables)?;
     if mode == TriggerMode::Native
@@ -263,6 +266,11 @@ fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
         depend::drop_object(pg_sys::ProcedureRelationId, unused);
     }
     Ok(())
+}
+
+/// Whether a trigger that calls this function is native, and not generated.
+pub fn is_native_writer(function: pg_sys::Oid) -> Result<bool> {
+    Ok(function == native_writer()?)
 }
 
 fn native_writer() -> Result<pg_sys::Oid> {

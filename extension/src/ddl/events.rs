@@ -3,7 +3,7 @@
 
 use pgrx::prelude::*;
 
-use super::{columns, distributed, functions, owner, protect, remove, types};
+use super::{aside, columns, distributed, functions, owner, protect, remove, types};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
@@ -15,7 +15,7 @@ extension_sql!(
 CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
     EXECUTE FUNCTION pgtrickle.on_sql_drop();
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
-    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
+    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
                  'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
                  'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE OPERATOR CLASS', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
@@ -59,7 +59,9 @@ fn on_sql_drop() {
     or_report(outcome);
 }
 
-fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
+/// Forgets what belonged to dropped relations.
+pub fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
+    super::dropped::told(dropped);
     if dropped.is_empty() || !catalog::exists() {
         return Ok(());
     }
@@ -134,6 +136,7 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
             columns::require_same_types(&table.plain_name(), table.relid, table.view)?;
             owner::sync(&table)?;
         }
+        aside::follow(*relid)?;
         cdc::follow_alter(*relid)?;
         if capture_trigger::rearm(*relid)? {
             cdc::follow_rewrite(*relid)?;

@@ -61,6 +61,7 @@ impl Decision {
                 source: source.oid,
                 columns: source.columns.clone(),
                 capture: self.used != RefreshMode::Full,
+                files: None,
             })?;
         }
         Ok(())

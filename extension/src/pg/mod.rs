@@ -29,6 +29,7 @@ pub mod error_context;
 pub mod extension;
 pub mod failure;
 pub mod ffi;
+pub mod file_moves;
 pub mod fmgr;
 pub mod from_item;
 pub mod function;
@@ -40,6 +41,7 @@ pub mod inner_query;
 pub mod invalidation;
 pub mod key_index;
 pub mod late_checks;
+pub mod late_triggers;
 pub mod lock;
 pub mod make_node;
 pub mod memory;
@@ -87,6 +89,7 @@ pub mod varlena;
 pub mod version;
 pub mod view;
 pub mod whole_row;
+pub mod written;
 
 /// Whether an error is on its way to abort the (sub)transaction, which will clean up for us.
 pub fn is_aborting() -> bool {

@@ -17,7 +17,8 @@ use crate::pg::user::OwnerContext;
 use super::choice::Choice;
 use super::compiled::Compiled;
 use super::cost::{self, Sample, Way};
-use super::differential::{Differential, execute_differential_refresh};
+use super::differential::{Differential, From, execute_differential_refresh};
+use super::files::Files;
 use super::full;
 use super::keyed_table::Counts;
 use super::layout;
@@ -61,6 +62,7 @@ impl Work {
         choice: &Choice,
         table: &StreamTable,
         request: Request,
+        files: &Files,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
@@ -96,7 +98,11 @@ impl Work {
                         ..done
                     });
                 }
-                Self::from_deltas(table, request, compiled, frontier, snapshot, memory)
+                let from = From {
+                    frontier,
+                    has_other_files: files.differ(),
+                };
+                Self::from_deltas(table, request, compiled, from, snapshot, memory)
             }
         }
     }
@@ -105,12 +111,12 @@ impl Work {
         table: &StreamTable,
         request: Request,
         compiled: &Compiled,
-        frontier: &Frontier,
+        from: From<'_>,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
         let may_apply = |rows| check_fuse(table, request, rows);
-        match execute_differential_refresh(compiled, frontier, &may_apply, snapshot, memory)? {
+        match execute_differential_refresh(compiled, from, &may_apply, snapshot, memory)? {
             Differential::NoData => Ok(Work::NONE),
             Differential::Applied {
                 counts,

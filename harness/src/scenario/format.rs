@@ -33,6 +33,9 @@ pub struct Scenario {
     /// The capture writers it makes sense in.
     #[serde(default = "Writer::all")]
     pub writers: Vec<Writer>,
+    /// Whether rows are written that no trigger sees, so that the watch reports them; else it must report nothing.
+    #[serde(default)]
+    pub unseen: bool,
     /// Stream tables, sources before those that read them.
     #[serde(default, rename = "stream_table")]
     pub stream_tables: Vec<StreamTable>,

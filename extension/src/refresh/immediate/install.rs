@@ -33,7 +33,9 @@ fn install(source: pg_sys::Oid) -> Result<()> {
         .ok_or_else(|| Error::Internal(format!("pgtrickle.{FUNCTION}() is missing")))?;
     let _owner = OwnerContext::extension_owner()?;
     for table in &tables {
-        capture_trigger::ensure(IMMEDIATE, *table, function, function)?;
+        if capture_trigger::ensure(IMMEDIATE, *table, function, function)? {
+            cdc::seen::begin(IMMEDIATE, *table);
+        }
     }
     // Partitions that were detached, children that no longer inherit.
     for table in capture_trigger::tables_of(function)? {

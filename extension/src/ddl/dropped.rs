@@ -1,0 +1,38 @@
+//! Stream tables that code drops without a statement for it, so that no event trigger tells: `drop_graph` of AGE, for
+//! instance. What is left of them is cleaned up before the transaction commits.
+
+use std::cell::RefCell;
+
+use pgrx::pg_sys;
+
+use super::events;
+use crate::catalog;
+use crate::error::Result;
+use crate::pg::{object_hook, transaction_end};
+
+thread_local! {
+    /// Relations that the transaction has dropped and no event trigger has told of.
+    static DROPPED: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Listens to dropped relations and to the ends of transactions.
+pub fn init() {
+    object_hook::listen_to_dropped_relations(|relation| {
+        DROPPED.with_borrow_mut(|dropped| dropped.push(relation));
+    });
+    transaction_end::check_before_commit(clean_up);
+    transaction_end::listen(|_| DROPPED.with_borrow_mut(Vec::clear));
+}
+
+/// An event trigger has told of these.
+pub fn told(relations: &[pg_sys::Oid]) {
+    DROPPED.with_borrow_mut(|dropped| dropped.retain(|relation| !relations.contains(relation)));
+}
+
+fn clean_up() -> Result<()> {
+    let dropped = DROPPED.take();
+    if dropped.is_empty() || !catalog::exists() {
+        return Ok(());
+    }
+    events::clean_up(&dropped)
+}
