@@ -28,6 +28,8 @@ pub enum UnseenCause {
     NoTriggersFired,
     /// The table was given the file of another one.
     FileSwapped,
+    /// Chunks of a hypertable came or went with their rows.
+    ChunksChanged,
 }
 
 impl UnseenCause {
@@ -38,6 +40,7 @@ impl UnseenCause {
             UnseenCause::ReplicationRole => "REPLICATION_ROLE",
             UnseenCause::NoTriggersFired => "NO_TRIGGERS_FIRED",
             UnseenCause::FileSwapped => "FILE_SWAPPED",
+            UnseenCause::ChunksChanged => "CHUNKS_CHANGED",
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::pg::fmgr::Call;
 use crate::pg::image::ImageType;
 use crate::pg::inherit;
 use crate::pg::relation::Relation;
+use crate::pg::timescale;
 use crate::pg::transition::{self, RowChange, Rows, Statement, Transition};
 use crate::pg::tupdesc::attributes;
 use pgrx::pg_sys;
@@ -73,7 +74,8 @@ fn capture(call: &Call) -> Result<()> {
     }
 }
 
-/// Whether row triggers tell of the statement, too: of a partitioned table, those of its partitions.
+/// Whether row triggers tell of the statement, too: of a partitioned table, those of its partitions. The chunks of a
+/// hypertable have none.
 fn is_told_by_rows(event: &Transition) -> bool {
     let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     let tells = |table: &pg_sys::Oid| {
@@ -81,6 +83,7 @@ fn is_told_by_rows(event: &Transition) -> bool {
             .is_some_and(|table| capture_trigger::has_row_triggers(CAPTURE, &table))
     };
     inherit::tree(event.table(), lockmode).iter().any(tells)
+        && !timescale::is_hypertable(event.table())
 }
 
 /// Copies the versions of one row, unless no captured column has changed.

@@ -31,6 +31,8 @@ pub use install::{
     is_native_writer, keep_writers_out, uninstall,
 };
 pub use sizes::{BufferSize, has_news, size};
-pub use source::{is_subscribed, lock_idle, obstacle, partitions_signature, require_idle};
+pub use source::{
+    is_subscribed, lock_chunks, lock_idle, members, obstacle, partitions_signature, require_idle,
+};
 pub use transient::{TransientChanges, TransientWriter};
 pub use writer::BufferWriter;

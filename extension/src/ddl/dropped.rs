@@ -9,6 +9,7 @@ use super::events;
 use crate::catalog;
 use crate::error::Result;
 use crate::pg::{object_hook, transaction_end};
+use crate::refresh::chunks;
 
 thread_local! {
     /// Relations that the transaction has dropped and no event trigger has told of.
@@ -19,6 +20,7 @@ thread_local! {
 pub fn init() {
     object_hook::listen_to_dropped_relations(|relation| {
         DROPPED.with_borrow_mut(|dropped| dropped.push(relation));
+        chunks::note_dropped(relation);
     });
     transaction_end::check_before_commit(clean_up);
     transaction_end::listen(|_| DROPPED.with_borrow_mut(Vec::clear));

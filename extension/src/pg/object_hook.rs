@@ -7,8 +7,24 @@ use pgrx::pg_sys;
 static OF_TRIGGERS: OnceLock<fn()> = OnceLock::new();
 static OF_ALTERED: OnceLock<fn(pg_sys::Oid)> = OnceLock::new();
 static OF_DROPPED: OnceLock<fn(pg_sys::Oid)> = OnceLock::new();
+static OF_CHILDREN: OnceLock<fn(Child)> = OnceLock::new();
 static IN_PLACE: OnceLock<()> = OnceLock::new();
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
+
+/// A table that got a parent, or lost one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    /// The table.
+    pub table: pg_sys::Oid,
+    /// The parent.
+    pub parent: pg_sys::Oid,
+}
+
+/// Adds the listener to tables that get a parent or lose one, which must not fail nor touch the database.
+pub fn listen_to_children(listener: fn(Child)) {
+    put_in_place();
+    let _ = OF_CHILDREN.set(listener);
+}
 
 /// Adds the listener to new triggers, which must not fail nor touch the database. Called in `_PG_init`.
 pub fn listen_to_new_triggers(listener: fn()) {
@@ -61,6 +77,17 @@ unsafe extern "C-unwind" fn on_access(
         OAT_POST_CREATE if class == pg_sys::TriggerRelationId => {
             if let Some(listener) = OF_TRIGGERS.get() {
                 listener();
+            }
+            return;
+        }
+        OAT_POST_ALTER if class == pg_sys::InheritsRelationId => {
+            // SAFETY: what the server passes of an altered object.
+            let details = unsafe { argument.cast::<pg_sys::ObjectAccessPostAlter>().as_ref() };
+            if let (Some(listener), Some(details)) = (OF_CHILDREN.get(), details) {
+                listener(Child {
+                    table: object,
+                    parent: details.auxiliary_id,
+                });
             }
             return;
         }

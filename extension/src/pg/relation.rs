@@ -77,6 +77,12 @@ impl Relation {
             .into_owned()
     }
 
+    /// Whether the present transaction has made it.
+    pub fn is_new(&self) -> bool {
+        // SAFETY: open, hence valid.
+        unsafe { (*self.raw).rd_createSubid != 0 }
+    }
+
     /// The number of its file; 0 without one.
     pub fn file(&self) -> u32 {
         // SAFETY: open, hence valid.

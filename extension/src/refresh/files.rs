@@ -15,11 +15,12 @@ use pgrx::pg_sys;
 use super::compiled::Compiled;
 use super::watch;
 use crate::catalog;
+use crate::cdc;
 use crate::error::{Error, Result};
+use crate::pg::file_moves;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
-use crate::pg::{file_moves, inherit};
 
 /// What the content was read from, and what is there.
 #[derive(Debug, Default)]
@@ -59,12 +60,13 @@ impl Files {
     }
 }
 
-/// The hash of a table's files, which are those of the table and of all below it: an exclusive or, so that one file can
+/// The hash of a table's files, which are those of the table and of all below it but the chunks of a hypertable, which
+/// TimescaleDB rewrites as it likes: an exclusive or, so that one file can
 /// be put in the place of another.
 fn present(source: pg_sys::Oid) -> i64 {
     let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     let of = |table| Relation::try_open(table, lockmode).map_or(0, |open| hash(table, open.file()));
-    let hash = inherit::tree(source, lockmode)
+    let hash = cdc::members(source, lockmode)
         .into_iter()
         .fold(0, |all, table| all ^ of(table));
     hash.cast_signed()

@@ -11,6 +11,7 @@
 //! one statement would: the stream table's triggers fire, the guard does not.
 
 mod choice;
+pub mod chunks;
 mod compiled;
 mod consolidated;
 mod cost;

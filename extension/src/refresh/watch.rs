@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use pgrx::pg_sys;
 
+use super::chunks;
 use super::files;
 use super::immediate;
 use crate::catalog::{self, UnseenCause};
@@ -22,7 +23,7 @@ use crate::pg::capture_trigger::{self, CAPTURE, Family, IMMEDIATE};
 use crate::pg::relation::Relation;
 use crate::pg::written::{self, RowCounts};
 use crate::pg::{
-    inherit, invalidation, late_triggers, running_writes, transaction_end, transition,
+    inherit, invalidation, late_triggers, running_writes, timescale, transaction_end, transition,
 };
 
 /// Beyond so many tables the session forgets what it knows of them.
@@ -53,6 +54,7 @@ thread_local! {
 /// Listens to the ends of transactions.
 pub fn init() {
     seen::init();
+    chunks::init();
     transaction_end::check_before_commit(check);
 }
 
@@ -89,7 +91,10 @@ fn look_at(table: pg_sys::Oid) -> Result<Option<Watched>> {
         capture_trigger::calls(IMMEDIATE, &relation),
     );
     if capture.is_none() && follow.is_none() {
-        return Ok(None);
+        return match timescale::hypertable_of(table) {
+            Some(root) => watched(root),
+            None => Ok(None),
+        };
     }
     let is_off = capture.iter().chain(&follow).any(|calls| calls.is_off);
     Ok(Some(Watched {
@@ -146,13 +151,22 @@ fn check() -> Result<()> {
             None => unseen.push((source, 0, UnseenCause::FileSwapped)),
         }
     }
-    if unseen.is_empty() || !catalog::exists() {
+    for source in chunks::changed()? {
+        if watched(source)?.is_some() && !unseen.iter().any(|(of, ..)| *of == source) {
+            unseen.push((source, 0, UnseenCause::ChunksChanged));
+        }
+    }
+    let are_abandoned = immediate::note_abandoned()?;
+    if unseen.is_empty() && !are_abandoned || !catalog::exists() {
         return Ok(());
     }
     for (source, rows, cause) in unseen {
         cdc::follow_rewrite(source)?;
         immediate::note_rewrite(source)?;
-        catalog::record_unseen(source, rows, cause)?;
+        // What the tables' own manager does is no surprise.
+        if cause != UnseenCause::ChunksChanged {
+            catalog::record_unseen(source, rows, cause)?;
+        }
     }
     immediate::follow_definitions()?;
     // What the stream tables' own triggers put off until now has missed its turn.

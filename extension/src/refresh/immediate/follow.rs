@@ -151,6 +151,18 @@ fn recompute(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContex
     Ok(())
 }
 
+/// Has the readers of tables recomputed whose statements have lost their ends. What waits for them is in that.
+pub fn note_abandoned() -> Result<bool> {
+    let abandoned = running::take_abandoned();
+    for source in &abandoned {
+        for reader in &graph::readers_of(*source)?.all {
+            running::taken_in_by(reader.pgt_id);
+        }
+        running::note_rewrite(*source);
+    }
+    Ok(!abandoned.is_empty())
+}
+
 /// Has the readers of a table that is being rewritten recomputed when the command ends.
 pub fn note_rewrite(table: pg_sys::Oid) -> Result<()> {
     let source = inherit::root(table);

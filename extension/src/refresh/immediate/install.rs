@@ -39,8 +39,9 @@ fn install(source: pg_sys::Oid) -> Result<()> {
     }
     // Partitions that were detached, children that no longer inherit.
     for table in capture_trigger::tables_of(function)? {
+        let root = inherit::root(table);
         if !tables.contains(&table)
-            && catalog::immediate_readers_of(inherit::root(table))?.is_empty()
+            && (root == source || catalog::immediate_readers_of(root)?.is_empty())
         {
             capture_trigger::remove_all(IMMEDIATE, table)?;
         }
