@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 use super::events;
 use crate::catalog;
 use crate::error::Result;
+use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::{object_hook, transaction_end};
 use crate::refresh::chunks;
 
@@ -36,5 +37,6 @@ fn clean_up() -> Result<()> {
     if dropped.is_empty() || !catalog::exists() {
         return Ok(());
     }
+    let _snapshot = ActiveSnapshot::push();
     events::clean_up(&dropped)
 }

@@ -21,6 +21,7 @@ use crate::cdc::{self, seen};
 use crate::error::Result;
 use crate::pg::capture_trigger::{self, CAPTURE, Family, IMMEDIATE};
 use crate::pg::relation::Relation;
+use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::written::{self, RowCounts};
 use crate::pg::{
     inherit, invalidation, late_triggers, running_writes, timescale, transaction_end, transition,
@@ -160,6 +161,7 @@ fn check() -> Result<()> {
     if unseen.is_empty() && !are_abandoned || !catalog::exists() {
         return Ok(());
     }
+    let snapshot = ActiveSnapshot::push();
     for (source, rows, cause) in unseen {
         cdc::follow_rewrite(source)?;
         immediate::note_rewrite(source)?;
@@ -168,6 +170,7 @@ fn check() -> Result<()> {
             catalog::record_unseen(source, rows, cause)?;
         }
     }
+    drop(snapshot);
     immediate::follow_definitions()?;
     // What the stream tables' own triggers put off until now has missed its turn.
     late_triggers::fire();

@@ -9,7 +9,7 @@ pub mod packages;
 pub mod postgres;
 pub mod server_user;
 pub mod source_build;
-mod unpacked;
+pub mod unpacked;
 
 use crate::paths;
 use crate::ui::Steps;
