@@ -8,7 +8,7 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::client::Session;
@@ -209,6 +209,8 @@ async fn sessions_of_pgbouncer_write_and_refresh() {
     cluster.as_server_user(&mut bouncer);
     let mut bouncer = bouncer
         .arg(&configuration)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("pgbouncer starts");
     let ask = |sql: &str| {

@@ -158,6 +158,7 @@ CREATE TABLE pgtrickle.pgt_unseen_writes (
     application_name text        NOT NULL,
     written_at       timestamptz NOT NULL
 );
+ALTER TABLE pgtrickle.pgt_unseen_writes REPLICA IDENTITY FULL;
 COMMENT ON TABLE pgtrickle.pgt_unseen_writes IS 'writes to sources that no trigger saw, of the last week; the stream tables that read them were recomputed';
 COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.rows IS 'rows that the server counted and capture did not see';
 COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.cause IS 'TRIGGERS_OFF, REPLICATION_ROLE, NO_TRIGGERS_FIRED or FILE_SWAPPED';

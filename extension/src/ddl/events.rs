@@ -7,7 +7,7 @@ use super::{aside, columns, distributed, functions, owner, protect, remove, type
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
-use crate::pg::{capture_trigger, extension};
+use crate::pg::{capture_trigger, extension, file_moves};
 use crate::refresh::immediate;
 
 extension_sql!(
@@ -165,6 +165,7 @@ fn on_table_rewrite() {
             let reason = reason.map_err(|error| Error::Internal(error.to_string()))?;
             rewritten.into_iter().try_for_each(|table| {
                 protect::keep_content(table, reason.unwrap_or(0))?;
+                file_moves::told(table);
                 cdc::follow_rewrite(table)?;
                 immediate::note_rewrite(table)
             })

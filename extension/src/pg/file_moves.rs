@@ -21,6 +21,8 @@ const CLASS_OID: u32 = 1;
 thread_local! {
     /// Altered relations, and whether in such a statement.
     static ALTERED: RefCell<Vec<(pg_sys::Oid, bool)>> = const { RefCell::new(Vec::new()) };
+    /// Tables of whose rewrite an event trigger has told.
+    static TOLD: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
     /// How many such statements run, one inside the other.
     static KEEPERS: Cell<u32> = const { Cell::new(0) };
 }
@@ -52,6 +54,7 @@ pub fn init() {
     });
     transaction_end::listen(|end| {
         ALTERED.with_borrow_mut(Vec::clear);
+        TOLD.with_borrow_mut(Vec::clear);
         if end == End::Abort {
             KEEPERS.set(0);
         }
@@ -67,6 +70,11 @@ pub fn init() {
         PREVIOUS = pg_sys::ProcessUtility_hook;
         pg_sys::ProcessUtility_hook = Some(on_utility);
     }
+}
+
+/// An event trigger has told of the rewrite of a table, also in a session whose first statement of ours that is.
+pub fn told(table: pg_sys::Oid) {
+    TOLD.with_borrow_mut(|told| told.push(table));
 }
 
 /// The tables among those altered that `is_wanted` and that have another file than before the transaction.
@@ -86,7 +94,7 @@ pub fn of_transaction(is_wanted: &dyn Fn(pg_sys::Oid) -> bool) -> Vec<Moved> {
                 table,
                 from,
                 to,
-                is_harmless,
+                is_harmless: is_harmless || TOLD.with_borrow(|told| told.contains(&table)),
             });
         }
     }

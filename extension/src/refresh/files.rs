@@ -9,6 +9,8 @@
 //!
 //! **Invariant:** a file changes under a lock that excludes every refresh which reads the table.
 
+use std::collections::BTreeMap;
+
 use pgrx::Spi;
 use pgrx::pg_sys;
 
@@ -85,27 +87,37 @@ fn hash(table: pg_sys::Oid, file: u32) -> u64 {
 }
 
 const MOVE_ON: &str = "
-UPDATE pgtrickle.pgt_dependencies SET files = files OPERATOR(pg_catalog.#) $2
-WHERE source_relid OPERATOR(pg_catalog.=) $1 AND files IS NOT NULL";
+UPDATE pgtrickle.pgt_dependencies SET files = $3
+WHERE source_relid OPERATOR(pg_catalog.=) $1 AND files OPERATOR(pg_catalog.=) $2";
 
 /// Looks at what the present transaction has done to files, before it commits: sources whose files something has
 /// swapped. Where the rows are the same, their readers are told of the other file.
 pub fn moved() -> Result<Vec<pg_sys::Oid>> {
     let is_watched = |table| matches!(watch::watched(table), Ok(Some(_)));
     let mut swapped = Vec::new();
+    let mut kept: BTreeMap<u32, u64> = BTreeMap::new();
     for moved in file_moves::of_transaction(&is_watched) {
         let Some(watched) = watch::watched(moved.table)? else {
             continue;
         };
-        if !moved.is_harmless {
+        if moved.is_harmless {
+            *kept.entry(watched.root.to_u32()).or_default() ^=
+                hash(moved.table, moved.from) ^ hash(moved.table, moved.to);
+        } else {
             swapped.push(watched.root);
-        } else if catalog::exists() && catalog::is_current()? {
-            let change = hash(moved.table, moved.from) ^ hash(moved.table, moved.to);
-            let _owner = OwnerContext::extension_owner()?;
-            let _snapshot = ActiveSnapshot::push();
-            Spi::run_with_args(MOVE_ON, &[watched.root.into(), change.cast_signed().into()])
-                .map_err(|error| Error::Internal(error.to_string()))?;
         }
+    }
+    if kept.is_empty() || !catalog::exists() || !catalog::is_current()? {
+        return Ok(swapped);
+    }
+    let _owner = OwnerContext::extension_owner()?;
+    let _snapshot = ActiveSnapshot::push();
+    for (root, change) in kept {
+        let root = pg_sys::Oid::from(root);
+        let now = present(root);
+        let before = now ^ change.cast_signed();
+        Spi::run_with_args(MOVE_ON, &[root.into(), before.into(), now.into()])
+            .map_err(|error| Error::Internal(error.to_string()))?;
     }
     Ok(swapped)
 }

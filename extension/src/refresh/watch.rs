@@ -214,7 +214,7 @@ fn unseen() -> Result<Vec<(pg_sys::Oid, u64, UnseenCause)>> {
         if source.is_captured_natively {
             rows = rows.max(missed(source.captured));
         } else if source.is_captured {
-            rows = rows.max(beyond_generated(root, source.written, &all_written)?);
+            rows = rows.max(beyond_generated(root, &source, &all_written)?);
         }
         if rows > 0 {
             found.push((root, rows, source.cause()));
@@ -248,16 +248,20 @@ fn beyond(written: RowCounts, seen: RowCounts, may_take_back: bool) -> u64 {
 /// rows came or went and not one change row was written.
 fn beyond_generated(
     root: pg_sys::Oid,
-    written: RowCounts,
+    source: &Source,
     all: &[(pg_sys::Oid, RowCounts)],
 ) -> Result<u64> {
     let Some(buffer) = cdc::buffer_of(root)? else {
         return Ok(0);
     };
     let has_change_rows = all.iter().any(|(table, _)| *table == buffer);
-    let is_sure = written.truncated || written.inserted != written.deleted;
+    // What was there when capture began is all that it counts.
+    let (written, before) = (source.written, source.captured);
+    let inserted = written.inserted.saturating_sub(before.inserted);
+    let deleted = written.deleted.saturating_sub(before.deleted);
+    let is_sure = written.truncated && !before.truncated || inserted != deleted;
     Ok(if is_sure && !has_change_rows {
-        written.rows().max(1)
+        (inserted + deleted).max(1)
     } else {
         0
     })

@@ -23,6 +23,7 @@ use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
 use crate::refresh::compiled::Compiled;
 use crate::refresh::differential::{Differential, apply_inputs};
+use crate::refresh::files::Files;
 use crate::refresh::full;
 use crate::refresh::inputs::Inputs;
 use crate::refresh::transaction::{PLANNER_SETTINGS, Request, run, supported};
@@ -148,7 +149,8 @@ fn recompute(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContex
     require_latest(table, compiled)?;
     take_turn(table)?;
     full::recompute(table, Some(compiled), &mut snapshot, memory)?;
-    Ok(())
+    // TRUNCATE has given the source another file.
+    Files::of(table.pgt_id, compiled)?.store(table.pgt_id)
 }
 
 /// Has the readers of tables recomputed whose statements have lost their ends. What waits for them is in that.
