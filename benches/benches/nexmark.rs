@@ -10,5 +10,5 @@ fn main() -> Result<()> {
     }
     let events = settings::nexmark_events();
     let title = format!("Nexmark after {events} events");
-    queries::report("nexmark", &title, |_| Nexmark::new(events))
+    queries::report("nexmark", &title, |_| Ok(Nexmark::new(events)))
 }

@@ -2,7 +2,8 @@
 
 use benches::trees::join_then_group;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use pgtrickle_dvm::operators::join::{Context, differentiate};
+use pgtrickle_dvm::operators::join::differentiate;
+use pgtrickle_dvm::operators::statement::Context;
 use pgtrickle_dvm::plan::compile;
 use pgtrickle_dvm::sql::names;
 use std::hint::black_box;

@@ -13,6 +13,6 @@ fn main() -> Result<()> {
     let scale = settings::tpch_scale();
     let title = format!("TPC-H at scale factor {scale}");
     queries::report(DATABASE, &title, |cluster| {
-        Tpch::new(cluster, DATABASE, scale)
+        Ok(Tpch::new(cluster, DATABASE, scale))
     })
 }

@@ -13,7 +13,8 @@
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
-//! - [`queries`] over [`tpch`] and [`nexmark`]: refreshing well-known queries against computing them again
+//! - [`queries`] over [`tpch`], [`tpcds`] and [`nexmark`]: refreshing well-known queries against computing them again
+//! - [`many`]: many stream tables, and what they cost each other and everything else
 //! - [`planning`]: reading and compiling the queries of TPC-H
 //! - [`processor`]: processor time of refreshes, steady on a busy machine
 //! - [`report`]: the tables and the gates
@@ -30,6 +31,7 @@ pub mod gate_cases;
 pub mod growth;
 pub mod immediate;
 pub mod latency;
+pub mod many;
 pub mod nexmark;
 pub mod planning;
 pub mod processor;
@@ -40,6 +42,7 @@ pub mod round_trips;
 pub mod server;
 pub mod settings;
 pub mod stats;
+pub mod tpcds;
 pub mod tpch;
 pub mod trees;
 pub mod views;

@@ -18,13 +18,13 @@ const SIZES: [u64; 2] = [1, 100];
 const WARM_UP: usize = 10;
 
 /// A session whose processor time is read.
-struct Clocked {
-    session: Session,
+pub struct Clocked {
+    pub session: Session,
     clock: ClockId,
 }
 
 impl Clocked {
-    async fn connect(cluster: &Cluster, database: &str) -> Result<Self> {
+    pub async fn connect(cluster: &Cluster, database: &str) -> Result<Self> {
         let session = Session::connect(cluster, database).await?;
         session.execute("SET synchronous_commit = off").await?;
         let clock = clock_getcpuclockid(Pid::from_raw(session.backend_pid().await?))?;
@@ -32,7 +32,7 @@ impl Clocked {
     }
 
     /// Milliseconds that the statement takes, commit included.
-    async fn milliseconds(&self, sql: &str) -> Result<f64> {
+    pub async fn milliseconds(&self, sql: &str) -> Result<f64> {
         let before = self.clock.now()?;
         self.session.execute(sql).await?;
         let spent = self.clock.now()? - before;

@@ -76,9 +76,8 @@ pub async fn measure(session: &Session, workload: &mut impl Workload) -> Result<
         }
     }
     for (name, sql) in workload.queries() {
-        let verdict = Question::query(&format!("q{name}"), sql)
-            .ask(session)
-            .await?;
+        let question = Question::settled(session, &format!("q{name}"), sql).await?;
+        let verdict = question.ask(session).await?;
         ensure!(verdict.is_exact(), "q{name} is {verdict}");
     }
     Ok(rows)
@@ -126,12 +125,13 @@ async fn run(
 pub fn report<W: Workload>(
     database: &str,
     title: &str,
-    workload: impl FnOnce(Rc<Cluster>) -> W,
+    workload: impl FnOnce(Rc<Cluster>) -> Result<W>,
 ) -> Result<()> {
     let rows = server::block_on(async {
         let cluster = Rc::new(server::start()?);
         let session = server::database(&cluster, database).await?;
-        measure(&session, &mut workload(Rc::clone(&cluster))).await
+        let mut workload = workload(Rc::clone(&cluster))?;
+        measure(&session, &mut workload).await
     })?;
     println!("\n{title}\n\n{}", markdown(&rows));
     Ok(())

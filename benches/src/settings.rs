@@ -48,6 +48,11 @@ pub fn tpch_scale() -> f64 {
     variable("PGT_BENCH_SCALE", 1.0)
 }
 
+/// Scale factor of TPC-DS: `PGT_BENCH_DS_SCALE`.
+pub fn tpcds_scale() -> f64 {
+    variable("PGT_BENCH_DS_SCALE", 0.1)
+}
+
 /// Events of Nexmark before anything is measured, more than a million bids among them: `PGT_BENCH_EVENTS`.
 pub fn nexmark_events() -> usize {
     variable("PGT_BENCH_EVENTS", 1_100_000)

@@ -128,7 +128,7 @@ CREATE FUNCTION pgtrickle.pgt_status(
     OUT mode_code text, OUT mode_reason text, OUT is_populated boolean, OUT data_timestamp timestamptz,
     OUT last_action text, OUT last_reason text, OUT last_finished_at timestamptz, OUT last_duration_ms float8,
     OUT needs_restore boolean, OUT scheduling text, OUT waiting_for text[], OUT consecutive_errors integer,
-    OUT last_error text, OUT retry_at timestamptz, OUT worker_share float8
+    OUT last_error text, OUT retry_at timestamptz, OUT worker_share float8, OUT is_late boolean
 ) RETURNS SETOF record LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH RECURSIVE upstream (pgt_id, above) AS (
@@ -148,7 +148,8 @@ BEGIN ATOMIC
         LEFT JOIN failures f ON f.pgt_id = a.pgt_id
         WHERE a.status = 'SUSPENDED' OR f.pgt_id IS NOT NULL
         GROUP BY u.pgt_id
-    ), scheduler AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state)
+    ), scheduler AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state
+    ), stale AS MATERIALIZED (SELECT * FROM pgtrickle.stale_stream_tables() AS s (pgt_id))
     SELECT t.pgt_relid::text, t.status, t.schedule, t.requested_mode, t.refresh_mode,
            t.mode_code, t.mode_reason, t.is_populated, t.data_timestamp,
            h.action, h.reason, h.finished_at, h.duration_ms,
@@ -161,7 +162,10 @@ BEGIN ATOMIC
                 ELSE 'SCHEDULED' END,
            waits.waiting_for, failures.consecutive_errors,
            failures.condition || COALESCE(': ' || failures.message, ''), failures.retry_at,
-           shares.worker_share
+           shares.worker_share,
+           stale.pgt_id IS NOT NULL
+               AND COALESCE(t.data_timestamp, t.created_at) < pg_catalog.clock_timestamp()
+                   - pg_catalog.make_interval(secs => 60 + 3 * COALESCE(pgtrickle.schedule_seconds(t.schedule), 0))
     FROM pgtrickle.pgt_stream_tables t
     JOIN pg_catalog.pg_class c ON c.oid = t.pgt_relid
     CROSS JOIN pg_catalog.pg_control_system() s
@@ -170,6 +174,7 @@ BEGIN ATOMIC
     LEFT JOIN waits ON waits.pgt_id = t.pgt_id
     LEFT JOIN failures ON failures.pgt_id = t.pgt_id
     LEFT JOIN pgtrickle.refresh_shares() shares ON shares.pgt_id = t.pgt_id
+    LEFT JOIN stale ON stale.pgt_id = t.pgt_id
     LEFT JOIN LATERAL (
         SELECT * FROM pgtrickle.pgt_refresh_history h
         WHERE h.pgt_id = t.pgt_id ORDER BY h.history_id DESC LIMIT 1
@@ -213,6 +218,12 @@ BEGIN ATOMIC
            COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name) || ': run pgtrickle.restore_stream_tables()',
                     'no stream table has to be restored')
     FROM status s WHERE s.needs_restore
+    UNION ALL
+    SELECT 'staleness', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
+           COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name)
+                        || ': older than a minute and three times the schedule, though sources have changed',
+                    'no stream table is late')
+    FROM status s WHERE s.is_late
     UNION ALL
     SELECT 'saturation', CASE WHEN l.saturation > 1.5 THEN 'WARNING' ELSE 'OK' END,
            CASE WHEN l.saturation > 1.5
@@ -324,6 +335,21 @@ BEGIN ATOMIC
     ) v (name, labels, value);
 END;
 COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, owns or may monitor';
+
+-- A stream table can be spread over the nodes of a cluster of Citus.
+DROP FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean);
+CREATE FUNCTION pgtrickle.create_stream_table(
+    name text, query text, schedule text DEFAULT 'calculated', refresh_mode text DEFAULT 'AUTO', initialize boolean DEFAULT true,
+    output_distribution_column text DEFAULT NULL
+) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_stream_table_and_distribute_wrapper';
+COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column is the column by which it is distributed (NULL: derived from the query)';
+CREATE FUNCTION pgtrickle.maintain_shards(
+    name text, query text, schedule text, status text, settings text[], task text
+) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'maintain_shards_wrapper';
+COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
+
+-- Dependencies on shards of Citus, which it hides from pg_class and from a dump, are found again by a restore.
+SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', 'WHERE source_relid IN (SELECT oid FROM pg_catalog.pg_class)');
 
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.
 GRANT SELECT ON pgtrickle.pgt_dependencies TO PUBLIC;

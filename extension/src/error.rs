@@ -4,12 +4,14 @@ mod capture;
 mod hint;
 mod obstacle;
 mod setting;
+mod spread;
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 pub use capture::{CaptureError, CitusTable};
 pub use obstacle::Obstacle;
 pub use setting::SettingError;
+pub use spread::SpreadError;
 
 /// An error with its SQLSTATE, primary message, DETAIL and HINT, in PostgreSQL's style.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,9 @@ pub enum Error {
     /// The changes of a source cannot be captured or read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// A stream table that the nodes of a cluster keep.
+    #[error(transparent)]
+    Spread(#[from] SpreadError),
     /// A setting has a value that cannot be kept or used.
     #[error(transparent)]
     Setting(#[from] SettingError),
@@ -223,8 +228,8 @@ pub enum Error {
     /// Citus has taken over a stream table.
     #[error("stream table \"{0}\" cannot be a table of Citus")]
     Distributed(String),
-    /// Citus would make a source anew and lose its reader.
-    #[error("cannot make a table anew that stream table \"{0}\" reads")]
+    /// Citus would recreate a source and lose its reader.
+    #[error("cannot recreate a table that stream table \"{0}\" reads")]
     LostToCitus(String),
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
@@ -240,6 +245,7 @@ impl Error {
         use PgSqlErrorCode as Code;
         match self {
             Error::Capture(error) => error.sqlstate(),
+            Error::Spread(error) => error.sqlstate(),
             Error::Setting(error) => error.sqlstate(),
             Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
@@ -298,6 +304,7 @@ impl Error {
     pub fn detail(&self) -> Option<String> {
         match self {
             Error::Capture(error) => error.detail(),
+            Error::Spread(error) => error.detail(),
             Error::VariadicArray(_) => {
                 Some("An array has one type, a row's columns have many.".into())
             }

@@ -16,6 +16,7 @@
 pub mod api;
 pub mod catalog;
 pub mod cdc;
+mod citus;
 pub mod config;
 pub mod dag;
 pub mod ddl;

@@ -10,6 +10,7 @@
 //! | `sql fails` | every statement in it may fail, and one must |
 //! | `sql signature` | shows the form of a call; not run |
 //! | `sh elsewhere` | is for another machine, or never ends; has to be well formed |
+//! | `sh packaged install` | the test of packages runs it in a fresh Debian; so it does `update` and `remove` |
 //!
 //! A line `<!-- with a scheduler -->` asks for a server that has the library preloaded.
 //! A block in an HTML comment, `<!-- sql` to `-->`, runs too: it prepares what readers have already.
@@ -62,7 +63,7 @@ impl Block {
             .map(String::as_str)
             .filter(|mark| match self.language.as_str() {
                 "sql" => !["fails", "signature"].contains(mark),
-                "sh" => *mark != "elsewhere",
+                "sh" => !["elsewhere", "packaged", "install", "update", "remove"].contains(mark),
                 _ => false,
             })
             .collect()

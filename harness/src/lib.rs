@@ -2,10 +2,11 @@
 //! again — does the stream table hold exactly what its query returns?
 //!
 //! From the bottom up: [`postgres`] finds a server's programs, [`cluster`] runs a private one, [`backend`]
-//! is what the rest knows of it, [`client`] talks to it, [`oracle`] judges, [`scenario`] replays written stories and
+//! is what the rest knows of it, [`citus`] has several of them, [`client`] talks to it, [`oracle`] judges, [`scenario`] replays written stories and
 //! [`generator`] makes up new ones.
 
 pub mod backend;
+pub mod citus;
 pub mod client;
 pub mod cluster;
 pub mod document;
@@ -21,5 +22,6 @@ pub mod previous;
 pub mod random;
 pub mod runtime;
 pub mod scenario;
+pub mod tpcds;
 pub mod tpch;
 pub mod workload;

@@ -33,7 +33,12 @@ pub fn major() -> u32 {
 
 /// What names of files and folders end with: nothing for [`MAJOR`], `-pg17` for 17.
 pub fn suffix() -> String {
-    match major() {
+    suffix_of(major())
+}
+
+/// The same for any major version.
+pub fn suffix_of(major: u32) -> String {
+    match major {
         MAJOR => String::new(),
         other => format!("-pg{other}"),
     }

@@ -53,6 +53,11 @@ fn start(folder: &Path, preload: &[String]) -> Cluster {
         .setting("max_worker_processes", "40")
         .setting("max_locks_per_transaction", "256")
         .setting("wal_level", "logical")
+        // Since 18.6 a server loads no other output plugins than these.
+        .setting(
+            "output_plugin_libraries",
+            "pgoutput, pglogical_output, pg_squeeze",
+        )
         .setting("timescaledb.telemetry_level", "off")
         .setting("pg_trickle.enabled", "off");
     Cluster::start(&options).expect("a private cluster starts")

@@ -19,7 +19,7 @@ CREATE INDEX ON b (a_id); CREATE INDEX ON b (g);
 VACUUM ANALYZE";
 
 /// An operator each.
-const QUERIES: [(&str, &str); 26] = [
+const QUERIES: [(&str, &str); 28] = [
     ("filter", "SELECT id, v FROM a WHERE v > 500"),
     (
         "inner_join",
@@ -28,6 +28,12 @@ const QUERIES: [(&str, &str); 26] = [
     (
         "three_joins",
         "SELECT a.id, b.id AS other, c.v FROM a JOIN b ON b.a_id = a.id JOIN a c ON c.id = b.g",
+    ),
+    (
+        "joined_by_what_arms_share",
+        "SELECT a.id, b.id AS other FROM a, b, a c, b d, a e, b f \
+         WHERE c.id = b.g AND d.id = c.h AND e.id = d.g AND ((b.a_id = a.id AND f.id = e.id AND a.v < 500) \
+            OR (b.a_id = a.id AND f.id = e.id AND f.v > 300))",
     ),
     (
         "left_join",
@@ -94,6 +100,11 @@ const QUERIES: [(&str, &str); 26] = [
         "first_of_each",
         "SELECT DISTINCT ON (g) g, v, id FROM a ORDER BY g, v, id",
     ),
+    (
+        "window_neighbours",
+        "SELECT id, v - lag(v) OVER w AS step, avg(v) OVER (w ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS moving \
+         FROM a WINDOW w AS (ORDER BY id)",
+    ),
     ("first_rows", "SELECT id, v FROM a ORDER BY v, id LIMIT 10"),
     // The indexes on (h) and (g) serve orders that go on behind what the query says.
     (
@@ -116,6 +127,30 @@ const QUERIES: [(&str, &str); 26] = [
          UNION ALL SELECT b.id, r.depth + 1 FROM r JOIN b ON b.a_id = r.id WHERE r.depth < 3) \
          SELECT id, depth FROM r",
     ),
+];
+
+/// Windows over a whole input. A total changes in all rows after a change, so these are asked for changes at the end.
+const RUNNING: [(&str, &str); 3] = [
+    (
+        "running_total",
+        "SELECT id, v, sum(v) OVER (ORDER BY id) AS total, count(*) OVER (ORDER BY id) AS n FROM a",
+    ),
+    (
+        "numbered",
+        "SELECT id, g, row_number() OVER (ORDER BY id) AS n, lag(v) OVER (ORDER BY id) AS before FROM a",
+    ),
+    (
+        "running_total_of_groups",
+        "SELECT g, sum(v) AS v, sum(sum(v)) OVER (ORDER BY g) AS total FROM a GROUP BY g",
+    ),
+];
+
+/// Changes of one row at the end each.
+const CHANGES_AT_THE_END: [&str; 4] = [
+    "INSERT INTO a SELECT id + 500000, g + 500000, h, -1, t, arr FROM a WHERE id = {}",
+    "UPDATE a SET v = v + 1 WHERE id = {} + 500000",
+    "UPDATE a SET g = g + 1, h = h + 1 WHERE id = {} + 500000",
+    "DELETE FROM a WHERE id = {} + 500000",
 ];
 
 /// Changes of one row each.
@@ -151,7 +186,13 @@ async fn a_change_of_one_row_touches_few_buffers() {
 
     let mut complaints = Vec::new();
     for (name, query) in QUERIES {
-        if let Err(error) = measure(&session, name, query, &mut complaints).await {
+        if let Err(error) = measure(&session, name, query, &CHANGES, &mut complaints).await {
+            complaints.push(format!("{name}: {error}"));
+        }
+    }
+    for (name, query) in RUNNING {
+        let changes = &CHANGES_AT_THE_END;
+        if let Err(error) = measure(&session, name, query, changes, &mut complaints).await {
             complaints.push(format!("{name}: {error}"));
         }
     }
@@ -163,6 +204,7 @@ async fn measure(
     session: &Session,
     name: &str,
     query: &str,
+    changes: &[&str],
     complaints: &mut Vec<String>,
 ) -> Result<(), SqlError> {
     session
@@ -175,7 +217,7 @@ async fn measure(
     let mut most = 0;
     // The first round fills the backend's caches.
     for (round, row) in [(0, 40_000), (1, 50_001)] {
-        for change in CHANGES {
+        for change in changes {
             let change = change.replace("{}", &row.to_string());
             session.execute(&change).await?;
             let plan = session

@@ -1,114 +1,60 @@
 //! On a coordinator of Citus with two workers: what Citus manages is recomputed or refused, never followed wrongly.
 //!
-//! It takes a server that has Citus. Where it has none the tests are reported as skipped, with the reason, which
-//! fails where `PGT_REQUIRE_CITUS` is set.
+//! Without Citus the tests are reported as skipped, with the reason, which fails where `PGT_REQUIRE_CITUS` is set.
 
+use harness::citus::{Citus, is_missing};
 use harness::client::Session;
-use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
 use harness::insist::{exact, run, value};
-use harness::postgres;
 use harness::runtime::connect;
 
-/// A coordinator and its workers.
-struct Citus {
-    coordinator: Cluster,
-    _workers: [Cluster; 2],
-}
-
-/// Whether the server has Citus; otherwise says that the test is skipped.
-fn has_citus(test: &str) -> bool {
-    let found = postgres::locate(postgres::MAJOR).map_err(|error| error.to_string());
-    let found = found.and_then(|server| {
-        let control = server.share_dir.join("extension/citus.control");
-        let missing = || format!("{} is missing", control.display());
-        control.is_file().then_some(()).ok_or_else(missing)
-    });
-    if let Err(why) = &found {
-        println!("skipped: {test}: {why}");
-        assert!(
-            std::env::var_os("PGT_REQUIRE_CITUS").is_none(),
-            "{test} needs Citus: {why}"
-        );
-    }
-    found.is_ok()
-}
-
-fn node() -> Cluster {
-    let options = ClusterOptions::new()
-        .extension(ExtensionDir::installed().unwrap())
-        .setting("shared_preload_libraries", "citus, pg_trickle")
-        .setting("wal_level", "logical")
-        .setting("citus.shard_count", "4")
-        .setting("max_worker_processes", "32");
-    Cluster::start(&options).unwrap()
-}
-
-impl Citus {
-    async fn start() -> (Self, Session) {
-        let (coordinator, workers) = (node(), [node(), node()]);
-        for worker in &workers {
-            let session = Session::connect(worker, "postgres").await.unwrap();
-            run(
-                &session,
-                "CREATE EXTENSION citus; CREATE EXTENSION pg_trickle",
-            )
-            .await;
-        }
-        let session = Session::connect(&coordinator, "postgres").await.unwrap();
-        run(&session, "CREATE EXTENSION citus").await;
-        let session = connect(&coordinator, "postgres").await.unwrap();
-        for (function, node) in [("citus_set_coordinator_host", &coordinator)]
-            .into_iter()
-            .chain(workers.iter().map(|worker| ("citus_add_node", worker)))
-        {
-            let (folder, port) = (node.socket_dir().display(), node.port());
-            run(&session, &format!("SELECT {function}('{folder}', {port})")).await;
-        }
-        let citus = Citus {
-            coordinator,
-            _workers: workers,
-        };
-        (citus, session)
-    }
+async fn start() -> (Citus, Session) {
+    let citus = Citus::start().await.unwrap();
+    let session = connect(&citus, "postgres").await.unwrap();
+    (citus, session)
 }
 
 const TABLES: &str = "
 CREATE TABLE d (id int PRIMARY KEY, g int, v numeric); SELECT create_distributed_table('d', 'id');
-CREATE TABLE r (g int PRIMARY KEY, name text); SELECT create_reference_table('r');
+CREATE TABLE r (g int PRIMARY KEY, gone int, name text); ALTER TABLE r DROP gone; SELECT create_reference_table('r');
 CREATE TABLE l (id int PRIMARY KEY, g int); SELECT citus_add_local_table_to_metadata('l');
 CREATE TABLE p (id int PRIMARY KEY, g int);
+CREATE VIEW initials AS SELECT g, left(name, 1) AS initial FROM r;
 INSERT INTO d SELECT i, i % 5, i FROM generate_series(1, 100) i;
 INSERT INTO r SELECT i, 'group ' || i FROM generate_series(0, 4) i;
 INSERT INTO l SELECT i, i % 5 FROM generate_series(1, 20) i;
 INSERT INTO p SELECT i, i % 5 FROM generate_series(1, 20) i;
 ";
 
-/// Names, queries, and the codes by which they are recomputed.
-const QUERIES: [(&str, &str, &str); 5] = [
+/// Names and queries that cross shards: the code by which they are recomputed.
+const CROSSING: [(&str, &str, &str); 2] = [
     (
         "of_distributed",
         "SELECT g, count(*) AS n, sum(v) AS v FROM d GROUP BY g",
         "CITUS_DISTRIBUTED_TABLE",
     ),
     (
-        "of_reference",
-        "SELECT g, name FROM r WHERE g > 1",
-        "CITUS_REFERENCE_TABLE",
+        "of_local_and_distributed",
+        "SELECT d.id, l.g FROM d JOIN l USING (id)",
+        "CITUS_DISTRIBUTED_TABLE",
     ),
-    (
-        "of_local",
-        "SELECT g, count(*) AS n FROM l GROUP BY g",
-        "CITUS_LOCAL_TABLE",
-    ),
+];
+
+/// Names and queries over tables that have one shard, on the coordinator too.
+const OF_ONE_SHARD: [(&str, &str); 6] = [
+    ("of_reference", "SELECT g, name FROM r WHERE g > 1"),
+    ("of_local", "SELECT g, count(*) AS n FROM l GROUP BY g"),
     (
         "of_plain_and_reference",
         "SELECT p.id, r.name FROM p JOIN r USING (g)",
-        "CITUS_REFERENCE_TABLE",
     ),
     (
-        "of_both",
-        "SELECT d.id, r.name FROM d JOIN r USING (g)",
-        "CITUS_DISTRIBUTED_TABLE",
+        "of_all_three",
+        "SELECT r.name, count(*) AS n, max(l.id) AS l FROM p JOIN r USING (g) LEFT JOIN l USING (id) GROUP BY r.name",
+    ),
+    ("of_view", "SELECT DISTINCT initial FROM initials"),
+    (
+        "of_subquery",
+        "SELECT p.id FROM p WHERE EXISTS (SELECT FROM r WHERE r.g = p.g AND r.name LIKE '%!') OR p.g IN (SELECT g FROM l)",
     ),
 ];
 
@@ -120,43 +66,176 @@ INSERT INTO p VALUES (500, 7); UPDATE p SET g = 3 WHERE id = 4;
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_citus_manages_is_recomputed() {
-    if !has_citus("what_citus_manages_is_recomputed") {
+async fn what_crosses_shards_is_recomputed() {
+    if is_missing("what_crosses_shards_is_recomputed") {
         return;
     }
-    let (_citus, session) = Citus::start().await;
+    let (_citus, session) = start().await;
     run(&session, TABLES).await;
-    for (name, query, code) in QUERIES {
+    for (name, query, code) in CROSSING {
         for mode in ["DIFFERENTIAL", "IMMEDIATE"] {
-            let create = format!(
-                "SELECT pgtrickle.create_stream_table('no', $$ {query} $$, refresh_mode => '{mode}')"
-            );
-            let error = session.execute(&create).await.unwrap_err();
-            assert_eq!(error.sqlstate, "0A000", "{error}");
-            assert!(error.to_string().contains(&format!("({code})")), "{error}");
+            refused(&session, query, mode, code).await;
         }
-        let create = format!("SELECT pgtrickle.create_stream_table('{name}', $$ {query} $$, '1h')");
-        run(&session, &create).await;
+        create(&session, name, query).await;
         let chosen = format!(
             "SELECT refresh_mode || ' ' || mode_code FROM pgtrickle.pgt_status() WHERE name = '{name}'"
         );
         assert_eq!(value(&session, &chosen).await, format!("FULL {code}"));
     }
     run(&session, CHANGES).await;
-    for (name, _, code) in QUERIES {
-        let refresh =
-            format!("SELECT action || ' ' || reason FROM pgtrickle.refresh_stream_table('{name}')");
-        assert_eq!(value(&session, &refresh).await, format!("FULL {code}"));
+    for (name, _, code) in CROSSING {
+        assert_eq!(refreshed(&session, name).await, format!("FULL {code}"));
         exact(&session, &[name]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_citus_takes_over_later_is_noticed() {
-    if !has_citus("a_table_that_citus_takes_over_later_is_noticed") {
+async fn what_has_one_shard_is_followed() {
+    if is_missing("what_has_one_shard_is_followed") {
         return;
     }
-    let (citus, session) = Citus::start().await;
+    let (citus, session) = start().await;
+    run(&session, TABLES).await;
+    for (name, query) in OF_ONE_SHARD {
+        refused(&session, query, "IMMEDIATE", "CITUS_NOT_IMMEDIATE").await;
+        create(&session, name, query).await;
+    }
+    let names = OF_ONE_SHARD.map(|(name, _)| name);
+    run(&session, CHANGES).await;
+    for name in names {
+        assert_eq!(refreshed(&session, name).await, "DIFFERENTIAL");
+        exact(&session, &[name]).await;
+    }
+
+    // Within a transaction that is taken back, by a writer on another node, by COPY, and by TRUNCATE.
+    run(
+        &session,
+        "BEGIN; UPDATE r SET name = 'other' WHERE g < 3; INSERT INTO l SELECT i, 7 FROM generate_series(800, 820) i",
+    )
+    .await;
+    for name in names {
+        assert_eq!(refreshed(&session, name).await, "DIFFERENTIAL");
+        exact(&session, &[name]).await;
+    }
+    run(&session, "ROLLBACK").await;
+    exact(&session, &names).await;
+    let elsewhere = Session::connect(&citus.workers()[1], "postgres")
+        .await
+        .unwrap();
+    run(
+        &elsewhere,
+        "UPDATE r SET name = 'from elsewhere!' WHERE g = 2; INSERT INTO l VALUES (700, 1)",
+    )
+    .await;
+    run(&session, "COPY r FROM PROGRAM 'echo 9,nine'  WITH (FORMAT csv); TRUNCATE l; ALTER TABLE r ADD COLUMN more int DEFAULT 3").await;
+    for name in names {
+        let action = refreshed(&session, name).await;
+        assert!(
+            ["DIFFERENTIAL", "FULL TRUNCATE"].contains(&action.as_str()),
+            "{name}: {action}"
+        );
+        exact(&session, &[name]).await;
+    }
+
+    for statement in [
+        "DROP TABLE r",
+        "DROP TABLE l",
+        "SELECT undistribute_table('r')",
+    ] {
+        let error = session.execute(statement).await.unwrap_err();
+        assert_eq!(error.sqlstate, "2BP01", "{statement}: {error}");
+    }
+    run(&session, "DROP TABLE r CASCADE; DROP TABLE l CASCADE").await;
+    let left = "SELECT count(*) FROM pgtrickle.pgt_stream_tables";
+    assert_eq!(value(&session, left).await, "0");
+    let left = "SELECT count(*) FROM pg_tables WHERE schemaname IN ('pgtrickle_changes', 'pgtrickle_state')";
+    assert_eq!(value(&session, left).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_becomes_a_reference_table_is_followed_on() {
+    if is_missing("a_table_that_becomes_a_reference_table_is_followed_on") {
+        return;
+    }
+    let (_citus, session) = start().await;
+    run(
+        &session,
+        "CREATE TABLE a (id int PRIMARY KEY, g int);
+         INSERT INTO a SELECT i, i % 5 FROM generate_series(1, 100) i;",
+    )
+    .await;
+    create(
+        &session,
+        "of_a",
+        "SELECT g, count(*) AS n FROM a GROUP BY g",
+    )
+    .await;
+    run(
+        &session,
+        "INSERT INTO a VALUES (200, 1); SELECT create_reference_table('a'); DELETE FROM a WHERE g = 2",
+    )
+    .await;
+    let action = refreshed(&session, "of_a").await;
+    assert_eq!(action, "FULL DEFINITION_CHANGED");
+    exact(&session, &["of_a"]).await;
+    run(&session, "INSERT INTO a VALUES (300, 2)").await;
+    assert_eq!(refreshed(&session, "of_a").await, "DIFFERENTIAL");
+    exact(&session, &["of_a"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shards_of_tables_with_long_names_are_found() {
+    if is_missing("shards_of_tables_with_long_names_are_found") {
+        return;
+    }
+    let (_citus, session) = start().await;
+    for length in [54, 55, 56, 57, 60, 63] {
+        // Characters of two bytes, so that none may be cut.
+        let name = format!("é{}{}", "x".repeat(length % 2), "ü".repeat(length / 2 - 1));
+        run(
+            &session,
+            &format!(
+                "CREATE TABLE \"{name}\" (id int PRIMARY KEY); SELECT create_reference_table('\"{name}\"')"
+            ),
+        )
+        .await;
+        let stream = format!("of_{length}");
+        create(&session, &stream, &format!("SELECT id FROM \"{name}\"")).await;
+        run(&session, &format!("INSERT INTO \"{name}\" VALUES (1)")).await;
+        assert_eq!(refreshed(&session, &stream).await, "DIFFERENTIAL");
+        exact(&session, &[&stream]).await;
+    }
+}
+
+async fn create(session: &Session, name: &str, query: &str) {
+    let create = format!("SELECT pgtrickle.create_stream_table('{name}', $$ {query} $$, '1h')");
+    run(session, &create).await;
+}
+
+/// Creating it is refused, with this code.
+async fn refused(session: &Session, query: &str, mode: &str, code: &str) {
+    let create = format!(
+        "SELECT pgtrickle.create_stream_table('no', $$ {query} $$, refresh_mode => '{mode}')"
+    );
+    let error = session.execute(&create).await.unwrap_err();
+    assert_eq!(error.sqlstate, "0A000", "{error}");
+    assert!(error.to_string().contains(&format!("({code})")), "{error}");
+}
+
+/// What a refresh did, and why.
+async fn refreshed(session: &Session, name: &str) -> String {
+    let refresh = format!(
+        "SELECT concat_ws(' ', action, reason) FROM pgtrickle.refresh_stream_table('{name}')"
+    );
+    value(session, &refresh).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_citus_takes_over_later_is_noticed() {
+    if is_missing("a_table_that_citus_takes_over_later_is_noticed") {
+        return;
+    }
+    let (citus, session) = start().await;
     run(&session, "
         CREATE TABLE a (id int PRIMARY KEY, g int);
         CREATE TABLE b (id int PRIMARY KEY, g int);
@@ -166,7 +245,7 @@ async fn a_table_that_citus_takes_over_later_is_noticed() {
         SELECT pgtrickle.create_stream_table('joined', 'SELECT a.id, b.g FROM a JOIN b USING (id)', '1h');
         SELECT pgtrickle.create_stream_table('at_once', 'SELECT g, count(*) AS n FROM b GROUP BY g', refresh_mode => 'IMMEDIATE')").await;
     // Another session has a plan of it, and is told.
-    let other = connect(&citus.coordinator, "postgres").await.unwrap();
+    let other = connect(&citus, "postgres").await.unwrap();
     run(
         &other,
         "INSERT INTO a VALUES (200, 1); SELECT pgtrickle.refresh_stream_table('of_a')",
@@ -218,7 +297,8 @@ async fn a_table_that_citus_takes_over_later_is_noticed() {
                    SELECT undistribute_table('a');
                    SELECT pgtrickle.create_stream_table('of_a', 'SELECT g, count(*) AS n FROM a GROUP BY g', '1h');
                    INSERT INTO a VALUES (400, 3)").await;
-    let refresh = "SELECT action FROM pgtrickle.refresh_stream_table('of_a')";
-    assert_eq!(value(&session, refresh).await, "DIFFERENTIAL");
+    let mode = "SELECT refresh_mode FROM pgtrickle.pgt_status() WHERE name = 'of_a'";
+    assert_eq!(value(&session, mode).await, "DIFFERENTIAL");
+    refreshed(&session, "of_a").await;
     exact(&session, &["of_a"]).await;
 }

@@ -111,7 +111,8 @@ fn shell_error(cluster: &Cluster, block: &Block) -> Option<String> {
         path.push(":");
         path.push(folder);
     }
-    let only_parse = if block.is("elsewhere") { "-n" } else { "-e" };
+    let is_for_others = block.is("elsewhere") || block.is("packaged");
+    let only_parse = if is_for_others { "-n" } else { "-e" };
     let output = Command::new("bash")
         .args([only_parse, "-uo", "pipefail", "-c"])
         .arg(block.lines.join("\n"))

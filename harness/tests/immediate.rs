@@ -223,7 +223,7 @@ impl Stage {
             let deadline = Instant::now() + Duration::from_secs(20);
             // At the end, two that wait for each other are parted by the server.
             while !turns.is_empty() || actors.iter().any(|a| a.running.is_some()) {
-                assert!(Instant::now() < deadline, "{when}: somebody still waits");
+                assert!(Instant::now() < deadline, "{when}: a session still waits");
                 if let Some(turn) = turns.pop_front() {
                     actors[turn].due += 1;
                 }
@@ -267,7 +267,7 @@ async fn every_interleaving_of_two_writers_is_exact() {
             stage.play(&scripts, &mut tally).await;
         }
         println!("{level}: {tally:?}");
-        assert!(tally.waits > 0, "nobody ever waited");
+        assert!(tally.waits > 0, "no session ever waited");
         assert_eq!(tally.refused > 0, level != "READ COMMITTED");
     }
     finish(&stage.witness, &TABLES).await;
@@ -288,7 +288,7 @@ async fn every_interleaving_of_writers_that_follow_row_by_row_is_exact() {
             stage.play(&scripts, &mut tally).await;
         }
         println!("{level}: {tally:?}");
-        assert!(tally.waits > 0, "nobody ever waited");
+        assert!(tally.waits > 0, "no session ever waited");
         assert_eq!(tally.refused > 0, level != "READ COMMITTED");
     }
     finish(&stage.witness, &BY_ROW).await;
@@ -312,7 +312,7 @@ async fn every_interleaving_of_three_writers_is_exact() {
         ];
         stage.play(&scripts, &mut tally).await;
         println!("{level}: {tally:?}");
-        assert!(tally.waits > 0, "nobody ever waited");
+        assert!(tally.waits > 0, "no session ever waited");
         assert_eq!(tally.refused > 0, level != "READ COMMITTED");
     }
     finish(&stage.witness, &GROUPED).await;

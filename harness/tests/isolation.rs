@@ -1,10 +1,12 @@
 //! Refreshes among everything else that happens to their tables: each change of a definition, each rewrite and
 //! each maintenance command, in every order of steps with a refresh and with a writer.
 //!
-//! Afterwards nobody waits, what failed has failed with an error that PostgreSQL gives for it, and the next refresh is
+//! Afterwards no session waits, what failed has failed with an error that PostgreSQL gives for it, and the next refresh is
 //! exact. A refresh that ended last is exact already.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use harness::client::{Session, SqlError};
@@ -13,179 +15,71 @@ use harness::insist::{exact, run, value};
 use harness::oracle::Question;
 use harness::permutation::{Actor, interleavings};
 use harness::runtime::{connect, scheduled_cluster};
-use harness::scenario::{World, orphans};
+use harness::scenario::{Scenario, World, orphans};
+use serde::Deserialize;
 
-const SOURCES: &str = "
-    DROP TABLE IF EXISTS a, a_old, b CASCADE;
-    CREATE TABLE a (id int PRIMARY KEY, g int, x int, unread int);
-    CREATE TABLE b (id int PRIMARY KEY, aid int, y int);
-    CREATE INDEX ON b (aid);
-    CREATE VIEW v AS SELECT g, x FROM a WHERE x < 100;
-    CREATE SCHEMA IF NOT EXISTS other;
-    INSERT INTO a SELECT i, i % 3, i, i FROM generate_series(1, 9) i;
-    INSERT INTO b SELECT i, 1 + i % 9, i FROM generate_series(1, 9) i;";
+/// What the events happen to, and the events: `scenarios/isolation/events.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Play {
+    setup: String,
+    fill: String,
+    write: String,
+    stream_table: Vec<Table>,
+    event: Vec<Event>,
+}
 
-/// Puts back what is missing.
-const FILL: &str = "
-    INSERT INTO a SELECT i, i % 3, i, i FROM generate_series(1, 9) i ON CONFLICT DO NOTHING;
-    DELETE FROM b WHERE id > 9;
-    INSERT INTO b SELECT i, 1 + i % 9, i FROM generate_series(1, 9) i ON CONFLICT DO NOTHING;";
-
-/// A stream table: name, query, mode.
-type Table = (&'static str, &'static str, &'static str);
-
-/// State of their own, a join, one over both, a view, and one that is recomputed.
-const REFRESHED: [Table; 5] = [
-    (
-        "sums",
-        "SELECT g, avg(x) AS m, sum(x) AS s FROM a GROUP BY g",
-        "DIFFERENTIAL",
-    ),
-    (
-        "joined",
-        "SELECT a.id, a.g, b.y, a.x FROM a JOIN b ON b.aid = a.id",
-        "DIFFERENTIAL",
-    ),
-    (
-        "chained",
-        "SELECT j.g, s.s, sum(j.y) AS y FROM joined j JOIN sums s USING (g) GROUP BY j.g, s.s",
-        "DIFFERENTIAL",
-    ),
-    (
-        "viewed",
-        "SELECT g, count(*) AS n FROM v GROUP BY g",
-        "DIFFERENTIAL",
-    ),
-    ("whole", "SELECT g, max(x) AS m FROM a GROUP BY g", "FULL"),
-];
-
-/// The same, each in the writer's transaction.
-const FOLLOWING: [Table; 4] = [
-    ("sums", REFRESHED[0].1, "IMMEDIATE"),
-    ("joined", REFRESHED[1].1, "IMMEDIATE"),
-    ("chained", REFRESHED[2].1, "IMMEDIATE"),
-    ("viewed", REFRESHED[3].1, "IMMEDIATE"),
-];
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    name: String,
+    query: String,
+    /// Whether each refresh recomputes it.
+    #[serde(default)]
+    recomputed: bool,
+}
 
 /// Something that happens to the tables.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Event {
-    /// Its statements. `{buffer}` is the change buffer of `a`.
-    sql: &'static str,
-    /// What takes it back, whether it has happened or not; `None` if only a new beginning does.
-    undo: Option<&'static str>,
-    /// With which errors it, a refresh, or a statement beside it may end: none but what PostgreSQL gives for
-    /// names that are gone or changed.
-    errors: &'static [&'static str],
-    /// Whether it runs in a transaction.
-    in_transaction: bool,
+    sql: String,
+    undo: Option<String>,
+    #[serde(default)]
+    errors: Vec<String>,
+    #[serde(default)]
+    alone: bool,
+    #[serde(default)]
+    for_good: bool,
+    #[serde(default)]
+    refreshed: bool,
 }
 
-const fn event(sql: &'static str, undo: &'static str) -> Event {
-    Event {
-        sql,
-        undo: Some(undo),
-        errors: &[],
-        in_transaction: true,
-    }
-}
+static PLAY: LazyLock<Play> = LazyLock::new(|| {
+    let file = Scenario::folder().join("isolation/events.toml");
+    let text = fs::read_to_string(file).expect("the events are readable");
+    toml::from_str(&text).expect("the events are as the file says")
+});
 
-impl Event {
-    const fn alone(self) -> Self {
-        Event {
-            in_transaction: false,
-            ..self
-        }
-    }
-
-    const fn or(self, errors: &'static [&'static str]) -> Self {
-        Event { errors, ..self }
-    }
-
-    const fn for_good(self) -> Self {
-        Event { undo: None, ..self }
-    }
+/// How the stream tables come to be up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upkeep {
+    /// By refreshes.
+    Refreshed,
+    /// In the writer's transaction.
+    Following,
 }
 
 const NOTHING: &str = "SELECT 1";
 
-/// The table that was meant is not there any more.
-const GONE: &[&str] = &["42P01"];
-
-const EVENTS: &[Event] = &[
-    // Storage.
-    event("VACUUM FULL a", NOTHING).alone(),
-    event("VACUUM FULL sums", NOTHING).alone(),
-    event("VACUUM FULL {buffer}", NOTHING).alone(),
-    event("CLUSTER a USING a_pkey", NOTHING),
-    event("CLUSTER joined USING joined_by_y", NOTHING),
-    event("TRUNCATE a", NOTHING),
-    event("TRUNCATE a, b; INSERT INTO a VALUES (1, 7, 7, 7); INSERT INTO b VALUES (1, 1, 1)", NOTHING),
-    event("REINDEX TABLE a", NOTHING),
-    event("REINDEX TABLE sums", NOTHING),
-    event("REINDEX TABLE {buffer}", NOTHING),
-    event("REINDEX TABLE CONCURRENTLY joined", NOTHING).alone(),
-    event("CREATE INDEX by_x ON a (x)", "DROP INDEX IF EXISTS by_x"),
-    event("CREATE UNIQUE INDEX by_m ON sums (g, m)", "DROP INDEX IF EXISTS by_m"),
-    // Columns and names.
-    event("ALTER TABLE a ADD COLUMN extra int DEFAULT 5", "ALTER TABLE a DROP COLUMN IF EXISTS extra"),
-    event("ALTER TABLE a ADD COLUMN extra float8 DEFAULT random()", "ALTER TABLE a DROP COLUMN IF EXISTS extra"),
-    event("ALTER TABLE a ALTER unread TYPE bigint", "ALTER TABLE a ALTER unread TYPE int"),
-    event("ALTER TABLE a ALTER x TYPE bigint", NOTHING).or(&["0A000"]),
-    event(
-        "ALTER TABLE a RENAME TO a_old; CREATE TABLE a (LIKE a_old INCLUDING ALL); INSERT INTO a VALUES (1, 1, 1, 1)",
-        "DO $$ BEGIN IF to_regclass('a_old') IS NOT NULL THEN DROP TABLE a; ALTER TABLE a_old RENAME TO a; END IF; END $$",
-    ),
-    event(
-        "ALTER TABLE a RENAME g TO t; ALTER TABLE a RENAME x TO g; ALTER TABLE a RENAME t TO x",
-        "DO $$ BEGIN IF (SELECT attname = 'x' FROM pg_attribute WHERE attrelid = 'a'::regclass AND attnum = 2)
-         THEN ALTER TABLE a RENAME g TO t; ALTER TABLE a RENAME x TO g; ALTER TABLE a RENAME t TO x; END IF; END $$",
-    ),
-    event("ALTER TABLE a SET SCHEMA other", "ALTER TABLE IF EXISTS other.a SET SCHEMA public").or(GONE),
-    event("ALTER TABLE sums SET SCHEMA other", "ALTER TABLE IF EXISTS other.sums SET SCHEMA public").or(GONE),
-    event("ALTER TABLE joined RENAME TO j", "ALTER TABLE IF EXISTS j RENAME TO joined").or(GONE),
-    event("ALTER TABLE a DROP CONSTRAINT a_pkey", "ALTER TABLE a DROP CONSTRAINT IF EXISTS a_pkey; ALTER TABLE a ADD PRIMARY KEY (id)"),
-    event("CREATE OR REPLACE VIEW v AS SELECT g, x FROM a WHERE x > 3", "CREATE OR REPLACE VIEW v AS SELECT g, x FROM a WHERE x < 100"),
-    event("ALTER TABLE viewed ALTER n TYPE bigint USING 0", NOTHING).or(&["42809"]),
-    // Definitions.
-    event(
-        "SELECT pgtrickle.alter_stream_table('sums', query => 'SELECT g, avg(x) AS m, sum(x + 1) AS s FROM a GROUP BY g')",
-        "SELECT pgtrickle.alter_stream_table('sums', query => 'SELECT g, avg(x) AS m, sum(x) AS s FROM a GROUP BY g')",
-    ),
-    event("SELECT pgtrickle.suspend_stream_table('sums')", "SELECT pgtrickle.resume_stream_table('sums')"),
-    event(
-        "SELECT pgtrickle.create_stream_table('more', 'SELECT id, unread FROM a')",
-        "DO $$ BEGIN IF to_regclass('more') IS NOT NULL THEN PERFORM pgtrickle.drop_stream_table('more'); END IF; END $$",
-    ),
-    event("SELECT pgtrickle.drop_stream_table('joined', cascade => true)", NOTHING).or(GONE).for_good(),
-    event("DROP TABLE viewed", NOTHING).or(GONE).for_good(),
-    event("DROP TABLE a CASCADE", NOTHING).or(GONE).for_good(),
-    event("DROP TABLE b", NOTHING).or(&["2BP01"]),
-];
-
-/// Other modes are for stream tables that are refreshed.
-const MODES: &[Event] = &[
-    event(
-        "SELECT pgtrickle.alter_stream_table('sums', refresh_mode => 'FULL')",
-        "SELECT pgtrickle.alter_stream_table('sums', refresh_mode => 'DIFFERENTIAL')",
-    ),
-    event(
-        "SELECT pgtrickle.alter_stream_table('joined', refresh_mode => 'IMMEDIATE')",
-        "SELECT pgtrickle.alter_stream_table('joined', refresh_mode => 'DIFFERENTIAL')",
-    ),
-    event(
-        "ALTER TABLE a ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-        "ALTER TABLE a DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY",
-    ),
-];
-
-const WRITE: &str = "UPDATE a SET x = x + 1 WHERE id < 4; DELETE FROM b WHERE id = 2; INSERT INTO b VALUES (20, 3, 20) ON CONFLICT DO NOTHING";
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
 /// The stage: sessions that take turns, and one that judges.
 struct Stage {
     witness: Session,
     actors: Vec<Actor>,
-    tables: &'static [Table],
+    upkeep: Upkeep,
+    tables: Vec<Table>,
     buffer: String,
     outcomes: BTreeMap<String, usize>,
     plays: usize,
@@ -193,7 +87,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new(cluster: &Cluster, database: &str, tables: &'static [Table]) -> Self {
+    async fn new(cluster: &Cluster, database: &str, upkeep: Upkeep) -> Self {
         let witness = Session::connect(cluster, database)
             .await
             .expect("a session");
@@ -201,9 +95,14 @@ impl Stage {
         for _ in 0..3 {
             actors.push(Actor::new(cluster, database).await);
         }
+        let mut tables = PLAY.stream_table.clone();
+        if upkeep == Upkeep::Following {
+            tables.retain(|table| !table.recomputed);
+        }
         let mut stage = Stage {
             witness,
             actors,
+            upkeep,
             tables,
             buffer: String::new(),
             outcomes: BTreeMap::new(),
@@ -216,8 +115,14 @@ impl Stage {
 
     async fn set_up(&mut self) {
         run(&self.witness, "SET client_min_messages = warning").await;
-        run(&self.witness, SOURCES).await;
-        for (name, query, mode) in self.tables {
+        run(&self.witness, &PLAY.setup).await;
+        for table in &self.tables {
+            let Table { name, query, .. } = table;
+            let mode = match self.upkeep {
+                Upkeep::Following => "IMMEDIATE",
+                Upkeep::Refreshed if table.recomputed => "FULL",
+                Upkeep::Refreshed => "DIFFERENTIAL",
+            };
             let sql = format!(
                 "SELECT pgtrickle.create_stream_table('{name}', '{query}', refresh_mode => '{mode}')"
             );
@@ -238,9 +143,9 @@ impl Stage {
 
     fn refreshes(&self, force_full: bool) -> String {
         // The recomputed one first where only that shows what it finds itself, after waiting.
-        let is_first = |table: &&Table| table.2 == "FULL" && !force_full;
+        let is_first = |table: &&Table| table.recomputed && !force_full;
         let (first, others): (Vec<&Table>, Vec<&Table>) = self.tables.iter().partition(is_first);
-        let calls = first.iter().chain(&others).map(|(name, ..)| {
+        let calls = first.iter().chain(&others).map(|Table { name, .. }| {
             format!("SELECT pgtrickle.refresh_stream_table('{name}', force_full => {force_full})")
         });
         calls.collect::<Vec<_>>().join("; ")
@@ -249,7 +154,7 @@ impl Stage {
     /// Plays an event beside these scripts, the first of which refreshes, in every order.
     async fn play(&mut self, event: &Event, others: &[Vec<String>]) {
         let sql = event.sql.replace("{buffer}", &self.buffer);
-        let script = if event.in_transaction {
+        let script = if !event.alone {
             vec![format!("BEGIN; {sql}"), "COMMIT".to_owned()]
         } else {
             vec![sql]
@@ -286,7 +191,7 @@ impl Stage {
         let mut has_failed = false;
         let deadline = Instant::now() + Duration::from_secs(20);
         while !turns.is_empty() || self.actors.iter().any(|a| a.running.is_some()) {
-            assert!(Instant::now() < deadline, "{when}: somebody still waits");
+            assert!(Instant::now() < deadline, "{when}: a session still waits");
             if let Some(turn) = turns.pop_front() {
                 self.actors[turn].due += 1;
                 left[turn] -= 1;
@@ -312,20 +217,19 @@ impl Stage {
 
     /// Sees whether all is as it should be, and makes it as it was.
     async fn judge(&mut self, event: &Event, refreshed_last: bool) -> Result<(), String> {
-        let follows = self.tables[0].2 == "IMMEDIATE" && !event.sql.contains("suspend");
+        let follows = self.upkeep == Upkeep::Following && !event.sql.contains("suspend");
         if refreshed_last || follows {
             self.are_exact("at the end").await?;
         }
-        match event.undo {
-            Some(undo) => self.run(undo).await?,
-            None => {
-                self.tear_down().await;
-                self.set_up().await;
-            }
+        if event.for_good {
+            self.tear_down().await;
+            self.set_up().await;
+        } else if let Some(undo) = &event.undo {
+            self.run(undo).await?;
         }
         self.run(&self.refreshes(false)).await?;
         self.are_exact("after the next refresh").await?;
-        self.run(FILL).await?;
+        self.run(&PLAY.fill).await?;
         // By the session that will refresh: it keeps its plans.
         let done = self.actors[0].session.execute(&self.refreshes(false)).await;
         done.map_err(|error| error.to_string())
@@ -358,14 +262,14 @@ impl Stage {
 /// Beside a concurrent transaction, any of these may be told to try again.
 fn may_end(event: &Event, error: &SqlError) -> bool {
     let state = error.sqlstate.as_str();
-    ["40001", "40P01"].contains(&state) || event.errors.contains(&state)
+    ["40001", "40P01"].contains(&state) || event.errors.iter().any(|allowed| allowed == state)
 }
 
 /// A refresh in a transaction that has looked at the source before, and has changed it.
 fn in_transaction(level: &str, refreshes: &str) -> Vec<String> {
     vec![
         format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM a"),
-        format!("{WRITE}; {refreshes}"),
+        format!("{}; {refreshes}", PLAY.write),
         "COMMIT".to_owned(),
     ]
 }
@@ -399,9 +303,9 @@ async fn a_refresh_is_exact_beside_whatever_else_happens() {
 
 /// A refresh in a longer transaction.
 async fn beside_one(cluster: &Cluster, database: &str) -> Vec<String> {
-    let mut stage = Stage::new(cluster, database, &REFRESHED).await;
+    let mut stage = Stage::new(cluster, database, Upkeep::Refreshed).await;
     let start = Instant::now();
-    for (at, event) in EVENTS.iter().chain(MODES).enumerate() {
+    for (at, event) in PLAY.event.iter().enumerate() {
         let script = in_transaction(LEVELS[at % 2], &stage.refreshes(false));
         stage.play(event, &[script]).await;
     }
@@ -417,11 +321,14 @@ async fn beside_one(cluster: &Cluster, database: &str) -> Vec<String> {
 
 /// A refresh by itself, beside a writer.
 async fn beside_two(cluster: &Cluster, database: &str) -> Vec<String> {
-    let mut stage = Stage::new(cluster, database, &REFRESHED).await;
+    let mut stage = Stage::new(cluster, database, Upkeep::Refreshed).await;
     let start = Instant::now();
-    for (at, event) in EVENTS.iter().chain(MODES).enumerate() {
+    for (at, event) in PLAY.event.iter().enumerate() {
         let level = LEVELS[at / 3 % 3];
-        let writer = vec![format!("BEGIN ISOLATION LEVEL {level}; {WRITE}; COMMIT")];
+        let writer = vec![format!(
+            "BEGIN ISOLATION LEVEL {level}; {}; COMMIT",
+            PLAY.write
+        )];
         let refresh = |force_full| vec![stage.refreshes(force_full)];
         let (plain, forced) = (refresh(false), refresh(true));
         stage.play(event, &[forced]).await;
@@ -444,9 +351,10 @@ async fn beside_two(cluster: &Cluster, database: &str) -> Vec<String> {
 
 /// Writers whose stream tables follow.
 async fn beside_writers(cluster: &Cluster, database: &str) -> Vec<String> {
-    let mut stage = Stage::new(cluster, database, &FOLLOWING).await;
+    let mut stage = Stage::new(cluster, database, Upkeep::Following).await;
     let start = Instant::now();
-    for (at, event) in EVENTS.iter().enumerate() {
+    let events = PLAY.event.iter().filter(|event| !event.refreshed);
+    for (at, event) in events.enumerate() {
         let script = in_transaction(LEVELS[at % 3], NOTHING);
         stage.play(event, &[script]).await;
     }
@@ -464,18 +372,14 @@ async fn beside_writers(cluster: &Cluster, database: &str) -> Vec<String> {
 async fn workers_refresh_beside_whatever_else_happens() {
     let cluster = scheduled_cluster(&[("deadlock_timeout", "20ms")]).expect("a cluster");
     let session = connect(&cluster, "postgres").await.expect("a session");
-    let stage = Stage::new(&cluster, "postgres", &REFRESHED).await;
-    for event in EVENTS
-        .iter()
-        .chain(MODES)
-        .filter(|event| event.undo.is_some())
-    {
+    let stage = Stage::new(&cluster, "postgres", Upkeep::Refreshed).await;
+    for event in PLAY.event.iter().filter(|event| !event.for_good) {
         let sql = event.sql.replace("{buffer}", &stage.buffer);
         // The worker begins beside it, and waits for it or is waited for.
-        run(&session, WRITE).await;
-        let begin = if event.in_transaction { "BEGIN; " } else { "" };
+        run(&session, &PLAY.write).await;
+        let begin = if event.alone { "" } else { "BEGIN; " };
         let mut done = session.execute(&format!("{begin}{sql}")).await;
-        if done.is_ok() && event.in_transaction {
+        if done.is_ok() && !event.alone {
             let (written, committed) = tokio::join!(
                 stage.witness.execute("INSERT INTO b VALUES (30, 1, 30)"),
                 session.execute("COMMIT"),
@@ -487,11 +391,15 @@ async fn workers_refresh_beside_whatever_else_happens() {
             assert!(may_end(event, &error), "{error}");
             run(&session, "ROLLBACK").await;
         }
-        run(&session, event.undo.unwrap_or(NOTHING)).await;
-        run(&session, WRITE).await;
-        let names: Vec<&str> = stage.tables.iter().map(|table| table.0).collect();
+        run(&session, event.undo.as_deref().unwrap_or(NOTHING)).await;
+        run(&session, &PLAY.write).await;
+        let names: Vec<&str> = stage
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .collect();
         exact(&session, &names).await;
-        run(&session, FILL).await;
+        run(&session, &PLAY.fill).await;
         exact(&session, &names).await;
     }
     stage.tear_down().await;

@@ -16,7 +16,14 @@ struct Finding {
 
 /// Prints the table; fails if something is missing.
 pub fn run() -> Result<ExitCode> {
-    let findings = [rust(), system_packages(), postgres(), user(), cache()];
+    let findings = [
+        rust(),
+        system_packages(),
+        postgres(),
+        user(),
+        cache(),
+        citus(),
+    ];
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_FULL_CONDENSED)
@@ -104,5 +111,15 @@ fn cache() -> Finding {
             Err(error) => Err(format!("{}: {error}", cache.display())),
         },
         remedy: "set PG_TRICKLE_CACHE to a folder that you can write to".to_owned(),
+    }
+}
+
+/// Nothing needs it but its own tests.
+fn citus() -> Finding {
+    let absent = |why| format!("not there, its tests are skipped: {why}");
+    Finding {
+        what: "Citus",
+        found: Ok(harness::citus::found().unwrap_or_else(absent)),
+        remedy: String::new(),
     }
 }

@@ -14,6 +14,7 @@ mod doctor;
 mod fuzz;
 mod images;
 mod objects;
+mod package;
 mod paths;
 mod previous;
 mod report;
@@ -72,6 +73,8 @@ enum Task {
     /// Build a container image of what this machine has built
     #[command(subcommand)]
     Images(images::Task),
+    /// Make packages: .deb, .rpm, and the distribution for PGXN
+    Package(package::Options),
     /// Print the environment that plain `cargo` commands need, for `eval "$(cargo xtask env)"`
     Env,
 }
@@ -81,7 +84,7 @@ fn main() -> ExitCode {
     if let Some(major) = cli.pg {
         postgres::choose(major);
     }
-    match run(cli.task) {
+    match run(cli.task, cli.pg) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("\nerror: {error:#}");
@@ -98,7 +101,7 @@ fn served(text: &str) -> Result<u32, String> {
     }
 }
 
-fn run(task: Task) -> Result<ExitCode> {
+fn run(task: Task, chosen: Option<u32>) -> Result<ExitCode> {
     match task {
         Task::Setup => setup::run().map(|_| ExitCode::SUCCESS),
         Task::Doctor => doctor::run(),
@@ -121,6 +124,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Docs(options) => docs::run(&setup::ensure()?, &options).map(|()| ExitCode::SUCCESS),
         Task::Digests(task) => digests::run(&task, setup::ensure),
         Task::Images(task) => images::run(&task, &setup::ensure()?).map(|()| ExitCode::SUCCESS),
+        Task::Package(options) => Ok(ui::exit(package::run(chosen, &options)?)),
         Task::Env => {
             let machine = setup::ensure()?;
             for (name, value) in machine.environment() {

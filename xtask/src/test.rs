@@ -9,6 +9,7 @@ use crate::command;
 use crate::demo;
 use crate::docs;
 use crate::images::{self, Engine};
+use crate::package::{self, Profile, Verdict};
 use crate::previous;
 use crate::report::results;
 use crate::setup::{self, Machine};
@@ -68,6 +69,7 @@ pub fn run() -> Result<ExitCode> {
         return on_another_version(&machine);
     }
     setup::ensure_test_tools();
+    let dbt = setup::ensure_dbt();
     let previous = previous::build(&machine);
     let plain = |arguments: &str| Ok(tests(&machine, arguments));
     let (mut server, mut engine) = (None, None);
@@ -96,6 +98,10 @@ pub fn run() -> Result<ExitCode> {
             match &previous {
                 Ok(install) => cargo.env("PGT_PREVIOUS_INSTALL_DIR", install),
                 Err(why) => cargo.env("PGT_NO_PREVIOUS", format!("{why:#}")),
+            };
+            match &dbt {
+                Ok(program) => cargo.env("PGT_DBT", program),
+                Err(why) => cargo.env("PGT_NO_DBT", format!("{why:#}")),
             };
             Ok(cargo)
         })?,
@@ -140,6 +146,7 @@ pub fn run() -> Result<ExitCode> {
                 false => bail!("a stream table was not exact"),
             },
         )?,
+        packages(&machine)?,
         check("generated documentation", || {
             docs::run(&machine, &docs::Options { check: true })
         })?,
@@ -175,8 +182,13 @@ fn on_another_version(machine: &Machine) -> Result<ExitCode> {
             let mut cargo = tests(
                 machine,
                 "--package harness --no-fail-fast --test scenarios --test generator --test upgrade \
-                 --test dump_restore --test guard -- --show-output",
+                 --test dump_restore --test guard --test settings",
             );
+            // By then there is a build for each of them.
+            if postgres::SERVED.iter().max() == Some(&machine.postgres.major) {
+                cargo.args(["--test", "major_upgrade"]);
+            }
+            cargo.args(["--", "--show-output"]);
             let why = format!(
                 "version {} is for PostgreSQL {} only",
                 harness::previous::VERSION,
@@ -195,6 +207,29 @@ fn on_another_version(machine: &Machine) -> Result<ExitCode> {
     let outcomes: Vec<results::Suite> = suites.iter().map(Suite::outcome).collect();
     results::record(&format!("test{}", postgres::suffix()), outcomes);
     Ok(summary(&suites))
+}
+
+/// The packages, with the build of the other tests. Where a fresh Debian cannot be made they are skipped, or fail if they must not
+/// be.
+fn packages(machine: &Machine) -> Result<Suite> {
+    let options = package::Options {
+        profile: Profile::Dev,
+        ..package::Options::default()
+    };
+    let mut skipped = 0;
+    let mut suite = check("packages, in a fresh Debian", || {
+        if let Verdict::Skipped(why) = package::check(machine, &options)? {
+            if std::env::var_os("PGT_REQUIRE_PACKAGES").is_some() {
+                bail!("{why}");
+            }
+            println!("skipped: packages, in a fresh Debian: {why}");
+            skipped = 1;
+        }
+        Ok(())
+    })?;
+    suite.counts.passed -= suite.counts.passed.min(skipped);
+    suite.counts.skipped = skipped;
+    Ok(suite)
 }
 
 fn tests(machine: &Machine, arguments: &str) -> Command {

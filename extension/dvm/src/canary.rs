@@ -42,7 +42,7 @@ bugs! {
     FRONTIER_OFF_BY_ONE = "frontier_off_by_one",
     /// The row of NULLs of an outer join is not taken back when a match comes, nor added when the last goes.
     PADDING_STAYS = "padding_stays",
-    /// A moving bound takes nobody in and puts nobody out.
+    /// A moving bound lets no row in and no row out.
     BOUND_STANDS_STILL = "bound_stands_still",
     /// A subquery that groups nothing has no row where there is nothing to group.
     EMPTY_GROUP_FORGOTTEN = "empty_group_forgotten",
@@ -54,6 +54,10 @@ bugs! {
     LEFT_PARTITION_STAYS = "left_partition_stays",
     /// Rows equal in the order to the last of the first rows are cut off, ties or not.
     TIES_CUT_OFF = "ties_cut_off",
+    /// A changed row changes no results of the rows next to it in a window over a whole input.
+    REACH_CUT_SHORT = "reach_cut_short",
+    /// Running totals begin at nothing where a change begins.
+    CARRY_FORGOTTEN = "carry_forgotten",
     /// What a recursion loses by a deletion does not come back, though it can be derived otherwise.
     REDERIVATION_FORGOTTEN = "rederivation_forgotten",
 }

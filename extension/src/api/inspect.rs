@@ -4,8 +4,10 @@ use pgrx::prelude::*;
 use pgtrickle_dvm::plan;
 
 use super::{answer, argument};
-use crate::capability::Support;
+use crate::capability::{CITUS_DISTRIBUTED_TABLE, Support};
+use crate::ddl::spread::{self, Finding};
 use crate::error::Result;
+use crate::pg::settings::Settings;
 use crate::pg::{acl, name};
 use crate::{catalog, cdc, parse, refresh};
 
@@ -106,7 +108,16 @@ type CapabilityRow = (String, String, String, Option<String>, Option<String>);
 
 /// Obstacles first, then what works, each construct once.
 fn capabilities(query: Option<&str>) -> Result<Vec<CapabilityRow>> {
-    let analysis = parse::analyse_query(argument::required(query, "query")?)?;
+    let query = argument::required(query, "query")?;
+    let mut analysis = parse::analyse_query(query)?;
+    let crosses = |code| code == CITUS_DISTRIBUTED_TABLE.code;
+    if analysis.unsupported.iter().any(|found| crosses(found.code)) {
+        let spread = parse::analyse_query_over_shards(query)?;
+        let finding = spread::examine(spread.clone(), &Settings::of_session(), None);
+        if matches!(finding, Finding::Spread(_)) {
+            analysis = spread;
+        }
+    }
     let mut rows: Vec<CapabilityRow> = Vec::new();
     for found in analysis.unsupported {
         let mode = if found.hard { "not at all" } else { "FULL" };

@@ -12,18 +12,27 @@ use crate::pg::name;
 use crate::pg::settings::Settings;
 
 /// Creates a stream table.
-#[pg_extern(schema = "pgtrickle")]
-fn create_stream_table(
+#[pg_extern(schema = "pgtrickle", name = "create_stream_table")]
+fn create_stream_table_and_distribute(
     name: Option<&str>,
     query: Option<&str>,
     schedule: default!(Option<&str>, "'calculated'"),
     refresh_mode: default!(Option<&str>, "'AUTO'"),
     initialize: default!(Option<bool>, "true"),
+    output_distribution_column: default!(Option<&str>, "NULL"),
 ) {
     change(c"create_stream_table()", || {
-        definition(name, query, schedule, refresh_mode, initialize)
-            .and_then(|definition| create::create(&definition))
+        let definition = Definition {
+            distribution_column: output_distribution_column,
+            ..definition(name, query, schedule, refresh_mode, initialize)?
+        };
+        create::create(&definition)
     });
+}
+
+crate::sql_function! {
+    /// The same as former versions declare it, without a column for its distribution, which only refuses.
+    fn create_stream_table_wrapper, pg_finfo_create_stream_table_wrapper, before_update
 }
 
 /// Creates a stream table, or gives the one that is there another query, schedule and mode.
@@ -72,6 +81,8 @@ fn definition<'a>(
         schedule: argument::schedule(schedule.unwrap_or("calculated"))?,
         mode: refresh_mode.unwrap_or("AUTO").parse()?,
         initialize: initialize.unwrap_or(true),
+        may_spread: true,
+        distribution_column: None,
         settings: Settings::of_session(),
     })
 }

@@ -113,6 +113,12 @@ BEGIN ATOMIC
                     'no stream table has to be restored')
     FROM status s WHERE s.needs_restore
     UNION ALL
+    SELECT 'staleness', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
+           COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name)
+                        || ': older than a minute and three times the schedule, though sources have changed',
+                    'no stream table is late')
+    FROM status s WHERE s.is_late
+    UNION ALL
     SELECT 'saturation', CASE WHEN l.saturation > 1.5 THEN 'WARNING' ELSE 'OK' END,
            CASE WHEN l.saturation > 1.5
                 THEN 'refreshes are asked for ' || pg_catalog.round(l.saturation::numeric, 1)
@@ -171,7 +177,8 @@ COMMENT ON FUNCTION pgtrickle.stale_stream_tables() IS 'ids of the stream tables
 COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'interval of a schedule; NULL if it is not an interval';
 COMMENT ON FUNCTION pgtrickle.runtime_counters() IS 'counters and gauges that are kept in shared memory';
 
-COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean) IS 'creates a table that is kept equal to a query';
+COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column is the column by which it is distributed (NULL: derived from the query)';
+COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
 COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
 COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; settings are name=value, or name for its value in this session';
 COMMENT ON FUNCTION pgtrickle.drop_stream_table(text, boolean) IS 'drops a stream table';

@@ -10,6 +10,7 @@ mod inspect;
 mod manage;
 mod monitor;
 mod refresh;
+mod shards;
 
 use std::ffi::CStr;
 
@@ -32,7 +33,14 @@ fn change<T>(function: &CStr, work: impl FnOnce() -> Result<T>) -> T {
 pgrx::extension_sql_file!(
     "reports.sql",
     name = "reports",
-    requires = [pgt_id_of, refresh_failures, refresh_shares, scheduler_state]
+    requires = [
+        pgt_id_of,
+        refresh_failures,
+        refresh_shares,
+        schedule_seconds,
+        scheduler_state,
+        stale_stream_tables
+    ]
 );
 pgrx::extension_sql_file!("metrics.sql", name = "metrics", finalize);
 

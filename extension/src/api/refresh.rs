@@ -5,9 +5,10 @@
 use pgrx::{IntoDatum, pg_sys};
 
 use super::{answer, argument, change};
-use crate::catalog::Reason;
-use crate::error::{Error, Result};
+use crate::catalog::{self, Reason};
+use crate::error::{Error, Result, SpreadError};
 use crate::pg::fmgr::Call;
+use crate::pg::transaction;
 use crate::refresh::{self, Request};
 
 crate::sql_function! {
@@ -50,13 +51,25 @@ fn refresh_stream_table(call: &Call) -> pg_sys::Datum {
     change(c"refresh_stream_table()", || refreshed(call))
 }
 
+/// Refuses what other nodes would do in transactions of their own.
+fn require_here(pgt_id: i64) -> Result<()> {
+    match catalog::load(pgt_id)? {
+        Some(table) if table.is_spread() => Err(SpreadError::InBlock(table.plain_name()).into()),
+        _ => Ok(()),
+    }
+}
+
 fn refreshed(call: &Call) -> Result<pg_sys::Datum> {
     let name = call.text(0);
     let request = Request {
         force_full: call.boolean(1).unwrap_or(false),
         ..Default::default()
     };
-    let outcome = refresh::run(argument::maintained(name)?, request)?;
+    let pgt_id = argument::maintained(name)?;
+    if transaction::is_block() {
+        require_here(pgt_id)?;
+    }
+    let outcome = refresh::run(pgt_id, request)?;
     call.row(&[
         outcome.action.name().into_datum(),
         outcome.reason.as_ref().map(Reason::name).into_datum(),

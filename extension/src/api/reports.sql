@@ -5,7 +5,7 @@ CREATE FUNCTION pgtrickle.pgt_status(
     OUT mode_code text, OUT mode_reason text, OUT is_populated boolean, OUT data_timestamp timestamptz,
     OUT last_action text, OUT last_reason text, OUT last_finished_at timestamptz, OUT last_duration_ms float8,
     OUT needs_restore boolean, OUT scheduling text, OUT waiting_for text[], OUT consecutive_errors integer,
-    OUT last_error text, OUT retry_at timestamptz, OUT worker_share float8
+    OUT last_error text, OUT retry_at timestamptz, OUT worker_share float8, OUT is_late boolean
 ) RETURNS SETOF record LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH RECURSIVE upstream (pgt_id, above) AS (
@@ -25,7 +25,8 @@ BEGIN ATOMIC
         LEFT JOIN failures f ON f.pgt_id = a.pgt_id
         WHERE a.status = 'SUSPENDED' OR f.pgt_id IS NOT NULL
         GROUP BY u.pgt_id
-    ), scheduler AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state)
+    ), scheduler AS MATERIALIZED (SELECT pgtrickle.scheduler_state() AS state
+    ), stale AS MATERIALIZED (SELECT * FROM pgtrickle.stale_stream_tables() AS s (pgt_id))
     SELECT t.pgt_relid::text, t.status, t.schedule, t.requested_mode, t.refresh_mode,
            t.mode_code, t.mode_reason, t.is_populated, t.data_timestamp,
            h.action, h.reason, h.finished_at, h.duration_ms,
@@ -38,7 +39,10 @@ BEGIN ATOMIC
                 ELSE 'SCHEDULED' END,
            waits.waiting_for, failures.consecutive_errors,
            failures.condition || COALESCE(': ' || failures.message, ''), failures.retry_at,
-           shares.worker_share
+           shares.worker_share,
+           stale.pgt_id IS NOT NULL
+               AND COALESCE(t.data_timestamp, t.created_at) < pg_catalog.clock_timestamp()
+                   - pg_catalog.make_interval(secs => 60 + 3 * COALESCE(pgtrickle.schedule_seconds(t.schedule), 0))
     FROM pgtrickle.pgt_stream_tables t
     JOIN pg_catalog.pg_class c ON c.oid = t.pgt_relid
     CROSS JOIN pg_catalog.pg_control_system() s
@@ -47,6 +51,7 @@ BEGIN ATOMIC
     LEFT JOIN waits ON waits.pgt_id = t.pgt_id
     LEFT JOIN failures ON failures.pgt_id = t.pgt_id
     LEFT JOIN pgtrickle.refresh_shares() shares ON shares.pgt_id = t.pgt_id
+    LEFT JOIN stale ON stale.pgt_id = t.pgt_id
     LEFT JOIN LATERAL (
         SELECT * FROM pgtrickle.pgt_refresh_history h
         WHERE h.pgt_id = t.pgt_id ORDER BY h.history_id DESC LIMIT 1

@@ -49,6 +49,8 @@ pub enum Reason {
     RecursionLargeChange,
     /// A delta of a recursion had no value where the query has one.
     RecursionDataException,
+    /// Shards of a spread stream table have come to a node, and were computed there.
+    ShardMoved,
     /// The query has a construct that no delta rule maintains: its code.
     Construct(String),
 }
@@ -66,6 +68,7 @@ impl Reason {
             Reason::Cost => "COST",
             Reason::RecursionLargeChange => "RECURSION_LARGE_CHANGE",
             Reason::RecursionDataException => "RECURSION_DATA_EXCEPTION",
+            Reason::ShardMoved => "SHARD_MOVED",
             Reason::Construct(code) => code,
         }
     }

@@ -167,6 +167,7 @@ GRANT SELECT (source_relid, rows, cause, written_at) ON pgtrickle.pgt_unseen_wri
 
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables', '');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables_pgt_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', '');
+-- Not those on shards of Citus, which it hides from pg_class and from a dump: a restore finds them again.
+SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', 'WHERE source_relid IN (SELECT oid FROM pg_catalog.pg_class)');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_refresh_history', '');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_refresh_history_history_id_seq', '');

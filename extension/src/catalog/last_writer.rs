@@ -23,6 +23,11 @@ pub fn last_writer(pgt_id: i64) -> Result<Option<u64>> {
     Ok(found)
 }
 
+/// Whether there has ever been one of any stream table, as far as the table's file tells.
+pub fn has_been_any() -> Result<bool> {
+    Ok(!CatalogTable::open(TABLE)?.has_no_pages())
+}
+
 /// Stores another one, in the place of what is there.
 pub fn set_last_writer(pgt_id: i64, xid: u64, is_there: bool) -> Result<()> {
     let table = CatalogTable::open_for_update(TABLE)?;

@@ -26,9 +26,9 @@ pub use history::{HistoryRow, PastRefresh, delete_history, insert_history, past_
 pub use last_writer::{delete_last_writer, last_writer, set_last_writer};
 pub use modes::{RefreshMode, RequestedMode, Status};
 pub use names::{by_name, id_by_name};
-pub use overview::{ids_by_view, immediate};
+pub use overview::immediate;
 pub use stream_table::{
-    StreamTable, all, delete, exists, forget_plan, home, insert, is_stream_table, load,
+    StreamTable, all, delete, exists, forget_plan, home, ids, insert, is_stream_table, load,
     load_by_relid, lock, lock_as, new_id, query_of, set_definition, set_home, set_mode, set_polled,
     set_schedule, set_settings, set_status, store_frontier,
 };

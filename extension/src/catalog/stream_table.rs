@@ -1,7 +1,7 @@
 //! Rows of `pgtrickle.pgt_stream_tables`.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
@@ -9,6 +9,7 @@ use pgtrickle_dvm::frontier::Frontier;
 
 use super::definitions::note_change;
 use super::modes::{RefreshMode, RequestedMode, Status};
+use crate::capability::CITUS_SHARD_LOCAL;
 use crate::error::{Error, Result};
 use crate::pg::catalog_table::{CatalogTable, Key, Row, TextForm, Value, next_value, relid};
 use crate::pg::cluster::{self, Moment};
@@ -60,7 +61,7 @@ pub struct StreamTable {
     pub requested_mode: RequestedMode,
     /// The mode in use.
     pub refresh_mode: RefreshMode,
-    /// The construct because of which an AUTO table is refreshed in FULL.
+    /// The construct because of which an AUTO table is refreshed in FULL, or the one by which it is spread.
     pub mode_code: Option<String>,
     /// The same in words.
     pub mode_reason: Option<String>,
@@ -91,6 +92,11 @@ impl StreamTable {
     /// Plain name of the table, for messages.
     pub fn plain_name(&self) -> String {
         name::relation_name(self.relid).unwrap_or_else(|| self.relid.to_string())
+    }
+
+    /// Whether it is kept by the nodes of a cluster, which have its shards.
+    pub fn is_spread(&self) -> bool {
+        self.mode_code.as_deref() == Some(CITUS_SHARD_LOCAL.code)
     }
 
     /// Refuses a stream table that a restore has brought here and that has not been rebuilt.
@@ -203,17 +209,22 @@ pub fn is_stream_table(relid: pg_sys::Oid) -> Result<bool> {
     Ok(find_id(relid)?.is_some())
 }
 
-/// Shows id, internal view and mode of every stream table.
-pub(super) fn visit_parts(visit: &mut dyn FnMut(i64, pg_sys::Oid, RefreshMode)) -> Result<()> {
+/// Shows id and mode of every stream table.
+pub(super) fn visit_modes(visit: &mut dyn FnMut(i64, RefreshMode)) -> Result<()> {
     CatalogTable::open(TABLE)?.visit(None, &[], |row| {
         let mode = row.require::<&str>(column::REFRESH_MODE)?.parse()?;
-        visit(
-            row.require(column::PGT_ID)?,
-            row.require(column::VIEW_RELID)?,
-            mode,
-        );
+        visit(row.require(column::PGT_ID)?, mode);
         Ok(())
     })
+}
+
+/// The ids of all stream tables.
+pub fn ids() -> Result<BTreeSet<i64>> {
+    let mut ids = BTreeSet::new();
+    visit_modes(&mut |pgt_id, _| {
+        ids.insert(pgt_id);
+    })?;
+    Ok(ids)
 }
 
 /// Every stream table, by rising id.

@@ -6,7 +6,7 @@
 //! see [`super::install`]. Rows of transactions in progress, prepared ones included, are in no
 //! frontier but their own.
 //!
-//! A drained buffer is truncated, if that takes no waiting and leaves nobody else waiting: outside
+//! A drained buffer is truncated, if that neither waits nor makes others wait: outside
 //! transaction blocks only, and after a fresh look under the lock. Else consumed rows of a large one are
 //! deleted, a bounded number per call, and vacuum makes their space reusable. A small one waits for its
 //! slowest reader: as a rule that is in this round, and passing over pages costs less than deleting rows.

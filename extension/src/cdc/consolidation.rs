@@ -9,13 +9,14 @@ use crate::pg::image::{self, ImageMap, ImageType};
 use crate::pg::tupdesc::{Column, OwnTupleDesc};
 use crate::pg::tuplestore::TupleStore;
 use pgrx::pg_sys;
+use std::rc::Rc;
 
 /// The changes of one source that a refresh takes in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SourceDelta {
     /// The columns that were asked for, `a<attnum>`, then `__pgt_w`. Each image once, weight not 0; several times
     /// where the weight is more than an `int4`.
-    pub store: TupleStore,
+    pub store: Rc<TupleStore>,
     /// Rows in it.
     pub rows: u64,
     /// Change rows read, before consolidation.
@@ -37,6 +38,8 @@ pub fn weight_column() -> Column {
 /// A delta in the making.
 pub struct Consolidation {
     context: pg_sys::MemoryContext,
+    /// Whether the delta outlives the subtransaction in which it is made.
+    is_lasting: bool,
     positions: Vec<usize>,
     types: Vec<ImageType>,
     /// The row under construction.
@@ -59,6 +62,24 @@ impl Consolidation {
         positions: &[usize],
         context: pg_sys::MemoryContext,
     ) -> Result<Self> {
+        Self::begin(attributes, positions, context, false)
+    }
+
+    /// The same for a delta that outlives the subtransaction in which it is made, as `context` does.
+    pub fn lasting(
+        attributes: &[pg_sys::FormData_pg_attribute],
+        positions: &[usize],
+        context: pg_sys::MemoryContext,
+    ) -> Result<Self> {
+        Self::begin(attributes, positions, context, true)
+    }
+
+    fn begin(
+        attributes: &[pg_sys::FormData_pg_attribute],
+        positions: &[usize],
+        context: pg_sys::MemoryContext,
+        is_lasting: bool,
+    ) -> Result<Self> {
         let captured: Vec<_> = positions
             .iter()
             .filter_map(|&at| attributes.get(at))
@@ -68,11 +89,12 @@ impl Consolidation {
         let desc = OwnTupleDesc::build(context, &columns)?;
         Ok(Consolidation {
             context,
+            is_lasting,
             positions: positions.to_vec(),
             types: captured.iter().map(|a| ImageType::from(*a)).collect(),
             values: vec![pg_sys::Datum::from(0); columns.len()],
             nulls: vec![false; columns.len()],
-            store: TupleStore::new(context, desc.as_ptr()),
+            store: new_store(context, desc.as_ptr(), is_lasting),
             numbers: ImageMap::default(),
             weights: Vec::new(),
             images: Vec::new(),
@@ -119,9 +141,8 @@ impl Consolidation {
     pub fn finish(mut self) -> SourceDelta {
         let raw_rows = self.images.len() as u64;
         if self.recompute {
-            let store = TupleStore::new(self.context, self.store.tuple_desc());
             return SourceDelta {
-                store,
+                store: Rc::new(self.empty_store()),
                 rows: 0,
                 raw_rows,
                 recompute: true,
@@ -132,15 +153,19 @@ impl Consolidation {
         }
         SourceDelta {
             rows: self.store.rows(),
-            store: self.store,
+            store: Rc::new(self.store),
             raw_rows,
             recompute: false,
         }
     }
 
+    fn empty_store(&self) -> TupleStore {
+        new_store(self.context, self.store.tuple_desc(), self.is_lasting)
+    }
+
     /// The rows once per image, with their summed weights.
     fn consolidated(&mut self) -> TupleStore {
-        let mut result = TupleStore::new(self.context, self.store.tuple_desc());
+        let mut result = self.empty_store();
         let mut rows = self.store.scan();
         for number in &self.images {
             let Some(row) = rows.next() else { break };
@@ -165,6 +190,17 @@ impl Consolidation {
         }
         drop(rows);
         result
+    }
+}
+
+fn new_store(
+    context: pg_sys::MemoryContext,
+    desc: pg_sys::TupleDesc,
+    is_lasting: bool,
+) -> TupleStore {
+    match is_lasting {
+        true => TupleStore::of_transaction(context, desc),
+        false => TupleStore::new(context, desc),
     }
 }
 

@@ -44,23 +44,59 @@ pub fn read_delta(
     frontier: &Frontier,
     context: pg_sys::MemoryContext,
 ) -> Result<SourceDelta> {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let not_captured = || CaptureError::NotCaptured(source.to_u32().to_string());
-    let found = buffer::find(source)?.ok_or_else(not_captured)?;
-    let changes = Relation::try_open(found, lockmode).ok_or_else(not_captured)?;
-    let positions = buffer::positions(&changes, attnums)?;
-    let columns = attributes(changes.tuple_desc());
-    let mut delta = Consolidation::new(columns, &positions, context)?;
-    if changes.blocks() > 0 {
-        let mut scan = ChangeScan::begin(&changes, frontier.first_unconsumed())?;
-        while let Some((values, nulls)) = scan.next(|xid, epoch| !frontier.consumes(xid, epoch)) {
-            let Some(weight) = values.get(WEIGHT) else {
-                break;
+    let reading = Reading {
+        source,
+        attnums,
+        frontier,
+        first: frontier.first_unconsumed(),
+    };
+    reading.read(
+        |columns, positions| Consolidation::new(columns, positions, context),
+        |_, _| (),
+    )
+}
+
+/// What is to be read of a buffer.
+pub(super) struct Reading<'a> {
+    /// Whose changes.
+    pub source: pg_sys::Oid,
+    /// In which columns.
+    pub attnums: &'a [i16],
+    /// Those that it has not consumed.
+    pub frontier: &'a Frontier,
+    /// Rows of transactions before this one need not be met.
+    pub first: u64,
+}
+
+impl Reading<'_> {
+    /// Reads it into the delta that `begin` makes of the buffer's columns and the positions of the wanted ones.
+    /// Shows `meet` xid and epoch of each row on the way, consumed or not; it must not panic.
+    pub fn read(
+        &self,
+        begin: impl FnOnce(&[pg_sys::FormData_pg_attribute], &[usize]) -> Result<Consolidation>,
+        meet: impl Fn(u64, i32),
+    ) -> Result<SourceDelta> {
+        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let not_captured = || CaptureError::NotCaptured(self.source.to_u32().to_string());
+        let found = buffer::find(self.source)?.ok_or_else(not_captured)?;
+        let changes = Relation::try_open(found, lockmode).ok_or_else(not_captured)?;
+        let positions = buffer::positions(&changes, self.attnums)?;
+        let mut delta = begin(attributes(changes.tuple_desc()), &positions)?;
+        if changes.blocks() > 0 {
+            let mut scan = ChangeScan::begin(&changes, self.first)?;
+            let wanted = |xid: u64, epoch: i32| {
+                meet(xid, epoch);
+                !self.frontier.consumes(xid, epoch)
             };
-            if !delta.add(values, nulls, weight.value() as i32) {
-                break;
+            while let Some((values, nulls)) = scan.next(wanted) {
+                let Some(weight) = values.get(WEIGHT) else {
+                    break;
+                };
+                if !delta.add(values, nulls, weight.value() as i32) {
+                    break;
+                }
             }
         }
+        Ok(delta.finish())
     }
-    Ok(delta.finish())
 }

@@ -16,6 +16,7 @@ mod consolidation;
 mod delta;
 mod install;
 pub mod seen;
+mod shared;
 mod sizes;
 mod source;
 mod target;
@@ -30,6 +31,7 @@ pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
     is_native_writer, keep_writers_out, uninstall,
 };
+pub use shared::SharedDeltas;
 pub use sizes::{BufferSize, has_news, size};
 pub use source::{
     is_subscribed, lock_chunks, lock_idle, members, obstacle, partitions_signature, require_idle,

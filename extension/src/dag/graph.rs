@@ -42,6 +42,13 @@ impl Graph {
         }
     }
 
+    /// The relations that a stream table reads.
+    pub fn sources_of(&self, id: i64) -> &[u32] {
+        self.nodes
+            .get(&id)
+            .map_or(&[], |node| node.sources.as_slice())
+    }
+
     /// The stream tables that read a relation.
     pub fn readers_of(&self, relid: u32) -> &[i64] {
         self.readers.get(&relid).map_or(&[], Vec::as_slice)
@@ -66,24 +73,30 @@ impl Graph {
     /// `ids` so that each comes after those of them that it reads, directly or not. By rising id
     /// where nothing else decides. Members of a cycle, which should not be, come last.
     pub fn in_order(&self, ids: &BTreeSet<i64>) -> Vec<i64> {
-        let mut needs: BTreeMap<i64, BTreeSet<i64>> = ids
-            .iter()
-            .map(|id| {
-                (
-                    *id,
-                    self.ancestors(*id).intersection(ids).copied().collect(),
-                )
-            })
-            .collect();
+        let mut needs: BTreeMap<i64, usize> = BTreeMap::new();
+        let mut readers: HashMap<i64, Vec<i64>> = HashMap::new();
+        let mut ready: BTreeSet<i64> = BTreeSet::new();
+        for id in ids {
+            let mut above = self.ancestors(*id);
+            above.retain(|above| ids.contains(above));
+            for above in &above {
+                readers.entry(*above).or_default().push(*id);
+            }
+            match above.len() {
+                0 => ready.insert(*id),
+                count => needs.insert(*id, count).is_none(),
+            };
+        }
         let mut ordered = Vec::with_capacity(ids.len());
-        while let Some(next) = needs
-            .iter()
-            .find(|(_, missing)| missing.is_empty())
-            .map(|(id, _)| *id)
-        {
-            needs.remove(&next);
-            for missing in needs.values_mut() {
-                missing.remove(&next);
+        while let Some(next) = ready.pop_first() {
+            for reader in readers.remove(&next).unwrap_or_default() {
+                if let Some(missing) = needs.get_mut(&reader) {
+                    *missing -= 1;
+                    if *missing == 0 {
+                        needs.remove(&reader);
+                        ready.insert(reader);
+                    }
+                }
             }
             ordered.push(next);
         }

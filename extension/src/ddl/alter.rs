@@ -4,12 +4,13 @@ use pgrx::pg_sys;
 
 use crate::catalog::{self, RefreshMode, RequestedMode, Status, StreamTable};
 use crate::dag::check_for_cycles;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SpreadError};
 use crate::pg::{depend, user, view};
 use crate::{parse, refresh};
 
 use super::columns::Column;
 use super::create::{STATE_SCHEMA, view_name};
+use super::mode::Decision;
 use super::recreate::{Replacement, recreate};
 use super::{columns, locks, mode, ties};
 
@@ -34,6 +35,9 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     catalog::lock(table.pgt_id)?;
     let table = &catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     table.require_home()?;
+    if table.is_spread() {
+        return alter_spread(table, changes);
+    }
     if let Some(status) = changes.status {
         set_status(table, status)?;
     }
@@ -77,6 +81,23 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
         rebuild(table.pgt_id, requested)?;
     }
     Ok(())
+}
+
+/// Changes schedule and status, and tells the nodes that keep the stream table. They do so for themselves; if this
+/// transaction fails, the next refresh tells them what holds.
+fn alter_spread(table: &StreamTable, changes: &Changes) -> Result<()> {
+    let is_same = changes.mode.is_none_or(|mode| mode == table.requested_mode);
+    if changes.query.is_some() || !is_same || !changes.settings.is_empty() {
+        return Err(SpreadError::Fixed(table.plain_name()).into());
+    }
+    if let Some(schedule) = changes.schedule {
+        catalog::set_schedule(table.pgt_id, schedule)?;
+    }
+    if let Some(status) = changes.status {
+        catalog::set_status(table.pgt_id, status)?;
+    }
+    let table = catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
+    refresh::ask_nodes(&table, refresh::Task::Define).map(|_| ())
 }
 
 /// Stores another status. An IMMEDIATE stream table has not followed while it was suspended.
@@ -145,7 +166,24 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
         .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;
     let owner = depend::owner_of(table.relid)
         .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
-    let decision = mode::decide(table.view, owner, &table.settings, requested)?;
+    let decision = mode::decide(table.view, owner, &table.settings, requested, None)?;
+    redecide(pgt_id, decision.clone())?;
+    refresh::prepare(pgt_id)?;
+    if table.is_populated {
+        let request = refresh::Request {
+            force_full: true,
+            ..Default::default()
+        };
+        if let Some(message) = refresh::run(pgt_id, request)?.failed_apart {
+            redecide(pgt_id, decision.without_state(&message)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores a new decision on the mode, and gives up what the former one rested on.
+pub fn redecide(pgt_id: i64, decision: Decision) -> Result<()> {
+    let table = catalog::load(pgt_id)?.ok_or(Error::Vanished)?;
     refresh::release(pgt_id)?;
     refresh::drop_state_tables(pgt_id)?;
     refresh::drop_key_index(&table)?;
@@ -154,22 +192,11 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
     let why = decision.why();
     catalog::set_mode(
         pgt_id,
-        requested,
+        decision.requested,
         decision.used,
         why.as_ref()
             .map(|(code, reason)| (code.as_str(), reason.as_str())),
     )?;
     decision.announce(&table.plain_name());
-    catalog::forget_plan(pgt_id)?;
-    refresh::prepare(pgt_id)?;
-    if table.is_populated {
-        refresh::run(
-            pgt_id,
-            refresh::Request {
-                force_full: true,
-                ..Default::default()
-            },
-        )?;
-    }
-    Ok(())
+    catalog::forget_plan(pgt_id)
 }

@@ -41,7 +41,13 @@ fn step_aside(table: &StreamTable) -> Result<()> {
     catalog::lock(table.pgt_id)?;
     let owner = depend::owner_of(table.relid)
         .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
-    let decision = mode::decide(table.view, owner, &table.settings, RequestedMode::Auto)?;
+    let decision = mode::decide(
+        table.view,
+        owner,
+        &table.settings,
+        RequestedMode::Auto,
+        None,
+    )?;
     if decision.used != RefreshMode::Full {
         return Ok(());
     }

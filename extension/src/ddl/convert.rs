@@ -17,7 +17,7 @@ use crate::pg::user::OwnerContext;
 use crate::pg::{acl, depend, name, utility, view};
 
 /// What a relation has beside its rows, each as the statement that gives it to `$2`. Indexes come first, because
-/// some comments are about them. Privileges are granted again by the owner, whoever the grantor was.
+/// some comments are about them. Privileges are granted again by the owner, even if another role granted them.
 const PARTS: &str = "
 SELECT s.statement FROM (
     SELECT 1 AS place, i.indexrelid::pg_catalog.int8 AS part, pg_catalog.pg_get_indexdef(i.indexrelid) AS statement
@@ -82,6 +82,8 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
         schedule,
         mode: RequestedMode::Auto,
         initialize: is_populated,
+        may_spread: false,
+        distribution_column: None,
         settings,
     })?;
     let relid = name::find_relation(&qualified)?.ok_or(Error::Vanished)?;

@@ -2,7 +2,8 @@
 
 use pgrx::prelude::*;
 
-use super::{mode, ties};
+use super::spread::{self, Finding, Spread};
+use super::{alter, mode, ties};
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
@@ -26,6 +27,10 @@ pub struct Definition<'a> {
     pub mode: RequestedMode,
     /// Whether to fill it now.
     pub initialize: bool,
+    /// Whether it may be spread over the nodes of a cluster.
+    pub may_spread: bool,
+    /// By which of its columns, if that is not to be derived.
+    pub distribution_column: Option<&'a str>,
     /// The settings under which its query is read and runs.
     pub settings: Settings,
 }
@@ -39,10 +44,35 @@ pub fn create(definition: &Definition) -> Result<()> {
     let (settled, told) = ties::settled(definition.query, &definition.settings)?;
     let view = view::create(STATE_SCHEMA, &view_name, settled.query)?;
     ties::keep(view, &settled.ties);
-    let decision = mode::decide(view, user::current(), &definition.settings, definition.mode)?;
+    let (owner, settings) = (user::current(), &definition.settings);
+    let found = match definition.may_spread {
+        true => spread::find(
+            view,
+            owner,
+            settings,
+            definition.mode,
+            definition.distribution_column,
+        )?,
+        false => Finding::Local,
+    };
+    let (spread, crossing) = match found {
+        Finding::Spread(spread) => (Some(spread), None),
+        Finding::Crosses(why) => (None, Some(why)),
+        Finding::Local => (None, None),
+    };
+    let decision = match &spread {
+        Some(spread) => mode::Decision::spread(definition.mode, spread),
+        None => mode::decide(view, owner, settings, definition.mode, crossing.as_deref())?,
+    };
     let relid = create_table(&target, &view_name)?;
+    if let Some(spread) = &spread {
+        spread.apply(relid, &target.qualified, &view_name, definition.initialize)?;
+    }
     adopt(relid, view)?;
-    let (mode_code, mode_reason) = decision.why().unzip();
+    let (mode_code, mode_reason) = match &spread {
+        Some(spread) => (Some(Spread::CODE.to_owned()), Some(spread.reason())),
+        None => decision.why().unzip(),
+    };
     catalog::insert(
         &StreamTable {
             pgt_id,
@@ -59,7 +89,8 @@ pub fn create(definition: &Definition) -> Result<()> {
             frontier: None,
             home: catalog::home(),
             data_timestamp: None,
-            is_polled: false,
+            // Nothing tells the coordinator of changes, and of shards that move.
+            is_polled: spread.is_some(),
             settings: definition.settings.clone(),
         },
         definition.query,
@@ -67,9 +98,16 @@ pub fn create(definition: &Definition) -> Result<()> {
     decision.insert_dependencies(pgt_id)?;
     decision.announce(&target.name);
     ties::announce(&target.name, &told);
+    if let Some(spread) = &spread {
+        spread.announce(&target.name);
+        return Ok(());
+    }
     refresh::prepare(pgt_id)?;
     if definition.initialize {
-        refresh::run(pgt_id, refresh::Request::default())?;
+        let done = refresh::run(pgt_id, refresh::Request::default())?;
+        if let Some(message) = done.failed_apart {
+            alter::redecide(pgt_id, decision.without_state(&message)?)?;
+        }
     }
     refresh::keep_if_few(pgt_id);
     Ok(())
@@ -78,6 +116,11 @@ pub fn create(definition: &Definition) -> Result<()> {
 /// Name of the internal view of a stream table.
 pub fn view_name(pgt_id: i64) -> String {
     format!("view_{pgt_id}")
+}
+
+/// The stream table whose internal view has this name.
+pub fn id_of_view(name: &str) -> Option<i64> {
+    name.strip_prefix("view_")?.parse().ok()
 }
 
 /// Makes view and table one object, and guards the table.

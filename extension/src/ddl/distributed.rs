@@ -4,7 +4,7 @@
 //! A stream table that is refreshed finds out by its next refresh, which analyses the query of a changed table
 //! again. Nothing would tell an IMMEDIATE one, and a stream table that is itself distributed could not be
 //! written any more: both are refused when the transaction commits. So is a function of Citus that makes a table
-//! anew under its old name (`undistribute_table`): it drops what reads the table, and recreates views, but does
+//! again under its old name (`undistribute_table`): it drops what reads the table, and recreates views, but does
 //! not know stream tables.
 
 use std::cell::{Cell, RefCell};
@@ -72,7 +72,7 @@ fn refuse() -> Result<()> {
         if table.require_home().is_err() {
             continue;
         }
-        if citus::kind(table.relid).is_some() {
+        if !table.is_spread() && citus::kind(table.relid).is_some() {
             return Err(Error::Distributed(table.plain_name()));
         }
         if table.refresh_mode != RefreshMode::Immediate {

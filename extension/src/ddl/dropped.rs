@@ -2,6 +2,7 @@
 //! instance. What is left of them is cleaned up before the transaction commits.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use pgrx::pg_sys;
 
@@ -28,8 +29,11 @@ pub fn init() {
 }
 
 /// An event trigger has told of these.
-pub fn told(relations: &[pg_sys::Oid]) {
-    DROPPED.with_borrow_mut(|dropped| dropped.retain(|relation| !relations.contains(relation)));
+pub fn told(relations: impl Iterator<Item = pg_sys::Oid>) {
+    let relations: HashSet<u32> = relations.map(|relation| relation.to_u32()).collect();
+    DROPPED.with_borrow_mut(|dropped| {
+        dropped.retain(|relation| !relations.contains(&relation.to_u32()))
+    });
 }
 
 fn clean_up() -> Result<()> {
@@ -38,5 +42,5 @@ fn clean_up() -> Result<()> {
         return Ok(());
     }
     let _snapshot = ActiveSnapshot::push();
-    events::clean_up(&dropped)
+    events::forget_untold(&dropped)
 }

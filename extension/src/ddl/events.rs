@@ -1,13 +1,17 @@
 //! Event triggers: PostgreSQL tells what it has dropped and altered. They run in everybody's sessions, so that
 //! their `search_path` must be their own.
 
+use std::collections::BTreeSet;
+
 use pgrx::prelude::*;
 
+use super::commands::{self, Command, Dropped};
+use super::create::{STATE_SCHEMA, id_of_view};
 use super::{aside, columns, distributed, functions, owner, protect, remove, types};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
-use crate::pg::{capture_trigger, extension, file_moves};
+use crate::pg::{capture_trigger, event_trigger, extension, file_moves, inherit};
 use crate::refresh::immediate;
 
 extension_sql!(
@@ -47,36 +51,51 @@ COMMENT ON FUNCTION pgtrickle.on_sql_drop() IS 'cleans up after dropped stream t
 REVOKE ALL ON FUNCTION pgtrickle.on_sql_drop() FROM PUBLIC;
 "#)]
 fn on_sql_drop() {
-    // First, since what is cleaned up is dropped, too.
-    let kept = triggers_of(protect::DROPPED_INDEXES).and_then(protect::keep_indexes);
-    or_report(kept);
-    let outcome = relations_of(
-        "SELECT objid FROM pg_catalog.pg_event_trigger_dropped_objects()
-         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objsubid = 0",
-    )
-    .and_then(|dropped| clean_up(&dropped))
-    .and_then(|()| protect::keep_triggers(triggers_of(protect::DROPPED_TRIGGERS)?));
-    or_report(outcome);
+    or_report(commands::dropped().and_then(|dropped| {
+        // First, since what is cleaned up is dropped, too.
+        protect::keep_indexes(&dropped)?;
+        clean_up(&dropped)?;
+        protect::keep_triggers(&dropped)
+    }));
 }
 
-/// Forgets what belonged to dropped relations.
-pub fn clean_up(dropped: &[pg_sys::Oid]) -> Result<()> {
-    super::dropped::told(dropped);
-    if dropped.is_empty() || !catalog::exists() {
+/// Forgets the stream tables among relations of whose end no event trigger tells.
+pub fn forget_untold(relations: &[pg_sys::Oid]) -> Result<()> {
+    for relation in relations {
+        if let Some(table) = catalog::load_by_relid(*relation)? {
+            remove::forget(table.pgt_id)?;
+        }
+    }
+    immediate::follow_definitions()
+}
+
+fn clean_up(dropped: &[Dropped]) -> Result<()> {
+    let mut relations = dropped.iter().filter(|dropped| dropped.is_relation());
+    super::dropped::told(relations.clone().map(|relation| relation.object));
+    if relations.clone().next().is_none() || !catalog::exists() {
         return Ok(());
     }
-    for relid in dropped {
-        if let Some(table) = catalog::load_by_relid(*relid)? {
-            distributed::note_dropped(table.pgt_id, *relid)?;
+    for relation in relations.clone() {
+        if let Some(table) = catalog::load_by_relid(relation.object)? {
+            distributed::note_dropped(table.pgt_id, relation.object)?;
             remove::forget(table.pgt_id)?;
         }
     }
     // A view takes its stream table with it, except where a dump has lost that dependency and
     // nothing has been restored yet: then what is left is a plain table.
-    for pgt_id in catalog::ids_by_view(dropped)? {
-        remove::forget(pgt_id)?;
-    }
+    relations.try_for_each(|relation| match relation.names.as_slice() {
+        [schema, name] if schema == STATE_SCHEMA => forget_view(name, relation.object),
+        _ => Ok(()),
+    })?;
     immediate::follow_definitions()
+}
+
+/// Forgets the stream table whose view this was, if it is still known.
+fn forget_view(name: &str, view: pg_sys::Oid) -> Result<()> {
+    match id_of_view(name).map(catalog::load).transpose()?.flatten() {
+        Some(table) if table.view == view => remove::forget(table.pgt_id),
+        _ => Ok(()),
+    }
 }
 
 /// Keeps the parts of an altered stream table in step, and the capture of an altered source. An extension that is
@@ -87,28 +106,35 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTIO
 COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables consistent';
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
 "#)]
-fn on_alter_table() {
+fn on_alter_table(call: pg_sys::FunctionCallInfo) {
     // What is made in the script of an extension would become part of that. The end of ALTER EXTENSION is told, too.
-    if extension::is_running_script() {
+    if extension::is_running_script() || event_trigger::makes_only_new(call) {
         return;
     }
-    let outcome = relations_of(
-        "SELECT DISTINCT CASE classid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN objid ELSE 0 END
-           FROM pg_catalog.pg_event_trigger_ddl_commands()
-          WHERE classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_extension'::pg_catalog.regclass)
-             OR classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                AND (command_tag NOT LIKE 'CREATE%TABLE'
-                     OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = objid))",
-    )
-    .and_then(|altered| {
-        let is_forgotten = functions::forget_plans()?;
-        if types::forget_plans()? || is_forgotten || !altered.is_empty() {
-            follow(&altered)
-        } else {
-            Ok(())
-        }
+    or_report(commands::ended().and_then(|commands| follow_commands(&commands)));
+}
+
+fn follow_commands(commands: &[Command]) -> Result<()> {
+    let is_of = |classes: &[pg_sys::Oid]| commands.iter().any(|c| classes.contains(&c.class));
+    let mut is_forgotten = false;
+    if is_of(functions::CLASSES) {
+        is_forgotten |= functions::forget_plans()?;
+    }
+    if is_of(types::CLASSES) {
+        is_forgotten |= types::forget_plans()?;
+    }
+    let relations = commands.iter().filter(|command| {
+        let is_new = command.tag.starts_with("CREATE") && command.tag.ends_with("TABLE");
+        command.class == pg_sys::RelationRelationId
+            && (!is_new || inherit::has_parent(command.object))
     });
-    or_report(outcome);
+    let relations: BTreeSet<u32> = relations.map(|command| command.object.to_u32()).collect();
+    let relations: Vec<pg_sys::Oid> = relations.into_iter().map(pg_sys::Oid::from).collect();
+    let rests_on_it = [pg_sys::TypeRelationId, pg_sys::ExtensionRelationId];
+    if is_forgotten || !relations.is_empty() || is_of(&rests_on_it) {
+        follow(&relations)?;
+    }
+    Ok(())
 }
 
 /// Keeps the triggers that stream tables rest on.
@@ -120,14 +146,14 @@ REVOKE ALL ON FUNCTION pgtrickle.on_alter_trigger() FROM PUBLIC;
 "#)]
 fn on_alter_trigger() {
     let outcome = triggers_of(protect::ALTERED_TRIGGERS)
-        .and_then(protect::keep_triggers)
+        .and_then(protect::keep_altered)
         .and_then(|()| protect::keep_parts_bare(triggers_of(protect::TRIGGERS_OF_PARTS)?));
     or_report(outcome);
 }
 
-/// Follows altered relations; `InvalidOid` stands for an altered type or extension.
+/// Follows altered relations, and whatever else plans rest on.
 fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
-    for relid in altered.iter().filter(|oid| **oid != pg_sys::InvalidOid) {
+    for relid in altered {
         protect::keep_part(*relid)?;
         protect::keep_alone(*relid)?;
         if let Some(table) = catalog::load_by_relid(*relid)?
@@ -187,7 +213,7 @@ fn relations_of(sql: &str) -> Result<Vec<pg_sys::Oid>> {
     .map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// Runs a query that returns triggers by table and name, or indexes by schema and name.
+/// Runs a query that returns triggers by table and name.
 fn triggers_of(sql: &str) -> Result<Vec<protect::Trigger>> {
     Spi::connect(|client| {
         let mut triggers = Vec::new();

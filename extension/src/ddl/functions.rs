@@ -26,6 +26,9 @@ SELECT DISTINCT t.pgt_id FROM dependent d
 JOIN pgtrickle.pgt_stream_tables t ON t.view_relid = d.object AND d.class = 'pg_catalog.pg_class'::pg_catalog.regclass
 ORDER BY t.pgt_id";
 
+/// Where functions are.
+pub const CLASSES: &[pg_sys::Oid] = &[pg_sys::ProcedureRelationId];
+
 /// Has the readers of such functions recomputed by their next refresh. Whether there are any.
 pub fn forget_plans() -> Result<bool> {
     let readers = Spi::connect(|client| {

@@ -8,6 +8,7 @@
 pub mod alter;
 mod aside;
 pub mod columns;
+mod commands;
 pub mod convert;
 pub mod create;
 pub mod distributed;
@@ -22,5 +23,7 @@ pub mod protect;
 pub mod recreate;
 pub mod remove;
 pub mod restore;
+pub mod shards;
+pub mod spread;
 pub mod ties;
 mod types;

@@ -3,12 +3,14 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::plan;
 
-use crate::capability::CHANGES_UNTOLD;
+use crate::capability::{CHANGES_UNTOLD, CITUS_DISTRIBUTED_TABLE, FAILING_EXPRESSION};
 use crate::catalog::{self, Dependency, RefreshMode, RequestedMode};
 use crate::error::{Error, Obstacle, Result};
 use crate::pg::settings::Settings;
 use crate::pg::{acl, report};
 use crate::{parse, refresh};
+
+use super::spread::Spread;
 
 /// How a stream table will be refreshed, why, and from which tables.
 #[derive(Debug, Clone)]
@@ -20,11 +22,25 @@ pub struct Decision {
     /// The constructs because of which AUTO came to FULL.
     pub obstacles: Vec<Obstacle>,
     sources: Vec<parse::SourceTable>,
+    /// Whether their changes are captured here.
+    is_captured: bool,
     /// Settings that the result depends on, with their values.
     settings: Vec<String>,
 }
 
 impl Decision {
+    /// The decision to have nodes keep it.
+    pub fn spread(requested: RequestedMode, spread: &Spread) -> Self {
+        Decision {
+            requested,
+            used: RefreshMode::Differential,
+            obstacles: Vec::new(),
+            sources: spread.sources.clone(),
+            is_captured: false,
+            settings: spread.settings.clone(),
+        }
+    }
+
     /// Code and reason to store: the first obstacle's code, and the reasons of all.
     pub fn why(&self) -> Option<(String, String)> {
         let first = self.obstacles.first()?;
@@ -40,7 +56,7 @@ impl Decision {
                     "stream table \"{name}\" depends on settings: {}",
                     self.settings.join("; ")
                 ),
-                Some("It keeps them, whoever writes to its sources or refreshes it."),
+                Some("It keeps them for every session that writes to its sources or refreshes it."),
                 Some("Change them with pgtrickle.alter_stream_table(name, settings => …)."),
             );
         }
@@ -53,6 +69,24 @@ impl Decision {
         }
     }
 
+    /// The decision when an expression has failed, as `message` says, for a row that the query does not reach: FULL, if
+    /// it was left to us.
+    pub fn without_state(self, message: &str) -> Result<Self> {
+        let what = format!("an expression that the query does not reach ({message})");
+        let obstacles = vec![Obstacle::from(&parse::Unsupported::new(
+            &FAILING_EXPRESSION,
+            what,
+        ))];
+        if self.requested != RequestedMode::Auto {
+            return Err(Error::Unsupported(obstacles));
+        }
+        Ok(Decision {
+            used: RefreshMode::Full,
+            obstacles,
+            ..self
+        })
+    }
+
     /// Stores the tables that the query reads.
     pub fn insert_dependencies(&self, pgt_id: i64) -> Result<()> {
         for source in &self.sources {
@@ -60,7 +94,7 @@ impl Decision {
                 pgt_id,
                 source: source.oid,
                 columns: source.columns.clone(),
-                capture: self.used != RefreshMode::Full,
+                capture: self.is_captured,
                 files: None,
             })?;
         }
@@ -68,12 +102,14 @@ impl Decision {
     }
 }
 
-/// Decides for the query in `view`, which will run with the rights of `owner` under these settings.
+/// Decides for the query in `view`, which will run with the rights of `owner` under these settings. `crossing` says why
+/// it is not spread over the nodes that have its tables.
 pub fn decide(
     view: pg_sys::Oid,
     owner: pg_sys::Oid,
     settings: &Settings,
     requested: RequestedMode,
+    crossing: Option<&str>,
 ) -> Result<Decision> {
     let analysis = parse::analyse_view(view, owner, settings)?;
     let refused: Vec<Obstacle> = analysis
@@ -88,6 +124,15 @@ pub fn decide(
     let mut obstacles = Vec::new();
     if requested != RequestedMode::Full {
         obstacles.extend(analysis.unsupported.iter().map(Obstacle::from));
+        let mut distributed = obstacles
+            .iter_mut()
+            .filter(|obstacle| obstacle.code == CITUS_DISTRIBUTED_TABLE.code);
+        if let (Some(obstacle), Some(crossing)) = (distributed.next(), crossing) {
+            obstacle.reason = format!("{}; here, {crossing}", obstacle.reason);
+        }
+        if requested == RequestedMode::Immediate {
+            obstacles.extend(refresh::not_immediate(&analysis));
+        }
         match analysis.relation.map(plan::compile) {
             Some(Err(error)) => obstacles.push(refresh::engine_obstacle(&error)),
             Some(Ok(plan)) if requested == RequestedMode::Immediate && plan.is_polled() => {
@@ -120,6 +165,7 @@ pub fn decide(
         used,
         obstacles,
         sources: analysis.sources,
+        is_captured: used != RefreshMode::Full,
         settings: settings.items_of(&analysis.settings),
     })
 }

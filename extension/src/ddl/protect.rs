@@ -1,4 +1,4 @@
-//! What nobody may do to a stream table and to what it rests on, not even who owns the table that is
+//! What no role may do to a stream table and to what it rests on, not even the owner of the table
 //! concerned: PostgreSQL asks for no more than ownership. Event triggers ask here.
 //!
 //! - Triggers of ours stay while their table does: a source that tells nothing any more, or a stream table that
@@ -10,6 +10,7 @@
 
 use pgrx::prelude::*;
 
+use super::commands::Dropped;
 use super::create::STATE_SCHEMA;
 use crate::catalog;
 use crate::error::{Error, Result};
@@ -23,16 +24,6 @@ pub fn init() {
 
 /// One of the extension's triggers, by its table and its name.
 pub type Trigger = (pg_sys::Oid, String);
-
-/// Triggers that DROP TRIGGER has removed from tables that are there: the names that the server gives to
-/// internal triggers end in a number.
-pub const DROPPED_TRIGGERS: &str = "
-SELECT t.oid, d.address_names[3]
-FROM pg_catalog.pg_event_trigger_dropped_objects() d
-JOIN pg_catalog.pg_namespace n ON n.nspname = d.address_names[1]
-JOIN pg_catalog.pg_class t ON t.relnamespace = n.oid AND t.relname = d.address_names[2]
-WHERE d.original AND d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass
-  AND d.address_names[3] ~ '^pgt_(guard|cdc_[a-z_]+|immediate_[a-z_]+)_[0-9]+$'";
 
 /// Triggers that ALTER TRIGGER has renamed, or made depend on an extension.
 pub const ALTERED_TRIGGERS: &str = "
@@ -62,19 +53,38 @@ pub fn keep_parts_bare(created: Vec<Trigger>) -> Result<()> {
     }
 }
 
-/// Indexes of ours, by their schema and name, that DROP INDEX has removed.
-pub const DROPPED_INDEXES: &str = "
-SELECT n.oid, d.address_names[2]
-FROM pg_catalog.pg_event_trigger_dropped_objects() d
-JOIN pg_catalog.pg_namespace n ON n.nspname = d.address_names[1]
-WHERE d.original AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.object_type = 'index'
-  AND (d.address_names[2] ~ '^pgt_(key|partition)_[0-9]+$'
-       OR d.address_names[1] = 'pgtrickle_state' AND d.address_names[2] ~ '^st_[0-9]+_'
-           AND d.address_names[2] !~ '_cc(old|new)[0-9]*$')";
+/// Whether an index of this schema and name is one by which refreshes find rows. REINDEX CONCURRENTLY drops others.
+fn is_index_of_ours(schema: &str, index: &str) -> bool {
+    let is_key = |stem| index.strip_prefix(stem).is_some_and(is_number);
+    is_key("pgt_key_")
+        || is_key("pgt_partition_")
+        || schema == STATE_SCHEMA && is_index_of_part(index)
+}
 
-/// Refuses the removal of these indexes if their stream tables are there.
-pub fn keep_indexes(dropped: Vec<(pg_sys::Oid, String)>) -> Result<()> {
-    for (schema, index) in dropped {
+fn is_index_of_part(index: &str) -> bool {
+    let rest = index
+        .strip_prefix("st_")
+        .and_then(|rest| rest.split_once('_'));
+    let is_transient = ["_ccold", "_ccnew"].iter().any(|stem| {
+        let end = index.rsplit_once(stem);
+        end.is_some_and(|(_, end)| end.is_empty() || is_number(end))
+    });
+    rest.is_some_and(|(id, _)| is_number(id)) && !is_transient
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Refuses the removal of indexes by DROP INDEX if their stream tables are there.
+pub fn keep_indexes(dropped: &[Dropped]) -> Result<()> {
+    for index in dropped.iter().filter(|d| d.is_named && d.kind == "index") {
+        let [schema, index] = index.names.as_slice() else {
+            continue;
+        };
+        if !is_index_of_ours(schema, index) {
+            continue;
+        }
         let mut words = index.split('_').map(str::parse::<i64>);
         let Some(table) = words.find_map(std::result::Result::ok) else {
             continue;
@@ -82,12 +92,12 @@ pub fn keep_indexes(dropped: Vec<(pg_sys::Oid, String)>) -> Result<()> {
         let Some(table) = catalog::load(table)? else {
             continue;
         };
-        let is_part = name::find_namespace(c"pgtrickle_state") == Some(schema);
+        let is_part = schema == STATE_SCHEMA;
         if is_part && depend::owner_of(table.relid).is_some()
-            || name::namespace_of(table.relid) == Some(schema)
+            || name::namespace_of(table.relid) == name::find_namespace(&name::c_string(schema)?)
         {
             return Err(Error::IndexNeeded {
-                index,
+                index: index.clone(),
                 table: table.plain_name(),
             });
         }
@@ -95,8 +105,37 @@ pub fn keep_indexes(dropped: Vec<(pg_sys::Oid, String)>) -> Result<()> {
     Ok(())
 }
 
+/// Whether a trigger of this name is one that a stream table rests on: the names that the server gives to internal
+/// triggers end in a number.
+fn is_trigger_of_ours(trigger: &str) -> bool {
+    let stem = ["pgt_guard", "pgt_cdc_", "pgt_immediate_"];
+    let stem = stem.iter().find_map(|stem| trigger.strip_prefix(stem));
+    let end = stem.and_then(|rest| rest.rsplit_once('_'));
+    end.is_some_and(|(kind, number)| {
+        let is_kind = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        kind.bytes().all(is_kind) && is_number(number)
+    })
+}
+
+/// Refuses the removal of triggers by DROP TRIGGER from tables that are there.
+pub fn keep_triggers(dropped: &[Dropped]) -> Result<()> {
+    for trigger in dropped.iter().filter(|d| !d.is_relation() && d.is_named) {
+        if let [schema, table, trigger] = trigger.names.as_slice()
+            && is_trigger_of_ours(trigger)
+            && let Some(schema) = name::find_namespace(&name::c_string(schema)?)
+            && name::relation_in(schema, table)?.is_some()
+        {
+            return Err(Error::TriggerNeeded {
+                trigger: trigger.clone(),
+                table: table.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses the change of these triggers.
-pub fn keep_triggers(changed: Vec<Trigger>) -> Result<()> {
+pub fn keep_altered(changed: Vec<Trigger>) -> Result<()> {
     match changed.into_iter().next() {
         None => Ok(()),
         Some((table, trigger)) => Err(Error::TriggerNeeded {
@@ -197,4 +236,49 @@ pub fn keep_content(relid: pg_sys::Oid, reason: i32) -> Result<()> {
 
 fn is_ours(relid: pg_sys::Oid) -> Result<bool> {
     Ok(name::is_in(relid, STATE_SCHEMA) || catalog::is_stream_table(relid)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triggers_that_stream_tables_rest_on_are_known_by_their_names() {
+        for ours in [
+            "pgt_guard_16400",
+            "pgt_cdc_insert_7",
+            "pgt_immediate_before_update_16411",
+        ] {
+            assert!(is_trigger_of_ours(ours), "{ours}");
+        }
+        for other in [
+            "pgt_guard",
+            "pgt_guard_x",
+            "pgt_cdc_Insert_7",
+            "my_pgt_guard_7",
+            "audit_7",
+        ] {
+            assert!(!is_trigger_of_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn indexes_by_which_refreshes_find_rows_are_known_by_their_names() {
+        for (schema, ours) in [
+            ("public", "pgt_key_3"),
+            ("a", "pgt_partition_12"),
+            (STATE_SCHEMA, "st_3_n0_k0_idx"),
+        ] {
+            assert!(is_index_of_ours(schema, ours), "{ours}");
+        }
+        for (schema, other) in [
+            ("public", "st_3_n0_k0_idx"),
+            ("public", "pgt_key_3_idx"),
+            (STATE_SCHEMA, "st_3_n0_k0_idx_ccnew"),
+            (STATE_SCHEMA, "st_3_n0_k0_idx_ccold12"),
+            (STATE_SCHEMA, "st_x_idx"),
+        ] {
+            assert!(!is_index_of_ours(schema, other), "{other}");
+        }
+    }
 }

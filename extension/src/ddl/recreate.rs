@@ -46,6 +46,8 @@ pub fn recreate(table: &StreamTable, new: &Replacement<'_>) -> Result<()> {
         schedule: new.schedule,
         mode: new.mode,
         initialize: is_owner && table.is_populated,
+        may_spread: false,
+        distribution_column: None,
         settings: table.settings.clone(),
     })?;
     let relid = name::find_relation(&qualified)?.ok_or_else(vanished)?;

@@ -22,9 +22,11 @@ pub fn keep(view: pg_sys::Oid, ties: &[(String, String)]) {
 /// where the query as it is written has one right answer.
 pub fn settled(query: &str, settings: &Settings) -> Result<(Settled, Vec<(String, String)>)> {
     let settled = parse::settled(parse::single_select(query, settings)?);
-    let told = match settled.ties.is_empty() || !parse::has_ties(query, settings)? {
-        true => Vec::new(),
-        false => settled.ties.clone(),
+    let is_told =
+        !settled.ties.is_empty() && (settled.is_unordered || parse::has_ties(query, settings)?);
+    let told = match is_told {
+        true => settled.ties.clone(),
+        false => Vec::new(),
     };
     Ok((settled, told))
 }

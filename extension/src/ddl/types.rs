@@ -46,7 +46,16 @@ SELECT t.pgt_id, pg_catalog.bool_and(d.is_name) FROM dependent d
 JOIN pgtrickle.pgt_stream_tables t ON t.view_relid = d.object AND d.class = 'pg_catalog.pg_class'::pg_catalog.regclass
 GROUP BY t.pgt_id ORDER BY t.pgt_id";
 
-/// Has the readers recomputed by their next refresh, or only read anew where nothing but names can have changed.
+/// Where such objects are.
+pub const CLASSES: &[pg_sys::Oid] = &[
+    pg_sys::ExtensionRelationId,
+    pg_sys::OperatorClassRelationId,
+    pg_sys::OperatorFamilyRelationId,
+    pg_sys::OperatorRelationId,
+    pg_sys::TypeRelationId,
+];
+
+/// Has the readers recomputed by their next refresh, or only read again where nothing but names can have changed.
 /// Whether there are any.
 pub fn forget_plans() -> Result<bool> {
     let readers = Spi::connect(|client| {

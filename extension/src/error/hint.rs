@@ -10,6 +10,7 @@ impl Error {
                 Some("This is a bug in pg_trickle; please report it with the query.".into())
             }
             Error::Capture(error) => error.hint(),
+            Error::Spread(error) => error.hint(),
             Error::Setting(error) => Some(error.hint()),
             Error::VariadicArray(_) => Some("Pass the columns one by one.".into()),
             Error::NotInstalled(_) => Some("Run CREATE EXTENSION pg_trickle.".into()),
@@ -27,7 +28,7 @@ impl Error {
                     .into(),
             ),
             Error::ViewHasDependents(_) => Some(
-                "Drop them first, convert, and create them anew over the stream table.".into(),
+                "Drop them first, convert, and create them again over the stream table.".into(),
             ),
             Error::NotOwner(_) | Error::NotOwnerOfView(_) => Some("Act as its owner, or as a member of that role.".into()),
             Error::ReadDenied(name) => Some(format!("Have its owner GRANT SELECT ON {name}.")),
@@ -70,7 +71,7 @@ impl Error {
             Error::Refused(obstacles) => Some(Obstacle::remedies(obstacles)),
             Error::ColumnsFixed(_) => Some(
                 "They are those of its query. Use pgtrickle.alter_stream_table(), or drop the \
-                 stream table and create it anew."
+                 stream table and create it again."
                     .into(),
             ),
             Error::TemporaryName(_) => Some("Name a permanent schema.".into()),

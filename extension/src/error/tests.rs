@@ -61,6 +61,22 @@ fn all() -> Vec<Error> {
             name(),
             crate::error::CitusTable::Reference,
         )),
+        Error::Spread(SpreadError::Nodes {
+            table: name(),
+            failed: vec!["one:5432: connection lost".to_owned()],
+        }),
+        Error::Spread(SpreadError::InBlock(name())),
+        Error::Spread(SpreadError::Fixed(name())),
+        Error::Spread(SpreadError::BadColumn {
+            column: "v".to_owned(),
+            why: "It is not the distribution column.".to_owned(),
+        }),
+        Error::Spread(SpreadError::ShardMissing(102_008)),
+        Error::Spread(SpreadError::NotMaintained {
+            shard: 102_008,
+            why: "table \"orders\": its rows are elsewhere".to_owned(),
+        }),
+        Error::Spread(SpreadError::BadTask("SLEEP".to_owned())),
         Error::UnfinishedStatement(name()),
         Error::DefinitionChanged(name()),
         Error::Refused(obstacles()),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ColumnType, Relation};
 
+use super::place::Spread;
 use crate::capability::{Capability, Support};
 use crate::error::Obstacle;
 
@@ -24,6 +25,8 @@ pub struct Analysis {
     pub definitions: BTreeSet<String>,
     /// The settings that the result depends on.
     pub settings: BTreeSet<&'static str>,
+    /// The tables of Citus that it reads.
+    pub spread: Spread,
     /// Everything that cannot be maintained incrementally.
     pub unsupported: Vec<Unsupported>,
     /// The constructs that the query is made of.

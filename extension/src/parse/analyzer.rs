@@ -8,6 +8,7 @@ use pgtrickle_dvm::tree::{Column, ColumnId, Relation};
 
 use super::analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 use super::facts::TypeFacts;
+use super::place::{Place, Spread};
 use super::range::Needed;
 use super::recursion::Open;
 use super::scale::Scale;
@@ -49,7 +50,7 @@ pub(super) struct Access {
 pub(super) struct Derived {
     /// The tree.
     pub relation: Relation,
-    /// Its columns by position; `None` for those that nobody needs.
+    /// Its columns by position; `None` for those that are not needed.
     pub columns: Vec<Option<ColumnId>>,
     /// Whether the query says ORDER BY.
     pub ordered: bool,
@@ -59,6 +60,10 @@ pub(super) struct Derived {
 pub(super) struct Analyzer {
     /// Who owns the stream table.
     pub owner: pg_sys::Oid,
+    /// What stands for tables of Citus.
+    pub place: Place,
+    /// The tables of Citus that the query reads.
+    pub spread: Spread,
     /// Facts about types.
     pub types: TypeFacts,
     slots: Vec<Slot>,
@@ -91,9 +96,11 @@ const LEVELS_MAX: usize = 1000;
 
 impl Analyzer {
     /// Begins an analysis.
-    pub fn new(owner: pg_sys::Oid) -> Self {
+    pub fn new(owner: pg_sys::Oid, place: Place) -> Self {
         Self {
             owner,
+            place,
+            spread: Spread::default(),
             types: TypeFacts::default(),
             slots: Vec::new(),
             tables: HashMap::new(),
@@ -115,6 +122,7 @@ impl Analyzer {
             through_view: false,
             roles: vec![self.owner],
         };
+        self.read_shards(query)?;
         let named = self.named_sources(query)?;
         let mut columns = self.output_columns(query);
         let derived = self.query(query, None, &access, &Needed::All)?;
@@ -135,6 +143,7 @@ impl Analyzer {
             relations: relations.into_iter().map(Into::into).collect(),
             definitions: self.definitions,
             settings: self.settings,
+            spread: self.spread,
             unsupported: self.unsupported,
             constructs: self.constructs,
         })
@@ -188,6 +197,11 @@ impl Analyzer {
     pub fn forget_since(&mut self, before: Findings) {
         self.unsupported.truncate(before.refused);
         self.constructs.truncate(before.noted);
+    }
+
+    /// Records that what a relation is decides about the analysis.
+    pub fn define_by(&mut self, relation: pg_sys::Oid) {
+        self.defining.insert(relation.to_u32());
     }
 
     /// Records what expressions read besides columns.

@@ -155,7 +155,8 @@ impl Analyzer {
 fn parts_of(stage: &Stage<'_>, condition: Option<Node>) -> Vec<Node> {
     let mut parts = Vec::new();
     if let Some(condition) = condition {
-        split(query::flatten(stage.level.query, condition), &mut parts);
+        let flat = query::flatten(stage.level.query, condition);
+        split(query::common_conjuncts(flat), &mut parts);
     }
     parts
 }

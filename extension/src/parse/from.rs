@@ -29,7 +29,7 @@ pub(super) struct Level<'a> {
 struct Input {
     range: Range,
     reads: BTreeSet<ColumnId>,
-    /// The mark that is true in each row, where somebody asks for it.
+    /// The mark that is true in each row, where it is read.
     mark: Option<Column>,
 }
 

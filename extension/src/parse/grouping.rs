@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
 
 use super::analyzer::Analyzer;
+use super::computed::with_sets;
 use super::from::Level;
 use super::stage::Stage;
 use crate::capability::{
@@ -101,7 +102,8 @@ impl Analyzer {
     ) -> Result<(Relation, Grouping)> {
         let mut grouping = Grouping::default();
         let mut stage = Stage::new(level, None);
-        let keys = self.keys(&mut stage, &mut grouping, outputs)?;
+        let mut sets = Vec::new();
+        let keys = self.keys(&mut stage, &mut grouping, outputs, &mut sets)?;
         let mut aggregates: Vec<Aggregate> = Vec::new();
         for output in outputs {
             for call in calls_in(*output, &grouping) {
@@ -114,7 +116,7 @@ impl Analyzer {
         }
         self.note(&GROUP_BY, format!("{} keys", keys.len()));
         let grouped = Grouped {
-            input: stage.over(input),
+            input: with_sets(stage.over(input), sets),
             keys,
             aggregates,
         };
@@ -128,12 +130,14 @@ impl Analyzer {
     }
 
     /// The grouping keys, then the columns that the server lets through because they depend on
-    /// grouped primary keys: they are the same in all rows of a group, so they may be keys too.
+    /// grouped primary keys: they are the same in all rows of a group, so they may be keys too. `sets` are keys that
+    /// have several values for a row, which the server makes in lockstep before it groups.
     fn keys(
         &mut self,
         stage: &mut Stage<'_>,
         grouping: &mut Grouping,
         outputs: &[Node],
+        sets: &mut Vec<(Column, Expr)>,
     ) -> Result<Vec<Key>> {
         let query = stage.level.query;
         let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
@@ -148,7 +152,7 @@ impl Analyzer {
             };
             let flat = query::flatten(query, expr);
             let name = node::text(target.resname);
-            let key = self.key(stage, flat, name, Some(clause.tleSortGroupRef))?;
+            let key = self.key(stage, flat, name, Some(clause.tleSortGroupRef), sets)?;
             grouping.add(flat, key.column.id);
             (grouping.keys).push((clause.tleSortGroupRef, key.column.id));
             keys.push(key);
@@ -157,7 +161,7 @@ impl Analyzer {
         for output in outputs {
             for var in vars_outside(*output, grouping) {
                 if grouping.find(var, 0).is_none() {
-                    let key = self.key(stage, var, String::new(), None)?;
+                    let key = self.key(stage, var, String::new(), None, sets)?;
                     grouping.add(var, key.column.id);
                     keys.push(key);
                 }
@@ -190,11 +194,15 @@ impl Analyzer {
         flat: Node,
         name: String,
         reference: Option<u32>,
+        sets: &mut Vec<(Column, Expr)>,
     ) -> Result<Key> {
         let bound = self.bind(stage, flat)?;
-        let expr = self.expression(bound);
+        let mut expr = self.expression(bound);
         if types::returns_set(bound) {
-            self.refuse(&SET_RETURNING_KEY, "set-returning function in GROUP BY");
+            self.note(&SET_RETURNING_KEY, "set-returning function in GROUP BY");
+            let (column, rows) = self.set_output(bound, expr);
+            expr = Expr::of(&column);
+            sets.push((column, rows));
         }
         let scale = self.scale(bound);
         let ty = (bound.type_oid(), bound.typmod(), bound.collation());

@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::{query, types};
 
-/// An output column that somebody needs.
+/// An output column that is needed.
 struct Output {
     /// Position in the result; `None` where it only orders, or only makes rows.
     position: Option<usize>,

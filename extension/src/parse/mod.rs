@@ -16,7 +16,7 @@
 //! - [`json_value`]: what a server gets wrong.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
 //! - [`opaque`]: subqueries computed as a whole; [`bounds`]: filters that follow the clock.
-//! - [`sources`]: every relation that a query names, supported or not.
+//! - [`sources`]: every relation that a query names, supported or not; [`place`]: which shards stand for tables of Citus.
 
 mod aggregate;
 mod analysis;
@@ -39,7 +39,9 @@ mod level;
 mod nullable;
 mod opaque;
 mod order;
+mod place;
 mod range;
+mod reach;
 mod recursion;
 mod scale;
 mod scope;
@@ -53,11 +55,13 @@ mod window;
 
 pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 pub use describe::describe;
+pub use place::{text_on_this_node, text_over_tables};
 pub use settle::{Settled, settled};
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::plan;
 
+use self::place::Place;
 use crate::capability::TIES;
 use crate::error::{Error, Result};
 use crate::pg::deparse::PrintSettings;
@@ -75,9 +79,28 @@ pub fn analyse_view(
     owner: pg_sys::Oid,
     settings: &Settings,
 ) -> Result<Analysis> {
+    analyse_at(view, owner, settings, Place::ThisNode)
+}
+
+/// The same of a query that is to be maintained where the shards of its tables are: the tree reads tables of Citus as
+/// if they were ordinary ones.
+pub fn analyse_over_shards(
+    view: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    settings: &Settings,
+) -> Result<Analysis> {
+    analyse_at(view, owner, settings, Place::Shards)
+}
+
+fn analyse_at(
+    view: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    settings: &Settings,
+    place: Place,
+) -> Result<Analysis> {
     let _owner = OwnerContext::enter(owner, settings, &[])?;
     let query = query::of_view(view)?;
-    let mut analysis = analyse(query, owner)?;
+    let mut analysis = analyse(query, owner, place)?;
     if let Some(facts) = TableFacts::load(view) {
         for (column, attribute) in analysis.columns.iter_mut().zip(&facts.attributes) {
             column.name.clone_from(&attribute.name);
@@ -86,12 +109,19 @@ pub fn analyse_view(
     Ok(analysis)
 }
 
+/// The same as [`analyse_over_shards`], of a text.
+pub fn analyse_query_over_shards(text: &str) -> Result<Analysis> {
+    let query = single_select(text, &Settings::of_session())?;
+    analyse(query, user::current(), Place::Shards)
+}
+
 /// Analyses the text of a query with the rights of the current user. It must be one SELECT.
 pub fn analyse_query(text: &str) -> Result<Analysis> {
     let settings = Settings::of_session();
     let settled = settled(single_select(text, &settings)?);
-    let mut analysis = analyse(node::copy_query(settled.query), user::current())?;
-    if !settled.ties.is_empty() && has_ties(text, &settings)? {
+    let query = node::copy_query(settled.query);
+    let mut analysis = analyse(query, user::current(), Place::ThisNode)?;
+    if !settled.ties.is_empty() && (settled.is_unordered || has_ties(text, &settings)?) {
         let ties = settled.ties.into_iter().map(|(construct, by)| Construct {
             capability: &TIES,
             construct: format!("{construct}, by {by}"),
@@ -131,11 +161,12 @@ pub fn single_select(text: &str, settings: &Settings) -> Result<NodeOf<pg_sys::Q
 
 /// Whether the query of a text depends on the order of rows that it does not tell apart; true when in doubt.
 pub fn has_ties(text: &str, settings: &Settings) -> Result<bool> {
-    let relation = analyse(single_select(text, settings)?, user::current())?.relation;
+    let query = single_select(text, settings)?;
+    let relation = analyse(query, user::current(), Place::ThisNode)?.relation;
     Ok(relation.is_none_or(|relation| plan::compile(relation).is_err()))
 }
 
-fn analyse(query: NodeOf<pg_sys::Query>, owner: pg_sys::Oid) -> Result<Analysis> {
+fn analyse(query: NodeOf<pg_sys::Query>, owner: pg_sys::Oid, place: Place) -> Result<Analysis> {
     let _settings = PrintSettings::pin();
-    analyzer::Analyzer::new(owner).run(query)
+    analyzer::Analyzer::new(owner, place).run(query)
 }

@@ -19,11 +19,11 @@ use crate::capability::{
     UNKNOWN_CONSTRUCT,
 };
 use crate::error::Result;
+use crate::pg::deparse;
 use crate::pg::from_item::{self, ItemColumn};
 use crate::pg::make_node::make_with;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::table::TableFacts;
-use crate::pg::{deparse, query};
 
 /// What an opaque subquery reads.
 #[derive(Default)]
@@ -222,7 +222,7 @@ impl Analyzer {
             match facts.kind {
                 pg_sys::RELKIND_VIEW => {
                     self.check_privileges(&facts, &used, &access);
-                    let inner = query::of_view(facts.oid)?;
+                    let inner = self.view_query(facts.oid)?;
                     let access = Access {
                         through_view: true,
                         roles: access.roles,

@@ -58,7 +58,7 @@ impl Range {
     }
 }
 
-/// The output columns of a query that somebody reads.
+/// The output columns of a query that are read.
 #[derive(Debug, Clone)]
 pub(super) enum Needed {
     /// All of them.
@@ -139,7 +139,7 @@ impl Analyzer {
         if facts.kind == pg_sys::RELKIND_VIEW {
             self.note(&VIEW, facts.qualified.clone());
             self.check_privileges(&facts, used, &access);
-            let inner = query::of_view(facts.oid)?;
+            let inner = self.view_query(facts.oid)?;
             let access = Access {
                 through_view: true,
                 roles: access.roles,

@@ -9,6 +9,9 @@
 //! ```text
 //! SELECT x, p FROM t ORDER BY y LIMIT 3  →  … ORDER BY y, x, p, ROW(p) USING *< LIMIT 3
 //! ```
+//! Aggregates that show the order of their input and say none, `array_agg` and `string_agg` above all, get the order of
+//! what they read; not where a subquery, a CTE or a view below may have given its rows an order that they rely on.
+//!
 //! An answer of the settled query is one of the query's own: its order refines that of the query, and no frame
 //! whose ends or exclusion are made of peers is touched. Those stay as they are, as do WITH TIES and what views say;
 //! the engine refuses them where ties show.
@@ -31,13 +34,26 @@ pub struct Settled {
     pub query: NodeOf<pg_sys::Query>,
     /// What decides by place, and the columns that its order goes on with.
     pub ties: Vec<(String, String)>,
+    /// Whether an aggregate is among that which says no order at all.
+    pub is_unordered: bool,
 }
 
-/// Settles the ties of an analysed query that nobody else holds, in place.
+/// Settles the ties of an analysed query that has no other holder, in place.
 pub fn settled(query: NodeOf<pg_sys::Query>) -> Settled {
-    let mut ties = Vec::new();
+    let mut ties = Ties::default();
     settle(query, false, &mut ties);
-    Settled { query, ties }
+    Settled {
+        query,
+        ties: ties.said,
+        is_unordered: ties.is_unordered,
+    }
+}
+
+/// What has been settled.
+#[derive(Default)]
+struct Ties {
+    said: Vec<(String, String)>,
+    is_unordered: bool,
 }
 
 /// Keys that an order goes on with.
@@ -107,7 +123,7 @@ fn name_of(query: NodeOf<pg_sys::Query>, expr: Node) -> String {
 }
 
 /// Settles the queries inside, then the query itself. `in_order`: its rows are read in its order.
-fn settle(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Vec<(String, String)>) {
+fn settle(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Ties) {
     node::check_stack_depth();
     let mut arrays: Vec<Node> = Vec::new();
     let mut inner: Vec<NodeOf<pg_sys::Query>> = Vec::new();
@@ -137,7 +153,7 @@ fn settle(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Vec<(String, 
 }
 
 /// LIMIT, OFFSET, DISTINCT ON, and ARRAY over an order.
-fn cuts(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Vec<(String, String)>) {
+fn cuts(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Ties) {
     let with_ties = query.limitOption == pg_sys::LimitOption::LIMIT_OPTION_WITH_TIES;
     let is_limited = order::limits(&query) && !with_ties;
     let is_array = in_order && node::list_length(query.sortClause) > 0;
@@ -163,18 +179,25 @@ fn cuts(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Vec<(String, St
             (false, true) => "LIMIT or OFFSET",
             (false, false) => "ARRAY",
         };
-        ties.push((construct.to_owned(), keys.names(query)));
+        (ties.said).push((construct.to_owned(), keys.names(query)));
     }
 }
 
 /// Aggregates over their input in an order.
-fn aggregates(query: NodeOf<pg_sys::Query>, ties: &mut Vec<(String, String)>) {
+fn aggregates(query: NodeOf<pg_sys::Query>, ties: &mut Ties) {
     let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
     let roots = targets.iter().filter_map(|target| Node::new(target.expr));
     let mut calls: Vec<NodeOf<pg_sys::Aggref>> = Vec::new();
+    // JSON_OBJECTAGG has no ORDER BY.
+    let mut without_order: Vec<Node> = Vec::new();
     for root in roots.chain(Node::new(query.havingQual)) {
         root.walk(&mut |node| {
             calls.extend(node.cast::<pg_sys::Aggref>());
+            if let Some(json) = node.cast::<pg_sys::JsonConstructorExpr>()
+                && json.type_ == pg_sys::JsonConstructorType::JSCTOR_JSON_OBJECTAGG
+            {
+                without_order.extend(Node::new(json.func.cast::<pg_sys::Node>()));
+            }
             if node.is::<pg_sys::Query>() {
                 Walk::Skip
             } else {
@@ -182,13 +205,22 @@ fn aggregates(query: NodeOf<pg_sys::Query>, ties: &mut Vec<(String, String)>) {
             }
         });
     }
+    let may_begin = !may_have_ordered_input(query);
     for call in calls {
         let name = types::function_name(call.aggfnoid);
-        let is_ordered = call.aggkind as u8 == b'n'
+        let is_plain = call.aggkind as u8 == b'n'
             && call.agglevelsup == 0
-            && node::list_length(call.aggorder) > 0
             && node::list_length(call.aggdistinct) == 0;
-        if !is_ordered || (types::is_builtin(call.aggfnoid) && commutes(&name)) {
+        if !is_plain || (types::is_builtin(call.aggfnoid) && commutes(&name)) {
+            continue;
+        }
+        let is_ordered = node::list_length(call.aggorder) > 0;
+        let begins = may_begin
+            && types::is_builtin(call.aggfnoid)
+            && !without_order
+                .iter()
+                .any(|n| n.as_ptr() == call.node().as_ptr());
+        if !is_ordered && !begins {
             continue;
         }
         let arguments = node::list_of::<pg_sys::TargetEntry>(call.args);
@@ -197,14 +229,35 @@ fn aggregates(query: NodeOf<pg_sys::Query>, ties: &mut Vec<(String, String)>) {
         let before = node::list_length(call.aggorder);
         keys.append(&mut |expr, by| settle::sort_aggregate(call, expr, by));
         let said = (name, keys.names(query));
-        if node::list_length(call.aggorder) > before && !ties.contains(&said) {
-            ties.push(said);
+        if node::list_length(call.aggorder) > before {
+            ties.is_unordered |= !is_ordered;
+            if !ties.said.contains(&said) {
+                ties.said.push(said);
+            }
         }
     }
 }
 
+/// Whether what the query reads may come in an order that somebody asked for.
+fn may_have_ordered_input(query: NodeOf<pg_sys::Query>) -> bool {
+    node::check_stack_depth();
+    let entries = node::list_of::<pg_sys::RangeTblEntry>(query.rtable);
+    entries.iter().any(|entry| match entry.rtekind {
+        pg_sys::RTEKind::RTE_SUBQUERY => {
+            let subquery = Node::new(entry.subquery.cast::<pg_sys::Node>())
+                .and_then(Node::cast::<pg_sys::Query>);
+            subquery.is_none_or(|subquery| {
+                node::list_length(subquery.sortClause) > 0 || may_have_ordered_input(subquery)
+            })
+        }
+        pg_sys::RTEKind::RTE_CTE => true,
+        pg_sys::RTEKind::RTE_RELATION => entry.relkind as u8 == pg_sys::RELKIND_VIEW,
+        _ => false,
+    })
+}
+
 /// Window functions of a row's own place.
-fn windows(query: NodeOf<pg_sys::Query>, ties: &mut Vec<(String, String)>) {
+fn windows(query: NodeOf<pg_sys::Query>, ties: &mut Ties) {
     let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
     let mut calls: Vec<NodeOf<pg_sys::WindowFunc>> = Vec::new();
     for target in targets.iter().filter_map(|target| Node::new(target.expr)) {
@@ -261,7 +314,7 @@ fn windows(query: NodeOf<pg_sys::Query>, ties: &mut Vec<(String, String)>) {
         });
         if node::list_length(window.orderClause) > before {
             let name = types::function_name(first.winfnoid);
-            ties.push((format!("window of {name}"), keys.names(query)));
+            (ties.said).push((format!("window of {name}"), keys.names(query)));
         }
     }
 }

@@ -6,16 +6,14 @@ use pgrx::pg_sys;
 
 use super::analyzer::{Access, Analyzer};
 use crate::capability::{
-    CATALOG_TABLE, CITUS_DISTRIBUTED_TABLE, CITUS_LOCAL_TABLE, CITUS_REFERENCE_TABLE,
-    FOREIGN_PARTITION, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD, INHERITANCE_ONLY,
-    INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
+    CATALOG_TABLE, FOREIGN_PARTITION, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD,
+    INHERITANCE_ONLY, INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
     PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE, UNKNOWN_CONSTRUCT,
     UNLOGGED_TABLE, VIRTUAL_GENERATED_COLUMN,
 };
 use crate::cdc;
-use crate::error::{CaptureError, CitusTable, Result};
+use crate::error::{CaptureError, Result};
 use crate::pg::node::{self, NodeOf, Walk};
-use crate::pg::query;
 use crate::pg::table::{self, TableFacts};
 
 /// Attribute numbers by table.
@@ -67,7 +65,8 @@ impl Analyzer {
             self.check_hard(&facts);
             if facts.kind == pg_sys::RELKIND_VIEW {
                 if views.insert(facts.oid.to_u32()) {
-                    self.collect(query::of_view(facts.oid)?, named, views)?;
+                    let inner = self.view_query(facts.oid)?;
+                    self.collect(inner, named, views)?;
                 }
                 continue;
             }
@@ -164,14 +163,7 @@ impl Analyzer {
                     format!("{child}, partition or child of {name}"),
                 );
             }
-            CaptureError::Citus(_, kind) => {
-                let capability = match kind {
-                    CitusTable::Distributed => &CITUS_DISTRIBUTED_TABLE,
-                    CitusTable::Reference => &CITUS_REFERENCE_TABLE,
-                    CitusTable::Local => &CITUS_LOCAL_TABLE,
-                };
-                self.refuse(capability, name.clone());
-            }
+            CaptureError::Citus(_, kind) => self.citus_table(facts, *kind),
             // Other kinds of relations are refused by their kind.
             CaptureError::NotATable(_)
             | CaptureError::NotCaptured(_)

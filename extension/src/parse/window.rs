@@ -8,12 +8,15 @@
 use std::collections::BTreeSet;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Part, Relation, SortKey, Ties, WindowCall};
+use pgtrickle_dvm::tree::{
+    Column, ColumnId, Comparisons, Expr, Part, Relation, SortKey, Ties, WindowCall,
+};
 
 use super::analyzer::Analyzer;
 use super::from::Level;
 use super::grouping::Grouping;
 use super::order::{image_fields, sort_key};
+use super::reach::{comparisons, reach};
 use super::scale::Scale;
 use super::stage::{Pending, Stage};
 use crate::capability::{UNKNOWN_CONSTRUCT, WINDOW_FUNCTION};
@@ -79,6 +82,9 @@ struct Window {
     order: Vec<SortKey>,
     frame: String,
     follows_position: bool,
+    clause: NodeOf<pg_sys::WindowClause>,
+    /// How the first key of the order compares.
+    compare: Option<Comparisons>,
 }
 
 impl Windows {
@@ -201,6 +207,7 @@ impl Analyzer {
             }
         }
         let mut order = Vec::new();
+        let mut compare = None;
         for key in node::list_of::<pg_sys::SortGroupClause>(clause.orderClause) {
             let Some(flat) = query::referenced(query, key.tleSortGroupRef) else {
                 continue;
@@ -215,6 +222,9 @@ impl Analyzer {
             } else {
                 let bound = self.bind(stage, flat)?;
                 let column = self.carrier(bound, windows);
+                if order.is_empty() {
+                    compare = comparisons(&key, bound.type_oid());
+                }
                 order.push(sort_key(&key, bound.type_oid(), Expr::of(&column)));
             }
         }
@@ -228,6 +238,8 @@ impl Analyzer {
             order,
             frame: self.frame(stage, clause)?,
             follows_position: follows_position(clause.frameOptions as u32),
+            clause,
+            compare,
         })
     }
 
@@ -371,6 +383,7 @@ impl Analyzer {
             order: window.order.clone(),
             frame: window.frame.clone(),
             ties: ties_of(&call, window.follows_position),
+            reach: reach(call, &reads, &window.clause, window.compare.as_ref()),
         })
     }
 }

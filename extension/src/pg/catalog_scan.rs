@@ -18,6 +18,22 @@ pub fn oid_key(attnum: u32, value: pg_sys::Oid) -> pg_sys::ScanKeyData {
     key
 }
 
+/// A key that a `bigint` column must equal.
+pub fn int8_key(attnum: u32, value: i64) -> pg_sys::ScanKeyData {
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: int8eq compares integers of eight bytes, as the column has them.
+    unsafe {
+        pg_sys::ScanKeyInit(
+            &mut key,
+            attnum as pg_sys::AttrNumber,
+            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+            pg_sys::Oid::from(pg_sys::F_INT8EQ),
+            pg_sys::Datum::from(value),
+        );
+    }
+    key
+}
+
 /// Keys for the names from `low` up to, but without, `high`. The names must outlive the scan.
 pub fn name_range(
     attnum: u32,

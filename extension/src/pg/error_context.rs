@@ -27,7 +27,7 @@ impl ErrorContext {
         }
     }
 
-    /// Has the line stay for an error that is about to be raised. Whoever catches that takes it from the stack.
+    /// Has the line stay for an error that is about to be raised. What catches it takes the line from the stack.
     pub fn stay(self) {
         std::mem::forget(self);
     }

@@ -79,6 +79,9 @@ pub fn per_transaction() -> usize {
     unsafe { usize::try_from(pg_sys::max_locks_per_xact).unwrap_or(0) }
 }
 
+/// The shortest limit.
+const SHORT_MS: i32 = 10;
+
 /// A limit to waiting for locks: while this lives, waiting for one ends with an error (SQLSTATE 55P03) in half
 /// the time after which a session looks whether it is part of a deadlock. So it is never that session which has
 /// to give way.
@@ -90,11 +93,21 @@ pub struct Patience {
 impl Patience {
     /// From now on, for locks that are asked for in this transaction.
     pub fn limited() -> Result<Self> {
-        // SAFETY: reads a setting; the nest level is ended on drop, or by the abort of the transaction.
-        let (deadlock_ms, guc_level) =
-            unsafe { (pg_sys::DeadlockTimeout, pg_sys::NewGUCNestLevel()) };
+        // SAFETY: reads a setting.
+        let deadlock_ms = unsafe { pg_sys::DeadlockTimeout };
+        Self::of_ms((deadlock_ms / 2).max(SHORT_MS))
+    }
+
+    /// The same, for as long as it takes to end what is about to end anyway.
+    pub fn short() -> Result<Self> {
+        Self::of_ms(SHORT_MS)
+    }
+
+    fn of_ms(limit_ms: i32) -> Result<Self> {
+        // SAFETY: the nest level is ended on drop, or by the abort of the transaction.
+        let guc_level = unsafe { pg_sys::NewGUCNestLevel() };
         let limit = Self { guc_level };
-        set_local("lock_timeout", &(deadlock_ms / 2).max(10).to_string())?;
+        set_local("lock_timeout", &limit_ms.to_string())?;
         Ok(limit)
     }
 }

@@ -119,6 +119,13 @@ pub fn negate(condition: Node) -> Node {
     Node::new(unsafe { pg_sys::negate_clause(condition.as_ptr()) }).unwrap_or(condition)
 }
 
+/// A condition that rows have to satisfy, with what all arms of an OR have in common taken out of them: joins go by it.
+pub fn common_conjuncts(condition: Node) -> Node {
+    // SAFETY: a boolean expression, of which the function makes a new one where it changes something.
+    Node::new(unsafe { pg_sys::canonicalize_qual(condition.as_ptr().cast(), false) })
+        .unwrap_or(condition)
+}
+
 /// The expression with all that is constant in it computed. Functions may read: a worker has no snapshot yet when
 /// it analyses a query.
 pub fn fold(expr: Node) -> Node {

@@ -149,7 +149,7 @@ pub struct Writing {
     id: usize,
 }
 
-/// Notes that the table is being written, by whoever drops the result.
+/// Notes that the table is being written until the result is dropped.
 pub fn writing(table: pg_sys::Oid) -> Writing {
     let id = RUNNING.with_borrow_mut(|running| {
         running.natively += 1;

@@ -1,6 +1,7 @@
 //! Tuple table slots.
 
 use super::is_aborting;
+use super::tupdesc::attributes;
 use pgrx::pg_sys;
 
 /// The kind of tuple that a slot holds.
@@ -53,6 +54,18 @@ impl Slot {
     pub fn tid(&self) -> pg_sys::ItemPointerData {
         // SAFETY: the slot lives as long as self.
         unsafe { (*self.raw).tts_tid }
+    }
+
+    /// The place of a row version that its row has in this column, of type `tid`.
+    pub fn place_at(&mut self, column: usize) -> Option<pg_sys::ItemPointerData> {
+        // SAFETY: the slot lives as long as self, and with it its row type.
+        let desc = unsafe { (*self.raw).tts_tupleDescriptor };
+        let is_place = attributes(desc).get(column)?.atttypid == pg_sys::TIDOID;
+        let (values, nulls) = self.values();
+        let (value, is_null) = (*values.get(column)?, *nulls.get(column)?);
+        let place = value.cast_mut_ptr::<pg_sys::ItemPointerData>();
+        // SAFETY: a value of type tid that is not NULL points to one; it may not be aligned.
+        (is_place && !is_null).then(|| unsafe { place.read_unaligned() })
     }
 
     /// For calls to the server.

@@ -112,7 +112,7 @@ impl StatementTriggers {
 /// The triggers of a description.
 ///
 /// # Safety
-/// A description of the server's, or NULL; nobody else has it.
+/// A description of the server's, or NULL; it has no other holder.
 unsafe fn triggers_of<'a>(description: *mut pg_sys::TriggerDesc) -> &'a mut [pg_sys::Trigger] {
     // SAFETY: per contract; there are as many entries as it says.
     unsafe {

@@ -15,8 +15,9 @@ pub enum Attempt<T> {
     /// The work is done.
     Done(T),
     /// An expression met a value that it has no result for (SQLSTATE class 22: division by zero,
-    /// overflow, …; class 21: a scalar subquery with several rows). Everything that the work wrote is undone.
-    DataException,
+    /// overflow, …; class 21: a scalar subquery with several rows), with the server's message. Everything that the
+    /// work wrote is undone.
+    DataException(String),
 }
 
 /// SQLSTATE classes 22 and 21 in the server's encoding: six bits per character, from `0`.
@@ -44,8 +45,10 @@ pub fn attempt_if<T>(
     });
     match outcome {
         Ok(done) => done.map(Attempt::Done),
-        Err(error) if is_data_exception(&error) => Ok(Attempt::DataException),
-        Err(error) => throw_again(*error),
+        Err(error) => match data_exception(&error) {
+            Some(message) => Ok(Attempt::DataException(message)),
+            None => throw_again(*error),
+        },
     }
 }
 
@@ -89,11 +92,14 @@ fn within<T>(is_done: impl FnOnce(&T) -> bool, guarded: impl FnOnce() -> T) -> T
     outcome
 }
 
-fn is_data_exception(error: &CaughtError) -> bool {
+/// The message of a data exception.
+fn data_exception(error: &CaughtError) -> Option<String> {
     match error {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-            DATA_EXCEPTION_CLASSES.contains(&(report.sql_error_code() as i32 & 0xfff))
+            DATA_EXCEPTION_CLASSES
+                .contains(&(report.sql_error_code() as i32 & 0xfff))
+                .then(|| report.message().to_owned())
         }
-        CaughtError::RustPanic { .. } => false,
+        CaughtError::RustPanic { .. } => None,
     }
 }

@@ -25,3 +25,9 @@ pub fn local_id() -> u32 {
     // SAFETY: MyProc is set in every backend that runs transactions.
     unsafe { (*pg_sys::MyProc).vxid.lxid }
 }
+
+/// Whether the transaction goes on after the statement.
+pub fn is_block() -> bool {
+    // SAFETY: reads the transaction state.
+    unsafe { pg_sys::IsTransactionBlock() }
+}

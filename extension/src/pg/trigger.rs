@@ -1,4 +1,4 @@
-//! Internal triggers: like those of a foreign key they are not dumped, and nobody but a superuser
+//! Internal triggers: like those of a foreign key they are not dumped, and only a superuser
 //! can disable them.
 
 use pgrx::pg_sys;

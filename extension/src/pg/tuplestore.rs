@@ -31,14 +31,21 @@ impl TupleStore {
         // SAFETY: both are always set in a transaction. The memory goes with the subtransaction's
         // effects; files stay open until the transaction ends, as PostgreSQL closes those of a
         // subtransaction when that commits.
+        let context = unsafe { pg_sys::CurTransactionContext };
+        let desc = OwnTupleDesc::build(context, columns)?;
+        Ok(Self::of_transaction(context, desc.as_ptr()))
+    }
+
+    /// An empty store in `context`, which may outlive the present subtransaction: files stay open until the
+    /// transaction ends. `desc` must live as long.
+    pub fn of_transaction(context: pg_sys::MemoryContext, desc: pg_sys::TupleDesc) -> Self {
+        // SAFETY: both owners are set in a transaction; the store keeps the one that is current when it is made.
         unsafe {
-            let context = pg_sys::CurTransactionContext;
-            let desc = OwnTupleDesc::build(context, columns)?;
             let owner = pg_sys::CurrentResourceOwner;
             pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
-            let store = Self::new(context, desc.as_ptr());
+            let store = Self::new(context, desc);
             pg_sys::CurrentResourceOwner = owner;
-            Ok(store)
+            store
         }
     }
 

@@ -69,7 +69,7 @@ impl Cause {
 impl Choice {
     /// Decides and locks what is read: again if what the decision rests on changed while we waited for that,
     /// since a plan names tables and columns.
-    pub fn made_with_locks(table: &StreamTable, request: Request) -> Result<Self> {
+    pub fn made_with_locks(table: &StreamTable, request: Request<'_>) -> Result<Self> {
         loop {
             let choice = Self::of(table, request)?;
             match &choice {
@@ -90,7 +90,7 @@ impl Choice {
 
     /// Decides, and brings the state tables up to date with the plan: before the snapshot is taken,
     /// since installing capture must precede it.
-    fn of(table: &StreamTable, request: Request) -> Result<Self> {
+    fn of(table: &StreamTable, request: Request<'_>) -> Result<Self> {
         if table.refresh_mode == RefreshMode::Full {
             return Ok(Choice::Query {
                 reason: table.mode_code.clone().map(Reason::Construct),

@@ -7,25 +7,21 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::canary;
-use pgtrickle_dvm::operators::aggregate::Maintenance;
-use pgtrickle_dvm::operators::join::{BlockDelta, Context};
-use pgtrickle_dvm::plan::{
-    self, BlockScan, Factor, Identity, Image, Node, Output, Plan, Source, Store, fits_index,
-};
+use pgtrickle_dvm::operators::statement::{BlockDelta, Context};
+use pgtrickle_dvm::plan::{self, BlockScan, Factor, Node, Output, Plan, Source, Store};
 
-use crate::catalog::{self, StreamTable};
-use crate::error::{Error, Obstacle, Result};
+use crate::catalog::{self, RefreshMode, StreamTable};
+use crate::error::{Obstacle, Result};
 use crate::parse;
-use crate::pg::index_lookup::{self, Over};
 use crate::pg::invalidation;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Settings;
-use crate::pg::tuplestore::TupleStore;
 use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
 use crate::{cdc, config};
 
-use super::engine_obstacle::engine_obstacle;
-use super::keyed_table::{KeyedTable, Lookup};
+use super::delta_shape::{DeltaShape, Reads, StepShape};
+use super::engine_obstacle::{engine_obstacle, not_immediate};
+use super::keyed_table::Lookup;
 use super::layout;
 use super::row_types::RowTypes;
 use super::statements::Statements;
@@ -46,44 +42,6 @@ pub struct TableSource {
 /// A node, or the output (`None`), and the sources that changed.
 type ShapeKey = (Option<usize>, BTreeSet<Source>);
 
-/// What [`Compiled::delta_shape`] remembers of a delta, so that its text is built only when it has
-/// to be planned.
-#[derive(Debug, Clone, Default)]
-pub struct DeltaShape {
-    /// The intermediate results.
-    pub steps: Vec<StepShape>,
-    /// What the statement after them reads, if there is one.
-    pub terms: Option<Reads>,
-}
-
-/// An intermediate result.
-#[derive(Debug, Clone)]
-pub struct StepShape {
-    /// Its name.
-    pub name: String,
-    /// What its statement reads.
-    pub reads: Reads,
-}
-
-/// The deltas that a statement reads.
-#[derive(Debug, Clone)]
-pub struct Reads {
-    sources: BTreeSet<Source>,
-    steps: Vec<usize>,
-}
-
-impl Reads {
-    /// How many rows each of them has.
-    pub fn sizes(&self, changed: &[(Source, u64)], steps: &[TupleStore]) -> Vec<u64> {
-        let of_sources = changed
-            .iter()
-            .filter(|(source, _)| self.sources.contains(source));
-        let of_steps = self.steps.iter().filter_map(|step| steps.get(*step));
-        let of_sources = of_sources.map(|(_, rows)| *rows);
-        of_sources.chain(of_steps.map(TupleStore::count)).collect()
-    }
-}
-
 /// A plan with everything that its execution needs.
 #[derive(Debug)]
 pub struct Compiled {
@@ -103,9 +61,13 @@ pub struct Compiled {
     pub settings: Settings,
     /// Whether each of its rows can be maintained without regard to others.
     pub has_independent_rows: bool,
-    state_prefix: String,
+    /// Whether nodes compute what may fail for rows that the query does not reach.
+    pub computes_apart: bool,
+    /// The query to be read for the content, where that is not the view itself.
+    pub query: Option<String>,
+    pub(super) state_prefix: String,
     /// How rows of the stream table are found, and when that was looked up: until an index changes.
-    output_lookup: RefCell<Option<(u64, Lookup)>>,
+    pub(super) output_lookup: RefCell<Option<(u64, Lookup)>>,
     shapes: RefCell<HashMap<ShapeKey, DeltaShape>>,
     inline_limit: usize,
     canary_generation: u64,
@@ -189,17 +151,33 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     }
     let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
     let analysis = parse::analyse_view(table.view, owner, &table.settings)?;
+    if table.refresh_mode == RefreshMode::Immediate
+        && let Some(obstacle) = not_immediate(&analysis)
+    {
+        return Ok(Outcome::Unsupported(vec![obstacle]));
+    }
     let Some(tree) = analysis.relation else {
         let obstacles = analysis.unsupported.iter().map(Obstacle::from).collect();
         return Ok(Outcome::Unsupported(obstacles));
     };
+    let is_dependent = tree.has_dependent();
     let plan = match plan::compile(tree) {
         Ok(plan) => plan,
         Err(error) => return Ok(Outcome::Unsupported(vec![engine_obstacle(&error)])),
     };
     let mut definitions = analysis.definitions;
     definitions.extend(table.settings.items_of(&analysis.settings));
-    let compiled = Rc::new(Compiled::new(table, plan, &definitions)?);
+    let query = match analysis.spread.replaced.is_empty() {
+        true => None,
+        false => Some(parse::text_on_this_node(table.view, &table.settings)?),
+    };
+    let compiled = Rc::new(Compiled::new(
+        table,
+        plan,
+        query,
+        is_dependent,
+        &definitions,
+    )?);
     let mut relations = analysis.relations;
     // When a child leaves or is dropped, the server only announces the child.
     relations.extend(
@@ -239,7 +217,13 @@ pub fn forget(pgt_id: i64) {
 }
 
 impl Compiled {
-    fn new(table: &StreamTable, plan: Plan, definitions: &BTreeSet<String>) -> Result<Self> {
+    fn new(
+        table: &StreamTable,
+        plan: Plan,
+        query: Option<String>,
+        is_dependent: bool,
+        definitions: &BTreeSet<String>,
+    ) -> Result<Self> {
         let tables = tables_of(&plan)?;
         let trees: Vec<&[u32]> = tables.iter().map(|source| source.tree.as_slice()).collect();
         // Without definitions it is the one that version 0.1.0 stored.
@@ -249,6 +233,11 @@ impl Compiled {
         };
         Ok(Compiled {
             has_independent_rows: plan.has_independent_rows(),
+            // IMMEDIATE and a part of a distributed query have nothing to fall back on.
+            computes_apart: table.refresh_mode != RefreshMode::Immediate
+                && query.is_none()
+                && plan.computes_apart(is_dependent),
+            query,
             plan,
             fingerprint: fingerprint.cast_signed(),
             tables,
@@ -341,95 +330,6 @@ impl Compiled {
             .clone()
     }
 
-    /// Opens the state table of a node.
-    pub fn open_state(&self, node: &Node) -> Result<KeyedTable> {
-        let oid = layout::state_table_oid(&self.state_prefix, node.id)?;
-        let columns: Vec<usize> = (0..node.keys.len()).collect();
-        let lookup = lookup_of(oid, &columns, state_index(node))?;
-        KeyedTable::open(oid, &lookup)
-    }
-
-    /// Opens the table in which an independent row changes with everything that is kept of it, to be found by
-    /// what the row is found by in the stream table.
-    pub fn open_independent_rows(&self) -> Result<KeyedTable> {
-        match self.last_node() {
-            Some(node) if has_table(node) => self.open_state(node),
-            _ => self.open_output(),
-        }
-    }
-
-    /// Opens the table with the rows of an image.
-    pub fn open_image(&self, image: &Image) -> Result<KeyedTable> {
-        let oid = layout::image_table_oid(&self.state_prefix, image.id)?;
-        KeyedTable::open(oid, &Lookup::Single)
-    }
-
-    /// Opens the table with the rows of a recursion that is maintained by deltas.
-    pub fn open_recursion(&self, image: &Image) -> Result<KeyedTable> {
-        let oid = layout::image_table_oid(&self.state_prefix, image.id)?;
-        let all: Vec<usize> = (0..image.opaque.columns.len()).collect();
-        KeyedTable::open(oid, &lookup_of(oid, &all, Over::Image)?)
-    }
-
-    /// Opens the stream table. Its changes go to its own buffer, if it has one.
-    pub fn open_output(&self) -> Result<KeyedTable> {
-        let _locked = Relation::open(self.stream_table, pg_sys::RowExclusiveLock as i32)?;
-        let now = invalidation::generation();
-        let mut known = self.output_lookup.borrow_mut();
-        if let Some((at, lookup)) = known.as_ref()
-            && !invalidation::any_since(*at, &[self.stream_table])
-        {
-            return KeyedTable::open_recording(self.stream_table, lookup);
-        }
-        let lookup = match self.plan.output.identity() {
-            Identity::Key { columns, .. } => {
-                lookup_of(self.stream_table, columns, self.output_index())?
-            }
-            Identity::Image => {
-                let all: Vec<usize> = (0..self.plan.columns.len()).collect();
-                lookup_of(self.stream_table, &all, Over::Image)?
-            }
-        };
-        let (_, lookup) = known.insert((now, lookup));
-        KeyedTable::open_recording(self.stream_table, lookup)
-    }
-
-    /// Where the stream table's columns make the partitions of the last node, when it holds them itself, and
-    /// how they are looked up.
-    pub fn partitions_in_output(&self) -> Option<(&[usize], Over)> {
-        let last = self.last_node()?;
-        last.partition()?;
-        match &last.store {
-            Store::Output(positions) => Some((positions, state_index(last))),
-            Store::Table { .. } | Store::None => None,
-        }
-    }
-
-    /// Opens the stream table to look up partitions of the last node.
-    pub fn open_partitions(&self) -> Result<KeyedTable> {
-        let (columns, over) = self.partitions_in_output().ok_or_else(|| {
-            Error::Internal("the stream table does not hold the last node's partitions".into())
-        })?;
-        let lookup = lookup_of(self.stream_table, columns, over)?;
-        KeyedTable::open_recording(self.stream_table, &lookup)
-    }
-
-    /// How the stream table's rows are looked up.
-    pub fn output_index(&self) -> Over {
-        let alike = |columns: &[usize]| {
-            let column = |at: &usize| self.plan.columns.get(*at);
-            let mut columns = columns.iter().filter_map(column);
-            columns.all(|column| column.ty.image_equality)
-        };
-        match self.plan.output.identity() {
-            Identity::Key {
-                unique_index: true, ..
-            } => Over::Key,
-            Identity::Key { columns, .. } if !alike(columns) => Over::Equality,
-            Identity::Key { .. } | Identity::Image => Over::Image,
-        }
-    }
-
     /// The node whose projection the stream table holds, if it is one.
     pub fn last_node(&self) -> Option<&Node> {
         match self.plan.output {
@@ -437,32 +337,6 @@ impl Compiled {
             Output::Linear { .. } => None,
         }
     }
-}
-
-/// How a state table is looked up: by the image of its key, unless equal keys can have different images.
-pub(super) fn state_index(node: &Node) -> Over {
-    let alike = node.keys.iter().all(|key| key.ty.image_equality);
-    match node.maintenance {
-        Maintenance::Accumulate { .. } | Maintenance::Rows => Over::Image,
-        Maintenance::Recompute | Maintenance::Partition(_) if alike => Over::Image,
-        _ if !fits_index(node.keys.iter().map(|key| &key.ty)) => Over::Equality,
-        Maintenance::Recompute => Over::Key,
-        Maintenance::Partition(_) => Over::Values,
-    }
-}
-
-fn lookup_of(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Lookup> {
-    if columns.is_empty() {
-        return Ok(Lookup::Single);
-    }
-    let over = index_lookup::settled(table, columns, over)?;
-    let index = index_lookup::find(table, columns, over)?
-        .ok_or_else(|| Error::Internal(format!("relation {} has no key index", table.to_u32())))?;
-    Ok(Lookup::Index {
-        index,
-        columns: columns.to_vec(),
-        over,
-    })
 }
 
 fn tables_of(plan: &Plan) -> Result<Vec<TableSource>> {

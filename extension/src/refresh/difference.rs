@@ -30,9 +30,12 @@ impl Stored {
     /// Adds a row of a table with these columns.
     pub fn add(&mut self, row: &mut Slot, desc: pg_sys::TupleDesc) {
         let tid = row.tid();
-        let columns = attributes(desc);
-        let (values, nulls) = row.values();
-        let hash = image::hash128(values, nulls, columns);
+        self.add_at(tid, row.values(), desc);
+    }
+
+    /// Adds the row of a table with these columns that is in this place.
+    pub fn add_at(&mut self, tid: pg_sys::ItemPointerData, row: Row<'_>, desc: pg_sys::TupleDesc) {
+        let hash = image::hash128(row.0, row.1, attributes(desc));
         self.rows.entry(hash).or_default().push(tid);
     }
 

@@ -2,10 +2,11 @@
 
 use pgtrickle_dvm::frontier::Frontier;
 use pgtrickle_dvm::operators::output;
-use pgtrickle_dvm::plan::{Identity, Node, Output, Source};
+use pgtrickle_dvm::plan::{Identity, Node, Output, Partition, Source};
 use pgtrickle_dvm::tree::Expr;
 
 use crate::catalog::Reason;
+use crate::cdc::SharedDeltas;
 use crate::error::Result;
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
@@ -57,11 +58,12 @@ pub struct From<'a> {
 pub fn execute_differential_refresh(
     compiled: &Compiled,
     from: From<'_>,
+    shared: Option<&SharedDeltas>,
     may_apply: &dyn Fn(u64) -> Result<()>,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
-    let inputs = Inputs::read(compiled, from.frontier, memory.as_ptr())?;
+    let inputs = Inputs::read(compiled, from.frontier, shared, memory.as_ptr())?;
     if from.has_other_files && !inputs.must_recompute {
         return Ok(Differential::MustRecompute(Reason::Rewritten));
     }
@@ -99,12 +101,13 @@ pub(super) fn apply_inputs(
             Source::Image(id) => compiled.plan.images.get(*id).is_some_and(|i| i.is_bound),
             Source::Table(_) | Source::Node(_) => false,
         });
-    let done = if compiled.changes_may_meet(&changed) {
+    let done = if compiled.computes_apart || compiled.changes_may_meet(&changed) {
         // A term can pair a row that is gone with one that has just come. The pair was never in the
-        // query's input and cancels out, but an expression over it may have no value.
+        // query's input and cancels out, but an expression over it may have no value. So may one over rows of a node
+        // that nothing above it asks for.
         match subtransaction::attempt(|| run_plan(compiled, inputs, hold, snapshot, memory))? {
             Attempt::Done(done) => done,
-            Attempt::DataException => {
+            Attempt::DataException(_) => {
                 return Ok(Differential::MustRecompute(Reason::DataException));
             }
         }
@@ -195,6 +198,14 @@ fn run_inner(
         return run.replace_rows();
     }
     let mut sink = Sink::delta(memory);
+    if let Some(Partition::Window {
+        calls,
+        order: Some(order),
+    }) = node.partition()
+    {
+        run.follow_reach(order, calls, &mut sink)?;
+        return Ok(sink.into_store().filter(|rows| rows.count() > 0));
+    }
     if let Some(rule) = node.partition() {
         let state = compiled.open_state(node)?;
         let row_key = node.row_key.as_deref();

@@ -1,6 +1,9 @@
 //! The engine's refusals, as reports show them.
 
+use crate::capability::CITUS_NOT_IMMEDIATE;
 use crate::error::Obstacle;
+use crate::parse;
+use crate::pg::name;
 
 /// Why the engine cannot maintain a tree.
 pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
@@ -23,4 +26,12 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
         reason: error.to_string(),
         remedy: remedy.to_owned(),
     }
+}
+
+/// Why an IMMEDIATE stream table cannot follow what is maintained otherwise.
+pub fn not_immediate(analysis: &parse::Analysis) -> Option<Obstacle> {
+    let table = analysis.spread.replaced.first()?;
+    let name = name::relation_name(*table).unwrap_or_default();
+    let found = parse::Unsupported::new(&CITUS_NOT_IMMEDIATE, name);
+    Some(Obstacle::from(&found))
 }

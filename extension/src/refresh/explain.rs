@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use pgtrickle_dvm::operators::aggregate;
-use pgtrickle_dvm::operators::{image, output, partition, recursion, state};
-use pgtrickle_dvm::plan::{Image, Source, Store};
+use pgtrickle_dvm::operators::{image, output, partition, reach, recursion, state};
+use pgtrickle_dvm::plan::{Image, Partition, Source, Store};
 use pgtrickle_dvm::sql::{image_table, state_table};
 use pgtrickle_dvm::tree::Expr;
 
@@ -49,7 +49,7 @@ pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
     for (construct, by) in ties.lines().filter_map(|tie| tie.split_once(": ")) {
         lines.push(line("ties", construct, by));
     }
-    if table.refresh_mode == RefreshMode::Full {
+    if table.refresh_mode == RefreshMode::Full || table.is_spread() {
         return Ok(lines);
     }
     match compiled::get(&table)? {
@@ -171,6 +171,22 @@ fn statements(
         }
         let columns: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
         let emit = emit(compiled, node, &columns);
+        if let Some(Partition::Window {
+            calls,
+            order: Some(order),
+        }) = node.partition()
+        {
+            for (what, sql) in [
+                ("reach", reach::regions(context, node, order, calls)),
+                ("stored rows", reach::stored(context, node, order)),
+                ("rows around", reach::rows(context, node, order)),
+                ("results", reach::results(node, order, calls)),
+            ] {
+                lines.push(line("statement", &item(what), &sql));
+            }
+            changed.insert(Source::Node(node.id));
+            continue;
+        }
         if let Some(rule) = node.partition() {
             let sql = partition::recompute(context, node, rule, &emit, &[]);
             lines.push(line("statement", &item("recomputation"), &sql));

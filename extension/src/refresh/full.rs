@@ -1,4 +1,4 @@
-//! Recomputation: the content is computed anew and the difference to what is stored is written, so
+//! Recomputation: the content is computed again and the difference to what is stored is written, so
 //! that readers are not disturbed and consumers see true changes.
 //!
 //! Cost: the query, one pass over the stored rows, and about 50 bytes of memory per stored row.
@@ -59,14 +59,16 @@ pub fn recompute(
         content = output::initial(context);
     }
     let connection = Connection::open()?;
-    let statement = match content {
-        Some(sql) => connection.prepare_whole(&sql)?,
-        None => {
+    let shown = || format!("query of stream table {}", table.plain_name());
+    let query = compiled.and_then(|compiled| compiled.query.as_deref());
+    let statement = match (content, query) {
+        (Some(sql), _) => connection.prepare_whole(&sql)?,
+        (None, Some(query)) => connection.prepare_whole(query)?.shown_as(&shown())?,
+        (None, None) => {
             let view = name::qualified_name(table.view)
                 .ok_or_else(|| Error::Internal("the internal view does not exist".into()))?;
-            let shown = format!("query of stream table {}", table.plain_name());
             let statement = connection.prepare_whole(&format!("SELECT * FROM {view}"))?;
-            statement.shown_as(&shown)?
+            statement.shown_as(&shown())?
         }
     };
     let rows = connection.run(&statement, memory.as_ptr())?;

@@ -76,7 +76,7 @@ pub fn compare(
                 Attempt::Done(Outcome::TooMuch) => {
                     compared.recomputed = Some(Reason::RecursionLargeChange);
                 }
-                Attempt::DataException => {
+                Attempt::DataException(_) => {
                     compared.recomputed = Some(Reason::RecursionDataException);
                 }
             }
@@ -94,7 +94,7 @@ pub fn compare(
                 table,
                 fresh,
                 None,
-                &Followed::by_nobody(),
+                &Followed::by_none(),
                 &mut |row, weight| match weight {
                     1 => delta.put((&[], &[]), Place::Unknown, row, true),
                     _ => delta.remove(row),
@@ -144,8 +144,8 @@ impl Compared {
         for (id, fresh) in self.moved {
             if let Some(image) = compiled.plan.images.get(id) {
                 let table = compiled.open_image(image)?;
-                let nobody = Followed::by_nobody();
-                full::replace(table, fresh, None, &nobody, &mut |_, _| Ok(()))?;
+                let unread = Followed::by_none();
+                full::replace(table, fresh, None, &unread, &mut |_, _| Ok(()))?;
             }
         }
         Ok(())

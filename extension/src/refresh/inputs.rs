@@ -8,7 +8,7 @@ use pgtrickle_dvm::frontier::Frontier;
 use pgtrickle_dvm::plan::Source;
 use pgtrickle_dvm::sql::names;
 
-use crate::cdc::{self, SourceDelta, TransientChanges};
+use crate::cdc::{self, SharedDeltas, SourceDelta, TransientChanges};
 use crate::error::Result;
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
@@ -19,7 +19,7 @@ use super::immediate::running;
 /// What the sources bring.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    stores: BTreeMap<Source, TupleStore>,
+    stores: BTreeMap<Source, Rc<TupleStore>>,
     /// A source lost rows that its buffer does not list (TRUNCATE): only a recomputation is exact.
     pub must_recompute: bool,
     /// Change rows read, before consolidation.
@@ -29,15 +29,19 @@ pub struct Inputs {
 impl Inputs {
     /// Reads the delta of every table, from the frontier to the active snapshot. This is the probe
     /// and the read in one, and takes no statement: a table without changes costs a look at the
-    /// length of its buffer.
+    /// length of its buffer. What another refresh of the group has read is not read again.
     pub fn read(
         compiled: &Compiled,
         frontier: &Frontier,
+        shared: Option<&SharedDeltas>,
         context: pg_sys::MemoryContext,
     ) -> Result<Self> {
         let mut inputs = Inputs::default();
         for table in &compiled.tables {
-            let delta = cdc::read_delta(table.oid, &table.attnums, frontier, context)?;
+            let delta = match shared {
+                Some(shared) => shared.read(table.oid, &table.attnums, frontier)?,
+                None => cdc::read_delta(table.oid, &table.attnums, frontier, context)?,
+            };
             inputs.add(table.oid, delta);
         }
         Ok(inputs)
@@ -87,7 +91,7 @@ impl Inputs {
     /// Adds the delta of a node.
     pub fn insert(&mut self, source: Source, store: TupleStore) {
         if store.count() > 0 {
-            self.stores.insert(source, store);
+            self.stores.insert(source, Rc::new(store));
         }
     }
 
@@ -105,7 +109,7 @@ impl Inputs {
         self.stores
             .iter()
             .filter(|(source, _)| sources.contains(source))
-            .map(|(source, store)| (*source, store))
+            .map(|(source, store)| (*source, store.as_ref()))
             .collect()
     }
 

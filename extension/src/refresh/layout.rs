@@ -13,8 +13,9 @@ use crate::pg::spi::Connection;
 use crate::pg::user::OwnerContext;
 use crate::pg::{depend, name, replica_identity, type_name, utility};
 
-use super::compiled::{Compiled, has_table, state_index};
+use super::compiled::{Compiled, has_table};
 use super::guard;
+use super::opened::state_index;
 
 /// Qualified prefix of the state tables of a stream table.
 pub fn state_prefix(pgt_id: i64) -> String {

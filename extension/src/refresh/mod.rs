@@ -16,6 +16,7 @@ mod compiled;
 mod consolidated;
 mod cost;
 mod delta_set;
+mod delta_shape;
 mod dependencies;
 mod difference;
 mod differential;
@@ -30,12 +31,15 @@ mod inputs;
 mod keyed_table;
 mod layout;
 mod node;
+mod opened;
 mod pairing;
 mod partition;
+mod reach;
 mod recursion;
 mod rewritten;
 mod row_types;
 mod sink;
+mod spread;
 mod statements;
 mod transaction;
 pub mod watch;
@@ -43,9 +47,10 @@ mod work;
 
 pub use compiled::{forget, keep_if_few};
 pub use dependencies::release;
-pub use engine_obstacle::engine_obstacle;
+pub use engine_obstacle::{engine_obstacle, not_immediate};
 pub use explain::{ExplainLine, explain};
 pub use layout::{drop_key_index, drop_state_tables, state_tables};
+pub use spread::{Sum, Task, ask as ask_nodes};
 pub use transaction::{
     Outcome, Request, clean_up_after, elapsed_ms, lock_before_snapshot, prepare, run,
 };

@@ -4,9 +4,10 @@
 use std::cell::OnceCell;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::operators::aggregate::{self, CombineLayout, Emit};
-use pgtrickle_dvm::operators::join::BlockDelta;
+use pgtrickle_dvm::operators::aggregate::{self, CombineLayout};
 use pgtrickle_dvm::operators::state;
+use pgtrickle_dvm::operators::statement::BlockDelta;
+use pgtrickle_dvm::operators::statement::Emit;
 use pgtrickle_dvm::plan::{Identity, Node, Output, Source, Store};
 use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
 use pgtrickle_dvm::tree::Expr;
@@ -123,9 +124,20 @@ impl NodeRun<'_> {
         drop(connection);
         let set = DeltaSet::consolidate(&rows);
         let state = self.compiled.open_state(self.node)?;
-        // The weight has one type, whichever terms it comes from: plans that read it are kept.
+        let store = self.rows_of(&set, rows.tuple_desc())?;
+        set.apply_by_image(state)?;
+        Ok(store)
+    }
+
+    /// The rows of the node's block in a set, if it has any. The weight has one type, whichever terms it comes from:
+    /// plans that read it are kept.
+    pub(super) fn rows_of(
+        &self,
+        set: &DeltaSet,
+        desc: pg_sys::TupleDesc,
+    ) -> Result<Option<TupleStore>> {
         let mut sink = Sink::delta(self.memory);
-        sink.expect(rows.tuple_desc(), 0..self.node.keys.len())?;
+        sink.expect(desc, 0..self.node.block.columns.len())?;
         for (row, weight) in set.rows() {
             let mut left = weight;
             while left != 0 {
@@ -134,7 +146,6 @@ impl NodeRun<'_> {
                 sink.weigh(row, part as i32)?;
             }
         }
-        set.apply_by_image(state)?;
         Ok(sink.into_store().filter(|rows| rows.count() > 0))
     }
 
@@ -245,7 +256,7 @@ impl NodeRun<'_> {
     }
 
     /// An empty store for `ord int4` and the keys.
-    fn touched_store(&self, deltas: &TupleStore) -> Result<TupleStore> {
+    pub(super) fn touched_store(&self, deltas: &TupleStore) -> Result<TupleStore> {
         let columns = || {
             let mut columns = vec![row_types::plain("ord", pg_sys::INT4OID)];
             let keys = 0..self.node.keys.len();
@@ -446,7 +457,7 @@ pub(super) fn run_delta(
     Ok(Some(store))
 }
 
-fn put_ordinal(store: &mut TupleStore, ordinal: i32, key: Row<'_>) {
+pub(super) fn put_ordinal(store: &mut TupleStore, ordinal: i32, key: Row<'_>) {
     let mut values = vec![pg_sys::Datum::from(ordinal)];
     let mut nulls = vec![false];
     values.extend_from_slice(key.0);

@@ -1,7 +1,8 @@
 //! One node of partitions of a refresh: the touched partitions are computed again, and the difference to
 //! their stored rows is written.
 
-use pgtrickle_dvm::operators::partition::{self, Partition};
+use pgtrickle_dvm::operators::partition;
+use pgtrickle_dvm::plan::Partition;
 use pgtrickle_dvm::plan::Source;
 use pgtrickle_dvm::sql::names::TOUCHED;
 
@@ -21,7 +22,7 @@ impl NodeRun<'_> {
     pub fn replace_partitions(
         &self,
         rule: &Partition,
-        mut table: KeyedTable,
+        table: KeyedTable,
         row_key: Option<&[usize]>,
         sink: &mut Sink,
     ) -> Result<Option<Counts>> {
@@ -38,7 +39,20 @@ impl NodeRun<'_> {
             return Ok(None);
         }
         let touched = self.all_touched(&deltas)?;
-        let fresh = self.fresh(&connection, rule, &touched)?;
+        self.replace_touched(&connection, rule, table, row_key, &touched, sink)
+    }
+
+    /// The same for these partitions.
+    pub(super) fn replace_touched(
+        &self,
+        connection: &Connection,
+        rule: &Partition,
+        mut table: KeyedTable,
+        row_key: Option<&[usize]>,
+        touched: &TupleStore,
+        sink: &mut Sink,
+    ) -> Result<Option<Counts>> {
+        let fresh = self.fresh(connection, rule, touched)?;
         let mut stored = Stored::default();
         let mut scan = touched.scan();
         while let Some(slot) = scan.next() {

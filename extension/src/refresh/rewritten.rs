@@ -1,5 +1,5 @@
-//! A transaction of one snapshot must not refresh from tables that were emptied or rewritten after it: what the
-//! snapshot shows of them never was.
+//! A transaction of one snapshot must not refresh from tables that were emptied or rewritten after it, nor into such:
+//! what the snapshot shows of them never was.
 
 use pgrx::pg_sys;
 
@@ -10,8 +10,10 @@ use crate::pg::snapshot::is_transaction_wide;
 use crate::pg::{depend, inherit, name, rewritten};
 
 use super::compiled::Compiled;
+use super::layout;
 
-/// Refuses the active snapshot if it is older than a TRUNCATE or a rewrite of a source. The sources are locked.
+/// Refuses the active snapshot if it is older than a TRUNCATE or a rewrite of a source, or of the stream table and its
+/// state (REPACK CONCURRENTLY gives rows to no older snapshot). All of them are locked.
 ///
 /// # Errors
 /// A serialization failure.
@@ -24,6 +26,14 @@ pub fn require_none(table: &StreamTable, compiled: Option<&Compiled>) -> Result<
             let name = name::relation_name(source).unwrap_or_default();
             return Err(CaptureError::Rewritten(name).into());
         }
+    }
+    let own = layout::state_tables(table.pgt_id)?;
+    if own
+        .into_iter()
+        .chain([table.relid])
+        .any(rewritten::since_snapshot)
+    {
+        return Err(Error::SnapshotTooOld(table.plain_name()));
     }
     Ok(())
 }

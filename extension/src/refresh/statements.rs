@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use pgtrickle_dvm::operators::IN_ORDER;
 use pgtrickle_dvm::plan::Source;
-use pgtrickle_dvm::sql::IN_ORDER;
 
 use crate::error::Result;
 use crate::pg::spi::{Connection, Kept};
@@ -30,6 +30,14 @@ pub enum Kind {
     Combine(usize),
     /// Groups computed again; which keys are NULL.
     Recompute(usize, Vec<bool>),
+    /// What changes of a node reach in its order.
+    Regions(usize),
+    /// Its stored rows there.
+    Stored(usize),
+    /// Its input rows there.
+    Around(usize),
+    /// Its rows there, from these.
+    Results(usize),
     /// A node's whole state.
     InitialState(usize),
 }

@@ -1,11 +1,13 @@
 //! A refresh as a whole: locks, choice, snapshot, work, frontier, history.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Instant;
 
 use pgrx::pg_sys;
 
 use crate::catalog::{self, Action, HistoryRow, Reason, RefreshMode, StreamTable};
+use crate::cdc::SharedDeltas;
 use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
@@ -24,16 +26,17 @@ use super::dependencies;
 use super::files::Files;
 use super::keyed_table::Counts;
 use super::work::Work;
-use super::{immediate, layout, rewritten};
+use super::{immediate, layout, rewritten, spread};
 
 /// What is asked of a refresh.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Request {
+pub struct Request<'a> {
     /// Recompute, whatever the changes.
     pub force_full: bool,
     /// Refresh at the active snapshot, which belongs to a group of stream tables that the caller
-    /// has locked with [`lock_before_snapshot`], and leave the buffers for [`clean_up_after`].
-    pub in_group: bool,
+    /// has locked with [`lock_before_snapshot`], and leave the buffers for [`clean_up_after`]. What these
+    /// have read of their sources.
+    pub group: Option<&'a SharedDeltas>,
     /// Fail rather than apply more change rows than this.
     pub fuse_rows: Option<u64>,
 }
@@ -51,6 +54,8 @@ pub struct Outcome {
     pub delta_rows: u64,
     /// Duration without the commit.
     pub duration_ms: f64,
+    /// Why there is no state, though the plan has one: what an expression said of a row that the query does not reach.
+    pub failed_apart: Option<String>,
 }
 
 /// Settings under which the statements of a refresh are planned. Random reads are nearly as cheap as
@@ -63,7 +68,7 @@ pub(super) const PLANNER_SETTINGS: &[(&str, &str)] = &[("random_page_cost", "1.1
 pub fn prepare(pgt_id: i64) -> Result<()> {
     let table = load(pgt_id)?;
     replica_identity::ensure(table.relid)?;
-    if table.refresh_mode == RefreshMode::Full {
+    if table.refresh_mode == RefreshMode::Full || table.is_spread() {
         return Ok(());
     }
     let compiled = supported(&table)?;
@@ -116,7 +121,7 @@ pub(super) fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Resu
 ///
 /// # Errors
 /// A serialization failure when the transaction's snapshot is older than the table's content.
-pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
+pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
     let started = Instant::now();
     let started_at = Moment::now();
     notes::refreshing();
@@ -125,12 +130,15 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
     let table = load(pgt_id)?;
     table.require_home()?;
     lock_itself(&table)?;
+    if table.is_spread() {
+        return spread::refresh(&table, request);
+    }
     let plan = Choice::made_with_locks(&table, request)?;
     immediate::lock_followers(table.relid)?;
 
     let mut snapshot = if plan.starts_anew() {
         ActiveSnapshot::push_latest()
-    } else if request.in_group {
+    } else if request.group.is_some() {
         ActiveSnapshot::push_active()
     } else {
         ActiveSnapshot::push()
@@ -169,6 +177,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         counts: work.counts,
         delta_rows: work.delta_rows,
         duration_ms: 0.0,
+        failed_apart: work.failed_apart,
     };
     if work.writes {
         let frontier = present.with_own(top_xid(), epoch);
@@ -182,7 +191,7 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
             pgt_id,
             Some(&frontier),
             true,
-            plan.compiled().map(|c| c.fingerprint),
+            (plan.compiled().map(|c| c.fingerprint)).filter(|_| outcome.failed_apart.is_none()),
             &started_at,
         )?;
         files.store(pgt_id)?;
@@ -201,9 +210,11 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
         })?;
         snapshot.show_own_writes();
         if let Some(compiled) = plan.compiled()
-            && !request.in_group
+            && request.group.is_none()
         {
-            clean_up(compiled)?;
+            for source in &compiled.tables {
+                clean_up(source.oid)?;
+            }
         }
     } else {
         REFRESHES_WITHOUT_DATA.count();
@@ -215,15 +226,23 @@ pub fn run(pgt_id: i64, request: Request) -> Result<Outcome> {
 }
 
 /// Takes the locks that a refresh takes before its snapshot, for a stream table that is refreshed at
-/// the same snapshot as others.
-pub fn lock_before_snapshot(pgt_id: i64) -> Result<()> {
+/// the same snapshot as others, and tells what it will read.
+pub fn lock_before_snapshot(pgt_id: i64, shared: &mut SharedDeltas) -> Result<()> {
     catalog::lock(pgt_id)?;
     let table = load(pgt_id)?;
     lock_itself(&table)?;
     match table.refresh_mode {
+        _ if table.is_spread() => return Ok(()),
         RefreshMode::Full => lock_query(&table)?,
         _ => match compiled::get(&table)? {
-            compiled::Outcome::Compiled(compiled) => compiled.lock_sources()?,
+            compiled::Outcome::Compiled(compiled) => {
+                compiled.lock_sources()?;
+                if let Some(frontier) = &table.frontier {
+                    for source in &compiled.tables {
+                        shared.expect(source.oid, &source.attnums, frontier);
+                    }
+                }
+            }
             compiled::Outcome::Unsupported(_) => lock_query(&table)?,
         },
     }
@@ -247,35 +266,38 @@ pub(super) fn lock_query(table: &StreamTable) -> Result<()> {
     Ok(())
 }
 
-/// Removes change rows that every consumer has seen, after a refresh in a group.
-pub fn clean_up_after(pgt_id: i64) -> Result<()> {
-    let table = load(pgt_id)?;
-    if table.refresh_mode != RefreshMode::Full
-        && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
-    {
-        clean_up(&compiled)?;
+/// Removes change rows that every consumer has seen, after these were refreshed in a group.
+pub fn clean_up_after(refreshed: &[i64]) -> Result<()> {
+    let mut sources = BTreeSet::new();
+    for pgt_id in refreshed {
+        let table = load(*pgt_id)?;
+        if table.refresh_mode != RefreshMode::Full
+            && !table.is_spread()
+            && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
+        {
+            sources.extend(compiled.tables.iter().map(|source| source.oid.to_u32()));
+        }
     }
-    Ok(())
+    sources
+        .into_iter()
+        .try_for_each(|source| clean_up(pg_sys::Oid::from(source)))
 }
 
 /// Removes change rows that every consumer has seen.
-fn clean_up(compiled: &Compiled) -> Result<()> {
-    for source in &compiled.tables {
-        if !cdc::wants_cleanup(source.oid)? {
-            continue;
-        }
-        let mut frontiers = Vec::new();
-        for consumer in catalog::consumers_of(source.oid)? {
-            match consumer.frontier {
-                Some(frontier) => frontiers.push(frontier),
-                // Not filled yet: it will start at a later snapshot and needs none of these rows,
-                // but its frontier is not known, so nothing is removed under it.
-                None => return Ok(()),
-            }
-        }
-        cdc::cleanup(source.oid, &frontiers)?;
+fn clean_up(source: pg_sys::Oid) -> Result<()> {
+    if !cdc::wants_cleanup(source)? {
+        return Ok(());
     }
-    Ok(())
+    let mut frontiers = Vec::new();
+    for consumer in catalog::consumers_of(source)? {
+        match consumer.frontier {
+            Some(frontier) => frontiers.push(frontier),
+            // Not filled yet: it will start at a later snapshot and needs none of these rows,
+            // but its frontier is not known, so nothing is removed under it.
+            None => return Ok(()),
+        }
+    }
+    cdc::cleanup(source, &frontiers)
 }
 
 fn load(pgt_id: i64) -> Result<StreamTable> {

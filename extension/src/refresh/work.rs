@@ -5,13 +5,14 @@ use std::cell::LazyCell;
 use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
-use crate::catalog::{self, Action, PastRefresh, Reason, StreamTable};
+use crate::catalog::{self, Action, PastRefresh, Reason, RefreshMode, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
 use crate::frontier::of_active_snapshot;
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::subtransaction::{self, Attempt};
 use crate::pg::user::OwnerContext;
 
 use super::choice::Choice;
@@ -36,6 +37,9 @@ pub struct Work {
     pub delta_rows: u64,
     /// Whether there is anything to record.
     pub writes: bool,
+    /// Why state could not be computed where the query has a result: what an expression said of a row that the query
+    /// does not reach.
+    pub failed_apart: Option<String>,
 }
 
 impl Work {
@@ -45,6 +49,7 @@ impl Work {
         counts: Counts::NONE,
         delta_rows: 0,
         writes: false,
+        failed_apart: None,
     };
 
     fn recomputed(action: Action, reason: Option<Reason>, counts: Counts) -> Self {
@@ -54,14 +59,40 @@ impl Work {
             counts,
             delta_rows: 0,
             writes: true,
+            failed_apart: None,
         }
+    }
+
+    /// Computes everything again from the plan. Where an expression fails for rows that the query does not reach, there
+    /// is no state, and the content is that of the query: the next refresh tries again.
+    fn from_plan(
+        table: &StreamTable,
+        compiled: &Compiled,
+        (action, reason): (Action, Option<Reason>),
+        snapshot: &mut ActiveSnapshot,
+        memory: &MemoryContext,
+    ) -> Result<Self> {
+        if !compiled.computes_apart || table.refresh_mode == RefreshMode::Immediate {
+            let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
+            return Ok(Work::recomputed(action, reason, counts));
+        }
+        let run = || full::recompute(table, Some(compiled), snapshot, memory);
+        let message = match subtransaction::attempt(run)? {
+            Attempt::Done(counts) => return Ok(Work::recomputed(action, reason, counts)),
+            Attempt::DataException(message) => message,
+        };
+        let counts = full::recompute(table, None, snapshot, memory)?;
+        Ok(Work {
+            failed_apart: Some(message),
+            ..Work::recomputed(action, Some(Reason::DataException), counts)
+        })
     }
 
     /// Does it, as the owner of the stream table.
     pub fn execute(
         choice: &Choice,
         table: &StreamTable,
-        request: Request,
+        request: Request<'_>,
         files: &Files,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
@@ -79,9 +110,12 @@ impl Work {
                 Ok(Work::recomputed(action, reason.clone(), counts))
             }
             Choice::Rebuild { compiled, cause } => {
-                let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                layout::create_indexes(table, compiled)?;
-                Ok(Work::recomputed(cause.action(), cause.reason(), counts))
+                let what = (cause.action(), cause.reason());
+                let done = Self::from_plan(table, compiled, what, snapshot, memory)?;
+                if done.failed_apart.is_none() {
+                    layout::create_indexes(table, compiled)?;
+                }
+                Ok(done)
             }
             Choice::Delta {
                 compiled,
@@ -91,8 +125,8 @@ impl Work {
                 if *may_recompute
                     && let Some(rows) = too_many_rows(table, request, compiled, frontier)?
                 {
-                    let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                    let done = Work::recomputed(Action::Full, Some(Reason::Cost), counts);
+                    let what = (Action::Full, Some(Reason::Cost));
+                    let done = Self::from_plan(table, compiled, what, snapshot, memory)?;
                     return Ok(Work {
                         delta_rows: rows,
                         ..done
@@ -109,14 +143,17 @@ impl Work {
 
     fn from_deltas(
         table: &StreamTable,
-        request: Request,
+        request: Request<'_>,
         compiled: &Compiled,
         from: From<'_>,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
         let may_apply = |rows| check_fuse(table, request, rows);
-        match execute_differential_refresh(compiled, from, &may_apply, snapshot, memory)? {
+        let shared = request.group;
+        let done =
+            execute_differential_refresh(compiled, from, shared, &may_apply, snapshot, memory);
+        match done? {
             Differential::NoData => Ok(Work::NONE),
             Differential::Applied {
                 counts,
@@ -128,17 +165,18 @@ impl Work {
                 counts,
                 delta_rows,
                 writes: true,
+                failed_apart: None,
             }),
             Differential::MustRecompute(reason) => {
-                let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
-                Ok(Work::recomputed(Action::Full, Some(reason), counts))
+                let what = (Action::Full, Some(reason));
+                Self::from_plan(table, compiled, what, snapshot, memory)
             }
         }
     }
 }
 
 /// Fails if so many change rows are more than the refresh may apply.
-fn check_fuse(table: &StreamTable, request: Request, rows: u64) -> Result<()> {
+fn check_fuse(table: &StreamTable, request: Request<'_>, rows: u64) -> Result<()> {
     match request.fuse_rows {
         Some(ceiling) if rows > ceiling => Err(Error::FuseBlown {
             name: table.plain_name(),
@@ -152,7 +190,7 @@ fn check_fuse(table: &StreamTable, request: Request, rows: u64) -> Result<()> {
 /// How many change rows there are, if a recomputation costs less than reading and applying them.
 fn too_many_rows(
     table: &StreamTable,
-    request: Request,
+    request: Request<'_>,
     compiled: &Compiled,
     frontier: &Frontier,
 ) -> Result<Option<u64>> {

@@ -48,7 +48,7 @@ impl Courtesy {
     pub fn end(&mut self, results: &[TaskResult]) {
         for result in results {
             match result.outcome {
-                Outcome::None | Outcome::Waits => {}
+                Outcome::None | Outcome::Waits | Outcome::Blocked => {}
                 Outcome::Refreshed | Outcome::NoData | Outcome::Failed | Outcome::Gone => {
                     self.times.remove(&result.id);
                 }

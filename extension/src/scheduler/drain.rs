@@ -1,4 +1,4 @@
-//! Draining: no refresh begins, those that run come to their end, and it stays so until somebody
+//! Draining: no refresh begins, those that run come to their end, and it stays so until a session
 //! resumes or the server restarts. Covers every database; capture goes on.
 
 use std::time::{Duration, Instant};

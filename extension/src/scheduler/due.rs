@@ -82,6 +82,11 @@ impl Due {
         }
     }
 
+    /// Nothing that it reads has changed.
+    pub fn rest(&mut self) {
+        self.dirty_since = None;
+    }
+
     /// Something that it reads has changed.
     pub fn mark(&mut self, clock: &Clock) {
         self.dirty_since.get_or_insert(clock.now);
@@ -90,6 +95,11 @@ impl Due {
     /// Whether it follows its sources, so that it is refreshed together with them.
     pub fn follows(&self) -> bool {
         self.is_told && matches!(self.schedule, Schedule::Calculated)
+    }
+
+    /// Whether it will not be due until something happens.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self.schedule, Schedule::Calculated) && self.is_told && self.dirty_since.is_none()
     }
 
     /// How long until it is due, zero if it is; `None`: not until something happens.

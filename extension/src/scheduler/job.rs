@@ -1,5 +1,8 @@
-//! A job: stream tables that belong together, refreshed in one transaction at one snapshot, each in a
-//! subtransaction, so that a failure stops only what depends on it.
+//! A job: stream tables that belong together or read the same sources, refreshed in one transaction at one
+//! snapshot, each in a subtransaction, so that a failure stops only what depends on it. What they read of a source
+//! is read once.
+//!
+//! One that is locked by a session does not hold up a group: it is left for a job of its own.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -9,7 +12,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgtrickle_dvm::schedule::backoff;
 
 use crate::catalog::{self, Action, FailureRow, HistoryRow, Status, StreamTable};
-use crate::cdc;
+use crate::cdc::{self, SharedDeltas};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::pg::background::{self, is_terminating};
@@ -22,6 +25,9 @@ use crate::refresh::{self, Request};
 use crate::shmem::counters::{FUSES_BLOWN, RETRIES};
 use crate::shmem::notes;
 use crate::shmem::worker::{Outcome, Worker};
+
+/// A group is left as it is when so many of its stream tables are locked: perhaps what they read is.
+const BLOCKED_MAX: usize = 3;
 
 /// How often a job is retried after a serialization failure or a deadlock.
 const TRIES: usize = 5;
@@ -141,15 +147,29 @@ fn in_one_transaction(
     background::show(Some(&activity(&members)));
     let mut by_id: Vec<&mut Member> = members.iter_mut().collect();
     by_id.sort_by_key(|member| member.id);
-    let patience = Patience::limited()?;
+    let is_group = worker.is_group.load(Ordering::SeqCst);
+    let mut shared = SharedDeltas::default();
+    let patience = match is_group {
+        true => Patience::short()?,
+        false => Patience::limited()?,
+    };
+    let mut blocked = 0;
     for member in by_id {
-        if !member.lock(worker, may_retry)? {
-            return Ok(None);
+        if blocked == BLOCKED_MAX {
+            return Ok(Some(members.iter().map(Member::not_tried).collect()));
+        }
+        if !member.lock(worker, &mut shared, may_retry)? {
+            if !is_group {
+                return Ok(None);
+            }
+            member.outcome = Outcome::Blocked;
+            blocked += 1;
         }
     }
     drop(patience);
     let snapshot = ActiveSnapshot::push_latest();
-    let mut failed: BTreeSet<i64> = BTreeSet::new();
+    let did_not = |member: &&Member| matches!(member.outcome, Outcome::Failed | Outcome::Blocked);
+    let mut failed: BTreeSet<i64> = members.iter().filter(did_not).map(|m| m.id).collect();
     for member in &mut members {
         if member.outcome != Outcome::None {
             continue;
@@ -161,17 +181,19 @@ fn in_one_transaction(
             member.outcome = Outcome::Waits;
         } else {
             worker.current.store(member.id, Ordering::SeqCst);
-            member.refresh(worker, may_retry)?;
+            member.refresh(worker, &shared, may_retry)?;
         }
         if matches!(member.outcome, Outcome::Failed | Outcome::Waits) {
             failed.insert(member.id);
+            shared.forget();
         }
     }
     drop(snapshot);
+    drop(shared);
+    let is_refreshed = |member: &&Member| member.outcome == Outcome::Refreshed;
+    let refreshed: Vec<i64> = members.iter().filter(is_refreshed).map(|m| m.id).collect();
+    refresh::clean_up_after(&refreshed)?;
     for member in &members {
-        if member.outcome == Outcome::Refreshed {
-            refresh::clean_up_after(member.id)?;
-        }
         // Readers that follow are in this job: it is for them that the buffer was filled. The others are told by
         // the outcome.
         if let Some(table) = &member.table {
@@ -240,11 +262,27 @@ impl Member {
         })
     }
 
+    /// What is said of it when the job as a whole comes to nothing.
+    fn not_tried(&self) -> Done {
+        match self.outcome {
+            Outcome::Blocked => Done {
+                outcome: Outcome::Blocked,
+                ..Done::NOT_TRIED
+            },
+            _ => Done::NOT_TRIED,
+        }
+    }
+
     /// False if that takes too long.
-    fn lock(&mut self, worker: &Worker, may_retry: bool) -> Contained<bool> {
+    fn lock(
+        &mut self,
+        worker: &Worker,
+        shared: &mut SharedDeltas,
+        may_retry: bool,
+    ) -> Contained<bool> {
         if self.table.is_some() {
             let started_at = cluster::now();
-            let locked = contain(|| refresh::lock_before_snapshot(self.id));
+            let locked = contain(|| refresh::lock_before_snapshot(self.id, shared));
             if locked.as_ref().is_err_and(Failure::is_lock_timeout) {
                 return Ok(false);
             }
@@ -254,11 +292,16 @@ impl Member {
         Ok(true)
     }
 
-    fn refresh(&mut self, worker: &Worker, may_retry: bool) -> Contained<()> {
+    fn refresh(
+        &mut self,
+        worker: &Worker,
+        shared: &SharedDeltas,
+        may_retry: bool,
+    ) -> Contained<()> {
         let (started_at, started) = (cluster::now(), Instant::now());
         let failure = catalog::failure(self.id)?;
         let request = Request {
-            in_group: true,
+            group: Some(shared),
             fuse_rows: match failure.is_some_and(|failure| failure.is_approved) {
                 true => None,
                 false => config::fuse_ceiling(),

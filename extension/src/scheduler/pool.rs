@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::WORKER;
+use super::tables::Job;
 use crate::config;
 use crate::pg::{background, cluster};
 use crate::shmem::Block;
@@ -155,7 +156,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Hands a job to an idle worker; false if there is none or a drain has begun.
-    pub fn hand_out(&mut self, job: &[i64], now_us: i64) -> bool {
+    pub fn hand_out(&mut self, job: &Job, now_us: i64) -> bool {
         self.end_turns();
         let own = self.own.oid();
         let Some((index, worker)) = self.workers().find(|(_, worker)| {
@@ -166,7 +167,7 @@ impl<'a> Pool<'a> {
             return false;
         };
         let generation = worker.generation();
-        worker.set_job(job);
+        worker.set_job(&job.ids, job.is_group);
         worker.since_us.store(now_us, Ordering::SeqCst);
         if worker.retire.load(Ordering::SeqCst) || !worker.advance(State::Idle, State::Busy) {
             return false;
@@ -177,7 +178,7 @@ impl<'a> Pool<'a> {
             worker.advance(State::Busy, State::Idle);
             return false;
         }
-        self.jobs.insert(index, (generation, job.to_vec()));
+        self.jobs.insert(index, (generation, job.ids.clone()));
         let served = self.serving.get(&index);
         if served.is_none_or(|(known, _)| *known != generation) {
             self.serving.insert(index, (generation, Instant::now()));

@@ -159,17 +159,29 @@ impl<'a> Scheduler<'a> {
             .block
             .ring
             .read(&mut self.position, self.entry.oid(), capacity);
-        let is_backstop = self.looked_at_all.elapsed() >= BACKSTOP;
-        let is_unknown = matches!(&taken, Taken::Some(buffers) if self.tables.is_news(buffers));
         let clock = clock();
-        self.is_stale |= news == News::All || is_backstop || is_unknown;
-        if self.is_stale {
-            // The scheduler is woken for the ring, so what is pushed while we read comes again.
+        self.is_stale |= news == News::All;
+        if !self.is_stale
+            && let News::Tables(ids) = &news
+            && !ids.is_empty()
+        {
+            self.is_stale = true;
             let tables = &mut self.tables;
+            background::transaction(|| Ok(tables.reload_some(ids, &clock)?))?;
+            self.is_stale = false;
+        }
+        // What was made with its buffer has just been told of.
+        self.is_stale |= matches!(&taken, Taken::Some(buffers) if self.tables.is_news(buffers));
+        if self.is_stale || self.looked_at_all.elapsed() >= BACKSTOP {
+            // The scheduler is woken for the ring, so what is pushed while we read comes again.
+            let (tables, is_stale) = (&mut self.tables, self.is_stale);
             let presence = background::transaction(|| {
                 let presence = presence()?;
                 if presence == Presence::Running {
-                    tables.reload(&clock)?;
+                    if is_stale {
+                        tables.reload(&clock)?;
+                    }
+                    tables.check(&clock)?;
                 }
                 Ok(presence)
             })?;
@@ -178,13 +190,6 @@ impl<'a> Scheduler<'a> {
             if presence != Presence::Running {
                 return Ok(presence);
             }
-        } else if let News::Tables(ids) = &news
-            && !ids.is_empty()
-        {
-            self.is_stale = true;
-            let tables = &mut self.tables;
-            background::transaction(|| Ok(tables.reload_some(ids, &clock)?))?;
-            self.is_stale = false;
         }
         match taken {
             Taken::Some(buffers) => self.tables.mark(&buffers, &clock),
@@ -202,7 +207,7 @@ impl<'a> Scheduler<'a> {
         let (queue, soonest) = self.tables.queue(&clock);
         for id in queue {
             // In flight with another of the queue, or its island is.
-            let Some(job) = self.tables.job(id, &clock) else {
+            let Some(job) = self.tables.group(id, &clock) else {
                 continue;
             };
             let now_us = cluster::microseconds(cluster::now());
@@ -212,7 +217,7 @@ impl<'a> Scheduler<'a> {
                     None => BACKSTOP,
                 };
             }
-            self.tables.begin(&job, &clock);
+            self.tables.begin(&job.ids, &clock);
         }
         soonest.unwrap_or(BACKSTOP)
     }

@@ -22,6 +22,8 @@ struct Table {
     /// Neither it nor its readers are refreshed until this is changed.
     is_stopped: bool,
     is_failing: bool,
+    /// It was locked when its group was refreshed: the next job is its own.
+    is_alone: bool,
     /// It follows by itself, with each statement; here only so that it is known who reads it.
     is_immediate: bool,
 }
@@ -34,6 +36,12 @@ pub struct Tables {
     /// The source of each change buffer; a stream table stands for itself, too.
     sources: HashMap<u32, u32>,
     in_flight: BTreeSet<i64>,
+    /// Those that are due, or will be as time goes by: the others need not be looked at.
+    awake: BTreeSet<i64>,
+    /// Each source with its partitions and children, as last seen.
+    trees: HashMap<u32, Vec<u32>>,
+    /// The last of those that were refreshed to check on them.
+    checked: i64,
 }
 
 /// The present time and the settings that go with it.
@@ -50,7 +58,7 @@ pub fn clock() -> Clock {
 }
 
 impl Tables {
-    /// Reads the catalog again. What was due stays due.
+    /// Reads the catalog again. What was due stays due, and what is behind becomes it.
     pub fn reload(&mut self, clock: &Clock) -> Result<()> {
         let present = catalog::all()?;
         let ids: BTreeSet<i64> = present.iter().map(|table| table.pgt_id).collect();
@@ -82,7 +90,24 @@ impl Tables {
 
     fn forget(&mut self, id: i64) {
         self.tables.remove(&id);
+        self.awake.remove(&id);
         self.graph.remove(id);
+    }
+
+    fn put(&mut self, id: i64, table: Table) {
+        match table.due.is_quiet() {
+            true => self.awake.remove(&id),
+            false => self.awake.insert(id),
+        };
+        self.tables.insert(id, table);
+    }
+
+    /// Something that the table reads has changed.
+    fn wake(&mut self, id: i64, clock: &Clock) {
+        if let Some(table) = self.tables.get_mut(&id) {
+            table.due.mark(clock);
+            self.awake.insert(id);
+        }
     }
 
     fn learn(&mut self, table: &StreamTable, clock: &Clock) -> Result<()> {
@@ -106,19 +131,24 @@ impl Tables {
         let failure = catalog::failure(table.pgt_id)?;
         // A table that fails has something to make up for.
         let is_done = table.is_populated && failure.is_none();
+        let is_behind = !is_told || !is_done || check::is_behind(table, &dependencies)?;
         let mut due = Due::new(schedule, is_told, is_done, clock);
+        if !is_behind {
+            due.rest();
+        }
         if let Some(former) = self.tables.get(&table.pgt_id) {
             due.inherit(&former.due);
         }
         due.retry_at = failure.as_ref().map(|failure| retry_at(failure, clock));
         let sources = dependencies.iter().map(|d| d.source.to_u32()).collect();
         self.graph.insert(table.pgt_id, relid, sources);
-        self.tables.insert(
+        self.put(
             table.pgt_id,
             Table {
                 due,
                 is_stopped: table.status == Status::Suspended,
                 is_failing: failure.is_some(),
+                is_alone: false,
                 is_immediate: table.refresh_mode == RefreshMode::Immediate,
             },
         );
@@ -140,21 +170,25 @@ impl Tables {
                     self.sources.insert(*buffer, 0);
                 }
                 Some(source) => {
-                    for reader in self.graph.readers_of(*source) {
-                        if let Some(table) = self.tables.get_mut(reader) {
-                            table.due.mark(clock);
-                        }
-                    }
+                    let source = *source;
+                    self.mark_readers(source, clock);
                 }
             }
         }
     }
 
+    fn mark_readers(&mut self, source: u32, clock: &Clock) {
+        for reader in self.graph.readers_of(source).to_vec() {
+            self.wake(reader, clock);
+        }
+    }
+
     /// Rows may have come into any buffer.
     pub fn mark_all(&mut self, clock: &Clock) {
-        for table in self.tables.values_mut() {
+        for (id, table) in &mut self.tables {
             if table.due.follows() {
                 table.due.mark(clock);
+                self.awake.insert(*id);
             }
         }
     }
@@ -164,10 +198,10 @@ impl Tables {
     pub fn queue(&self, clock: &Clock) -> (Vec<i64>, Option<Duration>) {
         let mut due: Vec<(f64, i64)> = Vec::new();
         let mut soonest: Option<Duration> = None;
-        for (id, table) in &self.tables {
-            if self.in_flight.contains(id) {
+        for id in self.awake.difference(&self.in_flight) {
+            let Some(table) = self.tables.get(id) else {
                 continue;
-            }
+            };
             if let Some(urgency) = table.due.urgency(clock) {
                 if self.may_run(*id, table) {
                     due.push((urgency, *id));
@@ -179,7 +213,7 @@ impl Tables {
                 soonest = Some(wait);
             }
         }
-        due.sort_by(|(a, id), (b, other)| b.total_cmp(a).then(id.cmp(other)));
+        group::by_urgency(&mut due);
         (due.into_iter().map(|(_, id)| id).collect(), soonest)
     }
 
@@ -192,7 +226,7 @@ impl Tables {
 
     /// The job to which a due table belongs, if its island has none in flight: the due tables of the
     /// island, with those that follow them, each after what it reads.
-    pub fn job(&self, id: i64, clock: &Clock) -> Option<Vec<i64>> {
+    fn job(&self, id: i64, clock: &Clock) -> Option<Vec<i64>> {
         let island = self.graph.island(id);
         self.in_flight
             .is_disjoint(&island)
@@ -226,14 +260,22 @@ impl Tables {
             })
             .copied()
             .collect();
+        let follows = |id: &i64| {
+            let table = self.tables.get(id).filter(|table| table.due.follows());
+            table.is_some_and(|table| table.due.retry_at.is_none_or(|at| at <= clock.now))
+        };
         let mut pending: Vec<i64> = job.iter().copied().collect();
         while let Some(id) = pending.pop() {
             for reader in self.graph.downstream(id) {
-                let follows = self.tables.get(reader).is_some_and(|table| {
-                    table.due.follows() && table.due.retry_at.is_none_or(|at| at <= clock.now)
-                });
-                if follows && may_run(reader) && job.insert(*reader) {
+                if follows(reader) && may_run(reader) && job.insert(*reader) {
                     pending.push(*reader);
+                }
+            }
+            // What it reads beside, and would still rest, is to be of the same moment.
+            for above in self.graph.ancestors(id) {
+                let is_behind = self.awake.contains(&above);
+                if is_behind && follows(&above) && may_run(&above) && job.insert(above) {
+                    pending.push(above);
                 }
             }
         }
@@ -275,6 +317,9 @@ impl Tables {
             self.in_flight.insert(*id);
             if let Some(table) = self.tables.get_mut(id) {
                 table.due.begin(clock);
+                if table.due.is_quiet() {
+                    self.awake.remove(id);
+                }
             }
         }
     }
@@ -292,6 +337,7 @@ impl Tables {
             match outcome {
                 Outcome::Refreshed | Outcome::NoData => {
                     table.is_failing = false;
+                    table.is_alone = false;
                     table.due.retry_at = None;
                 }
                 // Should the catalog have failed to take the failure down, this is all the rest there
@@ -303,8 +349,15 @@ impl Tables {
                         .retry_at
                         .get_or_insert(clock.now + Duration::from_secs(1));
                 }
+                Outcome::Blocked => {
+                    table.is_alone = true;
+                    table.due.undo(clock);
+                }
                 Outcome::Waits | Outcome::None => table.due.undo(clock),
                 Outcome::Gone => {}
+            }
+            if !table.due.is_quiet() {
+                self.awake.insert(*id);
             }
             if *outcome == Outcome::Refreshed {
                 self.tell_untold(*id, results, clock);
@@ -314,12 +367,13 @@ impl Tables {
 
     /// A FULL reader is not told by a change buffer that a stream table has changed.
     fn tell_untold(&mut self, id: i64, job: &[TaskResult], clock: &Clock) {
-        for reader in self.graph.downstream(id) {
-            if let Some(table) = self.tables.get_mut(reader)
-                && !table.due.follows()
-                && !job.iter().any(|of_job| of_job.id == *reader)
-            {
-                table.due.mark(clock);
+        for reader in self.graph.downstream(id).to_vec() {
+            let is_told = self
+                .tables
+                .get(&reader)
+                .is_some_and(|table| table.due.follows());
+            if !is_told && !job.iter().any(|of_job| of_job.id == reader) {
+                self.wake(reader, clock);
             }
         }
     }
@@ -330,5 +384,9 @@ fn retry_at(failure: &FailureRow, clock: &Clock) -> Instant {
     clock.now + Duration::from_micros(u64::try_from(wait_us).unwrap_or(0))
 }
 
+mod check;
+mod group;
 #[cfg(test)]
 mod tests;
+
+pub use group::Job;

@@ -6,8 +6,9 @@
 //!
 //! The most urgent goes first. While one waits, another can only overtake it after it has waited for
 //! longer in proportion, so each refresh of another delays it a limited number of times, and it waits
-//! for no longer than `2/k · Σ cost · (2 + own weight ÷ other's weight)` with `k` workers. Where the
-//! work exceeds the workers, all fall behind in proportion to their weights.
+//! for no longer than `2/k · Σ (cost + g) · (2 + own weight ÷ other's weight)` with `k` workers, where `g`
+//! is what others may bring to a job that read the same sources (`tables/group.rs`). Where the work exceeds
+//! the workers, all fall behind in proportion to their weights.
 
 use std::time::Duration;
 
@@ -35,7 +36,12 @@ impl Cost {
         self.last = took;
     }
 
-    /// What the next one can be expected to take.
+    /// What the next one can be expected to take; `None` before the first.
+    pub fn known(&self) -> Option<Duration> {
+        self.average
+    }
+
+    /// The same, nothing before the first.
     pub fn expected(&self) -> Duration {
         self.average.unwrap_or_default()
     }

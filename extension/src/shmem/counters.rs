@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many counters there are.
-const COUNT: usize = 11;
+const COUNT: usize = 13;
 
 /// All counters.
 #[derive(Debug)]
@@ -44,9 +44,12 @@ pub static RETRIES: Counter = counter(7, "refresh_retries_total");
 pub static FUSES_BLOWN: Counter = counter(8, "fuses_blown_total");
 /// A drain took longer than it was given.
 pub static DRAIN_TIMEOUTS: Counter = counter(9, "drain_timeouts_total");
-
 /// A refresh was cancelled and begun again because a session waited for one of its locks.
 pub static REFRESHES_GIVEN_WAY: Counter = counter(10, "refreshes_given_way_total");
+/// A worker has read what a source's buffer holds for the stream tables of a job.
+pub static DELTAS_READ: Counter = counter(11, "source_deltas_read_total");
+/// A refresh took a source's changes that had been read for another one of its job.
+pub static DELTAS_SHARED: Counter = counter(12, "source_deltas_shared_total");
 
 /// All of them, for the report.
 pub static ALL: [&Counter; COUNT] = [
@@ -61,6 +64,8 @@ pub static ALL: [&Counter; COUNT] = [
     &FUSES_BLOWN,
     &DRAIN_TIMEOUTS,
     &REFRESHES_GIVEN_WAY,
+    &DELTAS_READ,
+    &DELTAS_SHARED,
 ];
 
 const fn counter(index: usize, name: &'static str) -> Counter {

@@ -5,6 +5,7 @@
 //! is woken needlessly finds nothing to do.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use pgrx::pg_sys;
 
@@ -32,6 +33,8 @@ thread_local! {
     static ANY: Cell<bool> = const { Cell::new(false) };
     static IS_REFRESHING: Cell<bool> = const { Cell::new(false) };
     static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+    /// How often this worker has begun to write to each buffer.
+    static CAPTURES: RefCell<HashMap<u32, u64>> = RefCell::default();
 }
 
 fn note(take: impl FnOnce(&mut Notes)) {
@@ -43,6 +46,9 @@ fn note(take: impl FnOnce(&mut Notes)) {
 
 /// A change buffer gets rows, or a stream table does that others read in FULL mode.
 pub fn dirty(buffer: pg_sys::Oid) {
+    if IS_WORKER.get() {
+        CAPTURES.with_borrow_mut(|captures| *captures.entry(buffer.to_u32()).or_default() += 1);
+    }
     note(|notes| {
         let buffer = buffer.to_u32();
         if notes.dirty.last() == Some(&buffer) || notes.dirty.contains(&buffer) {
@@ -54,6 +60,12 @@ pub fn dirty(buffer: pg_sys::Oid) {
             notes.all_dirty = true;
         }
     });
+}
+
+/// How often this process, a worker, has begun to write to the buffer.
+pub fn captures(buffer: pg_sys::Oid) -> u64 {
+    let key = buffer.to_u32();
+    CAPTURES.with_borrow(|captures| captures.get(&key).copied().unwrap_or(0))
 }
 
 /// Any change buffer may have got rows.

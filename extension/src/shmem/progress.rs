@@ -61,7 +61,7 @@ pub struct Followed {
 
 impl Followed {
     /// Without anyone to follow it.
-    pub fn by_nobody() -> Self {
+    pub fn by_none() -> Self {
         Followed { entry: None }
     }
 

@@ -47,6 +47,8 @@ pub enum Outcome {
     Waits = 4,
     /// It is not there, or not to be refreshed.
     Gone = 5,
+    /// A session holds a lock on it, or on what it reads.
+    Blocked = 6,
 }
 
 /// What came of a stream table, and how long the worker was at it.
@@ -81,6 +83,8 @@ pub struct Worker {
     pub retire: AtomicBool,
     /// Whether its job gives way to a session that waits for a lock of it.
     pub gives_way: AtomicBool,
+    /// Whether its job only reads the same sources: what is locked can be left for another job.
+    pub is_group: AtomicBool,
     /// The stream table at which it is, 0 for none.
     pub current: AtomicI64,
     /// When the job began, in microseconds of the server's clock.
@@ -152,8 +156,9 @@ impl Worker {
     }
 
     /// Writes a job; the worker is idle and has not been told yet.
-    pub fn set_job(&self, pgt_ids: &[i64]) {
+    pub fn set_job(&self, pgt_ids: &[i64], is_group: bool) {
         self.gives_way.store(false, Ordering::SeqCst);
+        self.is_group.store(is_group, Ordering::SeqCst);
         let mut length = 0;
         for (task, pgt_id) in self.tasks.iter().zip(pgt_ids) {
             task.pgt_id.store(*pgt_id, Ordering::SeqCst);
@@ -195,6 +200,7 @@ impl Worker {
                     3 => Outcome::Failed,
                     4 => Outcome::Waits,
                     5 => Outcome::Gone,
+                    6 => Outcome::Blocked,
                     _ => Outcome::None,
                 },
                 took: Duration::from_micros(task.took_us.load(Ordering::SeqCst)),

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{ClusterError, overlay};
+use super::ClusterError;
 use crate::postgres;
 
 /// A folder with `lib/pg_trickle.so` and `share/extension/pg_trickle.control`.
@@ -46,6 +46,12 @@ impl ExtensionDir {
             .join(format!("target/pg_trickle-install{}", postgres::suffix()))
     }
 
+    /// The build for another major version, beside the one that [`ExtensionDir::installed`] finds.
+    pub fn built_for(major: u32) -> Result<Self, ClusterError> {
+        let name = format!("pg_trickle-install{}", postgres::suffix_of(major));
+        Self::at(&Self::default_root().with_file_name(name))
+    }
+
     /// Copies the files to a folder that the server's account can read and that no later build
     /// writes to. They replace those that are there by rename: a library must never change under a server that
     /// has it open.
@@ -81,9 +87,6 @@ impl ExtensionDir {
     /// The settings that make a server look here.
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         let root = self.root.display();
-        if postgres::major() < overlay::FIRST_WITHOUT {
-            return Vec::new();
-        }
         vec![
             (
                 "extension_control_path".into(),

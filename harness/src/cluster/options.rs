@@ -12,6 +12,8 @@ pub struct ClusterOptions {
     pub(super) extension: Option<ExtensionDir>,
     pub(super) data_root: Option<PathBuf>,
     pub(super) durable: bool,
+    pub(super) among_the_servers: bool,
+    pub(super) checksums: bool,
     pub(super) settings: Vec<(String, String)>,
 }
 
@@ -29,6 +31,8 @@ impl ClusterOptions {
             extension: None,
             data_root: None,
             durable: false,
+            among_the_servers: false,
+            checksums: false,
             settings: Vec::new(),
         }
     }
@@ -42,6 +46,18 @@ impl ClusterOptions {
     /// Makes the extension's files known to the server.
     pub fn extension(mut self, dir: ExtensionDir) -> Self {
         self.extension = Some(dir);
+        self
+    }
+
+    /// Puts the extension's files among the server's own, as a package does.
+    pub fn packaged(mut self) -> Self {
+        self.among_the_servers = true;
+        self
+    }
+
+    /// Makes a data directory with checksums, which some versions do only when told.
+    pub fn checksums(mut self) -> Self {
+        self.checksums = true;
         self
     }
 

@@ -82,12 +82,15 @@ impl Cluster {
             Some(dir) => Some(dir.stage(&root.join("extension"))?),
             None => None,
         };
+        let is_among_the_servers =
+            options.among_the_servers || installation.major < overlay::FIRST_WITHOUT;
         let installation = match &extension {
-            Some(dir) if installation.major < overlay::FIRST_WITHOUT => {
+            Some(dir) if is_among_the_servers => {
                 overlay::lay_out(&installation, dir, &root.join("server"))?
             }
             _ => installation,
         };
+        let beside = extension.filter(|_| !is_among_the_servers);
         let cluster = Self {
             port: pick_port(),
             installation,
@@ -98,9 +101,9 @@ impl Cluster {
             _watchdog: watchdog,
         };
         if !cluster.data.join("PG_VERSION").exists() {
-            cluster.init()?;
+            cluster.init(options)?;
         }
-        cluster.write_configuration(options, extension.as_ref())?;
+        cluster.write_configuration(options, beside.as_ref())?;
         cluster.launch()?;
         Ok(cluster)
     }
@@ -139,13 +142,14 @@ impl Cluster {
     }
 
     /// Runs initdb.
-    fn init(&self) -> Result<(), ClusterError> {
+    fn init(&self, options: &ClusterOptions) -> Result<(), ClusterError> {
         let mut command = self.command("initdb");
         command
             .arg("--pgdata")
             .arg(&self.data)
             .args(["--username", SUPERUSER, "--auth", "trust"])
-            .args(["--encoding", "UTF8", "--no-locale", "--no-sync"]);
+            .args(["--encoding", "UTF8", "--no-locale", "--no-sync"])
+            .args(options.checksums.then_some("--data-checksums"));
         run(command)
     }
 
@@ -340,6 +344,9 @@ impl Cluster {
 
     /// Where the server finds the extension's scripts.
     pub fn extension_folder(&self) -> PathBuf {
+        if self.installation.major < overlay::FIRST_WITHOUT {
+            return self.installation.share_dir.join("extension");
+        }
         self.root.join("extension/share/extension")
     }
 

@@ -26,6 +26,8 @@ pub enum Transaction {
     ThereAndBack(Vec<u8>),
     /// Rows of a table deleted, and the same rows inserted again: nothing.
     AwayAndBack(u8, Which),
+    /// The stream table altered: to the query that it has, or to another mode and back.
+    Altered(bool),
 }
 
 /// What happens between two refreshes.
@@ -51,6 +53,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
             .prop_map(|(a, b, c)| Transaction::RefreshUndone(a, b, c)),
         1 => super::schema::row().prop_map(Transaction::ThereAndBack),
         1 => (any::<u8>(), which()).prop_map(|(table, which)| Transaction::AwayAndBack(table, which)),
+        1 => any::<bool>().prop_map(Transaction::Altered),
     ]
 }
 

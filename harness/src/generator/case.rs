@@ -64,6 +64,8 @@ pub enum Act {
     Create(String, String),
     /// The same, in IMMEDIATE.
     CreateImmediate(String, String),
+    /// The stream table `st` altered, and not the rows that it should have.
+    Alter(String),
     /// A change; may fail.
     Change(String),
     /// BEGIN, COMMIT and the like.
@@ -165,7 +167,8 @@ impl Case {
                 .map(|name| Act::CreateImmediate(name.clone(), printed.sql.clone())),
         );
         for (index, batch) in self.batches.iter().enumerate() {
-            self.batch(batch, index + 1 == self.batches.len(), &mut acts);
+            let last = index + 1 == self.batches.len();
+            self.batch(batch, last, &printed.sql, &mut acts);
         }
         Script {
             acts,
@@ -190,10 +193,10 @@ impl Case {
     }
 
     /// The acts of one batch.
-    fn batch(&self, batch: &Batch, last: bool, acts: &mut Vec<Act>) {
+    fn batch(&self, batch: &Batch, last: bool, query: &str, acts: &mut Vec<Act>) {
         let start = acts.len();
         for transaction in batch {
-            self.transaction(transaction, acts);
+            self.transaction(transaction, query, acts);
         }
         let reads_rows = acts.iter().any(
             |act| matches!(act, Act::View(query) | Act::Create(_, query) if query.contains(".*)")),
@@ -201,6 +204,7 @@ impl Case {
         let may_recompute = acts[start..].iter().any(|act| {
             matches!(act, Act::Change(sql)
                 if sql.starts_with("TRUNCATE") || reads_rows && sql.contains(" ADD COLUMN "))
+                || matches!(act, Act::Alter(_))
         });
         let nothing = batch.iter().all(|transaction| {
             matches!(
@@ -218,7 +222,7 @@ impl Case {
     }
 
     /// The acts of one transaction.
-    fn transaction(&self, transaction: &Transaction, acts: &mut Vec<Act>) {
+    fn transaction(&self, transaction: &Transaction, query: &str, acts: &mut Vec<Act>) {
         let control = |sql: &str| Act::Control(sql.to_owned());
         let changes = |list: &[Dml]| -> Vec<Act> {
             list.iter()
@@ -295,6 +299,17 @@ impl Case {
                 )));
                 acts.push(control("COMMIT"));
             }
+            Transaction::Altered(mode) => {
+                let alter = |what: &str| {
+                    Act::Alter(format!("SELECT pgtrickle.alter_stream_table('st', {what})"))
+                };
+                if *mode {
+                    acts.push(alter("refresh_mode => 'FULL'"));
+                    acts.push(alter("refresh_mode => 'DIFFERENTIAL'"));
+                } else {
+                    acts.push(alter(&format!("query => $q${query}$q$")));
+                }
+            }
             Transaction::ThereAndBack(row) => {
                 // The rows that are there keep their places: what is inserted goes again.
                 acts.push(control("BEGIN"));
@@ -345,7 +360,7 @@ impl Script {
             }
             match act {
                 Act::Setup(text) => sql.push_str(&format!("{text}\n")),
-                Act::View(text) | Act::Change(text) | Act::Control(text) => {
+                Act::View(text) | Act::Change(text) | Act::Control(text) | Act::Alter(text) => {
                     sql.push_str(&format!("{text};\n"));
                 }
                 Act::Create(name, query) => sql.push_str(&creation(name, query, "DIFFERENTIAL")),

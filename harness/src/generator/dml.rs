@@ -43,8 +43,8 @@ pub enum Dml {
     KillGroup(u8, u8),
     /// Sets columns to what they are.
     NoChange(u8, Which),
-    /// Makes the scale of numerics as small as their value allows, or larger; the value stays.
-    Rescale(u8, bool),
+    /// Makes the scale of all numerics as small as their value allows, or that of some larger; values stay.
+    Rescale(u8, bool, Which),
     /// INSERT … ON CONFLICT DO UPDATE.
     Upsert(u8, Vec<u8>),
     /// DELETE of everything, then one row.
@@ -82,7 +82,8 @@ pub fn dml() -> impl Strategy<Value = Dml> {
             .prop_map(|(table, column, largest)| Dml::DeleteExtremum(table, column, largest)),
         2 => (table(), any::<u8>()).prop_map(|(table, column)| Dml::KillGroup(table, column)),
         1 => (table(), which()).prop_map(|(table, which)| Dml::NoChange(table, which)),
-        3 => (table(), any::<bool>()).prop_map(|(table, larger)| Dml::Rescale(table, larger)),
+        7 => (table(), any::<bool>(), which())
+            .prop_map(|(table, larger, which)| Dml::Rescale(table, larger, which)),
         2 => (table(), row()).prop_map(|(table, row)| Dml::Upsert(table, row)),
         1 => (table(), row()).prop_map(|(table, row)| Dml::Reborn(table, row)),
         1 => table().prop_map(Dml::Truncate),
@@ -231,7 +232,7 @@ impl Dml {
                     filter(which)
                 )]
             }
-            Self::Rescale(_, larger) => {
+            Self::Rescale(_, larger, which) => {
                 let set: Vec<String> = settable(table)
                     .iter()
                     .filter(|column| column.ty == Ty::Numeric)
@@ -243,7 +244,12 @@ impl Dml {
                 if set.is_empty() {
                     return Vec::new();
                 }
-                vec![format!("UPDATE {name} SET {}", set.join(", "))]
+                let rows = if *larger {
+                    filter(which)
+                } else {
+                    "true".into()
+                };
+                vec![format!("UPDATE {name} SET {} WHERE {rows}", set.join(", "))]
             }
             Self::Upsert(_, row) => {
                 if table.key == Key::None {
@@ -329,7 +335,7 @@ impl Dml {
             | Self::DeleteExtremum(table, ..)
             | Self::KillGroup(table, _)
             | Self::NoChange(table, _)
-            | Self::Rescale(table, _)
+            | Self::Rescale(table, ..)
             | Self::Upsert(table, _)
             | Self::Reborn(table, _)
             | Self::Truncate(table)

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::reading::reading;
 use super::types::Ty;
 
 /// A column that can be named.
@@ -33,6 +34,8 @@ pub enum Expr {
     Column(u8),
     /// A value.
     Literal(u8),
+    /// What is read off a column of another type; a column of the type if there is none.
+    Read(u8),
     /// One of the type's operations.
     Op(u8, Box<Expr>, Box<Expr>),
 }
@@ -59,6 +62,7 @@ pub fn expr() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
         5 => any::<u8>().prop_map(Expr::Column),
         1 => any::<u8>().prop_map(Expr::Literal),
+        1 => any::<u8>().prop_map(Expr::Read),
     ];
     leaf.prop_recursive(2, 5, 2, |inner| {
         (any::<u8>(), inner.clone(), inner)
@@ -123,6 +127,9 @@ impl Expr {
                 }
             }
             Self::Literal(index) => ty.literal(*index),
+            Self::Read(index) => {
+                reading(*index, ty, scope).unwrap_or_else(|| Self::Column(*index).render(ty, scope))
+            }
             Self::Op(op, a, b) => operation(*op, ty, &a.render(ty, scope), &b.render(ty, scope)),
         }
     }

@@ -15,6 +15,7 @@ mod expr;
 mod finding;
 mod names;
 mod query;
+mod reading;
 mod report;
 mod run;
 mod schema;

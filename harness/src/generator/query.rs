@@ -15,6 +15,7 @@ mod print;
 mod recursive;
 mod shape;
 mod subquery;
+mod tied;
 mod wide;
 
 use aggregate::{Aggregate, aggregate};
@@ -23,6 +24,7 @@ use ordered::{Ordered, ordered};
 pub use print::{Object, Printer};
 use recursive::{Recursive, recursive};
 use subquery::{Lookup, Test, lookup, test};
+use tied::{Tied, tied};
 use wide::{Wide, wide};
 
 /// How a subquery enters the FROM list.
@@ -45,6 +47,8 @@ pub enum Item {
     Table(u8),
     /// A subquery.
     Query(Wrap, Box<Select>),
+    /// A common table expression that is read already, or a table.
+    Again(u8),
     /// A join in parentheses.
     Pair(Box<Item>, Box<Join>),
     /// WITH RECURSIVE.
@@ -130,6 +134,8 @@ pub enum Shape {
     Distinct(Vec<Typed>),
     /// Windows, first rows, DISTINCT ON.
     Ordered(Ordered),
+    /// The same, by orders that leave ties.
+    Tied(Tied),
     /// Groups. The mask says which keys are shown.
     Group {
         /// Group keys.
@@ -163,13 +169,42 @@ pub struct Select {
     combined: Option<(u8, Box<Select>)>,
 }
 
-/// A query.
+/// A query, one in eight of them over a single table that hides little of what changes there.
 pub fn select() -> impl Strategy<Value = Select> {
+    prop_oneof![7 => nested(), 1 => plain()]
+}
+
+/// Groups of a table, of its columns as they are.
+fn plain() -> impl Strategy<Value = Select> {
+    let parts = (
+        any::<u8>(),
+        vec(column(), 0..3),
+        vec(aggregate(column()), 1..4),
+    );
+    parts.prop_map(|(table, keys, aggregates)| Select {
+        first: Item::Table(table),
+        joins: Vec::new(),
+        filter: None,
+        clock: None,
+        shape: Shape::Group {
+            keys,
+            shown: u8::MAX,
+            sets: 0,
+            aggregates,
+            having: None,
+        },
+        names: 0,
+        combined: None,
+    })
+}
+
+fn nested() -> impl Strategy<Value = Select> {
     block(leaf()).prop_recursive(2, 4, 2, |inner| {
         let item = prop_oneof![
             3 => leaf(),
             2 => (wrap(), inner.clone())
                 .prop_map(|(wrap, query)| Item::Query(wrap, Box::new(query))),
+            1 => any::<u8>().prop_map(Item::Again),
         ];
         let operation = prop_oneof![2 => Just(0u8), 3 => any::<u8>()];
         let other = option::weighted(0.3, (operation, inner));
@@ -275,8 +310,14 @@ fn block(item: BoxedStrategy<Item>) -> BoxedStrategy<Select> {
         .boxed()
 }
 
+/// A column as it is.
+fn column() -> impl Strategy<Value = Typed> {
+    (any::<u8>(), any::<u8>()).prop_map(|(ty, index)| Typed(ty, Expr::Column(index)))
+}
+
 fn typed() -> impl Strategy<Value = Typed> {
-    (any::<u8>(), expr()).prop_map(|(ty, expr)| Typed(ty, expr))
+    let made = (any::<u8>(), expr()).prop_map(|(ty, expr)| Typed(ty, expr));
+    prop_oneof![2 => column(), 3 => made]
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -285,12 +326,13 @@ fn shape() -> impl Strategy<Value = Shape> {
             .prop_map(|(exprs, made, lookups)| Shape::Project(exprs, made, lookups)),
         1 => vec(typed(), 1..3).prop_map(Shape::Distinct),
         2 => ordered().prop_map(Shape::Ordered),
+        1 => tied().prop_map(Shape::Tied),
         5 => (
             vec(typed(), 0..3),
             prop_oneof![3 => Just(255u8), 1 => any::<u8>()],
             prop_oneof![6 => Just(0u8), 2 => 1u8..4],
-            vec(aggregate(), 1..4),
-            option::weighted(0.2, (aggregate(), any::<u8>(), any::<u8>(), option::of(lookup()))),
+            vec(aggregate(typed()), 1..4),
+            option::weighted(0.2, (aggregate(typed()), any::<u8>(), any::<u8>(), option::of(lookup()))),
         )
             .prop_map(|(keys, shown, sets, aggregates, having)| Shape::Group {
                 keys,

@@ -180,17 +180,19 @@ impl Run<'_> {
             Act::CreateImmediate(name, query) => {
                 self.create(number, name, query, "IMMEDIATE").await
             }
-            Act::Change(sql) => match session_settings::execute(self.session, number, sql).await {
-                Err(error) if error.sqlstate == TIMEOUT => Err(Stop::Void),
-                Err(error) if error.is_connection_loss() => {
-                    Err(self.found(number, FindingKind::Crash, error.to_string()))
+            Act::Change(sql) | Act::Alter(sql) => {
+                match session_settings::execute(self.session, number, sql).await {
+                    Err(error) if error.sqlstate == TIMEOUT => Err(Stop::Void),
+                    Err(error) if error.is_connection_loss() => {
+                        Err(self.found(number, FindingKind::Crash, error.to_string()))
+                    }
+                    Err(error) if matches!(act, Act::Alter(_)) || !is_ordinary(&error) => {
+                        let kind = FindingKind::ChangeFailed(error.sqlstate.clone());
+                        Err(self.found(number, kind, error.to_string()))
+                    }
+                    _ => self.judge_immediate(number).await,
                 }
-                Err(error) if !is_ordinary(&error) => {
-                    let kind = FindingKind::ChangeFailed(error.sqlstate.clone());
-                    Err(self.found(number, kind, error.to_string()))
-                }
-                _ => self.judge_immediate(number).await,
-            },
+            }
             Act::Control(sql) => match self.session.execute(sql).await {
                 Err(error) if error.is_connection_loss() => {
                     Err(self.found(number, FindingKind::Crash, error.to_string()))
@@ -255,7 +257,8 @@ impl Run<'_> {
             quote_literal(query)
         );
         self.session.execute(&create).await.map_err(|error| {
-            if error.sqlstate == TIMEOUT {
+            // Some of what leaves ties cannot be settled, and says so.
+            if error.sqlstate == TIMEOUT || error.to_string().contains("UNSETTLED_ORDER") {
                 return Stop::Void;
             }
             let kind = if error.is_connection_loss() {

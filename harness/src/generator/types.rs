@@ -123,7 +123,7 @@ impl Ty {
             Self::BigInt => &["1", "2", "0", "30000000000", "-5", "2147483648"],
             Self::Text | Self::TextC => &["a", "b", "", "A", "ä b", "it''s \"$1\""],
             Self::Money => &["1", "2.50", "0", "-1.25", "10", "99999.99"],
-            Self::Numeric => &["1", "1.0", "1.00", "0", "-2.5", "0.000"],
+            Self::Numeric => &["1", "1.0", "1.00", "0", "-2.5", "0.000", "2.5000"],
             Self::Bool => &["true", "false"],
             Self::Date => &["2024-01-01", "2024-02-29", "1999-12-31", "infinity"],
             Self::Timestamp => &["2024-01-01 00:00", "2024-01-01 00:00:00.5", "1970-01-01"],
@@ -216,20 +216,9 @@ impl Ty {
         }
     }
 
-    /// Whether the cast to text depends on no setting.
-    pub fn prints_immutably(self) -> bool {
-        !matches!(
-            self,
-            Self::Date
-                | Self::Timestamp
-                | Self::Instant
-                | Self::Mood
-                | Self::Ints
-                | Self::Span
-                | Self::Interval
-                | Self::Loose
-                | Self::Pair
-        )
+    /// Whether the cast to text depends on nothing but settings, and has a collation of its own.
+    pub fn prints(self) -> bool {
+        !matches!(self, Self::Mood | Self::Loose | Self::Pair)
     }
 
     /// Whether min and max exist.
@@ -259,8 +248,8 @@ impl Ty {
 pub fn ty() -> impl Strategy<Value = Ty> {
     prop_oneof![
         6 => Just(Ty::Int),
-        2 => Just(Ty::Numeric),
-        1 => Just(Ty::Instant),
+        4 => Just(Ty::Numeric),
+        2 => Just(Ty::Instant),
         5 => (0..Ty::ALL.len()).prop_map(|index| Ty::ALL[index]),
     ]
 }

@@ -227,6 +227,9 @@ fn load(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
     Ok(all)
 }
 
+/// The folder of what happens beside refreshes, which has a format of its own: the test `isolation` plays it.
+const ISOLATION: &str = "isolation";
+
 /// Finds the TOML files.
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ScenarioError> {
     let entries = fs::read_dir(folder).map_err(|source| ScenarioError::Io {
@@ -236,7 +239,9 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ScenarioError>
     for entry in entries.flatten() {
         let path = entry.path();
         if path.is_dir() {
-            collect(&path, paths)?;
+            if !path.ends_with(ISOLATION) {
+                collect(&path, paths)?;
+            }
         } else if path.extension().is_some_and(|ending| ending == "toml") {
             paths.push(path);
         }

@@ -56,6 +56,16 @@ const RUNTIME: Group = Group {
             "refreshes",
             "Refreshes that were cancelled and begun again because a session waited for a lock of theirs",
         ),
+        counter(
+            "source_deltas_read_total",
+            "reads",
+            "How often workers have read what a source's buffer holds for the stream tables of a job",
+        ),
+        counter(
+            "source_deltas_shared_total",
+            "refreshes",
+            "How often refreshes took changes of a source that another one of their job had read",
+        ),
         gauge("workers", "processes", "Refresh workers of the cluster"),
         gauge("workers_busy", "processes", "Those of them that refresh"),
         gauge(
@@ -86,6 +96,7 @@ const RUNTIME: Group = Group {
             template_cache_stale_evictions_total bigint, wakeups_total bigint, dispatches_total bigint,
             refreshes_without_data_total bigint, refresh_retries_total bigint, fuses_blown_total bigint,
             worker_start_failures_total bigint, drain_timeouts_total bigint, refreshes_given_way_total bigint,
+            source_deltas_read_total bigint, source_deltas_shared_total bigint,
             workers bigint, workers_busy bigint,
             workers_max bigint, refreshes_in_flight bigint, draining bigint, drained bigint)",
 };

@@ -6,7 +6,7 @@
 //! is kept in the cache.
 
 mod engine;
-mod rootfs;
+pub mod rootfs;
 
 pub use engine::Engine;
 

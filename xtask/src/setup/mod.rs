@@ -4,6 +4,7 @@
 
 pub mod apt;
 mod cargo_install;
+mod dbt;
 pub mod gungraun;
 pub mod packages;
 pub mod postgres;
@@ -16,6 +17,7 @@ use crate::ui::Steps;
 use anyhow::{Context, Result};
 use harness::postgres::{self as server, Installation};
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A machine that is ready.
@@ -99,6 +101,11 @@ pub fn ensure_test_tools() {
     if let Err(why) = found {
         eprintln!("some tests will be skipped: {why:#}");
     }
+}
+
+/// The dbt that a test runs, or why there is none.
+pub fn ensure_dbt() -> Result<PathBuf> {
+    Steps::new(1).step("dbt", dbt::ensure)
 }
 
 /// The machine as it is if nothing is missing; otherwise the set-up, in full view.

@@ -52,7 +52,8 @@ pub const SOURCE_BUILD: &[Package] = &[
     library("libxml2-dev"),
 ];
 
-/// What some tests need on top: a real Prometheus with its exporter, and containers.
+/// What some tests need on top: a real Prometheus with its exporter, containers, and a fresh Debian with its judge, and
+/// dbt's environment.
 pub const TESTS: &[Package] = &[
     program("prometheus", "prometheus"),
     program(
@@ -61,7 +62,13 @@ pub const TESTS: &[Package] = &[
     ),
     program("docker.io", "dockerd"),
     program("debootstrap", "debootstrap"),
+    program("lintian", "lintian"),
+    program("rpm", "rpmbuild"),
+    library("python3-venv"),
 ];
+
+/// What makes packages for Red Hat's systems.
+pub const RPM: &[Package] = &[program("rpm", "rpmbuild")];
 
 /// The packages of `wanted` that are not installed.
 pub fn missing(wanted: &'static [Package]) -> Vec<&'static str> {

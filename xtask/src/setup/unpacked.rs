@@ -16,8 +16,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Which release of Debian has the packages of a major version, and which others their libraries.
-fn suites(major: u32) -> Option<&'static str> {
+/// Which release of Debian has the libraries of a major version, and which its packages, if that is another one.
+pub fn suites(major: u32) -> Option<&'static str> {
     match major {
         17 => Some("trixie"),
         18 => Some("forky"),

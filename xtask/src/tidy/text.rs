@@ -7,6 +7,7 @@ const MAX_LINES: usize = 500;
 
 /// Sites that documentation may point to. Everything else is a mirror or a machine.
 const LINKABLE: &[&str] = &[
+    "www.debian.org",
     "www.postgresql.org",
     "wiki.postgresql.org",
     "docs.rs",

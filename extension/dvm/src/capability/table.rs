@@ -98,22 +98,34 @@ capabilities! {
     SUBSCRIBED_TABLE: Source, "targets of subscriptions, and of whatever else applies rows for another server",
         Maintained { how: "what is copied and applied is captured by row triggers" },
         "";
-    CITUS_DISTRIBUTED_TABLE: Source, "distributed tables of Citus, also of one shard",
+    CITUS_LOCAL_SHARD: Source, "reference tables of Citus, and local tables that it manages, where this node has their rows",
+        Maintained { how: "captured and read in the shard that this node has" },
+        "";
+    CITUS_SHARD_LOCAL: Source, "distributed tables of Citus, joined and grouped by their distribution columns",
+        Maintained { how: "by the nodes that have the shards: a stream table for each group of shards" },
+        "";
+    CITUS_DISTRIBUTED_TABLE: Source, "distributed tables of Citus in any other query",
         FullOnly {
-            reason: "its rows are in shards on the workers, whose changes fire no trigger here",
-            remedy: "create a stream table over each shard on its worker, or undistribute the table",
+            reason: "its rows are in shards on the workers, and rows of the result are made of several of them",
+            remedy: "join, group and partition by the distribution columns of co-located tables, and show one of them",
         },
         "";
-    CITUS_REFERENCE_TABLE: Source, "reference tables of Citus",
+    CITUS_REFERENCE_TABLE: Source, "reference tables of Citus, of which this node has no copy or that another rule does not reach",
         FullOnly {
             reason: "its rows are in a shard on each node, whose changes fire no trigger of the table",
-            remedy: "keep what is read in an ordinary table, or undistribute the table",
+            remedy: "add the coordinator to the nodes of the cluster: citus_set_coordinator_host",
         },
         "";
-    CITUS_LOCAL_TABLE: Source, "local tables that Citus manages",
+    CITUS_LOCAL_TABLE: Source, "local tables that Citus manages, joined to what is distributed",
         FullOnly {
-            reason: "its rows are in a shard on this node, whose changes fire no trigger of the table",
-            remedy: "take the table out of the metadata of Citus: undistribute_table",
+            reason: "its rows are in a shard on the coordinator, whose changes fire no trigger of the table",
+            remedy: "make a reference table of it: create_reference_table",
+        },
+        "";
+    CITUS_NOT_IMMEDIATE: Source, "tables of Citus in an IMMEDIATE stream table",
+        NotImmediate {
+            reason: "other nodes, and other sessions for them, write to its shards",
+            remedy: "use refresh_mode DIFFERENTIAL or AUTO",
         },
         "";
     INHERITANCE_CHILD: Source, "children of inheritance trees",
@@ -136,10 +148,7 @@ capabilities! {
         Maintained { how: "computed for each changed row" },
         "SELECT a, unnest(arr) AS x FROM t";
     SET_RETURNING_KEY: Aggregate, "set-returning functions in GROUP BY",
-        FullOnly {
-            reason: "the rows that it makes would have to be made before they are grouped",
-            remedy: "move the function to FROM",
-        },
+        Maintained { how: "its rows are made before they are grouped" },
         "SELECT unnest(arr) AS x, count(*) FROM t GROUP BY 1";
     TABLE_FUNCTION: Source, "XMLTABLE and JSON_TABLE",
         Maintained { how: "computed for each changed row of what they read" },
@@ -203,7 +212,7 @@ capabilities! {
     SETTINGS: Expression, "functions whose results follow from their arguments and settings: of times with time zone, of text \
                             search, of money; what prints values",
         Maintained {
-            how: "the stream table keeps the settings of the session that creates it, whoever writes or refreshes",
+            how: "the stream table keeps the settings of the session that creates it; every writer and refresh uses them",
         },
         "SELECT a, date_trunc('day', ts) AS day, ts::date AS d, to_char(ts, 'YYYY-MM') AS month FROM t";
     STABLE_FUNCTION: Expression, "functions that read the clock, the session or catalogs",
@@ -219,6 +228,14 @@ capabilities! {
             remedy: "keep the value in a column; declare the function IMMUTABLE if it is",
         },
         "SELECT a, random() FROM t";
+    FAILING_EXPRESSION: Expression, "expressions that fail, when the stream table is created, for rows that the query does not reach",
+        FullOnly {
+            reason: "a subquery is computed for all rows, those that no row outside asks for among them, and an expression \
+                     has no value for one",
+            remedy: "give the expression a value for every row (10 / nullif(x, 0)), or leave such rows out in WHERE inside \
+                     of the subquery",
+        },
+        "";
     EXISTS: Expression, "EXISTS and NOT EXISTS, anywhere in an expression",
         Maintained { how: "as a semi or anti join, or as a mark on each row" },
         "SELECT a FROM t WHERE EXISTS (SELECT FROM u WHERE u.a = t.a)";
@@ -334,7 +351,9 @@ capabilities! {
         "SELECT count(*) FROM t GROUP BY CUBE (id, u_id, a, b, d, ts, arr)";
     WINDOW_FUNCTION: Aggregate, "window functions, and aggregates as such, with any frame",
         Maintained {
-            how: "touched partitions are computed again; without PARTITION BY there is one, the whole input",
+            how: "touched partitions are computed again; without PARTITION BY the rows that a change reaches: those \
+                  after it for running totals, its neighbours for lag, lead and frames of so many ROWS; otherwise, and \
+                  with a NULL among what is ordered by, all",
         },
         "SELECT a, rank() OVER (PARTITION BY a ORDER BY b) FROM t";
 

@@ -15,7 +15,7 @@
 use crate::canary;
 use crate::plan::{BlockScan, Image, Source};
 use crate::sql::names::{WEIGHT, column, delta as delta_name};
-use crate::sql::relation::{Printed, render_over};
+use crate::sql::{Printed, render_over};
 use crate::tree::Side;
 
 /// The condition that holds for the values that the filter keeps now.
@@ -67,8 +67,8 @@ pub(crate) fn delta(
 mod tests {
     use insta::assert_snapshot;
 
-    use crate::operators::join::Context;
     use crate::operators::output;
+    use crate::operators::statement::Context;
     use crate::plan::{Source, compile};
     use crate::tree::Relation;
     use crate::tree::testing::{bounded, opaque, project, scan};

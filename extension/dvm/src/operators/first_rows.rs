@@ -10,11 +10,14 @@ use std::collections::BTreeSet;
 use crate::canary;
 use crate::plan::{BlockScan, Factor, Node, Source};
 use crate::sql::names::accumulator;
-use crate::sql::{render_over, state_table};
+use crate::sql::render_over;
+use crate::sql::state_table;
 use crate::tree::{ColumnId, Expr, SortKey};
 
-use super::join::{self, BlockDelta, Context};
-use super::partition::{Partition, block_name, names_under};
+use super::block_columns::{block_name, names_under};
+use super::join;
+use crate::operators::statement::{BlockDelta, Context};
+use crate::plan::Partition;
 
 /// Whether a changed row is among the first rows of a whole input; `None` where only the partitions tell.
 pub fn touched(

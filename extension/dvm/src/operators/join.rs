@@ -21,63 +21,17 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::canary;
-use crate::plan::{Block, Branch, Factor, Plan, Source};
+use crate::plan::{Block, Branch, Factor, Source};
 use crate::sql::names::{WEIGHT, prefix};
-use crate::sql::{From, PLANNED_FREELY, Role, Stored, reads_present, render_over};
+use crate::sql::render_over;
 
+use super::statement::{BlockDelta, Context};
+use super::term::{FromClause, PLANNED_FREELY, Role, reads_present};
 use super::weight::weight;
 use super::{outer_join, prefix_join};
 
-/// A delta whose terms may need intermediate results.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BlockDelta {
-    /// Statements to run first, each into an ephemeral relation that is consolidated before it is read.
-    pub steps: Vec<Step>,
-    /// `UNION ALL` of the terms; `None` when no branch has a changed source. The weight is an
-    /// `integer`, or a `bigint` when terms multiply weights.
-    pub terms: Option<String>,
-    /// The steps whose results the terms read.
-    pub after: Vec<usize>,
-    /// The sources whose deltas the terms read.
-    pub reads: BTreeSet<Source>,
-}
-
-/// A statement whose result later statements read by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Name of the ephemeral relation.
-    pub name: String,
-    /// The statement.
-    pub sql: String,
-    /// The earlier step whose result it reads.
-    pub after: Option<usize>,
-    /// The sources whose deltas it reads.
-    pub reads: BTreeSet<Source>,
-}
-
-/// What a statement builder must know beside the plan.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// The plan.
-    pub plan: &'a Plan,
-    /// Qualified prefix of state table names; the node's number follows.
-    pub state_prefix: &'a str,
-    /// Joins of up to this many scans get their corrections inlined.
-    pub inline_limit: usize,
-}
-
 /// A delta of more terms than this is never written out; `m` changed inner factors make 2^m − 1.
 const INLINE_TERMS_MAX: usize = 7;
-
-impl<'a> Context<'a> {
-    /// Where nodes keep their state.
-    pub(super) fn stored(&self) -> Stored<'a> {
-        Stored {
-            plan: self.plan,
-            state_prefix: self.state_prefix,
-        }
-    }
-}
 
 /// The delta of a block, for the sources that changed. Output columns are named by `name`, followed
 /// by the weight.
@@ -220,7 +174,7 @@ fn term(
     negative: bool,
     name: &dyn Fn(usize) -> String,
 ) -> String {
-    let mut from = From::new(context.stored());
+    let mut from = FromClause::new(context.stored());
     for (position, (factor, role)) in branch.scans.iter().zip(roles).enumerate() {
         from.add(factor, *role, position, reads_present(branch, factor));
     }
@@ -244,13 +198,6 @@ fn term(
     };
     from.write(&mut sql, free);
     sql
-}
-
-pub(super) fn push_where(sql: &mut String, conditions: &[String]) {
-    if !conditions.is_empty() {
-        sql.push_str("\nWHERE ");
-        sql.push_str(&conditions.join(" AND "));
-    }
 }
 
 #[cfg(test)]

@@ -4,17 +4,23 @@
 //! `R⁻ = R⁺ − ΔR` its state before. The rules read `R⁺` and `ΔR` only.
 
 pub mod aggregate;
-pub(crate) mod bound;
+mod block_columns;
+mod bound;
 mod first_rows;
 pub mod image;
 pub mod join;
+mod order;
 pub mod outer_join;
 pub mod output;
 pub mod partition;
 pub mod prefix_join;
+pub mod reach;
 pub mod recursion;
 mod rows;
 pub mod state;
+pub mod statement;
+mod term;
 mod touched;
 mod weight;
-pub mod width;
+
+pub use order::IN_ORDER;

@@ -18,8 +18,8 @@
 use std::collections::BTreeSet;
 
 use crate::canary;
+use crate::operators::term::Role;
 use crate::plan::{Factor, Source};
-use crate::sql::Role;
 
 /// The ways in which a factor changed, given which sources did.
 pub(super) fn changes(factor: &Factor, changed: &BTreeSet<Source>) -> Vec<Role> {
@@ -41,8 +41,8 @@ pub(super) fn changes(factor: &Factor, changed: &BTreeSet<Source>) -> Vec<Role> 
 mod tests {
     use insta::assert_snapshot;
 
-    use crate::operators::join::Context;
     use crate::operators::output;
+    use crate::operators::statement::Context;
     use crate::plan::{Source, compile};
     use crate::tree::Relation;
     use crate::tree::testing::{condition, equal, keyed_scan, left_join, project, scan};

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::plan::{Output, Source, Store};
 use crate::sql::names::column;
-use crate::sql::{render_over, state_table};
+use crate::sql::render_over;
+use crate::sql::state_table;
 
-use super::join::{self, BlockDelta, Context};
+use super::join;
 use super::state;
+use crate::operators::statement::{BlockDelta, Context, push_where};
 
 /// The whole content over images and the nodes' state, or `None` when the defining query itself is to be read
 /// because no node keeps state of its own.
@@ -54,7 +56,7 @@ pub fn initial(context: Context<'_>) -> Option<String> {
                 .iter()
                 .map(|p| format!("({})", render_over(&p.expr, &printed)))
                 .collect();
-            join::push_where(&mut sql, &conditions);
+            push_where(&mut sql, &conditions);
             Some(sql)
         }
     }

@@ -10,7 +10,7 @@
 //!
 //! State: the operator's rows, which may be those of the stream table. Cost: the size of the touched
 //! partitions, found through an index on the key; without a key there is one partition, the whole input.
-//! [`super::first_rows`] does better for some limits.
+//! [`super::first_rows`] does better for some limits, [`super::reach`] for some windows.
 //!
 //! [`crate::plan`] refuses functions and limits whose result depends on the order of rows that ORDER BY
 //! does not tell apart.
@@ -18,62 +18,17 @@
 use std::collections::HashMap;
 
 use crate::canary;
-use crate::plan::Node;
-use crate::sql::names::{TOUCHED, accumulator, column, input, key};
+use crate::plan::{Node, Partition};
+use crate::sql::names::{TOUCHED, accumulator, column, key};
 use crate::sql::render_over;
-use crate::tree::{ColumnId, Expr, SortKey, WindowCall};
+use crate::tree::{ColumnId, Expr};
 
-use super::aggregate::Emit;
+use super::block_columns::{block_name, names_under};
 use super::first_rows;
-use super::join::{self, Context};
+use super::join;
 use super::touched;
-
-/// What is computed for each partition.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Partition {
-    /// Each row with the results of window functions.
-    Window {
-        /// The calls.
-        calls: Vec<WindowCall>,
-    },
-    /// The first rows of an order.
-    TopN {
-        /// The order.
-        order: Vec<SortKey>,
-        /// How many rows are skipped.
-        offset: u64,
-        /// How many rows are kept after that.
-        limit: Option<u64>,
-        /// Whether rows equal in the order to the last one are kept, too.
-        with_ties: bool,
-    },
-}
-
-impl Partition {
-    /// The columns that are computed beside those of the input.
-    pub fn calls(&self) -> &[WindowCall] {
-        match self {
-            Partition::Window { calls } => calls,
-            Partition::TopN { .. } => &[],
-        }
-    }
-
-    /// The calls, to be changed.
-    pub fn calls_mut(&mut self) -> &mut [WindowCall] {
-        match self {
-            Partition::Window { calls } => calls,
-            Partition::TopN { .. } => &mut [],
-        }
-    }
-
-    /// Its name in explanations.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Partition::Window { .. } => "window",
-            Partition::TopN { .. } => "first rows",
-        }
-    }
-}
+use crate::operators::statement::Emit;
+use crate::operators::statement::{Context, push_where};
 
 /// Which rows are computed.
 #[derive(Debug, Clone, Copy)]
@@ -142,29 +97,8 @@ pub fn recompute(
         .iter()
         .map(|p| format!("({})", print(&p.expr)))
         .collect();
-    join::push_where(&mut sql, &conditions);
+    push_where(&mut sql, &conditions);
     sql
-}
-
-/// The name of a column of the block: the keys, then the others.
-pub(super) fn block_name(node: &Node) -> impl Fn(usize) -> String {
-    let keys = node.keys.len();
-    move |position| match position.checked_sub(keys) {
-        None => key(position),
-        Some(rest) => input(rest),
-    }
-}
-
-/// How the block's columns print under an alias.
-pub(super) fn names_under(
-    node: &Node,
-    alias: &str,
-    name: &dyn Fn(usize) -> String,
-) -> HashMap<ColumnId, String> {
-    let columns = node.block.columns.iter().enumerate();
-    columns
-        .map(|(position, c)| (c.id, format!("{alias}.{}", name(position))))
-        .collect()
 }
 
 /// The operator's rows as a FROM item `g`, with the columns of the state.
@@ -203,14 +137,7 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
         && !is_joined
     {
         touched = format!("{TOUCHED} AS t, ");
-        for (position, column) in node.keys.iter().enumerate() {
-            let name = key(position);
-            conditions.push(if null_keys.get(position).copied().unwrap_or(false) {
-                format!("d.{name} IS NOT DISTINCT FROM NULL")
-            } else {
-                format!("d.{name} {} t.{name}", column.ty.equality)
-            });
-        }
+        conditions = touched::conditions(node, null_keys, |at| format!("d.{}", key(at)), "t");
     }
     let mut kept = String::new();
     if let Partition::TopN {
@@ -227,7 +154,7 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
             && (node.is_global() || one_by_one)
         {
             let mut sql = format!("SELECT {}\nFROM {block}", items.join(", "));
-            join::push_where(&mut sql, &conditions);
+            push_where(&mut sql, &conditions);
             let lateral = if one_by_one { "LATERAL " } else { "" };
             return format!(
                 "{touched}{lateral}({sql}\n{sorted}\nLIMIT {count} OFFSET {offset}) AS g"
@@ -255,7 +182,7 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
         items.push("1 AS one".into());
     }
     let mut sql = format!("SELECT {}\nFROM {touched}{block}", items.join(", "));
-    join::push_where(&mut sql, &conditions);
+    push_where(&mut sql, &conditions);
     if kept.is_empty() {
         format!("({sql}) AS g")
     } else {
@@ -275,7 +202,7 @@ mod tests {
     use crate::tree::testing::{
         column as made, condition, expr, filter, first_rows, integer, keyed_scan, scan, sort_key,
     };
-    use crate::tree::{Index, Relation, Ties};
+    use crate::tree::{Index, Relation, Ties, WindowCall};
 
     /// What is touched when the table changed, and the rows of what is touched.
     fn statements(relation: Relation) -> String {
@@ -316,6 +243,7 @@ mod tests {
                 order: vec![sort_key("$13", "DESC NULLS LAST")],
                 frame: "GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW".into(),
                 ties: Ties::Harmless,
+                reach: None,
             }],
         };
         assert_snapshot!(statements(windowed), @r"

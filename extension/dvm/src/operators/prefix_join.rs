@@ -19,13 +19,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::canary;
+use crate::operators::term::{FromClause, Role};
 use crate::plan::{Branch, Factor, Matched, Outer, Source};
 use crate::sql::names::WEIGHT;
-use crate::sql::{From, Role, render_over};
+use crate::sql::render_over;
 use crate::tree::ColumnId;
 
-use super::join::{Context, Moved, Step};
+use super::join::Moved;
 use super::weight::weight;
+use crate::operators::statement::{Context, Step};
 
 /// There are many steps to plan: fewer relations than elsewhere have their order searched for.
 const PLANNED_FREELY_IN_STEPS: usize = 4;
@@ -236,7 +238,7 @@ impl Builder<'_> {
 
     /// One term: over the prefix's delta or its state, and the added relation's delta or state.
     fn term(&self, prefix_is_delta: bool, added: Role) -> String {
-        let mut from = From::new(self.context.stored());
+        let mut from = FromClause::new(self.context.stored());
         let prefix = self.prefix_delta.as_ref().filter(|_| prefix_is_delta);
         match prefix {
             Some(name) => {
@@ -292,7 +294,7 @@ impl Builder<'_> {
         sql
     }
 
-    fn add(&self, from: &mut From<'_>, position: usize, role: Role) {
+    fn add(&self, from: &mut FromClause<'_>, position: usize, role: Role) {
         if let Some(factor) = self.branch.scans.get(position) {
             from.add(factor, role, position, true);
         }

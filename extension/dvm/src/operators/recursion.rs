@@ -29,12 +29,14 @@
 use std::collections::BTreeSet;
 
 use crate::canary;
+use crate::operators::term::FromClause;
+use crate::operators::term::Role;
 use crate::plan::{Block, Factor, Image, Recursion, Source};
-use crate::sql::From;
 use crate::sql::names::{TOUCHED, WEIGHT, column, key};
-use crate::sql::relation::{Printed, Role, render_over};
+use crate::sql::{Printed, render_over};
 
-use super::join::{self, Context};
+use super::join;
+use crate::operators::statement::Context;
 
 /// D: what the deltas of the changed tables derive in one step from the image as it is, as far as they change seed and
 /// step at all.
@@ -92,7 +94,7 @@ pub fn rederive(context: Context<'_>, recursion: &Recursion, null_columns: &[boo
     };
     let terms: Vec<String> = branches
         .map(|branch| {
-            let mut from = From::new(context.stored());
+            let mut from = FromClause::new(context.stored());
             from.add_prefix(TOUCHED, Printed::new());
             for (position, factor) in branch.scans.iter().enumerate() {
                 from.add(factor, Role::State, position, false);

@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use crate::plan::{Node, Source};
 use crate::sql::names::{column, key};
 
-use super::join::{self, BlockDelta, Context};
+use super::join;
+use crate::operators::statement::{BlockDelta, Context};
 
 /// The changed rows `c0`… with their weights.
 pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> BlockDelta {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use crate::plan::{Node, Source};
 use crate::sql::names::column;
 
-use super::aggregate::{self, Maintenance};
+use super::aggregate;
 use super::first_rows;
-use super::join::{BlockDelta, Context};
-use super::{partition, rows};
+use super::{partition, reach, rows};
+use crate::operators::statement::{BlockDelta, Context};
+use crate::plan::Maintenance;
 
 /// Names of the state columns.
 pub fn names(node: &Node) -> Vec<String> {
@@ -21,10 +22,13 @@ pub fn names(node: &Node) -> Vec<String> {
 }
 
 /// What is touched: one row per key, for groups that are added up with what is to be added. For a node that keeps
-/// rows, the changed ones.
+/// rows, or has windows in an order, the changed ones.
 pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> BlockDelta {
     let touched = || aggregate::delta(context, node, changed);
     match &node.maintenance {
+        Maintenance::Partition(rule) if rule.order().is_some() => {
+            reach::changes(context, node, changed)
+        }
         Maintenance::Partition(rule) => {
             first_rows::touched(context, node, rule, changed).unwrap_or_else(touched)
         }

@@ -6,12 +6,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use crate::operators::term::{FromClause, PLANNED_FREELY, Role, reads_present};
 use crate::plan::{Block, Branch, Node};
 use crate::sql::names::{TOUCHED, WEIGHT, key};
-use crate::sql::{From, PLANNED_FREELY, Role, reads_present, render_over};
+use crate::sql::render_over;
 use crate::tree::{ColumnId, Expr};
 
-use super::join::{self, Context};
+use super::join;
+use crate::operators::statement::Context;
 
 /// What stands in FROM for the rows (alias `d`), the conditions that go with it, and how a group's number prints.
 pub(super) struct Rows {
@@ -73,7 +75,7 @@ fn is_merged(block: &Block) -> bool {
 }
 
 /// Conditions that the values of the keys are those of the item with this alias.
-fn conditions(
+pub(super) fn conditions(
     node: &Node,
     null_keys: &[bool],
     value: impl Fn(usize) -> String,
@@ -98,7 +100,7 @@ fn term(
     null_keys: &[bool],
     name: &dyn Fn(usize) -> String,
 ) -> String {
-    let mut from = From::new(context.stored());
+    let mut from = FromClause::new(context.stored());
     let link = ColumnId(u32::MAX);
     from.add_prefix(TOUCHED, [(link, String::new())].into_iter().collect());
     for (position, factor) in branch.scans.iter().enumerate() {

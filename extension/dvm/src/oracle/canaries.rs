@@ -71,6 +71,8 @@ fn oracle_catches_each_seeded_bug_of_the_partitions() {
         canary::FIRST_ROWS_STAY,
         canary::LEFT_PARTITION_STAYS,
         canary::TIES_CUT_OFF,
+        canary::REACH_CUT_SHORT,
+        canary::CARRY_FORGOTTEN,
     ] {
         let case = |numbers: &[u16]| partitions::replay(numbers, 5);
         assert!(caught(bug, 400, &case), "{bug} was missed");

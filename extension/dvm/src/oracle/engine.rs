@@ -34,9 +34,13 @@ pub trait Engine {
 /// integers only.
 pub struct Sqlite(rusqlite::Connection);
 
-const SPELLINGS: [(&str, &str); 10] = [
+const SPELLINGS: [(&str, &str); 14] = [
     ("(NULL::integer[])[1]", "NULL"),
     ("OPERATOR(pg_catalog.=)", "="),
+    ("OPERATOR(pg_catalog.<)", "<"),
+    ("OPERATOR(pg_catalog.<=)", "<="),
+    ("OPERATOR(pg_catalog.>=)", ">="),
+    ("OPERATOR(pg_catalog.>)", ">"),
     ("(NULL::boolean[])[1]", "NULL"),
     ("::bigint", ""),
     ("\nOFFSET 0", "\nLIMIT -1 OFFSET 0"),

@@ -2,7 +2,7 @@
 //!
 //! - [`engine`]: where statements run, an in-memory SQLite (or a PostgreSQL server, on demand).
 //! - [`truth`]: a tree as one plain query, independent of plans and rules.
-//! - [`refresh`], [`node`], [`rows_node`], [`recursion`]: a refresh in SQL, as the extension executes it.
+//! - [`refresh`], [`node`], [`rows_node`], [`reach_node`], [`recursion`]: a refresh in SQL, as the extension executes it.
 //! - [`queries`]: random tables, trees and changes.
 //!
 //! Two families of tests: `oracle_*` (the refreshed content is the content computed from nothing) and
@@ -12,6 +12,7 @@ mod engine;
 mod node;
 mod partition_node;
 mod queries;
+mod reach_node;
 mod refresh;
 mod rows_node;
 mod truth;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::aggregate::{self, CombineLayout, Emit};
+use crate::operators::aggregate::{self, CombineLayout};
 use crate::operators::state;
-use crate::plan::{Identity, Node, Output, Source, Store};
+use crate::operators::statement::Emit;
+use crate::plan::{Identity, Node, Output, Partition, Source, Store};
 use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, column, delta as delta_name, key};
 use crate::tree::Expr;
 
@@ -14,6 +15,13 @@ use super::refresh::{STATE, Simulation, numbered};
 impl Simulation<'_> {
     /// Brings the node's state up to date and hands its changed rows on.
     pub(super) fn run_node(&mut self, node: &Node, changed: &mut BTreeSet<Source>) {
+        if let Some(Partition::Window {
+            calls,
+            order: Some(order),
+        }) = node.partition()
+        {
+            return self.follow_reach(node, order, calls, changed);
+        }
         if node.partition().is_some() {
             return self.run_partitions(node, changed);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::aggregate::Emit;
+use crate::operators::statement::Emit;
 use crate::operators::{partition, state};
 use crate::plan::{Node, Output, Source, Store};
 use crate::sql::names::{TOUCHED, WEIGHT, column, delta as delta_name, key};

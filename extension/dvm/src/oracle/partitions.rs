@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::joins::replay_query;
 use super::queries::Draw;
 use crate::tree::testing::{column, condition, expr, filter, first_rows, integer, join, sort_key};
-use crate::tree::{ColumnId, Expr, Relation, SortKey, Ties, WindowCall};
+use crate::tree::{
+    Ahead, Carry, ColumnId, Comparisons, Expr, Reach, Relation, SortKey, Ties, WindowCall,
+};
 
 const DIRECTIONS: [&str; 3] = ["ASC NULLS LAST", "DESC NULLS FIRST", "ASC NULLS FIRST"];
 
@@ -47,6 +49,130 @@ impl Draw<'_> {
         columns
             .iter()
             .map(|c| self.key(format!("${}", c.id.0)))
+            .collect()
+    }
+
+    /// Calls in one order over whole numbers, whose results follow from near rows or from those so far.
+    fn reaching(&mut self, relation: &Relation) -> Vec<WindowCall> {
+        let order = self.total_order(relation);
+        let descending = order[0].direction.starts_with("DESC");
+        let operator = |name: &str| format!("OPERATOR(pg_catalog.{name})");
+        let compare = Comparisons {
+            descending,
+            less: operator("<"),
+            at_most: operator("<="),
+            at_least: operator(">="),
+            greater: operator(">"),
+        };
+        (0..1 + self.below(3))
+            .map(|_| {
+                let value = self.column_of(relation);
+                let by_peers = order[..1].to_vec();
+                let (function, order, frame, ties, back, ahead) = match self.below(11) {
+                    0 => (
+                        "row_number()".to_owned(),
+                        order.clone(),
+                        "",
+                        Ties::Rows,
+                        0,
+                        Ahead::All(Carry::Count),
+                    ),
+                    1 => (
+                        "rank()".to_owned(),
+                        by_peers,
+                        "",
+                        Ties::Harmless,
+                        0,
+                        Ahead::All(Carry::Rank),
+                    ),
+                    2 => (
+                        "dense_rank()".to_owned(),
+                        by_peers,
+                        "",
+                        Ties::Harmless,
+                        0,
+                        Ahead::All(Carry::Count),
+                    ),
+                    3 => (
+                        format!("sum({value})"),
+                        by_peers,
+                        "",
+                        Ties::Harmless,
+                        0,
+                        Ahead::All(Carry::Operator("+".into())),
+                    ),
+                    4 => (
+                        format!("max({value}) FILTER (WHERE ({value} > 0))"),
+                        by_peers,
+                        "",
+                        Ties::Harmless,
+                        0,
+                        Ahead::All(Carry::Function("GREATEST")),
+                    ),
+                    5 => (
+                        format!("count({value})"),
+                        by_peers,
+                        "",
+                        Ties::Harmless,
+                        0,
+                        Ahead::All(Carry::Count),
+                    ),
+                    6 => (
+                        format!("lag({value}, 2, -9)"),
+                        order.clone(),
+                        "",
+                        Ties::Rows,
+                        0,
+                        Ahead::Rows(2),
+                    ),
+                    7 => (
+                        format!("lead({value})"),
+                        order.clone(),
+                        "",
+                        Ties::Rows,
+                        1,
+                        Ahead::Rows(0),
+                    ),
+                    8 => (
+                        format!("sum({value})"),
+                        order.clone(),
+                        "ROWS BETWEEN 3 PRECEDING AND 1 FOLLOWING",
+                        Ties::Rows,
+                        1,
+                        Ahead::Rows(3),
+                    ),
+                    9 => (
+                        format!("count({value})"),
+                        order.clone(),
+                        "ROWS BETWEEN 2 FOLLOWING AND 3 FOLLOWING",
+                        Ties::Rows,
+                        3,
+                        Ahead::Rows(0),
+                    ),
+                    _ => (
+                        format!("first_value({value})"),
+                        order.clone(),
+                        "",
+                        Ties::Rows,
+                        0,
+                        Ahead::All(Carry::First),
+                    ),
+                };
+                WindowCall {
+                    column: column(self.id(), "w", integer()),
+                    function: expr(&function),
+                    arguments: vec![expr(&value)],
+                    partition: Vec::new(),
+                    order,
+                    frame: frame.into(),
+                    ties,
+                    reach: Some(Reach {
+                        order: compare.clone(),
+                        back,
+                        ahead,
+                    }),
+                }
+            })
             .collect()
     }
 
@@ -100,6 +226,7 @@ impl Draw<'_> {
             order,
             frame: frame.into(),
             ties,
+            reach: None,
         }
     }
 
@@ -115,6 +242,20 @@ impl Draw<'_> {
     /// Window functions over the relation, perhaps with a condition on the results.
     pub fn windowed(&mut self, relation: Relation) -> Relation {
         let input = self.selected(relation);
+        if !input.columns().is_empty() && self.one_in(3) {
+            let calls = self.reaching(&input);
+            // A NULL in the order has the whole computed again.
+            let first = calls[0].order[0].expr.as_column();
+            let known: Vec<_> = (first.into_iter())
+                .filter(|_| !self.one_in(4))
+                .map(|id| condition(&format!("(${} IS NOT NULL)", id.0)))
+                .collect();
+            return Relation::Window {
+                input: Box::new(filter(input, known)),
+                partition: Vec::new(),
+                calls,
+            };
+        }
         let partition = self.partition(&input);
         let one = (self.within(&input), self.total_order(&input));
         let calls = (0..1 + self.below(3))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::operators::join::{BlockDelta, Context};
+use crate::operators::statement::{BlockDelta, Context};
 use crate::operators::{output, state};
 use crate::plan::{self, Identity, Image, Output, Plan, Source, Store};
 use crate::sql::image_table;
@@ -172,7 +172,7 @@ impl<'e> Simulation<'e> {
         self.check();
     }
 
-    /// Computes an image anew and writes down how it differs from what was kept.
+    /// Computes an image again and writes down how it differs from what was kept.
     pub(super) fn compare(&mut self, image: &Image) -> bool {
         let columns = numbered("c", image.opaque.columns.len()).join(", ");
         let (kept, delta) = (

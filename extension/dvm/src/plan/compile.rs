@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::operators::aggregate::Maintenance;
-use crate::operators::partition::Partition;
-use crate::operators::width::require_narrow;
+use super::maintenance::Maintenance;
+use super::maintenance::Partition;
+use super::width::require_narrow;
 use crate::rewrite::{ColumnAllocator, normalise};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Predicate, Relation};
 
@@ -69,6 +69,7 @@ impl Compiler {
     /// The branches of a relation. Copies of one stateful operator (references to a CTE, copies that a
     /// rewrite made) share its node.
     pub(super) fn linearise(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
+        let relation = self.windows_apart(relation)?;
         let columns = match &relation {
             Relation::Aggregate { .. } | Relation::Distinct { .. } => relation.columns(),
             Relation::Window { partition, .. } | Relation::TopN { partition, .. } => {
@@ -228,7 +229,7 @@ impl Compiler {
                 input,
                 partition,
                 calls,
-            } => self.partition(*input, &partition, Partition::Window { calls }),
+            } => self.partition(*input, &partition, Partition::Window { calls, order: None }),
             Relation::TopN {
                 input,
                 partition,

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::operators::aggregate::Maintenance;
+use super::maintenance::Maintenance;
 use crate::tree::Expr;
 
 use super::block::{Block, BlockScan, Matched};
@@ -46,6 +46,11 @@ impl Display for Plan {
                 }
                 Maintenance::Recompute => writeln!(f, "  touched groups are recomputed")?,
                 Maintenance::Rows => {}
+                Maintenance::Partition(rule) if rule.order().is_some() => {
+                    let first = rule.order().and_then(|o| node.block.columns.get(o.column));
+                    let by = first.map_or("", |column| column.name.as_str());
+                    writeln!(f, "  as far as changes reach in the order of {by}")?;
+                }
                 Maintenance::Partition(_) if node.is_global() => {
                     writeln!(f, "  the whole is recomputed")?;
                 }

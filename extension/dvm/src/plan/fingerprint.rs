@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::operators::aggregate::Maintenance;
+use super::maintenance::Maintenance;
 use crate::tree::Column;
 
 use super::block::{Block, BlockScan, Matched};

@@ -6,7 +6,7 @@
 //! snapshot that shows its own rows as their last writer left them. Whatever reads more than the delta (the
 //! other side of a join, the rest of a group when its extremum leaves, rows by position) cannot.
 
-use crate::operators::aggregate::Maintenance;
+use super::maintenance::Maintenance;
 
 use super::block::{Block, BlockScan};
 use super::{Identity, Output, Plan};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::partition::Partition;
+use super::maintenance::Partition;
 use crate::tree::{ColumnId, Expr, Predicate, Scan};
 
 use super::block::{BlockScan, Branch, Outer};

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::aggregate::Maintenance;
+use super::maintenance::Maintenance;
 use crate::tree::{Column, ColumnId, ColumnType, Expr, Predicate};
 
 use super::block::{Block, BlockScan, Branch, Matched, Source};

@@ -1,7 +1,8 @@
 //! Windows and first rows as nodes.
 
-use crate::operators::aggregate::Maintenance;
-use crate::operators::partition::Partition;
+use super::maintenance::Maintenance;
+use super::maintenance::Partition;
+use super::reach::Order;
 use crate::tree::{Column, ColumnId, Expr, Relation};
 
 use super::block::{Block, Branch};
@@ -49,6 +50,11 @@ impl Compiler {
         let is_set = input_key.is_some();
         ties::trim(&block, &self.nodes, &partition_keys, &mut rule);
         ties::check(&block, &self.nodes, &partition_keys, is_set, &rule)?;
+        if let Partition::Window { calls, order } = &mut rule
+            && partition_keys.is_empty()
+        {
+            *order = Order::of(&block.columns, calls, is_set);
+        }
         let row_key = if one_each {
             Some((0..partition_keys.len()).collect())
         } else {
@@ -70,9 +76,11 @@ pub(super) fn first(partition: &[ColumnId], columns: Vec<Column>) -> Vec<Column>
 
 /// Whether a node's partitions can be found in its projection: where the columns that make them are
 /// visible. The first rows of a whole input are few: they
-/// have a table of their own, which shows what a change must come before to matter.
+/// have a table of their own, which shows what a change must come before to matter; so have windows over a whole input
+/// in an order, from whose rows changes are followed as far as they reach.
 pub(super) fn holds_partitions(node: &Node, exprs: &[Expr]) -> bool {
     let is_short = node.is_global() && matches!(node.partition(), Some(Partition::TopN { .. }));
     let keys: Vec<&Column> = node.keys.iter().collect();
-    !is_short && keys::positions_of(&keys, exprs).is_some()
+    let is_ordered = node.partition().is_some_and(|rule| rule.order().is_some());
+    !is_short && !is_ordered && keys::positions_of(&keys, exprs).is_some()
 }

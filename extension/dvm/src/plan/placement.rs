@@ -1,6 +1,6 @@
 //! Where each node keeps its state: in the output, in a table of its own, or nowhere.
 
-use crate::operators::aggregate::Maintenance;
+use super::maintenance::{Maintenance, Partition};
 use crate::tree::Column;
 
 use super::block::Source;
@@ -27,6 +27,16 @@ pub(super) fn place_state(nodes: &mut [Node], output: &Output, has_images: bool)
             && !indexes.contains(&positions)
         {
             indexes.push(positions);
+        }
+    }
+    for node in nodes.iter_mut() {
+        if let Some(order) = node.partition().and_then(Partition::order).cloned()
+            && let Store::Table { indexes } = &mut node.store
+        {
+            let position = vec![order.column];
+            if !indexes.contains(&position) {
+                indexes.push(position);
+            }
         }
     }
     if let Output::Post { exprs, .. } = output

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::partition::Partition;
+use super::maintenance::Partition;
 use crate::tree::{Column, ColumnId, Expr, SortKey, Ties, WindowCall};
 
 use super::block::{Block, BlockScan, Branch, Matched};
@@ -31,7 +31,7 @@ pub(super) fn trim(block: &Block, nodes: &[Node], partition_keys: &[Column], rul
         }
     };
     match rule {
-        Partition::Window { calls } => {
+        Partition::Window { calls, .. } => {
             for call in calls.iter_mut().filter(|c| c.ties != Ties::Harmless) {
                 shorten(&call.partition, &mut call.order);
             }
@@ -80,7 +80,7 @@ pub(super) fn check(
 ) -> Result<(), crate::Error> {
     let given = |exprs: &[Expr], order: &[SortKey]| Given::of(partition_keys, exprs, order);
     match rule {
-        Partition::Window { calls } => {
+        Partition::Window { calls, .. } => {
             // Rows that are alike in everything trade places freely in one order, but not in two.
             let by_place = |call: &&WindowCall| call.ties == Ties::Rows;
             let mut orders = calls
@@ -286,7 +286,7 @@ impl Agreement {
 
 #[cfg(test)]
 mod tests {
-    use crate::operators::partition::Partition;
+    use crate::plan::Partition;
     use crate::plan::compile;
     use crate::tree::testing::{
         aggregate, column, equal, expr, first_rows, group, integer, join, keyed_scan, left_join,
@@ -384,6 +384,7 @@ mod tests {
             order: keys.map(|c| sort_key(c, "ASC NULLS LAST")).to_vec(),
             frame: String::new(),
             ties: Ties::Rows,
+            reach: None,
         };
         let windowed = |input, other: [&str; 3]| {
             compile(Relation::Window {

@@ -11,7 +11,7 @@
 //! Left alone where the touched groups are computed again anyway (see
 //! [`crate::operators::aggregate`]), because there the server's own DISTINCT is simplest.
 
-use crate::operators::aggregate::recomputes_always;
+use crate::tree::recomputes_always;
 use crate::tree::{Aggregate, Column, ColumnId, ColumnType, Expr, Part, Predicate, Relation};
 
 use super::ColumnAllocator;

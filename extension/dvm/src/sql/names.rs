@@ -14,6 +14,15 @@ pub const GROUPS: &str = "__pgt_groups";
 /// Ephemeral relation with the keys of groups to compute again.
 pub const TOUCHED: &str = "__pgt_touched";
 
+/// Ephemeral relation with the changed rows of a window's input.
+pub const CHANGED: &str = "__pgt_changed";
+
+/// Ephemeral relation with the intervals of a window's order that changes reach.
+pub const REGIONS: &str = "__pgt_regions";
+
+/// Ephemeral relation with the input rows in these.
+pub const ROWS: &str = "__pgt_rows";
+
 /// Ephemeral relation with a source's delta.
 pub fn delta(source: Source) -> String {
     match source {
@@ -51,4 +60,14 @@ pub fn input(position: usize) -> String {
 /// Accumulator of a state table, by position.
 pub fn accumulator(position: usize) -> String {
     format!("a{position}")
+}
+
+/// The state table of a node.
+pub fn state_table(state_prefix: &str, node: usize) -> String {
+    format!("{state_prefix}{node}")
+}
+
+/// The table with the rows of an image.
+pub fn image_table(state_prefix: &str, image: usize) -> String {
+    format!("{state_prefix}i{image}")
 }

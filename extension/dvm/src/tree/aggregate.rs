@@ -64,4 +64,22 @@ impl Aggregate {
             .chain(&self.argument)
             .chain(&self.filter)
     }
+
+    /// The same, to be changed.
+    pub fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        std::iter::once(&mut self.call)
+            .chain(&mut self.argument)
+            .chain(&mut self.filter)
+    }
+}
+
+/// Whether every touched group must be computed again, whatever changed in it.
+pub fn recomputes_always<'a>(
+    mut keys: impl Iterator<Item = &'a Column>,
+    aggregates: &[Aggregate],
+) -> bool {
+    keys.any(|key| !key.ty.image_equality)
+        || aggregates
+            .iter()
+            .any(|a| matches!(a.kind, AggregateKind::Recompute))
 }

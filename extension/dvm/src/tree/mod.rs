@@ -10,18 +10,21 @@ mod expand;
 mod expr;
 mod opaque;
 mod printed;
+mod reach;
 mod reads;
 mod recursion;
 mod relabel;
 mod relation;
 #[cfg(test)]
 pub(crate) mod testing;
+mod visit;
 mod window;
 
-pub use aggregate::{Aggregate, AggregateKind};
+pub use aggregate::{Aggregate, AggregateKind, recomputes_always};
 pub use column::{Column, ColumnId, ColumnType};
 pub use expr::{Expr, Part, Piece};
 pub use opaque::{Opaque, OpaqueSource, Side};
+pub use reach::{Ahead, Carry, Comparisons, Reach};
 pub use recursion::Recursion;
 pub use relation::{ApplyKind, Index, Predicate, Relation, Scan, ScanColumn};
 pub use window::{SortKey, Ties, WindowCall};

@@ -8,6 +8,11 @@ use super::expr::Expr;
 use super::relation::{ApplyKind, Predicate, Relation};
 
 impl Relation {
+    /// Whether a subquery in it is computed for each row of what is around it.
+    pub fn has_dependent(&self) -> bool {
+        matches!(self, Relation::Apply { .. }) || self.inputs().iter().any(|i| i.has_dependent())
+    }
+
     /// The identities of the output columns.
     pub fn ids(&self) -> BTreeSet<ColumnId> {
         self.columns().iter().map(|c| c.id).collect()

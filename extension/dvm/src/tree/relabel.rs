@@ -3,12 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::aggregate::Aggregate;
 use super::column::{Column, ColumnId};
 use super::expr::{Expr, Part};
-use super::opaque::Opaque;
 use super::relation::{ApplyKind, Predicate, Relation};
-use super::window::WindowCall;
 
 /// Identities of a shape's own columns begin here, beyond those of any query.
 const OWN: u32 = 1 << 31;
@@ -58,7 +55,7 @@ impl Relation {
         }
     }
 
-    /// The tree with the identities that it makes numbered anew. Two copies of one subquery that read
+    /// The tree with the identities that it makes renumbered. Two copies of one subquery that read
     /// the same rows around them have the same shape.
     pub fn shape(&self) -> Relation {
         let mut names = HashMap::new();
@@ -70,199 +67,34 @@ impl Relation {
     }
 
     /// The tree with identities replaced, wherever they stand. Those that `names` lacks stay.
-    pub fn relabelled(self, names: &HashMap<ColumnId, ColumnId>) -> Relation {
-        let relation = self.map_inputs(&mut |input| input.relabelled(names));
-        let column = |column: Column| Column {
-            id: names.get(&column.id).copied().unwrap_or(column.id),
-            ..column
-        };
-        let expr = |expr: Expr| expr.relabelled(names);
-        let ids = |ids: Vec<ColumnId>| -> Vec<ColumnId> {
-            let renamed = |id: &ColumnId| names.get(id).copied().unwrap_or(*id);
-            ids.iter().map(renamed).collect()
-        };
-        let predicates = |predicates: Vec<Predicate>| -> Vec<Predicate> {
-            predicates
-                .into_iter()
-                .map(|p| p.relabelled(names))
-                .collect()
-        };
-        let computed = |columns: Vec<(Column, Expr)>| -> Vec<(Column, Expr)> {
-            columns
-                .into_iter()
-                .map(|(c, e)| (column(c), expr(e)))
-                .collect()
-        };
-        match relation {
-            Relation::Scan(mut scan) => {
-                for scanned in &mut scan.columns {
-                    scanned.column = column(scanned.column.clone());
-                }
-                Relation::Scan(scan)
-            }
-            Relation::Opaque(opaque) => Relation::Opaque(opaque.relabelled(names)),
-            Relation::Bounded {
-                input,
-                value,
-                operator,
-                side,
-                bound,
-            } => Relation::Bounded {
-                input,
-                value: expr(value),
-                operator,
-                side,
-                bound: Box::new(bound.relabelled(names)),
-            },
-            plain @ (Relation::SingleRow | Relation::Distinct { .. }) => plain,
-            Relation::Filter {
-                input,
-                predicates: conjuncts,
-            } => Relation::Filter {
-                input,
-                predicates: predicates(conjuncts),
-            },
-            Relation::Project { input, columns } => Relation::Project {
-                input,
-                columns: computed(columns),
-            },
-            Relation::Expand {
-                input,
-                item,
-                columns,
-                key,
-            } => Relation::Expand {
-                input,
-                item: expr(item),
-                columns: columns.into_iter().map(column).collect(),
-                key,
-            },
-            Relation::Join {
-                left,
-                right,
-                predicates: conjuncts,
-            } => Relation::Join {
-                left,
-                right,
-                predicates: predicates(conjuncts),
-            },
-            Relation::LeftJoin {
-                left,
-                right,
-                predicates: conjuncts,
-                present,
-            } => Relation::LeftJoin {
-                left,
-                right,
-                predicates: predicates(conjuncts),
-                present: present.map(column),
-            },
-            Relation::FullJoin {
-                left,
-                right,
-                predicates: conjuncts,
-            } => Relation::FullJoin {
-                left,
-                right,
-                predicates: predicates(conjuncts),
-            },
-            Relation::Apply {
-                input,
-                subquery,
-                kind,
-            } => Relation::Apply {
-                input,
-                subquery,
-                kind: match kind {
-                    ApplyKind::Exists { present } => ApplyKind::Exists {
-                        present: column(present),
-                    },
-                    ApplyKind::Any { tests, result } => ApplyKind::Any {
-                        tests: predicates(tests),
-                        result: column(result),
-                    },
-                    ApplyKind::Scalar { value } => ApplyKind::Scalar {
-                        value: column(value),
-                    },
-                    ApplyKind::Cross => ApplyKind::Cross,
-                    ApplyKind::Left {
-                        predicates: conjuncts,
-                    } => ApplyKind::Left {
-                        predicates: predicates(conjuncts),
-                    },
-                },
-            },
-            Relation::UnionAll { columns, inputs } => Relation::UnionAll {
-                columns: columns.into_iter().map(column).collect(),
-                inputs: inputs
-                    .into_iter()
-                    .map(|(input, exprs)| (input, exprs.into_iter().map(expr).collect()))
-                    .collect(),
-            },
-            Relation::Aggregate {
-                input,
-                keys,
-                aggregates,
-            } => Relation::Aggregate {
-                input,
-                keys: computed(keys),
-                aggregates: aggregates
-                    .into_iter()
-                    .map(|a| Aggregate {
-                        column: column(a.column),
-                        call: expr(a.call),
-                        argument: a.argument.map(expr),
-                        filter: a.filter.map(expr),
-                        ..a
-                    })
-                    .collect(),
-            },
-            Relation::Window {
-                input,
-                partition,
-                calls,
-            } => Relation::Window {
-                input,
-                partition: ids(partition),
-                calls: calls
-                    .into_iter()
-                    .map(|call| WindowCall {
-                        column: column(call.column.clone()),
-                        ..call.map(expr)
-                    })
-                    .collect(),
-            },
-            Relation::TopN {
-                input,
-                partition,
-                order,
-                offset,
-                limit,
-                with_ties,
-            } => Relation::TopN {
-                input,
-                partition: ids(partition),
-                order: order.into_iter().map(|key| key.map(expr)).collect(),
-                offset,
-                limit,
-                with_ties,
-            },
-        }
-    }
-}
-
-impl Opaque {
-    fn relabelled(mut self, names: &HashMap<ColumnId, ColumnId>) -> Self {
-        for column in &mut self.columns {
-            column.id = names.get(&column.id).copied().unwrap_or(column.id);
-        }
+    pub fn relabelled(mut self, names: &HashMap<ColumnId, ColumnId>) -> Relation {
+        self.relabel(names);
         self
+    }
+
+    fn relabel(&mut self, names: &HashMap<ColumnId, ColumnId>) {
+        let rename = |id: &mut ColumnId| *id = names.get(id).copied().unwrap_or(*id);
+        self.inputs_mut()
+            .into_iter()
+            .for_each(|input| input.relabel(names));
+        self.made_mut()
+            .into_iter()
+            .for_each(|column| rename(&mut column.id));
+        self.partition_mut().iter_mut().for_each(rename);
+        self.exprs_mut()
+            .into_iter()
+            .for_each(|expr| expr.relabel(names));
     }
 }
 
 impl Expr {
     /// The expression with identities replaced. Those that `names` lacks stay.
     pub fn relabelled(mut self, names: &HashMap<ColumnId, ColumnId>) -> Self {
+        self.relabel(names);
+        self
+    }
+
+    fn relabel(&mut self, names: &HashMap<ColumnId, ColumnId>) {
         for part in &mut self.parts {
             if let Part::Column(id) = part
                 && let Some(new) = names.get(id)
@@ -270,19 +102,14 @@ impl Expr {
                 *id = *new;
             }
         }
-        self
     }
 }
 
 impl Predicate {
     /// The conjunct with identities replaced. Those that `names` lacks stay.
-    pub fn relabelled(self, names: &HashMap<ColumnId, ColumnId>) -> Self {
-        Predicate {
-            expr: self.expr.relabelled(names),
-            equality: self
-                .equality
-                .map(|(l, r)| (l.relabelled(names), r.relabelled(names))),
-        }
+    pub fn relabelled(mut self, names: &HashMap<ColumnId, ColumnId>) -> Self {
+        self.exprs_mut().for_each(|expr| expr.relabel(names));
+        self
     }
 }
 

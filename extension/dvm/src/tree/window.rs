@@ -2,6 +2,7 @@
 
 use super::column::{Column, ColumnType};
 use super::expr::{Expr, Part};
+use super::reach::Reach;
 
 /// One key of an ORDER BY.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,6 +44,8 @@ pub struct WindowCall {
     pub frame: String,
     /// When ties change the result.
     pub ties: Ties,
+    /// How far a changed row reaches, where that is known to have an end or to be carried.
+    pub reach: Option<Reach>,
 }
 
 /// What orders rows by their images, where values have no order, or equal ones look different.
@@ -82,14 +85,6 @@ impl SortKey {
     pub fn render(&self, print: impl Fn(&Expr) -> String) -> String {
         format!("{} {}", print(&self.expr), self.direction)
     }
-
-    /// The key over other expressions.
-    pub fn map(self, map: impl Fn(Expr) -> Expr) -> Self {
-        SortKey {
-            expr: map(self.expr),
-            ..self
-        }
-    }
 }
 
 impl WindowCall {
@@ -101,15 +96,12 @@ impl WindowCall {
             .chain(self.order.iter().map(|key| &key.expr))
     }
 
-    /// The call over other expressions.
-    pub fn map(self, map: impl Fn(Expr) -> Expr) -> Self {
-        WindowCall {
-            function: map(self.function),
-            arguments: self.arguments.into_iter().map(&map).collect(),
-            partition: self.partition.into_iter().map(&map).collect(),
-            order: self.order.into_iter().map(|key| key.map(&map)).collect(),
-            ..self
-        }
+    /// The same, to be changed.
+    pub fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        std::iter::once(&mut self.function)
+            .chain(&mut self.arguments)
+            .chain(&mut self.partition)
+            .chain(self.order.iter_mut().map(|key| &mut key.expr))
     }
 
     /// The call with its window, in an operator with this partition.

@@ -26,6 +26,7 @@ use crate::refresh::differential::{Differential, apply_inputs};
 use crate::refresh::files::Files;
 use crate::refresh::full;
 use crate::refresh::inputs::Inputs;
+use crate::refresh::rewritten;
 use crate::refresh::transaction::{PLANNER_SETTINGS, Request, run, supported};
 
 /// Applies pending changes to each stream table whose sources have no statement in progress, and then the changes that
@@ -131,6 +132,7 @@ fn take_in(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext)
         Hold::Table
     };
     let mut snapshot = ActiveSnapshot::push();
+    rewritten::require_none(table, Some(compiled))?;
     if matches!(hold, Hold::Table) {
         take_turn(table)?;
     }
@@ -146,6 +148,7 @@ fn take_in(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext)
 fn recompute(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext) -> Result<()> {
     catalog::lock(table.pgt_id)?;
     let mut snapshot = ActiveSnapshot::push();
+    rewritten::require_none(table, Some(compiled))?;
     require_latest(table, compiled)?;
     take_turn(table)?;
     full::recompute(table, Some(compiled), &mut snapshot, memory)?;

@@ -1,7 +1,7 @@
 //! Who follows whom, and whose changes are recorded, as the catalog says: read once per session, and
 //! again when the definition of any stream table has changed. A statement asks several times.
 //!
-//! The catalog row of an IMMEDIATE stream table only changes under its lock, and with notice; so whoever
+//! The catalog row of an IMMEDIATE stream table only changes under its lock, and with notice; so a session that
 //! holds the lock has read the row that is there.
 
 use std::collections::{BTreeSet, HashMap};

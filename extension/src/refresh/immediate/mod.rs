@@ -5,14 +5,14 @@
 //! until the transaction ends. An AFTER statement trigger takes the statement's transition tables and
 //! has the stream tables follow ([`follow`]), at a snapshot taken then. Two rules make it exact:
 //!
-//! - **One writer at a time.** Whoever changes something that a stream table reads holds its lock from
-//!   before his first change until he commits. So the snapshot shows all changes of others as
+//! - **One writer at a time.** A transaction that changes something that a stream table reads holds its lock from
+//!   before the first change until commit. So the snapshot shows all changes of others as
 //!   committed, and each of them has been applied by its own transaction. With a snapshot from before
 //!   the lock (REPEATABLE READ) a change may be hidden: then there is a serialization failure ([`turn`]).
 //!   Where each row follows from the change and itself alone, the lock is shared, and each row has one
 //!   writer at a time ([`rows`]).
 //! - **Not in the middle.** While a statement on one of its sources runs, whose rows the snapshot shows
-//!   already and whose transition tables nobody has read yet, a stream table waits ([`running`]): for
+//!   already and whose transition tables are still unread, a stream table waits ([`running`]): for
 //!   the other tables of a data-modifying CTE, for cascades of foreign keys, and for the statement
 //!   whose trigger ran the present one.
 //!

@@ -1,8 +1,8 @@
 //! Following row by row: locks on single rows of a stream table, instead of the whole.
 //!
 //! Where a row of the result follows from the delta and its own old state (`Plan::has_independent_rows`),
-//! only who changes the same row has to wait. Before the snapshot at which he follows, he locks the image of
-//! each row's key, so that rows which appear and vanish are covered too, and keeps it until he commits:
+//! only writers of the same row wait for each other. Before the snapshot at which the stream table follows, a writer
+//! locks the image of each row's key, so that rows which appear and vanish are covered too, and keeps it until commit:
 //! the snapshot shows the row as its last writer left it.
 //!
 //! A snapshot of a whole transaction may be older. The row has been written since exactly if the latest
@@ -10,7 +10,7 @@
 //! serialization failure. A row that was made and removed meanwhile is not there in either, and its state
 //! is that of a row that never was.
 //!
-//! All locks of a statement are taken in one order. Whoever needs many takes the one for all of them.
+//! All locks of a statement are taken in one order. A statement that needs many takes the one for all of them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -44,7 +44,7 @@ pub fn init() {
 /// Who may change the rows that a delta changes.
 #[derive(Debug, Clone, Copy)]
 pub enum Hold<'a> {
-    /// Nobody else changes anything: the stream table is locked, and the snapshot was taken after that.
+    /// No other transaction changes anything: the stream table is locked, and the snapshot was taken after that.
     Table,
     /// Others change other rows of this stream table.
     Rows(&'a StreamTable),

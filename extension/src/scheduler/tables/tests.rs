@@ -3,12 +3,14 @@
 
 use proptest::prelude::*;
 
+use super::group::GROUP;
 use super::*;
 use crate::shmem::worker::TaskResult;
 
-/// A stream table over a source of its own.
+/// A stream table over one source.
 #[derive(Debug, Clone, Copy)]
 struct Spec {
+    source: u32,
     /// `None`: calculated.
     every_ms: Option<u64>,
     cost_ms: u64,
@@ -72,6 +74,7 @@ fn table(schedule: &str, clock: &Clock) -> Table {
         due: Due::new(schedule, true, true, clock),
         is_stopped: false,
         is_failing: false,
+        is_alone: false,
         is_immediate: false,
     }
 }
@@ -82,13 +85,15 @@ impl World {
         let mut tables = Tables::default();
         for (index, spec) in specs.iter().enumerate() {
             let id = index as i64;
-            let source = index as u32;
             let schedule = spec
                 .every_ms
                 .map_or("calculated".to_owned(), |every| format!("{every}ms"));
-            tables.graph.insert(id, 1_000_000 + source, vec![source]);
+            let source = spec.source;
+            tables
+                .graph
+                .insert(id, 1_000_000 + index as u32, vec![source]);
             tables.sources.insert(source, source);
-            tables.tables.insert(id, table(&schedule, &clock));
+            tables.put(id, table(&schedule, &clock));
         }
         World {
             seen: vec![Seen::default(); specs.len()],
@@ -136,8 +141,12 @@ impl World {
         for index in 0..self.specs.len() {
             if self.seen[index].next_arrival <= now {
                 self.seen[index].next_arrival = now + ms(self.specs[index].arrival_ms);
-                self.seen[index].unserved_since.get_or_insert(now);
-                self.tables.mark(&[index as u32], &self.clock);
+                let source = self.specs[index].source;
+                for reader in self.tables.graph.readers_of(source) {
+                    let seen = &mut self.seen[*reader as usize];
+                    seen.unserved_since.get_or_insert(now);
+                }
+                self.tables.mark(&[source], &self.clock);
             }
         }
     }
@@ -166,7 +175,7 @@ impl World {
             if self.running.len() == self.workers {
                 return;
             }
-            let Some(job) = self.tables.job(id, &self.clock) else {
+            let Some(Job { ids: job, .. }) = self.tables.group(id, &self.clock) else {
                 continue;
             };
             self.tables.begin(&job, &self.clock);
@@ -205,7 +214,10 @@ impl World {
         let work_ms: f64 = self
             .specs
             .iter()
-            .map(|spec| spec.cost_ms as f64 * (2.0 + own / least(spec)))
+            .map(|spec| {
+                let cost = ms(spec.cost_ms) + GROUP;
+                cost.as_secs_f64() * 1e3 * (2.0 + own / least(spec))
+            })
             .sum();
         let waited_ms = 2.0 / self.workers as f64 * work_ms;
         ms(Self::period_ms(&self.specs[index])) + ms(waited_ms.ceil() as u64)
@@ -232,8 +244,10 @@ fn specs() -> impl Strategy<Value = Vec<Spec>> {
         prop_oneof![3 => Just(None), 1 => (1_000_u64..20_000).prop_map(Some)],
         prop_oneof![Just(1_u64), 5_u64..50, 100_u64..2_000],
         1_u64..5_000,
+        0_u32..12,
     );
-    let spec = spec.prop_map(|(every_ms, cost_ms, arrival_ms)| Spec {
+    let spec = spec.prop_map(|(every_ms, cost_ms, arrival_ms, source)| Spec {
+        source,
         every_ms,
         cost_ms,
         arrival_ms,
@@ -256,6 +270,7 @@ proptest! {
 /// Twenty tables that each could keep the worker busy.
 fn too_many() -> Vec<Spec> {
     let spec = |index: u64| Spec {
+        source: index as u32,
         every_ms: None,
         cost_ms: 20 + 10 * (index % 5),
         arrival_ms: 10,
@@ -287,15 +302,15 @@ fn what_cannot_be_followed_falls_behind_evenly() {
 
 #[test]
 fn a_cheap_table_does_not_wait_behind_dear_ones_that_are_due_as_well() {
-    let mut specs = vec![
-        Spec {
-            every_ms: None,
-            cost_ms: 3_000,
-            arrival_ms: 10,
-        };
-        6
-    ];
+    let dear = |source| Spec {
+        source,
+        every_ms: None,
+        cost_ms: 3_000,
+        arrival_ms: 10,
+    };
+    let mut specs: Vec<Spec> = (0..6).map(dear).collect();
     specs.push(Spec {
+        source: 6,
         every_ms: None,
         cost_ms: 1,
         arrival_ms: 10,
@@ -319,7 +334,7 @@ fn an_island_too_large_for_a_job_begins_with_what_is_most_urgent() {
     for id in 0..count {
         let source = if id == 0 { 1 } else { 1_000_000 };
         tables.graph.insert(id, 1_000_000 + id as u32, vec![source]);
-        tables.tables.insert(id, table("10s", &clock));
+        tables.put(id, table("10s", &clock));
     }
     let mut done: BTreeSet<i64> = BTreeSet::new();
     let mut at = clock.clone();
@@ -334,4 +349,94 @@ fn an_island_too_large_for_a_job_begins_with_what_is_most_urgent() {
         done.extend(job);
     }
     assert_eq!(done.len() as i64, count, "two jobs reach all");
+}
+
+/// So many tables over one source, all due, each of which costs so much.
+fn readers_of_one(count: i64, cost_ms: u64, clock: &Clock) -> Tables {
+    let mut tables = Tables::default();
+    for id in 0..count {
+        let mut table = table("calculated", clock);
+        table.due.cost.learn(ms(cost_ms));
+        tables.graph.insert(id, 1_000_000 + id as u32, vec![1]);
+        tables.put(id, table);
+    }
+    tables
+}
+
+#[test]
+fn readers_of_one_source_are_refreshed_together_as_long_as_that_takes_little_time() {
+    let clock = new_clock();
+    let group = |cost_ms| {
+        let tables = readers_of_one(100, cost_ms, &clock);
+        tables.group(0, &clock).expect("nothing is in flight")
+    };
+    let cheap = group(1);
+    assert!(cheap.is_group);
+    assert_eq!(cheap.ids, (0..26).collect::<Vec<i64>>());
+    let dear = group(30);
+    assert!(!dear.is_group);
+    assert_eq!(dear.ids, [0]);
+}
+
+#[test]
+fn what_reads_another_source_or_is_in_flight_is_not_in_the_group() {
+    let clock = new_clock();
+    let mut tables = readers_of_one(6, 1, &clock);
+    tables.graph.insert(3, 1_000_003, vec![2]);
+    tables.begin(&[4], &clock);
+    let group = tables.group(0, &clock).expect("nothing is in flight");
+    assert_eq!(group.ids, [0, 1, 2, 5]);
+}
+
+#[test]
+fn what_was_locked_in_a_group_comes_alone_until_it_is_refreshed() {
+    let clock = new_clock();
+    let mut tables = readers_of_one(4, 1, &clock);
+    let end = |tables: &mut Tables, outcome| {
+        tables.begin(&[2], &clock);
+        let result = TaskResult {
+            id: 2,
+            outcome,
+            took: Duration::ZERO,
+        };
+        tables.end(&[result], &clock);
+    };
+    end(&mut tables, Outcome::Blocked);
+    let at = Clock {
+        now: clock.now + ms(100),
+        ..clock.clone()
+    };
+    let of = |tables: &Tables, id| tables.group(id, &at).expect("nothing is in flight").ids;
+    assert_eq!(of(&tables, 0), [0, 1, 3]);
+    assert_eq!(of(&tables, 2), [2]);
+    end(&mut tables, Outcome::Refreshed);
+    tables.mark_all(&clock);
+    assert_eq!(of(&tables, 0), [0, 1, 3, 2]);
+}
+
+#[test]
+fn what_a_diamond_reads_is_refreshed_together_though_one_side_would_rest_longer() {
+    let clock = new_clock();
+    let mut tables = Tables::default();
+    for (id, cost_ms, sources) in [
+        (1, 1, vec![9]),
+        (2, 100, vec![9]),
+        (3, 1, vec![1_000_001, 1_000_002]),
+    ] {
+        let mut table = table("calculated", &clock);
+        table.due.cost.learn(ms(cost_ms));
+        tables.graph.insert(id, 1_000_000 + id as u32, sources);
+        tables.put(id, table);
+    }
+    tables.sources.insert(9, 9);
+    tables.begin(&[1, 2, 3], &clock);
+    tables.in_flight.clear();
+    tables.mark(&[9], &clock);
+    let at = Clock {
+        now: clock.now + ms(20),
+        ..clock.clone()
+    };
+    assert_eq!(tables.queue(&at).0, [1], "the other rests");
+    let group = tables.group(1, &at).expect("nothing is in flight");
+    assert_eq!(group.ids, [1, 2, 3]);
 }

@@ -27,6 +27,8 @@ pub enum Ordered {
     Peers(Vec<Typed>, Vec<Call>),
     /// Functions of places, in one window that partitions by the first columns.
     Places(Vec<Typed>, usize, Vec<Call>),
+    /// Functions along an order of all rows that has no NULLs: its direction.
+    Along(Vec<Typed>, u8, Vec<Call>),
     /// DISTINCT ON that many columns, directions, rows skipped, rows kept.
     First(Vec<Typed>, usize, u8, u8, u8),
     /// The first rows by the first column, with ties; directions, rows kept.
@@ -51,6 +53,8 @@ pub fn ordered() -> impl Strategy<Value = Ordered> {
             .prop_map(|(shown, calls)| Ordered::Peers(shown, calls)),
         3 => (vec(typed(), 1..4), 0..3usize, vec(call(), 1..3))
             .prop_map(|(shown, by, calls)| Ordered::Places(shown, by, calls)),
+        2 => (vec(typed(), 1..4), any::<u8>(), vec(call(), 1..3))
+            .prop_map(|(shown, direction, calls)| Ordered::Along(shown, direction, calls)),
         3 => (vec(typed(), 1..4), 0..3usize, any::<u8>(), any::<u8>(), any::<u8>()).prop_map(
             |(shown, on, directions, skipped, kept)| {
                 Ordered::First(shown, on, directions, skipped, kept)
@@ -71,7 +75,7 @@ pub struct Clauses {
     pub tail: String,
 }
 
-const DIRECTIONS: [&str; 4] = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"];
+pub(super) const DIRECTIONS: [&str; 4] = ["", " DESC", " NULLS FIRST", " DESC NULLS LAST"];
 
 /// Frames of whole peer groups.
 const PEER_FRAMES: [&str; 6] = [
@@ -90,7 +94,7 @@ const ROW_FRAMES: [&str; 3] = [
     " ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING EXCLUDE GROUP",
 ];
 
-fn pick<'a>(choices: &[&'a str], index: u8) -> &'a str {
+pub(super) fn pick<'a>(choices: &[&'a str], index: u8) -> &'a str {
     choices
         .get(usize::from(index) % choices.len().max(1))
         .copied()
@@ -124,6 +128,23 @@ impl Ordered {
                 let tail = format!(" WINDOW w AS ({partition}ORDER BY {})", shown.join(", "));
                 let called: Vec<(String, Ty)> =
                     calls.iter().map(|call| call.of_places(&list)).collect();
+                list.extend(called);
+                Clauses::of(list, tail)
+            }
+            Ordered::Along(shown, direction, calls) => {
+                let mut list = settled(shown, scope);
+                let key = match list.first() {
+                    Some((sql, Ty::Int | Ty::BigInt | Ty::Money)) => format!("coalesce({sql}, 0)"),
+                    Some((sql, Ty::Text | Ty::TextC)) => format!("coalesce(length({sql}), 0)"),
+                    Some((sql, _)) => format!("({sql} IS NULL)"),
+                    None => "1".to_owned(),
+                };
+                let tail = format!(
+                    " WINDOW w AS (ORDER BY {key}{})",
+                    pick(&DIRECTIONS, *direction)
+                );
+                let called: Vec<(String, Ty)> =
+                    calls.iter().map(|call| call.along(&list)).collect();
                 list.extend(called);
                 Clauses::of(list, tail)
             }
@@ -163,7 +184,8 @@ impl Ordered {
 }
 
 impl Clauses {
-    fn of(list: Vec<(String, Ty)>, tail: String) -> Self {
+    /// Without a word before the list.
+    pub fn of(list: Vec<(String, Ty)>, tail: String) -> Self {
         Clauses {
             word: String::new(),
             list,
@@ -236,6 +258,23 @@ impl Call {
             ),
         };
         (format!("{function} OVER ({window})"), ty)
+    }
+
+    /// The call in the window `w`, which has all rows: totals so far, numbers and neighbours.
+    fn along(&self, shown: &[(String, Ty)]) -> (String, Ty) {
+        let chosen = shown.get(usize::from(self.frame >> 4) % shown.len().max(1));
+        let (argument, ty) = chosen.cloned().unwrap_or(("1".into(), Ty::Int));
+        let rows = pick(&ROW_FRAMES, self.frame);
+        match (self.function % 8, ty) {
+            (0, _) => ("row_number() OVER w".into(), Ty::BigInt),
+            (1, _) => ("rank() OVER w".into(), Ty::BigInt),
+            (2, ty) => (format!("lag({argument}) OVER w"), ty),
+            (3, ty) => (format!("lead({argument}, 2) OVER w"), ty),
+            (4 | 5, Ty::Int) => (format!("sum({argument}) OVER w"), Ty::BigInt),
+            (4 | 5, Ty::BigInt | Ty::Money) => (format!("sum({argument}) OVER w"), Ty::Numeric),
+            (6, _) => (format!("count({argument}) OVER (w{rows})"), Ty::BigInt),
+            _ => (format!("count({argument}) OVER w"), Ty::BigInt),
+        }
     }
 
     /// The call in the window `w`, with one of the columns shown as its argument.

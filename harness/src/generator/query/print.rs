@@ -52,7 +52,7 @@ struct From {
     /// Entries.
     places: usize,
     /// Common table expressions.
-    with: Vec<String>,
+    with: Vec<(String, Printed)>,
 }
 
 impl<'a> Printer<'a> {
@@ -98,7 +98,7 @@ impl<'a> Printer<'a> {
         let mut columns = Vec::new();
         for ((name, ty), (other_name, other_ty)) in first.columns.iter().zip(&second.columns) {
             let same = ty == other_ty;
-            let printable = ty.prints_immutably() && other_ty.prints_immutably();
+            let printable = ty.prints() && other_ty.prints();
             if !(same || printable) {
                 continue;
             }
@@ -162,7 +162,9 @@ impl<'a> Printer<'a> {
         let with = if from.with.is_empty() {
             String::new()
         } else {
-            format!("WITH {} ", from.with.join(", "))
+            let defined = |(name, query): &(String, Printed)| format!("{name} AS ({})", query.sql);
+            let defined: Vec<String> = from.with.iter().map(defined).collect();
+            format!("WITH {} ", defined.join(", "))
         };
         Printed {
             sql: format!("{with}SELECT {list} FROM {items}{filter}{tail}"),
@@ -249,9 +251,15 @@ impl<'a> Printer<'a> {
         let alias = self.alias(from);
         let (sql, columns) = match item {
             Item::Table(index) => self.table(*index),
+            Item::Again(index) => match from.with.get(usize::from(*index) % from.with.len().max(1))
+            {
+                Some((name, query)) => (name.clone(), query.columns.clone()),
+                None => self.table(*index),
+            },
             Item::Query(wrap, query) => {
                 let printed = self.select(query);
-                (self.wrapped(*wrap, printed.sql, from), printed.columns)
+                let columns = printed.columns.clone();
+                (self.wrapped(*wrap, printed, from), columns)
             }
             Item::Recursive(chain) => chain.render(self.tables),
             Item::Wide(join) => join.render(self.tables),
@@ -275,12 +283,13 @@ impl<'a> Printer<'a> {
     }
 
     /// What stands in FROM for a query.
-    fn wrapped(&mut self, wrap: Wrap, sql: String, from: &mut From) -> String {
+    fn wrapped(&mut self, wrap: Wrap, query: Printed, from: &mut From) -> String {
+        let sql = &query.sql;
         match wrap {
             Wrap::Inline => format!("({sql})"),
             Wrap::Cte => {
                 let name = self.fresh("w");
-                from.with.push(format!("{name} AS ({sql})"));
+                from.with.push((name.clone(), query));
                 name
             }
             Wrap::View => {
@@ -291,7 +300,8 @@ impl<'a> Printer<'a> {
             }
             Wrap::StreamTable => {
                 let name = self.fresh("st_");
-                self.objects.push(Object::StreamTable(name.clone(), sql));
+                self.objects
+                    .push(Object::StreamTable(name.clone(), query.sql));
                 name
             }
         }

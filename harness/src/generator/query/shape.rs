@@ -27,6 +27,18 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
         columns.extend(ty.map(|ty| (name, ty)));
     };
     let mut word = String::new();
+    let clauses = match shape {
+        Shape::Ordered(ordered) => Some(ordered.clauses(scope)),
+        Shape::Tied(tied) => Some(tied.clauses(scope)),
+        _ => None,
+    };
+    if let Some(clauses) = clauses {
+        for (sql, ty) in clauses.list {
+            put(sql, Some(ty));
+        }
+        word = clauses.word;
+        tail = clauses.tail;
+    }
     match shape {
         Shape::Project(exprs, made, lookups) => {
             for typed in exprs {
@@ -41,14 +53,8 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
                 put(sql, ty);
             }
         }
-        Shape::Ordered(ordered) => {
-            let clauses = ordered.clauses(scope);
-            for (sql, ty) in clauses.list {
-                put(sql, Some(ty));
-            }
-            word = clauses.word;
-            tail = clauses.tail;
-        }
+        // Printed above.
+        Shape::Ordered(_) | Shape::Tied(_) => {}
         Shape::Distinct(exprs) => {
             word = "DISTINCT ".to_owned();
             for typed in exprs {

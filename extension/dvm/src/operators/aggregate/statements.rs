@@ -4,25 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use crate::canary;
-use crate::operators::join::{self, BlockDelta, Context};
+use crate::operators::block_columns::{block_name, names_under};
+use crate::operators::join;
+use crate::operators::statement::{BlockDelta, Context, Emit, push_where};
 use crate::operators::touched;
-use crate::plan::{Node, Source};
-use crate::sql::names::{GROUPS, WEIGHT, accumulator, column, input, key};
+use crate::plan::{Maintenance, Node, Source};
+use crate::sql::names::{GROUPS, WEIGHT, accumulator, column, key};
 use crate::sql::render_over;
-use crate::tree::{ColumnId, Expr, Predicate};
-
-use super::Maintenance;
-
-/// What a node's consumer wants of a group's row.
-#[derive(Debug, Clone, Copy)]
-pub struct Emit<'a> {
-    /// Conditions over the node's columns.
-    pub predicates: &'a [Predicate],
-    /// Output columns over the node's columns.
-    pub exprs: &'a [Expr],
-    /// Whether the old row is wanted too.
-    pub with_old: bool,
-}
+use crate::tree::{ColumnId, Expr};
 
 /// Where things stand in a row of [`combine`]. [`recompute`] has `ord int` first, and neither
 /// `recompute` nor the old row.
@@ -86,34 +75,13 @@ pub fn state_names(node: &Node) -> Vec<String> {
     names
 }
 
-/// Name of a block column: the keys first, then what the aggregates read.
-fn block_column(node: &Node) -> impl Fn(usize) -> String {
-    let keys = node.keys.len();
-    move |position| match position.checked_sub(keys) {
-        None => key(position),
-        Some(rest) => input(rest),
-    }
-}
-
-/// How the block's columns print under the alias `d`.
-fn block_names(node: &Node) -> HashMap<ColumnId, String> {
-    let name = block_column(node);
-    // A key that is a column the aggregates read too is in the block twice, with equal values.
-    node.block
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(position, c)| (c.id, format!("d.{}", name(position))))
-        .collect()
-}
-
 /// Per touched group its key, the change of its row count (`d`), of each accumulator (`d0`…), and
 /// the extremum of removed values (`r0`…). For nodes that recompute always: the keys.
 pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> BlockDelta {
-    let name = block_column(node);
+    let name = block_name(node);
     let mut delta = join::differentiate(context, &node.block, changed, &name);
     delta.terms = delta.terms.map(|terms| {
-        let printed = block_names(node);
+        let printed = names_under(node, "d", &block_name(node));
         let print = |expr: &Expr| render_over(expr, &printed);
         let weight = format!("d.{WEIGHT}");
         let mut items: Vec<String> = (0..node.keys.len())
@@ -144,10 +112,10 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
             let known: Vec<String> = (0..node.keys.len())
                 .map(|k| format!("d.{} IS NOT NULL", key(k)))
                 .collect();
-            join::push_where(&mut sql, &known);
+            push_where(&mut sql, &known);
         }
         if canary::active(canary::LEFT_PARTITION_STAYS) && node.partition().is_some() {
-            join::push_where(&mut sql, &[format!("{weight} > 0")]);
+            push_where(&mut sql, &[format!("{weight} > 0")]);
         }
         sql + &touched
     });
@@ -166,7 +134,7 @@ fn group_by(node: &Node) -> String {
 
 /// State expressions over the whole or a part of the block (alias `d`, weights 1), with names.
 fn state_exprs(node: &Node) -> Vec<String> {
-    let printed = block_names(node);
+    let printed = names_under(node, "d", &block_name(node));
     let print = |expr: &Expr| render_over(expr, &printed);
     let weight = format!("d.{WEIGHT}");
     let mut items: Vec<String> = (0..node.keys.len())
@@ -196,7 +164,7 @@ fn state_exprs(node: &Node) -> Vec<String> {
 
 /// The state of every group, from nothing.
 pub fn initial(context: Context<'_>, node: &Node) -> String {
-    let name = block_column(node);
+    let name = block_name(node);
     format!(
         "SELECT {}\nFROM (\n{}\n) AS d{}",
         state_exprs(node).join(", "),
@@ -325,7 +293,7 @@ fn new_state(node: &Node) -> (String, String) {
             accumulator.combined_sql(&old, &delta)
         );
         let old = match accumulator {
-            super::Accumulator::Extremum { .. } => old,
+            crate::plan::Accumulator::Extremum { .. } => old,
             _ => format!("coalesce({old}, 0)"),
         };
         conditions.extend(
@@ -417,7 +385,7 @@ pub fn recompute(context: Context<'_>, node: &Node, emit: &Emit<'_>, null_keys: 
     for (position, text) in finals(node, "").into_iter().enumerate() {
         let _ = write!(sql, ", {text} AS f{position}");
     }
-    let name = block_column(node);
+    let name = block_name(node);
     let (ord, from, conditions) = if node.is_global() {
         let state = join::state(context, &node.block, &name);
         ("0".to_owned(), format!("(\n{state}\n) AS d"), Vec::new())
@@ -430,7 +398,7 @@ pub fn recompute(context: Context<'_>, node: &Node, emit: &Emit<'_>, null_keys: 
         "\nFROM (SELECT {ord} AS ord, {}\nFROM {from}",
         state_exprs(node).join(", ")
     );
-    join::push_where(&mut sql, &conditions);
+    push_where(&mut sql, &conditions);
     let _ = write!(sql, "{}) AS g) AS g) AS g", group_by(node));
     sql
 }

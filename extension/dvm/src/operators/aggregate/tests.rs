@@ -2,8 +2,8 @@
 
 use insta::assert_snapshot;
 
-use super::{Emit, combine, delta, initial, recompute, state_output};
-use crate::operators::join::Context;
+use super::{combine, delta, initial, recompute, state_output};
+use crate::operators::statement::{Context, Emit};
 use crate::plan::{Node, Output, Plan, Source, compile};
 use crate::tree::testing::{
     aggregate, condition, distinct, filter, filtered, group, numeric, project, scan,

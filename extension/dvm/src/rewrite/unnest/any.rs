@@ -133,7 +133,7 @@ impl Unnester<'_> {
     }
 }
 
-/// The subquery without its projection, and the tests over what is below: nobody sees how often a row comes.
+/// The subquery without its projection, and the tests over what is below: how often a row comes is not seen.
 fn bare(subquery: Relation, tests: Vec<Predicate>) -> (Relation, Vec<Predicate>) {
     match subquery {
         Relation::Distinct { input } => bare(*input, tests),

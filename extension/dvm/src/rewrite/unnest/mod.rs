@@ -80,19 +80,7 @@ impl Unnester<'_> {
                 let subquery = self.tree(*subquery, &BTreeSet::new())?;
                 self.apply(input, subquery, kind, required)
             }
-            other => {
-                let mut failure = None;
-                let relation = other.map_inputs(&mut |input| {
-                    if failure.is_some() {
-                        return input;
-                    }
-                    self.tree(input, &BTreeSet::new()).unwrap_or_else(|error| {
-                        failure = Some(error);
-                        Relation::SingleRow
-                    })
-                });
-                failure.map_or(Ok(relation), Err)
-            }
+            other => other.try_map_inputs(&mut |input| self.tree(input, &BTreeSet::new())),
         }
     }
 

@@ -151,23 +151,18 @@ fn through(
     columns: &mut ColumnAllocator,
 ) -> Option<Linked> {
     let partitions = matches!(unary, Relation::Window { .. } | Relation::TopN { .. });
-    let mut found = None;
-    let mut relation = unary.map_inputs(&mut |input| {
-        let linked = pull(input, columns)
-            .filter(|linked| reads.is_subset(&linked.relation.ids()))
-            .and_then(|linked| match partitions {
-                true => with_keys(linked, columns),
-                false => Some((linked, Vec::new())),
-            });
-        match linked {
-            Some((linked, keys)) => {
-                found = Some((linked.links, keys));
-                linked.relation
-            }
-            None => Relation::SingleRow,
-        }
-    });
-    let (links, keys) = found?;
+    let (mut links, mut keys) = (Vec::new(), Vec::new());
+    let mut relation = unary
+        .try_map_inputs(&mut |input| {
+            let linked = pull(input, columns).filter(|l| reads.is_subset(&l.relation.ids()));
+            let (linked, by) = match partitions {
+                true => with_keys(linked.ok_or(())?, columns).ok_or(())?,
+                false => (linked.ok_or(())?, Vec::new()),
+            };
+            (links, keys) = (linked.links, by);
+            Ok::<_, ()>(linked.relation)
+        })
+        .ok()?;
     relation.partition_also_by(&keys);
     Some(Linked { relation, links })
 }

@@ -1,13 +1,14 @@
-//! Rendering a scan in one of its roles, and expressions over scans.
+//! A term of a delta: scans in their roles, and the FROM clause that they make.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use crate::operators::{bound, state};
 use crate::plan::{BlockScan, Branch, Factor, Matched, Outer, Plan};
-use crate::tree::{ColumnId, Expr, Predicate};
+use crate::sql::names::{self, PRESENT, image_table, state_table};
+use crate::sql::printing::{Printed, render_over};
+use crate::tree::{ColumnId, Predicate};
 
-use super::names::{self, PRESENT};
 use super::order::{Condition, IN_ORDER, Item, ordered};
+use super::{bound, state};
 
 /// What a scan stands for in a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +22,6 @@ pub enum Role {
     Unmatched,
 }
 
-/// How the columns of a term print.
-pub(crate) type Printed = HashMap<ColumnId, String>;
-
 /// What statements must know of where nodes keep their state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stored<'a> {
@@ -31,16 +29,6 @@ pub(crate) struct Stored<'a> {
     pub plan: &'a Plan,
     /// Qualified prefix of state table names; the node's number follows.
     pub state_prefix: &'a str,
-}
-
-/// The state table of a node.
-pub fn state_table(state_prefix: &str, node: usize) -> String {
-    format!("{state_prefix}{node}")
-}
-
-/// The table with the rows of an image.
-pub fn image_table(state_prefix: &str, image: usize) -> String {
-    format!("{state_prefix}i{image}")
 }
 
 impl Stored<'_> {
@@ -63,7 +51,7 @@ impl Stored<'_> {
 }
 
 /// The FROM clause of a term, built factor by factor, and the conditions that its factors bring.
-pub(crate) struct From<'a> {
+pub(crate) struct FromClause<'a> {
     stored: Stored<'a>,
     items: Vec<Item>,
     conditions: Vec<Condition>,
@@ -78,10 +66,10 @@ pub(crate) struct From<'a> {
 /// A term of up to this many relations leaves their order to the planner.
 pub(crate) const PLANNED_FREELY: usize = 8;
 
-impl<'a> From<'a> {
+impl<'a> FromClause<'a> {
     /// Nothing yet.
     pub fn new(stored: Stored<'a>) -> Self {
-        From {
+        FromClause {
             stored,
             items: Vec::new(),
             conditions: Vec::new(),
@@ -373,14 +361,4 @@ pub(crate) fn reads_present(branch: &Branch, factor: &Factor) -> bool {
         .map(|p| &p.expr)
         .chain(&branch.outputs)
         .any(|expr| expr.columns().contains(&outer.present))
-}
-
-/// An expression over columns that print as given.
-pub fn render_over(expr: &Expr, printed: &Printed) -> String {
-    expr.render(|id| {
-        printed
-            .get(&id)
-            .cloned()
-            .unwrap_or_else(|| format!("unresolved_column_{}", id.0))
-    })
 }

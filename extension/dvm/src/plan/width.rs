@@ -6,8 +6,7 @@ use crate::Error;
 use crate::plan::{Block, BlockScan, Branch, Factor, Identity, Node, Output, Plan, Store};
 use crate::tree::ColumnId;
 
-use super::aggregate::{Accumulator, Maintenance};
-use super::state;
+use super::{Accumulator, Maintenance};
 
 /// Entries of a target list (`MaxTupleAttributeNumber`).
 const TARGETS_MAX: usize = 1664;
@@ -47,7 +46,7 @@ fn within(columns: usize, limit: usize) -> Result<(), Error> {
 /// The widest list of the statements over a node's groups: delta, whether it was found, old state, new state and
 /// results side by side.
 fn of_node(plan: &Plan, node: &Node) -> usize {
-    let state = state::names(node).len();
+    let state = node.state_width();
     let is_last = plan.nodes.last().is_some_and(|last| last.id == node.id);
     // Rows that are not found by a key are told with what they were.
     let (outputs, times) = match &plan.output {

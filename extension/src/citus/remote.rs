@@ -1,0 +1,117 @@
+//! Calling a function of ours on other nodes.
+//!
+//! The channel is the one that Citus has for this, `master_run_on_worker`: it opens a connection of its own to each node,
+//! as the current user and by the connection settings of the cluster, asks all nodes at once, and can be cancelled. So
+//! no connection string is made here; names of nodes and ports are arguments. What a node does is committed there, and
+//! is no part of the transaction that asks.
+//!
+//! The channel takes statements without parameters. [`statement`] is the only place that makes one: of the name of a
+//! function of this extension, and of values that the server quotes.
+
+use pgrx::Spi;
+use pgrx::pg_sys;
+
+use crate::error::{Error, Result};
+use crate::pg::name;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The name of its host, or the folder of its socket.
+    pub host: String,
+    /// Its port.
+    pub port: i32,
+}
+
+/// An argument of a function.
+#[derive(Debug, Clone, Copy)]
+pub enum Argument<'a> {
+    /// A text.
+    Text(&'a str),
+    /// An array of texts.
+    Texts(&'a [String]),
+}
+
+/// What a node has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The node.
+    pub node: Node,
+    /// The text that the function returned, or what went wrong.
+    pub result: std::result::Result<String, String>,
+}
+
+const NODES: &str = "
+SELECT DISTINCT n.nodename::pg_catalog.text, n.nodeport::pg_catalog.int4
+FROM pg_catalog.pg_dist_shard s
+JOIN pg_catalog.pg_dist_placement p ON p.shardid OPERATOR(pg_catalog.=) s.shardid
+JOIN pg_catalog.pg_dist_node n ON n.groupid OPERATOR(pg_catalog.=) p.groupid
+WHERE s.logicalrelid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass AND n.noderole OPERATOR(pg_catalog.=) 'primary'
+ORDER BY 1, 2";
+
+const CALL: &str = "
+SELECT node_name, node_port, success, result
+FROM pg_catalog.master_run_on_worker($1::pg_catalog.text[], $2::pg_catalog.int4[], $3::pg_catalog.text[], true)";
+
+const SPREAD: &str =
+    "SELECT pg_catalog.create_distributed_table($1::pg_catalog.regclass, $2, colocate_with => $3)";
+
+/// The nodes that have shards of a table.
+pub fn nodes_of(table: pg_sys::Oid) -> Result<Vec<Node>> {
+    Spi::connect(|client| {
+        let mut nodes = Vec::new();
+        for row in client.select(NODES, None, &[table.into()])? {
+            if let (Some(host), Some(port)) = (row.get(1)?, row.get(2)?) {
+                nodes.push(Node { host, port });
+            }
+        }
+        Ok::<_, pgrx::spi::Error>(nodes)
+    })
+    .map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// Calls a function of this extension, which returns a text, on these nodes.
+pub fn call(nodes: &[Node], function: &str, arguments: &[Argument<'_>]) -> Result<Vec<Answer>> {
+    let hosts: Vec<&str> = nodes.iter().map(|node| node.host.as_str()).collect();
+    let ports: Vec<i32> = nodes.iter().map(|node| node.port).collect();
+    let statements = vec![statement(function, arguments); nodes.len()];
+    Spi::connect_mut(|client| {
+        let mut answers = Vec::new();
+        for row in client.update(CALL, None, &[hosts.into(), ports.into(), statements.into()])? {
+            let text = row.get::<String>(4)?.unwrap_or_default();
+            answers.push(Answer {
+                node: Node {
+                    host: row.get(1)?.unwrap_or_default(),
+                    port: row.get(2)?.unwrap_or_default(),
+                },
+                result: match row.get(3)? {
+                    Some(true) => Ok(text),
+                    _ => Err(text),
+                },
+            });
+        }
+        Ok::<_, pgrx::spi::Error>(answers)
+    })
+    .map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// Distributes a table by a column, beside another.
+pub fn spread(table: pg_sys::Oid, column: &str, beside: pg_sys::Oid) -> Result<()> {
+    let beside = name::qualified_name(beside).ok_or(Error::Vanished)?;
+    let arguments = [table.into(), column.into(), beside.into()];
+    Spi::run_with_args(SPREAD, &arguments).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// A call as a statement.
+fn statement(function: &str, arguments: &[Argument<'_>]) -> String {
+    let literal = |text: &str| pgrx::spi::quote_literal(text);
+    let arguments = arguments.iter().map(|argument| match argument {
+        Argument::Text(text) => literal(text),
+        Argument::Texts(texts) => {
+            let texts: Vec<_> = texts.iter().map(|text| literal(text)).collect();
+            format!("ARRAY[{}]::pg_catalog.text[]", texts.join(", "))
+        }
+    });
+    let arguments = arguments.collect::<Vec<_>>().join(", ");
+    format!("SELECT pgtrickle.{}({arguments})", name::quote(function))
+}

@@ -1,0 +1,96 @@
+//! What can go wrong with stream tables that the nodes of a cluster keep.
+
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+
+/// Why a spread stream table cannot be made, changed or refreshed.
+#[derive(Debug, thiserror::Error)]
+pub enum SpreadError {
+    /// Nodes have not done what they were asked for.
+    #[error("nodes have failed to maintain their shards of stream table \"{table}\"")]
+    Nodes {
+        /// The stream table.
+        table: String,
+        /// The nodes, each with what went wrong.
+        failed: Vec<String>,
+    },
+    /// What nodes do is no part of a transaction.
+    #[error("spread stream table \"{0}\" cannot be refreshed inside a transaction block")]
+    InBlock(String),
+    /// It is changed in what nodes are told once.
+    #[error("cannot give spread stream table \"{0}\" another query, mode or settings")]
+    Fixed(String),
+    /// The result is not distributed by a column of this name.
+    #[error("the stream table cannot be distributed by column \"{column}\"")]
+    BadColumn {
+        /// The column.
+        column: String,
+        /// Why not, as a sentence.
+        why: String,
+    },
+    /// A node has no relation for a shard that it is said to have.
+    #[error("shard {0} is not on this node")]
+    ShardMissing(i64),
+    /// A node cannot maintain its shards, as the coordinator thought that it could.
+    #[error("shard {shard} cannot be maintained: {why}")]
+    NotMaintained {
+        /// The shard.
+        shard: i64,
+        /// The constructs because of which.
+        why: String,
+    },
+    /// A task that no node knows.
+    #[error("invalid task \"{0}\"")]
+    BadTask(String),
+}
+
+impl SpreadError {
+    /// The SQLSTATE.
+    pub(super) fn sqlstate(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode as Code;
+        match self {
+            SpreadError::Nodes { .. } => Code::ERRCODE_CONNECTION_FAILURE,
+            SpreadError::InBlock(_) => Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
+            SpreadError::Fixed(_)
+            | SpreadError::NotMaintained { .. }
+            | SpreadError::BadColumn { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            SpreadError::ShardMissing(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            SpreadError::BadTask(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+        }
+    }
+
+    /// Facts that help to understand the error.
+    pub(super) fn detail(&self) -> Option<String> {
+        match self {
+            SpreadError::Nodes { failed, .. } => Some(failed.join("\n")),
+            SpreadError::InBlock(_) => Some(
+                "Its nodes do not see what the transaction has done, and would wait for its locks."
+                    .into(),
+            ),
+            SpreadError::BadColumn { why, .. } => Some(why.clone()),
+            SpreadError::Fixed(_)
+            | SpreadError::NotMaintained { .. }
+            | SpreadError::ShardMissing(_)
+            | SpreadError::BadTask(_) => None,
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            SpreadError::Nodes { .. } => {
+                Some("Shards on other nodes have been refreshed. Refresh it again.".into())
+            }
+            SpreadError::InBlock(_) => Some("Refresh it after the commit.".into()),
+            SpreadError::Fixed(_) | SpreadError::NotMaintained { .. } => {
+                Some("Drop it and create it again.".into())
+            }
+            SpreadError::BadColumn { .. } => {
+                Some("Leave output_distribution_column out, and the column is derived.".into())
+            }
+            SpreadError::ShardMissing(_) => {
+                Some("It may be on its way to another node. Refresh the stream table again.".into())
+            }
+            SpreadError::BadTask(_) => Some("Use 'DEFINE', 'REFRESH' or 'RECOMPUTE'.".into()),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What stands for tables of Citus: on this node the shard that it has of a table which has a single one, which is
+//! captured and read as any table is. A table in several shards is left to the nodes that have them.
+
+use std::collections::BTreeMap;
+
+use pgrx::pg_sys;
+
+use super::analyzer::Analyzer;
+use crate::capability::{
+    CITUS_DISTRIBUTED_TABLE, CITUS_LOCAL_SHARD, CITUS_LOCAL_TABLE, CITUS_REFERENCE_TABLE,
+    CITUS_SHARD_LOCAL,
+};
+use crate::error::{CitusTable, Result};
+use crate::pg::citus::{self, Distribution};
+use crate::pg::deparse::{self, PrintSettings};
+use crate::pg::node::NodeOf;
+use crate::pg::settings::{Level, Settings};
+use crate::pg::table::TableFacts;
+use crate::pg::{query, shards};
+
+/// Where a query is maintained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On this node, with what it has.
+    ThisNode,
+    /// On each node, with the shards that it has.
+    Shards,
+}
+
+/// The tables of Citus that a query reads.
+#[derive(Debug, Clone, Default)]
+pub struct Spread {
+    /// Those for which shards of this node stand.
+    pub replaced: Vec<pg_sys::Oid>,
+    /// How those are spread that the tree reads as tables, by OID.
+    pub tables: BTreeMap<u32, Distribution>,
+}
+
+impl Analyzer {
+    /// The query of a view that the query reads.
+    pub fn view_query(&mut self, view: pg_sys::Oid) -> Result<NodeOf<pg_sys::Query>> {
+        let query = query::of_view(view)?;
+        self.read_shards(query)?;
+        Ok(query)
+    }
+
+    /// Puts the shards of this node in the place of tables.
+    pub fn read_shards(&mut self, query: NodeOf<pg_sys::Query>) -> Result<()> {
+        if self.place != Place::ThisNode || !citus::is_installed() {
+            return Ok(());
+        }
+        for table in shards::replace(query, &single_shard)? {
+            self.define_by(table);
+            if !self.spread.replaced.contains(&table) {
+                self.spread.replaced.push(table);
+            }
+            if let Some(facts) = self.table(table) {
+                self.note(&CITUS_LOCAL_SHARD, facts.qualified.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of a table for which no shard of this node stands, or refuses it.
+    pub fn citus_table(&mut self, facts: &TableFacts, kind: CitusTable) {
+        let name = facts.qualified.clone();
+        if self.place == Place::Shards
+            && kind != CitusTable::Local
+            && let Some(found) = citus::distribution(facts.oid)
+        {
+            self.note(&CITUS_SHARD_LOCAL, name);
+            self.spread.tables.insert(facts.oid.to_u32(), found);
+            return;
+        }
+        let capability = match kind {
+            CitusTable::Distributed => &CITUS_DISTRIBUTED_TABLE,
+            CitusTable::Reference => &CITUS_REFERENCE_TABLE,
+            CitusTable::Local => &CITUS_LOCAL_TABLE,
+        };
+        self.refuse(capability, name);
+    }
+}
+
+/// The relation that holds all rows of a table of Citus on this node.
+fn single_shard(table: pg_sys::Oid) -> Result<Option<pg_sys::Oid>> {
+    match citus::kind(table) {
+        Some(CitusTable::Reference | CitusTable::Local) => citus::local_copy(table),
+        Some(CitusTable::Distributed) | None => Ok(None),
+    }
+}
+
+/// The query of a view as a text that reads the shards of this node, so that Citus has no part in its execution.
+pub fn text_on_this_node(view: pg_sys::Oid, settings: &Settings) -> Result<String> {
+    printed(view, settings, |query| {
+        shards::replace(query, &single_shard).map(|_| ())
+    })
+}
+
+/// The query of a view as a text that reads tables of Citus, and no view over them.
+pub fn text_over_tables(view: pg_sys::Oid, settings: &Settings) -> Result<String> {
+    printed(view, settings, |_| Ok(()))
+}
+
+fn printed(
+    view: pg_sys::Oid,
+    settings: &Settings,
+    change: impl Fn(NodeOf<pg_sys::Query>) -> Result<()>,
+) -> Result<String> {
+    let _level = Level::for_reading(settings)?;
+    let _settings = PrintSettings::pin();
+    let query = query::of_view(view)?;
+    shards::expand_views(query, &|table| citus::kind(table).is_some())?;
+    change(query)?;
+    Ok(deparse::query(query))
+}

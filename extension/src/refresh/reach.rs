@@ -1,0 +1,128 @@
+//! One node of windows over a whole input, of a refresh: what changes reach is computed again from the stored rows, and
+//! the difference to their results is written.
+
+use pgtrickle_dvm::operators::reach;
+use pgtrickle_dvm::plan::{Order, Source};
+use pgtrickle_dvm::sql::names::{CHANGED, REGIONS, ROWS};
+use pgtrickle_dvm::tree::WindowCall;
+
+use crate::error::{Error, Result};
+use crate::pg::spi::Connection;
+use crate::pg::tuplestore::TupleStore;
+
+use super::consolidated::consolidated;
+use super::delta_set::DeltaSet;
+use super::difference::Stored;
+use super::node::{NodeRun, part, put_ordinal};
+use super::row_types;
+use super::sink::Sink;
+use super::statements::Kind;
+
+impl NodeRun<'_> {
+    /// Brings the state, which has the input's rows with their results, to the snapshot, and hands the changed ones to
+    /// `sink`.
+    pub fn follow_reach(&self, order: &Order, calls: &[WindowCall], sink: &mut Sink) -> Result<()> {
+        let sources = self.inputs.changed(&self.node.block.sources());
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let connection = Connection::open()?;
+        self.inputs.register(&connection, &sources)?;
+        let Some(deltas) = self.group_deltas(&connection, &sources)? else {
+            return Ok(());
+        };
+        let set = DeltaSet::consolidate(&deltas);
+        let Some(changed) = self.rows_of(&set, deltas.tuple_desc())? else {
+            return Ok(());
+        };
+        drop(set);
+        connection.register(CHANGED, &changed)?;
+        let context = self.compiled.context();
+        let id = self.node.id;
+        let run = |kind: Kind, size: u64, sql: &dyn Fn() -> String| {
+            let sizes = [(Source::Node(id), size)];
+            let statement = (self.compiled.statements).get(&connection, kind, &sizes, sql)?;
+            connection.run(&statement, self.memory.as_ptr())
+        };
+        let regions = run(Kind::Regions(id), changed.count(), &|| {
+            reach::regions(context, self.node, order, calls)
+        })?;
+        if regions.count() == 0 {
+            return self.replace_whole(&connection, &deltas, sink);
+        }
+        connection.register(REGIONS, &regions)?;
+        let found = run(Kind::Stored(id), regions.count(), &|| {
+            reach::stored(context, self.node, order)
+        })?;
+        let around = run(Kind::Around(id), changed.count(), &|| {
+            reach::rows(context, self.node, order)
+        })?;
+        let rows = self.rows_after(around)?;
+        connection.register(ROWS, &rows)?;
+        let fresh = run(Kind::Results(id), rows.count(), &|| {
+            reach::results(self.node, order, calls)
+        })?;
+
+        let mut table = self.compiled.open_state(self.node)?;
+        let width = self.node.columns().len();
+        let mut stored = Stored::default();
+        let mut scan = found.scan();
+        while let Some(slot) = scan.next() {
+            let tid = slot.place_at(0).ok_or_else(no_place)?;
+            stored.add_at(tid, part(slot.values(), 1, width)?, table.tuple_desc());
+        }
+        sink.expect(table.tuple_desc(), 0..width)?;
+        let row_key = self.node.row_key.as_deref();
+        let difference = stored.difference(&table, vec![fresh], row_key)?;
+        difference.write(&mut table, &mut |row, weight| sink.weigh(row, weight))?;
+        table.finish()?;
+        Ok(())
+    }
+
+    /// The rows, each as often as its weights say. They may be those of a whole table: they spill to disk.
+    fn rows_after(&self, around: TupleStore) -> Result<TupleStore> {
+        let mut rows = TupleStore::new(self.memory.as_ptr(), around.tuple_desc());
+        let around = consolidated(around, self.memory);
+        let width = row_types::width(around.tuple_desc()).saturating_sub(1);
+        let mut scan = around.scan();
+        while let Some(slot) = scan.next() {
+            pgrx::check_for_interrupts!();
+            let (values, nulls) = slot.values();
+            let weight = values.last().map_or(0, |weight| weight.value() as i64);
+            if weight < 0 {
+                return Err(Error::OutOfStep {
+                    relation: self.compiled.open_state(self.node)?.relation().name(),
+                    missing: weight.unsigned_abs(),
+                });
+            }
+            let (row, row_nulls) = part((values, nulls), 0, width)?;
+            for _ in 0..weight {
+                rows.put_weighted(row, row_nulls, 1);
+            }
+        }
+        drop(scan);
+        Ok(rows)
+    }
+
+    /// All rows are computed again.
+    fn replace_whole(
+        &self,
+        connection: &Connection,
+        deltas: &TupleStore,
+        sink: &mut Sink,
+    ) -> Result<()> {
+        let Some(rule) = self.node.partition() else {
+            return Ok(());
+        };
+        let mut touched = self.touched_store(deltas)?;
+        put_ordinal(&mut touched, 0, (&[], &[]));
+        let state = self.compiled.open_state(self.node)?;
+        let row_key = self.node.row_key.as_deref();
+        self.replace_touched(connection, rule, state, row_key, &touched, sink)?;
+        Ok(())
+    }
+}
+
+fn no_place() -> Error {
+    Error::Internal("a stored row without a place".into())
+}

@@ -1,0 +1,273 @@
+//! The refresh of a spread stream table, on the coordinator: every node that has shards of it refreshes them, and makes
+//! stream tables of those that are none yet.
+//!
+//! Each node commits what it does, all of its shards in one transaction. A node that fails is told of; the others have
+//! been refreshed then.
+
+use std::time::Instant;
+
+use crate::catalog::{self, Action, HistoryRow, Reason, StreamTable};
+use crate::citus::{self, Answer, Argument};
+use crate::error::{Result, SpreadError};
+use crate::parse;
+use crate::pg::cluster::{self, Moment};
+use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
+
+use super::keyed_table::Counts;
+use super::transaction::{Outcome, Request, elapsed_ms};
+
+/// The function that the nodes are asked for.
+const FUNCTION: &str = "maintain_shards";
+
+/// What a node is to do with its shards of a stream table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Know its schedule and status.
+    Define,
+    /// The same, and refresh them.
+    Refresh,
+    /// The same, and compute them again.
+    Recompute,
+}
+
+impl Task {
+    /// Its name, as nodes are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Define => "DEFINE",
+            Task::Refresh => "REFRESH",
+            Task::Recompute => "RECOMPUTE",
+        }
+    }
+
+    /// The task of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        let all = [Task::Define, Task::Refresh, Task::Recompute];
+        all.into_iter().find(|task| task.name() == name)
+    }
+}
+
+/// What the refreshes of shards have done together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sum {
+    action: Action,
+    reason: Option<String>,
+    counts: Counts,
+    delta_rows: u64,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Sum {
+            action: Action::NoData,
+            reason: None,
+            counts: Counts::NONE,
+            delta_rows: 0,
+        }
+    }
+}
+
+impl Sum {
+    /// Adds the refresh of a shard.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.add_all(&Sum {
+            action: outcome.action,
+            reason: outcome
+                .reason
+                .as_ref()
+                .map(|reason| reason.name().to_owned()),
+            counts: outcome.counts,
+            delta_rows: outcome.delta_rows,
+        });
+    }
+
+    /// What weighs most is what is told: a shard that was filled, one that was computed again, one that followed.
+    fn add_all(&mut self, other: &Sum) {
+        let weight = |action| match action {
+            Action::None | Action::NoData => 0,
+            Action::Differential => 1,
+            Action::Full => 2,
+            Action::Initialize => 3,
+        };
+        if weight(other.action) > weight(self.action) {
+            self.action = other.action;
+            self.reason.clone_from(&other.reason);
+        }
+        self.counts.inserted += other.counts.inserted;
+        self.counts.updated += other.counts.updated;
+        self.counts.deleted += other.counts.deleted;
+        self.delta_rows += other.delta_rows;
+    }
+
+    /// As one node tells another.
+    pub fn told(&self) -> String {
+        let Counts {
+            inserted,
+            updated,
+            deleted,
+            ..
+        } = self.counts;
+        let reason = self.reason.as_deref().unwrap_or("-");
+        let (action, changes) = (self.action.name(), self.delta_rows);
+        format!("{action} {reason} {inserted} {updated} {deleted} {changes}")
+    }
+
+    fn heard(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let action = words.next()?;
+        let all = [
+            Action::NoData,
+            Action::Differential,
+            Action::Full,
+            Action::Initialize,
+        ];
+        let action = all.into_iter().find(|known| known.name() == action)?;
+        let reason = words.next().filter(|reason| *reason != "-");
+        let mut number = || words.next()?.parse().ok();
+        let mut counts = Counts::NONE;
+        counts.inserted = number()?;
+        counts.updated = number()?;
+        counts.deleted = number()?;
+        Some(Sum {
+            action,
+            reason: reason.map(str::to_owned),
+            counts,
+            delta_rows: number()?,
+        })
+    }
+}
+
+/// Has every node refresh its shards of a stream table.
+///
+/// # Errors
+/// [`SpreadError::Nodes`] with the nodes that have not, and why.
+pub fn refresh(table: &StreamTable, request: Request) -> Result<Outcome> {
+    let started = Instant::now();
+    let started_at = Moment::now();
+    let task = match request.force_full {
+        true => Task::Recompute,
+        false => Task::Refresh,
+    };
+    let sum = ask(table, task)?;
+    let mut outcome = Outcome {
+        action: sum.action,
+        reason: sum.reason.map(Reason::Construct),
+        counts: sum.counts,
+        delta_rows: sum.delta_rows,
+        duration_ms: 0.0,
+        failed_apart: None,
+    };
+    // Shards that have come to a node were filled, they alone.
+    if table.is_populated && outcome.action == Action::Initialize {
+        outcome.action = Action::Full;
+        outcome.reason = Some(Reason::ShardMoved);
+    }
+    if outcome.action == Action::NoData && table.is_populated {
+        REFRESHES_WITHOUT_DATA.count();
+    } else {
+        catalog::store_frontier(table.pgt_id, None, true, None, &started_at)?;
+        if !table.is_populated {
+            catalog::note_change(table.pgt_id)?;
+        }
+        catalog::insert_history(&HistoryRow {
+            pgt_id: table.pgt_id,
+            action: outcome.action,
+            reason: outcome.reason.clone(),
+            started_at: started_at.time,
+            finished_at: cluster::now(),
+            duration_ms: elapsed_ms(started),
+            rows_inserted: outcome.counts.inserted.cast_signed(),
+            rows_updated: outcome.counts.updated.cast_signed(),
+            rows_deleted: outcome.counts.deleted.cast_signed(),
+            delta_rows: outcome.delta_rows.cast_signed(),
+            error: None,
+        })?;
+    }
+    catalog::clear_failure(table.pgt_id)?;
+    outcome.duration_ms = elapsed_ms(started);
+    Ok(outcome)
+}
+
+/// Gives every node a task.
+pub fn ask(table: &StreamTable, task: Task) -> Result<Sum> {
+    let nodes = citus::nodes_of(table.relid)?;
+    let query = parse::text_over_tables(table.view, &table.settings)?;
+    let arguments = [
+        Argument::Text(&table.qualified_name()),
+        Argument::Text(&query),
+        Argument::Text(&table.schedule),
+        Argument::Text(table.status.name()),
+        Argument::Texts(&table.settings.items()),
+        Argument::Text(task.name()),
+    ];
+    let answers = citus::call(&nodes, FUNCTION, &arguments)?;
+    let mut sum = Sum::default();
+    let mut failed = Vec::new();
+    for Answer { node, result } in answers {
+        let heard = result.and_then(|text| {
+            let strange = || format!("its answer is not understood: {text}");
+            Sum::heard(&text).ok_or_else(strange)
+        });
+        match heard {
+            Ok(of_node) => sum.add_all(&of_node),
+            Err(why) => failed.push(format!("{}:{}: {}", node.host, node.port, why.trim())),
+        }
+    }
+    match failed.is_empty() {
+        true => Ok(sum),
+        false => Err(SpreadError::Nodes {
+            table: table.plain_name(),
+            failed,
+        }
+        .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(action: Action, reason: Option<&str>, rows: u64) -> Sum {
+        let mut sum = Sum {
+            action,
+            reason: reason.map(str::to_owned),
+            delta_rows: 4 * rows,
+            ..Sum::default()
+        };
+        sum.counts.inserted = rows;
+        sum.counts.updated = 2 * rows;
+        sum.counts.deleted = 3 * rows;
+        sum
+    }
+
+    #[test]
+    fn what_is_told_is_heard() {
+        for told in [
+            sum(Action::NoData, None, 0),
+            sum(Action::Full, Some("TRUNCATE"), 7),
+            sum(Action::Initialize, None, u64::MAX / 8),
+        ] {
+            assert_eq!(Sum::heard(&told.told()), Some(told));
+        }
+        for noise in [
+            "",
+            "FULL",
+            "FULL - 1 2 3",
+            "OTHER - 1 2 3 4",
+            "FULL - 1 2 x 4",
+        ] {
+            assert_eq!(Sum::heard(noise), None, "{noise}");
+        }
+        assert_eq!(Task::of(Task::Define.name()), Some(Task::Define));
+        assert_eq!(Task::of("OTHER"), None);
+    }
+
+    #[test]
+    fn a_sum_tells_what_weighs_most() {
+        let mut all = Sum::default();
+        all.add_all(&sum(Action::Differential, None, 1));
+        all.add_all(&sum(Action::Full, Some("TRUNCATE"), 2));
+        all.add_all(&sum(Action::NoData, None, 0));
+        assert_eq!(all.told(), "FULL TRUNCATE 3 6 9 12");
+    }
+}

@@ -1,0 +1,154 @@
+//! Distributed tables, queries that are local to their shards, and changes.
+
+use super::Citus;
+use crate::backend::Backend;
+use crate::client::{Session, quote_literal};
+use crate::insist::{run, value};
+use crate::oracle::Question;
+use crate::runtime::connect;
+
+/// A cluster with the tables, and a session on its coordinator.
+///
+/// # Panics
+/// If one of its nodes does not start.
+pub async fn start() -> (Citus, Session) {
+    let citus = Citus::start().await.unwrap();
+    let session = connect(&citus, "postgres").await.unwrap();
+    run(&session, TABLES).await;
+    (citus, session)
+}
+
+/// Tables that are distributed, some beside each other, and others.
+pub const TABLES: &str = "
+CREATE TABLE d (gone int, id int PRIMARY KEY, g int, v numeric, t text);
+ALTER TABLE d DROP gone;
+SELECT create_distributed_table('d', 'id');
+CREATE TABLE e (id int, w int, PRIMARY KEY (id, w)); SELECT create_distributed_table('e', 'id', colocate_with => 'd');
+CREATE TABLE x (k int PRIMARY KEY, id int); SELECT create_distributed_table('x', 'k', colocate_with => 'd');
+CREATE TABLE apart (id text PRIMARY KEY); SELECT create_distributed_table('apart', 'id');
+CREATE TABLE r (g int PRIMARY KEY, name text); SELECT create_reference_table('r');
+CREATE TABLE l (id int PRIMARY KEY); SELECT citus_add_local_table_to_metadata('l');
+CREATE VIEW named AS SELECT d.id, r.name FROM d JOIN r USING (g);
+INSERT INTO d SELECT i, i % 5, i, 'text ' || i FROM generate_series(1, 60) i;
+INSERT INTO e SELECT i % 40, i FROM generate_series(1, 150) i;
+INSERT INTO x SELECT i, i % 7 FROM generate_series(1, 40) i;
+INSERT INTO r SELECT i, 'group ' || i FROM generate_series(0, 4) i;
+";
+
+/// Names and queries whose rows are made of co-located shards.
+pub const LOCAL: [(&str, &str); 15] = [
+    ("projected", "SELECT id, v + 1 AS v, t FROM d WHERE g > 1"),
+    (
+        "grouped",
+        "SELECT id, count(*) AS n, sum(w) AS w, avg(w) AS a, max(w) AS m FROM e GROUP BY id",
+    ),
+    (
+        "joined",
+        "SELECT d.id, r.name, count(*) AS n, sum(e.w) AS w FROM d JOIN e USING (id) JOIN r USING (g) GROUP BY d.id, r.name",
+    ),
+    (
+        "comma",
+        "SELECT d.id, e.w, d.v FROM d, e WHERE e.id = d.id AND e.w > 3",
+    ),
+    (
+        "outer_joined",
+        "SELECT d.id, e.w, r.name FROM d LEFT JOIN e ON e.id = d.id AND e.w % 2 = 0 LEFT JOIN r ON r.g = d.g",
+    ),
+    (
+        "distinct_rows",
+        "SELECT DISTINCT e.id, d.g FROM e JOIN d USING (id)",
+    ),
+    ("united", "SELECT id, g FROM d UNION SELECT id, w FROM e"),
+    ("common", "SELECT id FROM d INTERSECT ALL SELECT id FROM e"),
+    (
+        "without",
+        "SELECT id FROM d EXCEPT SELECT id FROM e WHERE w > 50",
+    ),
+    (
+        "ranked",
+        "SELECT id, w, row_number() OVER (PARTITION BY id ORDER BY w DESC) AS place FROM e",
+    ),
+    (
+        "first_of_each",
+        "SELECT DISTINCT ON (id) id, w FROM e ORDER BY id, w DESC",
+    ),
+    (
+        "existing",
+        "SELECT id, t FROM d WHERE EXISTS (SELECT FROM e WHERE e.id = d.id AND e.w > 20)",
+    ),
+    (
+        "not_in",
+        "SELECT id FROM d WHERE id NOT IN (SELECT id FROM e WHERE w > 100) AND g IN (SELECT g FROM r WHERE name <> 'group 1')",
+    ),
+    (
+        "scalar",
+        "SELECT d.id, (SELECT sum(w) FROM e WHERE e.id = d.id) AS w FROM d",
+    ),
+    (
+        "of_view",
+        "SELECT named.id, named.name, e.w FROM named JOIN e USING (id)",
+    ),
+];
+
+/// What happens to the tables, step by step.
+pub const CHANGES: [&str; 6] = [
+    "INSERT INTO d VALUES (5001, 1, 5, 'new'); UPDATE d SET v = v + 1 WHERE g = 2; DELETE FROM d WHERE id = 7",
+    "INSERT INTO e VALUES (5001, 1), (3, 1000), (3, 1002); DELETE FROM e WHERE id = 8; UPDATE e SET w = w + 500 WHERE id = 9",
+    "UPDATE r SET name = name || '!' WHERE g = 3; INSERT INTO r VALUES (9, 'nine'); UPDATE d SET g = 9 WHERE id < 5",
+    "BEGIN; UPDATE d SET g = 0; INSERT INTO e SELECT i, 2000 FROM generate_series(1, 30) i; ROLLBACK",
+    "INSERT INTO d SELECT i, i % 5, i, repeat('x', i % 50) FROM generate_series(6000, 6400) i",
+    "TRUNCATE e; DELETE FROM d WHERE id % 3 = 0; INSERT INTO e SELECT i, i FROM generate_series(1, 90) i",
+];
+
+/// Creates a stream table that is refreshed when it is asked to.
+///
+/// # Panics
+/// If that fails.
+pub async fn create(session: &Session, name: &str, query: &str) {
+    let create = format!(
+        "SELECT pgtrickle.create_stream_table('{name}', {}, '1h', 'DIFFERENTIAL')",
+        quote_literal(query)
+    );
+    run(session, &create).await;
+}
+
+/// What a refresh did, and why.
+///
+/// # Panics
+/// If it fails.
+pub async fn refreshed(session: &Session, name: &str) -> String {
+    let refresh = format!(
+        "SELECT concat_ws(' ', action, reason) FROM pgtrickle.refresh_stream_table({})",
+        quote_literal(name)
+    );
+    value(session, &refresh).await
+}
+
+/// The stream table is what its query says, as a user asks.
+///
+/// # Panics
+/// If it is not.
+pub async fn right(session: &Session, name: &str, query: &str) {
+    let verdict = Question::query(name, query).ask(session).await.unwrap();
+    assert!(verdict.is_exact(), "{name} is {verdict}");
+}
+
+/// What is left of stream tables on a node.
+async fn left(node: &dyn Backend) -> String {
+    let session = Session::connect(node, "postgres").await.unwrap();
+    value(&session, "SELECT (SELECT count(*) FROM pgtrickle.pgt_stream_tables) + (SELECT count(*) FROM pgtrickle.pgt_dependencies)
+        + (SELECT count(*) FROM pg_class WHERE relnamespace IN ('pgtrickle_changes'::regnamespace, 'pgtrickle_state'::regnamespace))
+        + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'pgtrickle_changes'::regnamespace)
+        + (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = 'pgtrickle'::regnamespace)").await
+}
+
+/// No node has anything of a stream table.
+///
+/// # Panics
+/// If one has.
+pub async fn nothing_is_left(citus: &Citus) {
+    assert_eq!(left(citus).await, "0");
+    for worker in citus.workers() {
+        assert_eq!(left(worker).await, "0");
+    }
+}

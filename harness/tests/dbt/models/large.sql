@@ -1,0 +1,2 @@
+{{ config(materialized='stream_table', refresh_mode='immediate') }}
+select customer, total from {{ ref('revenue_now') }} where total > 15
