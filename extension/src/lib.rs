@@ -39,10 +39,13 @@ pub extern "C-unwind" fn _PG_init() {
     pg::guc::without_backtraces();
     config::init();
     pg::running_writes::init();
+    pg::file_moves::init();
     ddl::protect::init();
     shmem::init();
     refresh::immediate::init();
+    refresh::watch::init();
     ddl::distributed::init();
+    ddl::dropped::init();
     scheduler::init();
 }
 

@@ -105,6 +105,18 @@ pub fn run() -> Result<ExitCode> {
             };
             Ok(cargo)
         })?,
+        suite("beside: scenarios with other extensions", || {
+            let mut cargo = tests(&machine, "--package harness --test beside -- --show-output");
+            cargo.env(
+                "PGT_INSTALL_DIR",
+                build::run(&machine, &build::Options::default())?,
+            );
+            match images::beside(&machine) {
+                Ok(folder) => cargo.env("PGT_BESIDE", folder),
+                Err(why) => cargo.env("PGT_NO_BESIDE", format!("{why:#}")),
+            };
+            Ok(cargo)
+        })?,
         suite("monitoring: metrics and alerts", || {
             let mut cargo = tests(&machine, "--package monitoring -- --show-output");
             cargo.env(

@@ -17,6 +17,11 @@ BEGIN ATOMIC
         FROM pgtrickle.pgt_refresh_figures r JOIN tables t ON t.pgt_id = r.pgt_id
         GROUP BY t.stream_table, r.action, r.reason, r.status
     ), buffers AS MATERIALIZED (SELECT * FROM pgtrickle.change_buffer_sizes()
+    ), unseen AS (
+        SELECT u.source_relid, pg_catalog.sum(GREATEST(u.rows, 1)) AS rows
+        FROM pgtrickle.pgt_unseen_writes u
+        WHERE u.written_at > pg_catalog.clock_timestamp() - interval '1 hour'
+        GROUP BY u.source_relid
     ), mark AS MATERIALIZED (SELECT * FROM pgtrickle.watermark())
     SELECT c.name, '{}'::jsonb, c.value::float8 FROM pgtrickle.runtime_counters() c
     UNION ALL
@@ -50,6 +55,10 @@ BEGIN ATOMIC
         ('buffer_bytes', b.bytes::float8), ('buffer_rows', b.rows::float8),
         ('buffer_pending_rows', b.pending_rows::float8)
     ) m (name, value)
+    UNION ALL
+    SELECT 'unseen_rows', pg_catalog.jsonb_build_object('source', s.source), COALESCE(u.rows, 0)::float8
+    FROM pgtrickle.list_sources() s LEFT JOIN unseen u ON u.source_relid::text = s.source
+    WHERE s.captured
     UNION ALL
     SELECT v.name, v.labels, v.value FROM mark m CROSS JOIN LATERAL (VALUES
         ('wal_bytes', '{}'::jsonb, m.wal_bytes::float8),
@@ -124,7 +133,30 @@ BEGIN ATOMIC
            CASE WHEN m.oldest_holder IS NULL THEN 'nobody holds change rows back'
                 ELSE 'change rows are held back by ' || m.oldest_holder
                      || COALESCE(' since ' || m.oldest_since::text, '') END
-    FROM mark m;
+    FROM mark m
+    UNION ALL
+    SELECT 'capture', CASE WHEN w.what IS NULL AND c.setting = 'on' THEN 'OK' ELSE 'WARNING' END,
+           CASE WHEN w.what IS NOT NULL
+                THEN w.what || '; what reads it was recomputed'
+                WHEN c.setting <> 'on'
+                THEN 'whether rows are written that no trigger sees is not known: track_counts is off'
+                ELSE 'no rows were written that no trigger saw' END
+    FROM pg_catalog.pg_settings c CROSS JOIN (
+        SELECT pg_catalog.string_agg(
+                   u.source || ': ' || u.rows || ' rows of the last day were seen by no trigger, since '
+                   || CASE u.cause
+                          WHEN 'TRIGGERS_OFF' THEN 'triggers were switched off (ALTER TABLE … DISABLE TRIGGER)'
+                          WHEN 'REPLICATION_ROLE' THEN 'session_replication_role kept triggers from firing'
+                          WHEN 'FILE_SWAPPED' THEN 'its file was swapped'
+                          ELSE 'code of an extension wrote them' END,
+                   ', ' ORDER BY u.source, u.cause) AS what
+        FROM (SELECT source_relid::text AS source, cause, pg_catalog.sum(GREATEST(rows, 1)) AS rows
+              FROM pgtrickle.pgt_unseen_writes u
+              WHERE written_at > pg_catalog.clock_timestamp() - interval '1 day'
+                AND EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = u.source_relid)
+              GROUP BY source_relid, cause) u
+    ) w
+    WHERE c.name = 'track_counts';
 END;
 COMMENT ON FUNCTION pgtrickle.health_check() IS 'checks of installation, scheduler and stream tables, with a remedy for each problem';
 

@@ -39,6 +39,8 @@ pub enum Reason {
     DefinitionChanged,
     /// A source was truncated, which no delta tells in full.
     Truncate,
+    /// Something gave a source another file, and its rows may be others.
+    Rewritten,
     /// A delta had no value where the query has one.
     DataException,
     /// So many changes cost more than computing everything again.
@@ -61,6 +63,7 @@ impl Reason {
             Reason::Suspended => "SUSPENDED",
             Reason::DefinitionChanged => "DEFINITION_CHANGED",
             Reason::Truncate => "TRUNCATE",
+            Reason::Rewritten => "REWRITTEN",
             Reason::DataException => "DATA_EXCEPTION",
             Reason::Cost => "COST",
             Reason::RecursionLargeChange => "RECURSION_LARGE_CHANGE",

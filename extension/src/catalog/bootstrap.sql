@@ -63,12 +63,14 @@ CREATE TABLE pgtrickle.pgt_dependencies (
     source_relid regclass NOT NULL,
     columns      int2[]   NOT NULL,
     capture      boolean  NOT NULL,
+    files        bigint,
     CONSTRAINT pgt_dependencies_pkey PRIMARY KEY (pgt_id, source_relid)
 );
 CREATE INDEX pgt_dependencies_source_idx ON pgtrickle.pgt_dependencies (source_relid);
 COMMENT ON TABLE pgtrickle.pgt_dependencies IS 'the tables that each stream table reads';
 COMMENT ON COLUMN pgtrickle.pgt_dependencies.columns IS 'attribute numbers that it reads';
 COMMENT ON COLUMN pgtrickle.pgt_dependencies.capture IS 'whether it needs the changes of this table';
+COMMENT ON COLUMN pgtrickle.pgt_dependencies.files IS 'hash of the files of the table that the content was read from';
 
 CREATE TABLE pgtrickle.pgt_last_writers (
     pgt_id bigint NOT NULL,
@@ -148,6 +150,20 @@ CREATE TABLE pgtrickle.pgt_failures (
     CONSTRAINT pgt_failures_pkey PRIMARY KEY (pgt_id)
 );
 COMMENT ON TABLE pgtrickle.pgt_failures IS 'stream tables whose last scheduled refresh failed; restricted, since messages may show data';
+
+CREATE TABLE pgtrickle.pgt_unseen_writes (
+    source_relid     regclass    NOT NULL,
+    rows             bigint      NOT NULL,
+    cause            text        NOT NULL,
+    application_name text        NOT NULL,
+    written_at       timestamptz NOT NULL
+);
+ALTER TABLE pgtrickle.pgt_unseen_writes REPLICA IDENTITY FULL;
+COMMENT ON TABLE pgtrickle.pgt_unseen_writes IS 'writes to sources that no trigger saw, of the last week; the stream tables that read them were recomputed';
+COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.rows IS 'rows that the server counted and capture did not see';
+COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.cause IS 'TRIGGERS_OFF, REPLICATION_ROLE, NO_TRIGGERS_FIRED or FILE_SWAPPED';
+COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.application_name IS 'of the session that wrote them';
+GRANT SELECT (source_relid, rows, cause, written_at) ON pgtrickle.pgt_unseen_writes TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables', '');
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_stream_tables_pgt_id_seq', '');

@@ -16,6 +16,7 @@ const PGT_ID: usize = 1;
 const SOURCE_RELID: usize = 2;
 const COLUMNS: usize = 3;
 const CAPTURE: usize = 4;
+const FILES: usize = 5;
 
 /// A table that a stream table reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Dependency {
     pub columns: Vec<i16>,
     /// Whether it needs the table's changes.
     pub capture: bool,
+    /// Which files of the table the content was read from; `None` if that is not known.
+    pub files: Option<i64>,
 }
 
 /// A stream table that consumes a source's changes.
@@ -47,6 +50,7 @@ fn from_row(row: &Row) -> Result<Dependency> {
         source: row.require(SOURCE_RELID)?,
         columns: row.require(COLUMNS)?,
         capture: row.require(CAPTURE)?,
+        files: row.get(FILES),
     })
 }
 
@@ -132,7 +136,19 @@ pub fn insert_dependency(dependency: &Dependency) -> Result<()> {
         Value::of(dependency.source),
         Value::of(dependency.columns.clone()),
         Value::of(dependency.capture),
+        Value::of(dependency.files),
     ]);
+    Ok(())
+}
+
+/// Stores which files of a table the content was read from. The caller holds the stream table's lock.
+pub fn set_files(pgt_id: i64, source: pg_sys::Oid, files: i64) -> Result<()> {
+    let key = [
+        (PGT_ID as i16, Key::Int8(pgt_id)),
+        (SOURCE_RELID as i16, Key::Oid(source)),
+    ];
+    let change = [(FILES, Value::of(files))];
+    CatalogTable::open_for_update(TABLE)?.update(BY_ID, &key, &change)?;
     Ok(())
 }
 

@@ -12,13 +12,14 @@ mod modes;
 mod names;
 mod overview;
 mod stream_table;
+mod unseen;
 mod version;
 
 pub use action::{Action, Reason};
 pub use definitions::{Known, note_change, renew};
 pub use dependency::{
     Consumer, Dependency, ImmediateReader, consumers_of, delete_dependencies, dependencies,
-    immediate_readers_of, insert_dependency, is_read_in_full, sources,
+    immediate_readers_of, insert_dependency, is_read_in_full, set_files, sources,
 };
 pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
 pub use history::{HistoryRow, PastRefresh, delete_history, insert_history, past_refreshes};
@@ -31,6 +32,7 @@ pub use stream_table::{
     load_by_relid, lock, lock_as, new_id, query_of, set_definition, set_home, set_mode, set_polled,
     set_schedule, set_settings, set_status, store_frontier,
 };
+pub use unseen::{UnseenCause, record_unseen};
 pub use version::{LIBRARY, is_current, require_current};
 
 pgrx::extension_sql_file!("bootstrap.sql", name = "bootstrap", bootstrap);

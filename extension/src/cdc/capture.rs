@@ -2,13 +2,17 @@
 //! without SQL and without the privileges of the user whose statement it follows. As an AFTER ROW trigger it does so
 //! for the rows that are applied for another server; a statement in that role is left to it.
 
+use super::seen;
 use super::target::{self, Target};
 use super::writer;
 use crate::error::{Error, Result};
-use crate::pg::capture_trigger::CAPTURE;
+use crate::pg::capture_trigger::{self, CAPTURE};
 use crate::pg::change_insert::ChangedPairs;
 use crate::pg::fmgr::Call;
 use crate::pg::image::ImageType;
+use crate::pg::inherit;
+use crate::pg::relation::Relation;
+use crate::pg::timescale;
 use crate::pg::transition::{self, RowChange, Rows, Statement, Transition};
 use crate::pg::tupdesc::attributes;
 use pgrx::pg_sys;
@@ -47,11 +51,12 @@ fn capture(call: &Call) -> Result<()> {
     };
     if event.statement() != Statement::Truncate
         && transition::is_replica()
-        && event.has_row_triggers(CAPTURE)
+        && is_told_by_rows(&event)
     {
         return Ok(());
     }
     let (old, new) = (event.old_rows(), event.new_rows());
+    seen::statement(CAPTURE, &event, old.as_ref(), new.as_ref());
     if old.is_none() && new.is_none() && event.statement() != Statement::Truncate {
         return Ok(());
     }
@@ -69,8 +74,21 @@ fn capture(call: &Call) -> Result<()> {
     }
 }
 
+/// Whether row triggers tell of the statement, too: of a partitioned table, those of its partitions. The chunks of a
+/// hypertable have none.
+fn is_told_by_rows(event: &Transition) -> bool {
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    let tells = |table: &pg_sys::Oid| {
+        Relation::try_open(*table, lockmode)
+            .is_some_and(|table| capture_trigger::has_row_triggers(CAPTURE, &table))
+    };
+    inherit::tree(event.table(), lockmode).iter().any(tells)
+        && !timescale::is_hypertable(event.table())
+}
+
 /// Copies the versions of one row, unless no captured column has changed.
 fn capture_row(change: &RowChange) -> Result<()> {
+    seen::row(CAPTURE, change);
     let Some(target) = target::of(change.table(), change.tuple_desc())? else {
         return Ok(());
     };

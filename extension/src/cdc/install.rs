@@ -6,7 +6,8 @@
 //! new consumer's first snapshot and the moment its frontier is there for all to see.
 
 use super::buffer::{self, SCHEMA};
-use super::source::obstacle;
+use super::seen;
+use super::source::{members, obstacle};
 use super::target;
 use super::writer;
 use crate::config::{TriggerMode, cdc_trigger_mode};
@@ -69,7 +70,7 @@ pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
     }
     let _owner = OwnerContext::extension_owner()?;
     ensure_buffer(source, &[])?;
-    let tables = inherit::tree(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+    let tables = members(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
     remove_strays(source, &tables)?;
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))?
         && !sql_writer_text(source)?.contains(&function::source_text(writer)?)
@@ -128,7 +129,8 @@ fn remove_strays(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
     }
     if let Some(native) = function::without_arguments("pgtrickle", "capture_native")? {
         for table in capture_trigger::tables_of(native)? {
-            if !tables.contains(&table) && !is_captured(inherit::root(table))? {
+            let root = inherit::root(table);
+            if !tables.contains(&table) && (root == source || !is_captured(root)?) {
                 capture_trigger::remove_all(CAPTURE, table)?;
             }
         }
@@ -136,12 +138,12 @@ fn remove_strays(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
     Ok(())
 }
 
-/// Takes the lock that conflicts with every writer, on the table and on all below it, which are
-/// returned.
+/// Takes the lock that conflicts with every writer, on the table and on all below it, and returns those that have
+/// triggers.
 pub fn keep_writers_out(source: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let lockmode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
     lock::relation(source, lockmode);
-    inherit::tree(source, lockmode)
+    members(source, lockmode)
 }
 
 fn ensure_buffer(source: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
@@ -254,7 +256,9 @@ fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
         TriggerMode::Sql => ensure_sql_writer(source)?,
     };
     for table in tables {
-        capture_trigger::ensure(CAPTURE, *table, writer, native)?;
+        if capture_trigger::ensure(CAPTURE, *table, writer, native)? {
+            seen::begin(CAPTURE, *table);
+        }
     }
     remove_strays(source, tables)?;
     if mode == TriggerMode::Native
@@ -263,6 +267,11 @@ fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
         depend::drop_object(pg_sys::ProcedureRelationId, unused);
     }
     Ok(())
+}
+
+/// Whether a trigger that calls this function is native, and not generated.
+pub fn is_native_writer(function: pg_sys::Oid) -> Result<bool> {
+    Ok(function == native_writer()?)
 }
 
 fn native_writer() -> Result<pg_sys::Oid> {

@@ -15,6 +15,7 @@ mod cleanup;
 mod consolidation;
 mod delta;
 mod install;
+pub mod seen;
 mod shared;
 mod sizes;
 mod source;
@@ -28,10 +29,12 @@ pub use consolidation::SourceDelta;
 pub use delta::{pending_rows, read_delta};
 pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
-    keep_writers_out, uninstall,
+    is_native_writer, keep_writers_out, uninstall,
 };
 pub use shared::SharedDeltas;
 pub use sizes::{BufferSize, has_news, size};
-pub use source::{is_subscribed, lock_idle, obstacle, partitions_signature, require_idle};
+pub use source::{
+    is_subscribed, lock_chunks, lock_idle, members, obstacle, partitions_signature, require_idle,
+};
 pub use transient::{TransientChanges, TransientWriter};
 pub use writer::BufferWriter;

@@ -6,6 +6,7 @@ use crate::pg::citus;
 use crate::pg::inherit;
 use crate::pg::relation::Relation;
 use crate::pg::running_writes;
+use crate::pg::timescale;
 use pgrx::pg_sys;
 
 /// `pg_subscription_rel` and its index over relation and subscription.
@@ -56,10 +57,27 @@ pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
     Ok(None)
 }
 
+/// The source and all tables below it, locked, that have triggers: the chunks of a hypertable have none.
+pub fn members(source: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Vec<pg_sys::Oid> {
+    let tree = inherit::tree(source, lockmode);
+    if tree.len() > 1 && timescale::is_hypertable(source) {
+        return vec![source];
+    }
+    tree
+}
+
+/// Locks the chunks of a hypertable as [`lock_idle`] does the table itself.
+pub fn lock_chunks(source: pg_sys::Oid) {
+    if timescale::is_hypertable(source) {
+        inherit::tree(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+    }
+}
+
 /// What capture of a source rests on: its partitions and children, and whether it has become one
-/// itself. When it changes, capture is reinstalled and the content recomputed.
+/// itself. When it changes, capture is reinstalled and the content recomputed. The chunks of a hypertable do not count:
+/// new ones are filled by statements on it, and those that go have its readers recomputed.
 pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
-    let tree = inherit::tree(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+    let tree = members(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
     let mut signature: Vec<u32> = tree.iter().map(|table| table.to_u32()).collect();
     signature.extend(
         inherit::parents(source)

@@ -75,6 +75,8 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     if matches!(replaced, Replaced::OtherQuery)
         || has_other_settings
         || requested != table.requested_mode
+        // What stood in the way may be gone.
+        || changes.mode.is_some() && table.mode_code.is_some()
     {
         rebuild(table.pgt_id, requested)?;
     }

@@ -7,11 +7,11 @@ use pgrx::prelude::*;
 
 use super::commands::{self, Command, Dropped};
 use super::create::{STATE_SCHEMA, id_of_view};
-use super::{columns, distributed, functions, owner, protect, remove, types};
+use super::{aside, columns, distributed, functions, owner, protect, remove, types};
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
-use crate::pg::{capture_trigger, event_trigger, extension, inherit};
+use crate::pg::{capture_trigger, event_trigger, extension, file_moves, inherit};
 use crate::refresh::immediate;
 
 extension_sql!(
@@ -19,7 +19,7 @@ extension_sql!(
 CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
     EXECUTE FUNCTION pgtrickle.on_sql_drop();
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
-    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
+    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
                  'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
                  'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE OPERATOR CLASS', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
@@ -59,8 +59,19 @@ fn on_sql_drop() {
     }));
 }
 
+/// Forgets the stream tables among relations of whose end no event trigger tells.
+pub fn forget_untold(relations: &[pg_sys::Oid]) -> Result<()> {
+    for relation in relations {
+        if let Some(table) = catalog::load_by_relid(*relation)? {
+            remove::forget(table.pgt_id)?;
+        }
+    }
+    immediate::follow_definitions()
+}
+
 fn clean_up(dropped: &[Dropped]) -> Result<()> {
     let mut relations = dropped.iter().filter(|dropped| dropped.is_relation());
+    super::dropped::told(relations.clone().map(|relation| relation.object));
     if relations.clone().next().is_none() || !catalog::exists() {
         return Ok(());
     }
@@ -151,6 +162,7 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
             columns::require_same_types(&table.plain_name(), table.relid, table.view)?;
             owner::sync(&table)?;
         }
+        aside::follow(*relid)?;
         cdc::follow_alter(*relid)?;
         if capture_trigger::rearm(*relid)? {
             cdc::follow_rewrite(*relid)?;
@@ -179,6 +191,7 @@ fn on_table_rewrite() {
             let reason = reason.map_err(|error| Error::Internal(error.to_string()))?;
             rewritten.into_iter().try_for_each(|table| {
                 protect::keep_content(table, reason.unwrap_or(0))?;
+                file_moves::told(table);
                 cdc::follow_rewrite(table)?;
                 immediate::note_rewrite(table)
             })

@@ -6,11 +6,13 @@
 //! the view by CASCADE drops the stream table.
 
 pub mod alter;
+mod aside;
 pub mod columns;
 mod commands;
 pub mod convert;
 pub mod create;
 pub mod distributed;
+pub mod dropped;
 pub mod events;
 mod functions;
 mod kept;

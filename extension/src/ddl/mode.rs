@@ -95,6 +95,7 @@ impl Decision {
                 source: source.oid,
                 columns: source.columns.clone(),
                 capture: self.is_captured,
+                files: None,
             })?;
         }
         Ok(())

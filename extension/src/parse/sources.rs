@@ -117,7 +117,9 @@ impl Analyzer {
                 return Ok(false);
             }
         }
-        let has_children = facts.has_children || facts.kind == pg_sys::RELKIND_PARTITIONED_TABLE;
+        let has_children = facts.has_children
+            || facts.is_hypertable
+            || facts.kind == pg_sys::RELKIND_PARTITIONED_TABLE;
         if has_children && !with_children {
             self.refuse(&INHERITANCE_ONLY, format!("ONLY {name}"));
         } else if facts.has_children {

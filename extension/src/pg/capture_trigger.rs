@@ -15,7 +15,7 @@ use pgrx::pg_sys;
 
 /// Triggers that belong together, by the beginning of their names. A table's triggers fire in the
 /// order of their names: what is captured is in its buffer before anything follows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Family {
     prefix: &'static str,
     /// Whether there is also a BEFORE statement trigger, which calls the same function.
@@ -33,6 +33,11 @@ pub const IMMEDIATE: Family = Family {
     prefix: "pgt_immediate_",
     is_around: true,
 };
+
+impl Family {
+    /// The first in their order.
+    pub const FIRST: Family = CAPTURE;
+}
 
 /// Name, bits of `pg_trigger.tgtype`, old and new transition tables.
 const TRIGGERS: [(&str, u32, bool, bool); 7] = [
@@ -73,19 +78,13 @@ struct Existing {
     oid: pg_sys::Oid,
     function: pg_sys::Oid,
     tgtype: u32,
+    is_off: bool,
 }
 
 fn existing(family: Family, table: &Relation) -> Vec<Existing> {
-    // SAFETY: the table is open.
-    unsafe { existing_of(family, table.as_ptr()) }
-}
-
-/// # Safety
-/// The table is open.
-unsafe fn existing_of(family: Family, table: pg_sys::Relation) -> Vec<Existing> {
-    // SAFETY: per contract; its trigger descriptor has numtriggers entries with valid names.
+    // SAFETY: the table is open; its trigger descriptor has numtriggers entries with valid names.
     unsafe {
-        let desc = (*table).trigdesc;
+        let desc = (*table.as_ptr()).trigdesc;
         if desc.is_null() {
             return Vec::new();
         }
@@ -99,19 +98,21 @@ unsafe fn existing_of(family: Family, table: pg_sys::Relation) -> Vec<Existing> 
                 oid: trigger.tgoid,
                 function: trigger.tgfoid,
                 tgtype: trigger.tgtype as u32,
+                is_off: trigger.tgenabled as u8 == b'D',
             })
             .collect()
     }
 }
 
 /// Sees to it that the statements on `table` fire `function`, that rows of another server fire `of_rows`, and that
-/// nothing else of the family is there. The caller holds SHARE ROW EXCLUSIVE on the table, or more.
+/// nothing else of the family is there. Whether there was none before. The caller holds SHARE ROW EXCLUSIVE on the
+/// table, or more.
 pub fn ensure(
     family: Family,
     table: pg_sys::Oid,
     function: pg_sys::Oid,
     of_rows: pg_sys::Oid,
-) -> Result<()> {
+) -> Result<bool> {
     let relation = Relation::open(table, pg_sys::NoLock as pg_sys::LOCKMODE)?;
     let present = existing(family, &relation);
     // Rows are in the partitions; a row trigger on a partitioned table would be one on each of them.
@@ -151,7 +152,26 @@ pub fn ensure(
             trigger::create_before_statement(table, &name, function, event)?;
         }
     }
-    Ok(())
+    Ok(present.is_empty())
+}
+
+/// What calls a family's statement triggers on a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Calls {
+    /// The function.
+    pub function: pg_sys::Oid,
+    /// Whether one of the family's triggers has been switched off.
+    pub is_off: bool,
+}
+
+/// Whom the family's triggers on the open table call; `None` without any.
+pub fn calls(family: Family, table: &Relation) -> Option<Calls> {
+    let all = existing(family, table);
+    let of_statements = all.iter().find(|trigger| trigger.tgtype & ROW == 0)?;
+    Some(Calls {
+        function: of_statements.function,
+        is_off: all.iter().any(|trigger| trigger.is_off),
+    })
 }
 
 /// Removes the family's triggers from `table`. Without any, readers and writers are not blocked.
@@ -169,14 +189,11 @@ pub fn remove_all(family: Family, table: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
-/// Whether the table has row triggers of the family, which a former version did not make.
-///
-/// # Safety
-/// The table is open.
-pub unsafe fn has_row_triggers(family: Family, table: pg_sys::Relation) -> bool {
-    // SAFETY: per contract.
-    let existing = unsafe { existing_of(family, table) };
-    existing.iter().any(|trigger| trigger.tgtype & ROW != 0)
+/// Whether the open table has row triggers of the family, which a former version did not make.
+pub fn has_row_triggers(family: Family, table: &Relation) -> bool {
+    existing(family, table)
+        .iter()
+        .any(|trigger| trigger.tgtype & ROW != 0)
 }
 
 /// Has the triggers of ours that were switched off and on again fire as before. Whether there were any: what

@@ -31,6 +31,7 @@ pub mod event_trigger;
 pub mod extension;
 pub mod failure;
 pub mod ffi;
+pub mod file_moves;
 pub mod fmgr;
 pub mod from_item;
 pub mod function;
@@ -42,6 +43,7 @@ pub mod inner_query;
 pub mod invalidation;
 pub mod key_index;
 pub mod late_checks;
+pub mod late_triggers;
 pub mod lock;
 pub mod make_node;
 pub mod memory;
@@ -75,6 +77,7 @@ pub mod subtransaction;
 pub mod table;
 pub mod table_scan;
 pub mod table_writer;
+pub mod timescale;
 pub mod transaction;
 pub mod transaction_end;
 pub mod transition;
@@ -92,6 +95,7 @@ pub mod varlena;
 pub mod version;
 pub mod view;
 pub mod whole_row;
+pub mod written;
 
 /// Whether an error is on its way to abort the (sub)transaction, which will clean up for us.
 pub fn is_aborting() -> bool {

@@ -1,15 +1,52 @@
-//! Being told that a trigger was made, also by code that runs no statement for it.
+//! Being told that a trigger was made, or a relation altered or dropped, also by code that runs no statement for it.
 
 use std::sync::OnceLock;
 
 use pgrx::pg_sys;
 
-static LISTENER: OnceLock<fn()> = OnceLock::new();
+static OF_TRIGGERS: OnceLock<fn()> = OnceLock::new();
+static OF_ALTERED: OnceLock<fn(pg_sys::Oid)> = OnceLock::new();
+static OF_DROPPED: OnceLock<fn(pg_sys::Oid)> = OnceLock::new();
+static OF_CHILDREN: OnceLock<fn(Child)> = OnceLock::new();
+static IN_PLACE: OnceLock<()> = OnceLock::new();
 static mut PREVIOUS: pg_sys::object_access_hook_type = None;
 
-/// Adds the listener, which must not fail nor touch the database. Called in `_PG_init`.
+/// A table that got a parent, or lost one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    /// The table.
+    pub table: pg_sys::Oid,
+    /// The parent.
+    pub parent: pg_sys::Oid,
+}
+
+/// Adds the listener to tables that get a parent or lose one, which must not fail nor touch the database.
+pub fn listen_to_children(listener: fn(Child)) {
+    put_in_place();
+    let _ = OF_CHILDREN.set(listener);
+}
+
+/// Adds the listener to new triggers, which must not fail nor touch the database. Called in `_PG_init`.
 pub fn listen_to_new_triggers(listener: fn()) {
-    if LISTENER.set(listener).is_ok() {
+    put_in_place();
+    // The first one stays; there is no other.
+    let _ = OF_TRIGGERS.set(listener);
+}
+
+/// The same for relations that were altered in any way.
+pub fn listen_to_altered_relations(listener: fn(pg_sys::Oid)) {
+    put_in_place();
+    let _ = OF_ALTERED.set(listener);
+}
+
+/// The same for relations that are being dropped.
+pub fn listen_to_dropped_relations(listener: fn(pg_sys::Oid)) {
+    put_in_place();
+    let _ = OF_DROPPED.set(listener);
+}
+
+fn put_in_place() {
+    if IN_PLACE.set(()).is_ok() {
         // SAFETY: a process has one thread; the hook that was there is called by ours.
         unsafe {
             PREVIOUS = pg_sys::object_access_hook;
@@ -34,11 +71,31 @@ unsafe extern "C-unwind" fn on_access(
             });
         }
     }
-    let is_new = access == pg_sys::ObjectAccessType::OAT_POST_CREATE;
-    if is_new
-        && class == pg_sys::TriggerRelationId
-        && let Some(listener) = LISTENER.get()
-    {
-        listener();
+    use pg_sys::ObjectAccessType::{OAT_DROP, OAT_POST_ALTER, OAT_POST_CREATE};
+    let is_relation = class == pg_sys::RelationRelationId && sub_object == 0;
+    let listener = match access {
+        OAT_POST_CREATE if class == pg_sys::TriggerRelationId => {
+            if let Some(listener) = OF_TRIGGERS.get() {
+                listener();
+            }
+            return;
+        }
+        OAT_POST_ALTER if class == pg_sys::InheritsRelationId => {
+            // SAFETY: what the server passes of an altered object.
+            let details = unsafe { argument.cast::<pg_sys::ObjectAccessPostAlter>().as_ref() };
+            if let (Some(listener), Some(details)) = (OF_CHILDREN.get(), details) {
+                listener(Child {
+                    table: object,
+                    parent: details.auxiliary_id,
+                });
+            }
+            return;
+        }
+        OAT_POST_ALTER if is_relation => OF_ALTERED.get(),
+        OAT_DROP if is_relation => OF_DROPPED.get(),
+        _ => return,
+    };
+    if let Some(listener) = listener {
+        listener(object);
     }
 }

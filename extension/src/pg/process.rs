@@ -94,3 +94,17 @@ pub fn sleep(timeout: Option<Duration>) {
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }
 }
+
+/// What the session's client calls itself.
+pub fn application_name() -> String {
+    // SAFETY: a variable of the server, a NUL-terminated string or NULL.
+    unsafe {
+        let name = pg_sys::application_name;
+        if name.is_null() {
+            return String::new();
+        }
+        std::ffi::CStr::from_ptr(name)
+            .to_string_lossy()
+            .into_owned()
+    }
+}

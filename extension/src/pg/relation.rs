@@ -85,6 +85,18 @@ impl Relation {
             .into_owned()
     }
 
+    /// Whether the present transaction has made it.
+    pub fn is_new(&self) -> bool {
+        // SAFETY: open, hence valid.
+        unsafe { (*self.raw).rd_createSubid != 0 }
+    }
+
+    /// The number of its file; 0 without one.
+    pub fn file(&self) -> u32 {
+        // SAFETY: open, hence valid.
+        unsafe { (*self.raw).rd_locator.relNumber.to_u32() }
+    }
+
     /// The number of blocks of the main fork.
     pub fn blocks(&self) -> u32 {
         // SAFETY: open, hence valid.

@@ -36,6 +36,8 @@ struct Running {
     /// Whether statements may run that began before the hooks were there.
     is_late: bool,
     natively: usize,
+    /// Whether the transaction ran a statement with ON CONFLICT.
+    had_conflict_clause: bool,
 }
 
 thread_local! {
@@ -101,6 +103,34 @@ impl Running {
     }
 }
 
+/// Whether the present transaction ran a statement with ON CONFLICT.
+pub fn had_conflict_clause() -> bool {
+    RUNNING.with_borrow(|running| running.had_conflict_clause)
+}
+
+/// # Safety
+/// A complete statement.
+unsafe fn has_conflict_clause(statement: *mut pg_sys::PlannedStmt) -> bool {
+    let is_one = |plan: *mut pg_sys::Plan| {
+        // SAFETY: per contract; the tag says what may be read.
+        unsafe {
+            plan.as_ref()
+                .is_some_and(|plan| plan.type_ == pg_sys::NodeTag::T_ModifyTable)
+                && (*plan.cast::<pg_sys::ModifyTable>()).onConflictAction
+                    != pg_sys::OnConflictAction::ONCONFLICT_NONE
+        }
+    };
+    // SAFETY: per contract: the statements of a WITH clause are its sub-plans.
+    unsafe {
+        let subplans = (*statement).subplans.as_ref();
+        let count = subplans.map_or(0, |list| list.length as usize);
+        is_one((*statement).planTree)
+            || subplans.is_some_and(|list| {
+                (0..count).any(|at| is_one((*list.elements.add(at)).ptr_value.cast()))
+            })
+    }
+}
+
 fn begin(id: usize, tables: Vec<pg_sys::Oid>, truncates: bool) {
     let level = nest_level();
     RUNNING.with_borrow_mut(|running| {
@@ -160,6 +190,10 @@ unsafe fn note(
 ) {
     // SAFETY: per contract.
     let tables = unsafe { result_relations::of(statement) };
+    // SAFETY: per contract.
+    if unsafe { has_conflict_clause(statement) } {
+        RUNNING.with_borrow_mut(|running| running.had_conflict_clause = true);
+    }
     if tables.is_empty() {
         return;
     }

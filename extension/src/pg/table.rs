@@ -56,8 +56,10 @@ pub struct TableFacts {
     pub attributes: Vec<Attribute>,
     /// Usable indexes.
     pub indexes: Vec<IndexFacts>,
-    /// Whether tables inherit from it (partitions do not count).
+    /// Whether tables inherit from it (partitions and chunks of a hypertable do not count).
     pub has_children: bool,
+    /// Whether it is a hypertable of TimescaleDB, whose keys hold for all chunks.
+    pub is_hypertable: bool,
 }
 
 impl TableFacts {
@@ -78,6 +80,7 @@ impl TableFacts {
             let schema = text(pg_sys::get_namespace_name(class.relnamespace));
             let name = text(class.relname.data.as_ptr());
             let is_partition = class.relispartition;
+            let is_hypertable = super::timescale::is_hypertable(oid);
             let attributes = attributes(relation);
             let facts = Self {
                 oid,
@@ -95,7 +98,9 @@ impl TableFacts {
                     Vec::new()
                 },
                 attributes,
-                has_children: kind == pg_sys::RELKIND_RELATION
+                is_hypertable,
+                has_children: !is_hypertable
+                    && kind == pg_sys::RELKIND_RELATION
                     && class.relhassubclass
                     && oid_list(super::ffi::find_all_inheritors(
                         oid,

@@ -1,7 +1,6 @@
 //! What an AFTER trigger is given: of a statement the event, the table and its transition tables; of a row its
 //! versions.
 
-use super::capture_trigger::{self, Family};
 use super::change_insert::differ_at;
 use super::fmgr::Call;
 use super::image::ImageType;
@@ -55,6 +54,11 @@ impl RowChange {
             && event & pg_sys::TRIGGER_EVENT_ROW != 0;
         let statement = Statement::of(event);
         is_after_row.then_some(RowChange { data, statement })
+    }
+
+    /// What happened to the row.
+    pub fn statement(&self) -> Statement {
+        self.statement
     }
 
     /// The table that the trigger is on.
@@ -170,12 +174,6 @@ impl Transition {
     pub fn table(&self) -> pg_sys::Oid {
         // SAFETY: the table is open while its trigger runs.
         unsafe { (*(*self.data).tg_relation).rd_id }
-    }
-
-    /// Whether the table has row triggers of the family, too.
-    pub fn has_row_triggers(&self, family: Family) -> bool {
-        // SAFETY: as above.
-        unsafe { capture_trigger::has_row_triggers(family, (*self.data).tg_relation) }
     }
 
     /// The row type of the transition tables.

@@ -9,6 +9,7 @@ use crate::catalog::{Action, Reason, RefreshMode, RequestedMode, Status, StreamT
 use crate::error::{Error, Result};
 
 use super::compiled::{self, Compiled};
+use super::files::Files;
 use super::transaction::{Request, lock_query, prepare_compiled};
 
 /// How the refresh goes about it.
@@ -116,7 +117,13 @@ impl Choice {
                     Cause::Again(Reason::Forced)
                 } else if table.refresh_mode == RefreshMode::Immediate {
                     match table.status {
-                        Status::Active => return Ok(Choice::Current),
+                        Status::Active => {
+                            compiled.lock_sources()?;
+                            if !Files::of(table.pgt_id, &compiled)?.differ() {
+                                return Ok(Choice::Current);
+                            }
+                            Cause::Again(Reason::Rewritten)
+                        }
                         // It did not follow while it was suspended.
                         Status::Suspended => Cause::Again(Reason::Suspended),
                     }

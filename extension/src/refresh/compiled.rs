@@ -265,6 +265,7 @@ impl Compiled {
     /// Locks the sources in the weakest mode, so that none is truncated or rewritten between the
     /// snapshot and the end of the refresh. Refuses one that a running statement changes.
     pub fn lock_sources(&self) -> Result<()> {
+        (self.tables.iter()).for_each(|table| cdc::lock_chunks(table.oid));
         let mut tables = self.tables.iter().flat_map(|table| &table.tree);
         tables.try_for_each(|oid| cdc::lock_idle(pg_sys::Oid::from(*oid)))
     }

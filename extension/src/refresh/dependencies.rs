@@ -11,6 +11,8 @@ use crate::error::Result;
 /// Stores the tables whose changes a stream table needs, with the attribute numbers that it reads.
 /// Capture ends for tables without readers.
 pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
+    let mut present = catalog::dependencies(pgt_id)?;
+    let files_of = |source| present.iter().find(|d| d.source == source)?.files;
     let wanted: Vec<Dependency> = sources
         .iter()
         .map(|(source, columns)| Dependency {
@@ -18,9 +20,9 @@ pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
             source: *source,
             columns: columns.to_vec(),
             capture: true,
+            files: files_of(*source),
         })
         .collect();
-    let mut present = catalog::dependencies(pgt_id)?;
     present.sort_by_key(|dependency| dependency.source.to_u32());
     if present == wanted {
         return Ok(());

@@ -41,20 +41,32 @@ pub enum Differential {
     },
 }
 
-/// Moves the stream table from `frontier` to the active snapshot, unless `may_apply` refuses so many
+/// What the stream table contains.
+#[derive(Debug, Clone, Copy)]
+pub struct From<'a> {
+    /// Which changes.
+    pub frontier: &'a Frontier,
+    /// Whether a source has got other files since, whose rows no change tells of.
+    pub has_other_files: bool,
+}
+
+/// Moves the stream table to the active snapshot, unless `may_apply` refuses so many
 /// change rows.
 ///
 /// Cost: O(|Δ|) look-ups. Statements: one per node with changed inputs and one to combine; one for a
 /// linear output; one more where groups are computed again.
 pub fn execute_differential_refresh(
     compiled: &Compiled,
-    frontier: &Frontier,
+    from: From<'_>,
     shared: Option<&SharedDeltas>,
     may_apply: &dyn Fn(u64) -> Result<()>,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
-    let inputs = Inputs::read(compiled, frontier, shared, memory.as_ptr())?;
+    let inputs = Inputs::read(compiled, from.frontier, shared, memory.as_ptr())?;
+    if from.has_other_files && !inputs.must_recompute {
+        return Ok(Differential::MustRecompute(Reason::Rewritten));
+    }
     may_apply(inputs.raw_rows)?;
     apply_inputs(compiled, inputs, Hold::Table, snapshot, memory)
 }

@@ -11,6 +11,7 @@
 //! one statement would: the stream table's triggers fire, the guard does not.
 
 mod choice;
+pub mod chunks;
 mod compiled;
 mod consolidated;
 mod cost;
@@ -21,6 +22,7 @@ mod difference;
 mod differential;
 mod engine_obstacle;
 mod explain;
+mod files;
 mod full;
 pub mod guard;
 mod images;
@@ -41,11 +43,11 @@ mod sink;
 mod spread;
 mod statements;
 mod transaction;
+pub mod watch;
 mod work;
 
 pub use compiled::{forget, keep_if_few};
 pub use dependencies::release;
-pub use differential::execute_differential_refresh;
 pub use engine_obstacle::{engine_obstacle, not_immediate};
 pub use explain::{ExplainLine, explain};
 pub use layout::{drop_key_index, drop_state_tables, state_tables};

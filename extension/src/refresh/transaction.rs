@@ -24,6 +24,7 @@ use crate::{cdc, parse};
 use super::choice::Choice;
 use super::compiled::{self, Compiled};
 use super::dependencies;
+use super::files::Files;
 use super::keyed_table::Counts;
 use super::work::Work;
 use super::{immediate, layout, rewritten, spread};
@@ -153,6 +154,10 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
     {
         return Err(Error::SnapshotTooOld(table.plain_name()));
     }
+    let files = match plan.compiled() {
+        Some(compiled) => Files::of(pgt_id, compiled)?,
+        None => Files::default(),
+    };
     rewritten::require_none(&table, plan.compiled().map(Rc::as_ref))?;
     if let Some(compiled) = plan.compiled()
         && !plan.starts_anew()
@@ -160,7 +165,8 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
         immediate::require_latest(&table, compiled)?;
     }
     let memory = MemoryContext::new(c"pg_trickle refresh");
-    let work = memory.within(|| Work::execute(&plan, &table, request, &mut snapshot, &memory))?;
+    let work =
+        memory.within(|| Work::execute(&plan, &table, request, &files, &mut snapshot, &memory))?;
     if let Some(compiled) = plan.compiled()
         && work.writes
         && !compiled.partitions_are_current()?
@@ -190,6 +196,7 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
             (plan.compiled().map(|c| c.fingerprint)).filter(|_| outcome.failed_apart.is_none()),
             &started_at,
         )?;
+        files.store(pgt_id)?;
         catalog::insert_history(&HistoryRow {
             pgt_id,
             action: outcome.action,

@@ -18,7 +18,8 @@ use crate::pg::user::{LocalSettings, OwnerContext};
 use super::choice::Choice;
 use super::compiled::Compiled;
 use super::cost::{self, Sample, Way};
-use super::differential::{Differential, execute_differential_refresh};
+use super::differential::{Differential, From, execute_differential_refresh};
+use super::files::Files;
 use super::full;
 use super::keyed_table::Counts;
 use super::layout;
@@ -93,6 +94,7 @@ impl Work {
         choice: &Choice,
         table: &StreamTable,
         request: Request<'_>,
+        files: &Files,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
@@ -131,7 +133,11 @@ impl Work {
                         ..done
                     });
                 }
-                Self::from_deltas(table, request, compiled, frontier, snapshot, memory)
+                let from = From {
+                    frontier,
+                    has_other_files: files.differ(),
+                };
+                Self::from_deltas(table, request, compiled, from, snapshot, memory)
             }
         }
     }
@@ -140,7 +146,7 @@ impl Work {
         table: &StreamTable,
         request: Request<'_>,
         compiled: &Compiled,
-        frontier: &Frontier,
+        from: From<'_>,
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
@@ -148,7 +154,7 @@ impl Work {
         let shared = request.group;
         let done = {
             let _planned = LocalSettings::enter(PLANNER_SETTINGS);
-            execute_differential_refresh(compiled, frontier, shared, &may_apply, snapshot, memory)?
+            execute_differential_refresh(compiled, from, shared, &may_apply, snapshot, memory)?
         };
         match done {
             Differential::NoData => Ok(Work::NONE),

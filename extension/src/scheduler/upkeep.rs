@@ -1,5 +1,6 @@
 //! What a scheduler does beside handing out jobs: it keeps the history short. Rows beyond the last
-//! `pg_trickle.history_rows` of each stream table are added up and removed.
+//! `pg_trickle.history_rows` of each stream table are added up and removed, and what no trigger saw is forgotten after a
+//! week.
 
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,10 @@ SET refreshes     = t.refreshes OPERATOR(pg_catalog.+) excluded.refreshes,
     rows_deleted  = t.rows_deleted OPERATOR(pg_catalog.+) excluded.rows_deleted,
     delta_rows    = t.delta_rows OPERATOR(pg_catalog.+) excluded.delta_rows";
 
+const FORGET_UNSEEN: &str = "
+DELETE FROM pgtrickle.pgt_unseen_writes
+WHERE written_at OPERATOR(pg_catalog.<) pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) interval '7 days'";
+
 impl Upkeep {
     /// A job has ended.
     pub fn count(&mut self, results: &[TaskResult]) {
@@ -86,6 +91,7 @@ impl Upkeep {
         let done = background::transaction(|| {
             let _snapshot = ActiveSnapshot::push();
             Spi::run_with_args(SHORTEN_HISTORY, &[keep.into()])
+                .and_then(|()| Spi::run(FORGET_UNSEEN))
                 .map_err(|error| Error::Internal(error.to_string()).into())
         });
         if let Err(failure) = done {

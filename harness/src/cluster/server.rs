@@ -307,6 +307,11 @@ impl Cluster {
         command
     }
 
+    /// Has another program run as the server's account.
+    pub fn as_server_user(&self, command: &mut Command) {
+        self.account.apply(command, &self.root);
+    }
+
     /// The same with host, port and user set in the environment, for psql, pg_dump and friends.
     pub fn client_command(&self, program: &str) -> Command {
         let mut command = self.command(program);

@@ -7,7 +7,7 @@ use super::finding::{Finding, FindingKind};
 use super::session_settings;
 use crate::client::{SERIALIZATION_FAILURE, Session, SqlError, quote_literal};
 use crate::oracle::{Question, Verdict};
-use crate::scenario::{World, orphans};
+use crate::scenario::{World, orphans, unseen_writes};
 
 /// Why a run ended early.
 enum Stop {
@@ -157,9 +157,9 @@ impl Run<'_> {
                 .await
                 .map_err(|error| self.found(end, FindingKind::Orphans, error.to_string()))?;
         }
-        let left = orphans(self.session)
-            .await
-            .map_err(|error| self.found(end, FindingKind::Crash, error.to_string()))?;
+        let crash = |error: SqlError| self.found(end, FindingKind::Crash, error.to_string());
+        let mut left = orphans(self.session).await.map_err(crash)?;
+        left.extend(unseen_writes(self.session).await.map_err(crash)?);
         if left.is_empty() {
             Ok(())
         } else {

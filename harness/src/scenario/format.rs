@@ -22,6 +22,8 @@ pub struct Scenario {
     /// The first major version of PostgreSQL that has what it is about.
     #[serde(default)]
     pub since: u32,
+    /// The other extension that it is about: it is replayed where that is there.
+    pub beside: Option<Beside>,
     /// SQL that makes the sources and fills them.
     pub setup: String,
     /// The modes it makes sense in.
@@ -33,12 +35,26 @@ pub struct Scenario {
     /// The capture writers it makes sense in.
     #[serde(default = "Writer::all")]
     pub writers: Vec<Writer>,
+    /// Whether rows are written that no trigger sees, so that the watch reports them; else it must report nothing.
+    #[serde(default)]
+    pub unseen: bool,
     /// Stream tables, sources before those that read them.
     #[serde(default, rename = "stream_table")]
     pub stream_tables: Vec<StreamTable>,
     /// What happens.
     #[serde(default, rename = "step")]
     pub steps: Vec<Step>,
+}
+
+/// Another extension.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    /// Its package, of which the report has the version.
+    pub package: String,
+    /// Libraries that the server has to load with ours when it starts, in this order.
+    #[serde(default)]
+    pub preload: Vec<String>,
 }
 
 /// A stream table.
@@ -186,8 +202,21 @@ impl Scenario {
     }
 }
 
-/// Every scenario below the folder, in the order of their names.
+/// Every scenario below the folder that needs no other extension, in the order of their names.
 pub fn load_all(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
+    let mut all = load(folder)?;
+    all.retain(|scenario| scenario.beside.is_none());
+    Ok(all)
+}
+
+/// Those that need one.
+pub fn load_beside(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
+    let mut all = load(folder)?;
+    all.retain(|scenario| scenario.beside.is_some());
+    Ok(all)
+}
+
+fn load(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
     let mut paths = Vec::new();
     collect(folder, &mut paths)?;
     paths.sort();

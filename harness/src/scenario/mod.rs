@@ -9,7 +9,10 @@ mod replay;
 mod variant;
 mod world;
 
-pub use format::{Expectation, Query, Run, Scenario, ScenarioError, Step, StreamTable, load_all};
+pub use format::{
+    Beside, Expectation, Query, Run, Scenario, ScenarioError, Step, StreamTable, load_all,
+    load_beside,
+};
 pub use replay::{Failure, Replayer, replay_all};
 pub use variant::{Cadence, Mode, Variant, Writer};
-pub use world::{World, orphans};
+pub use world::{World, orphans, unseen_writes};

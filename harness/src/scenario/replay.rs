@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::format::{Expectation, Scenario, Step};
-use super::variant::{Cadence, Mode, Variant};
-use super::world::{World, orphans};
+use super::variant::{Cadence, Mode, Variant, Writer};
+use super::world::{World, orphans, unseen_writes};
 use crate::client::{Session, Sessions, SqlError, Table, quote_literal};
 use crate::oracle;
 
@@ -332,6 +332,13 @@ impl<'a> Replayer<'a> {
                 quote_literal(name)
             );
             self.sql(step, main.execute(&sql).await)?;
+        }
+        let unseen = self.sql(step, unseen_writes(&main).await)?;
+        // A generated function does not count what it is given, so that the watch is blind to some.
+        let may_be_missed = self.scenario.unseen && self.variant.writer == Writer::Sql;
+        if !may_be_missed && self.scenario.unseen == unseen.is_empty() {
+            let what = format!("the watch reports: {}", unseen.join(", "));
+            return Err(self.failure("what no trigger saw", what));
         }
         let left = self.sql(step, orphans(&main).await)?;
         if left.is_empty() {

@@ -13,7 +13,7 @@ pub use engine::Engine;
 use crate::build;
 use crate::command;
 use crate::paths;
-use crate::setup::Machine;
+use crate::setup::{Machine, unpacked};
 use crate::ui::Steps;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -32,12 +32,30 @@ const PREVIOUS: &str = "pg-trickle-local:previous";
 pub enum Task {
     /// Build the image that the container tests use, without a registry
     Local(build::Options),
+    /// Unpack PostgreSQL with other extensions beside it, for the tests of `scenarios/beside/`
+    Beside,
 }
 
 /// Does it.
 pub fn run(task: &Task, machine: &Machine) -> Result<()> {
-    let Task::Local(options) = task;
-    local(machine, options, &Engine::running()?)
+    match task {
+        Task::Local(options) => local(machine, options, &Engine::running()?),
+        Task::Beside => {
+            println!("{}", beside(machine)?.display());
+            Ok(())
+        }
+    }
+}
+
+/// Brings a server of this machine's major version with the packages of other extensions; where it is. It needs no
+/// container engine: the programs find their libraries beside themselves.
+pub fn beside(machine: &Machine) -> Result<PathBuf> {
+    let mut steps = Steps::new(1);
+    steps.step("PostgreSQL and its neighbours", |progress| {
+        let folder = unpacked::lay_out_neighbours(machine.postgres.major, progress)?;
+        let what = folder.display().to_string();
+        Ok((folder, what))
+    })
 }
 
 /// Makes the image for this engine.

@@ -32,8 +32,58 @@ const NEEDED: &[Package] = &[
     packages::library("libicu-dev"),
 ];
 
+/// Other extensions, and a pooler, for the tests beside them: packages of Debian, `{}` being the major version.
+const NEIGHBOURS: &[&str] = &[
+    "postgresql-{}-age",
+    "postgresql-{}-cron",
+    "postgresql-{}-debversion",
+    "postgresql-{}-hll",
+    "postgresql-{}-ip4r",
+    "postgresql-{}-partman",
+    "postgresql-{}-pg-hint-plan",
+    "postgresql-{}-pg-ivm",
+    "postgresql-{}-pgaudit",
+    "postgresql-{}-pglogical",
+    "postgresql-{}-pgvector",
+    "postgresql-{}-postgis-3",
+    "postgresql-{}-postgis-3-scripts",
+    "postgresql-{}-repack",
+    "postgresql-{}-roaringbitmap",
+    "postgresql-{}-semver",
+    "postgresql-{}-squeeze",
+    "postgresql-{}-tdigest",
+    "postgresql-{}-timescaledb",
+    "pgbouncer",
+];
+
+/// The list of what was unpacked, a name and a version on each line.
+const LIST: &str = "packages.txt";
+
 /// Downloads and unpacks into `<cache>/postgresql-<version>`.
 pub fn lay_out(major: u32, progress: &Progress) -> Result<PathBuf> {
+    unpack(major, &[], "postgresql", progress)
+}
+
+/// The same with other extensions, into `<cache>/beside-<version>`; what is there already stays.
+pub fn lay_out_neighbours(major: u32, progress: &Progress) -> Result<PathBuf> {
+    let there = fs::read_dir(paths::cache())?.flatten().find(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy()
+            .starts_with(&format!("beside-{major}."))
+            && entry.path().join(LIST).exists()
+    });
+    if let Some(there) = there {
+        return Ok(there.path());
+    }
+    let neighbours: Vec<String> = NEIGHBOURS
+        .iter()
+        .map(|name| name.replace("{}", &major.to_string()))
+        .collect();
+    let names: Vec<&str> = neighbours.iter().map(String::as_str).collect();
+    unpack(major, &names, "beside", progress)
+}
+
+fn unpack(major: u32, more: &[&str], folder: &str, progress: &Progress) -> Result<PathBuf> {
     let release = os_release();
     let suites = match release.get("ID").map(String::as_str) {
         Some("debian") => suites(major),
@@ -44,15 +94,23 @@ pub fn lay_out(major: u32, progress: &Progress) -> Result<PathBuf> {
         .get("VERSION_CODENAME")
         .context("/etc/os-release names no release")?;
     packages::ensure(NEEDED, progress)?;
-    let work = paths::cache().join("packages").join(major.to_string());
+    let work = paths::cache()
+        .join("packages")
+        .join(format!("{folder}-{major}"));
     let archive = apt::main_archive(codename)?;
     let apt = apt::Elsewhere::new(&work, &archive, "deb", suites)?;
     progress.phase(&format!("fetching packages of {suites}"));
     apt.update(progress)?;
-    let wanted = apt.with_libraries(&[
-        &format!("postgresql-{major}"),
-        &format!("postgresql-client-{major}"),
-    ])?;
+    let server = [
+        format!("postgresql-{major}"),
+        format!("postgresql-client-{major}"),
+    ];
+    let packages: Vec<&str> = server
+        .iter()
+        .map(String::as_str)
+        .chain(more.iter().copied())
+        .collect();
+    let wanted = apt.with_libraries(&packages)?;
     let headers = format!("postgresql-server-dev-{major}");
     apt.download(wanted.iter().chain([&headers]), progress)?;
 
@@ -65,20 +123,26 @@ pub fn lay_out(major: u32, progress: &Progress) -> Result<PathBuf> {
         .iter()
         .find_map(|file| version_of(file, major))
         .with_context(|| format!("there is no package postgresql-{major}"))?;
-    let prefix = paths::cache().join(format!("postgresql-{version}"));
-    let draft = paths::cache().join(format!("unpacking-{major}"));
+    let prefix = paths::cache().join(format!("{folder}-{version}"));
+    let draft = paths::cache().join(format!("unpacking-{folder}-{major}"));
     for folder in [&prefix, &draft] {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
     }
     fs::create_dir_all(&draft)?;
-    progress.phase(&format!("unpacking PostgreSQL {version}"));
+    progress.phase(&format!("unpacking {folder} {version}"));
     for file in &files {
         command::output(Command::new("dpkg-deb").arg("-x").arg(file).arg(&draft))?;
     }
     let programs = format!("usr/lib/postgresql/{major}/bin");
     relocate(&draft, &prefix, &programs)?;
+    if draft.join("usr/sbin").exists() {
+        relocate(&draft, &prefix, "usr/sbin")?;
+    }
+    name_controls(&draft.join(format!("usr/share/postgresql/{major}/extension")))?;
+    let list: String = files.iter().filter_map(|file| listed(file)).collect();
+    fs::write(draft.join(LIST), list)?;
     symlink(&programs, draft.join("bin"))?;
     command::output(Command::new("chmod").args(["-R", "a+rX"]).arg(&draft))?;
     fs::rename(&draft, &prefix)?;
@@ -113,6 +177,21 @@ fn relocate(draft: &Path, prefix: &Path, programs: &str) -> Result<()> {
     Ok(())
 }
 
+/// Gives control files the names that Debian's alternatives system would: `postgis-3.control` is that of `postgis`.
+fn name_controls(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name();
+        if let Some(extension) = name
+            .to_str()
+            .and_then(|name| name.strip_suffix("-3.control"))
+            && !folder.join(format!("{extension}.control")).exists()
+        {
+            symlink(&name, folder.join(format!("{extension}.control")))?;
+        }
+    }
+    Ok(())
+}
+
 /// Where a loader of this name and the libraries are, from the root of what was unpacked.
 fn places(draft: &Path, loader: &Path) -> Result<(PathBuf, PathBuf)> {
     let name = loader.file_name().context("a loader without a name")?;
@@ -130,6 +209,14 @@ fn places(draft: &Path, loader: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((found, libraries.clone()))
 }
 
+/// `pgbouncer 1.26.1-1` of `pgbouncer_1.26.1-1_amd64.deb`, as a line.
+fn listed(package: &Path) -> Option<String> {
+    let mut words = package.file_name()?.to_str()?.split('_');
+    let (name, version) = (words.next()?, words.next()?);
+    let version = version.replace("%3a", ":").replace("%7e", "~");
+    Some(format!("{name} {version}\n"))
+}
+
 /// `17.12` of `postgresql-17_17.12-0+deb13u1_amd64.deb`, `19rc1` of `postgresql-19_19~rc1-1_amd64.deb`.
 fn version_of(package: &Path, major: u32) -> Option<String> {
     let name = package.file_name()?.to_str()?;
@@ -141,6 +228,12 @@ fn version_of(package: &Path, major: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_is_listed_with_its_version() {
+        let line = listed(Path::new("postgresql-18-age_1.8.0~rc0-2_amd64.deb"));
+        assert_eq!(line.as_deref(), Some("postgresql-18-age 1.8.0~rc0-2\n"));
+    }
 
     #[test]
     fn the_version_is_read_from_the_name_of_the_package() {

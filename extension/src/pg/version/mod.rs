@@ -12,6 +12,7 @@ pub mod null_treatment;
 pub mod planner;
 pub mod process_exit;
 pub mod range_table;
+pub mod repack;
 pub mod result_relations;
 pub mod row_deletion;
 pub mod row_type;

@@ -23,6 +23,7 @@ use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::{LocalSettings, OwnerContext};
 use crate::refresh::compiled::Compiled;
 use crate::refresh::differential::{Differential, apply_inputs};
+use crate::refresh::files::Files;
 use crate::refresh::full;
 use crate::refresh::inputs::Inputs;
 use crate::refresh::rewritten;
@@ -155,7 +156,20 @@ fn recompute(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContex
     require_latest(table, compiled)?;
     take_turn(table)?;
     full::recompute(table, Some(compiled), &mut snapshot, memory)?;
-    Ok(())
+    // TRUNCATE has given the source another file.
+    Files::of(table.pgt_id, compiled)?.store(table.pgt_id)
+}
+
+/// Has the readers of tables recomputed whose statements have lost their ends. What waits for them is in that.
+pub fn note_abandoned() -> Result<bool> {
+    let abandoned = running::take_abandoned();
+    for source in &abandoned {
+        for reader in &graph::readers_of(*source)?.all {
+            running::taken_in_by(reader.pgt_id);
+        }
+        running::note_rewrite(*source);
+    }
+    Ok(!abandoned.is_empty())
 }
 
 /// Has the readers of a table that is being rewritten recomputed when the command ends.

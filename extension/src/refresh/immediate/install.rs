@@ -33,12 +33,15 @@ fn install(source: pg_sys::Oid) -> Result<()> {
         .ok_or_else(|| Error::Internal(format!("pgtrickle.{FUNCTION}() is missing")))?;
     let _owner = OwnerContext::extension_owner()?;
     for table in &tables {
-        capture_trigger::ensure(IMMEDIATE, *table, function, function)?;
+        if capture_trigger::ensure(IMMEDIATE, *table, function, function)? {
+            cdc::seen::begin(IMMEDIATE, *table);
+        }
     }
     // Partitions that were detached, children that no longer inherit.
     for table in capture_trigger::tables_of(function)? {
+        let root = inherit::root(table);
         if !tables.contains(&table)
-            && catalog::immediate_readers_of(inherit::root(table))?.is_empty()
+            && (root == source || catalog::immediate_readers_of(root)?.is_empty())
         {
             capture_trigger::remove_all(IMMEDIATE, table)?;
         }

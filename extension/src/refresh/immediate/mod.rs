@@ -28,7 +28,7 @@ pub(super) mod running;
 mod trigger;
 mod turn;
 
-pub use follow::{follow_all, follow_definitions, note_rewrite};
+pub use follow::{follow_all, follow_definitions, note_abandoned, note_rewrite};
 pub use followers::lock_followers;
 pub use install::{prepare_source, uninstall};
 pub use recorder::Recorder;

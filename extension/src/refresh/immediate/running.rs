@@ -95,6 +95,18 @@ fn nothing_is_left() -> Result<()> {
     }
 }
 
+/// The sources of statements that have begun and whose end nothing will tell of, since the transaction is about to
+/// commit: code of an extension fired the triggers before a statement, and not those after it.
+pub fn take_abandoned() -> Vec<pg_sys::Oid> {
+    RUNNING.with_borrow_mut(|running| {
+        let statements = std::mem::take(&mut running.statements);
+        statements
+            .into_iter()
+            .map(|statement| statement.source)
+            .collect()
+    })
+}
+
 /// A statement on the source begins.
 pub fn begin(source: pg_sys::Oid) {
     let level = nest_level();

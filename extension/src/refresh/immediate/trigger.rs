@@ -5,8 +5,9 @@ use pgrx::pg_sys;
 
 use super::follow::follow_all;
 use super::{followers, graph, running};
-use crate::cdc::TransientWriter;
+use crate::cdc::{TransientWriter, seen};
 use crate::error::{Error, Result, or_report};
+use crate::pg::capture_trigger::IMMEDIATE;
 use crate::pg::fmgr::Call;
 use crate::pg::inherit;
 use crate::pg::transition::{RowChange, Rows, Statement, Transition};
@@ -58,6 +59,7 @@ fn after_row(change: &RowChange) -> Result<()> {
     if running::is_running(source) {
         return Ok(());
     }
+    seen::row(IMMEDIATE, change);
     followers::lock_followers(source)?;
     let readers = graph::readers_of(source)?;
     if readers.following.is_empty() {
@@ -84,6 +86,7 @@ fn after(event: &Transition) -> Result<()> {
     let source = inherit::root(event.table());
     running::end(source);
     let (old, new) = (event.old_rows(), event.new_rows());
+    seen::statement(IMMEDIATE, event, old.as_ref(), new.as_ref());
     let is_truncate = event.statement() == Statement::Truncate;
     if old.is_some() || new.is_some() || is_truncate {
         keep(event, source, old, new)?;

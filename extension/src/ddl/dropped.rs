@@ -1,0 +1,46 @@
+//! Stream tables that code drops without a statement for it, so that no event trigger tells: `drop_graph` of AGE, for
+//! instance. What is left of them is cleaned up before the transaction commits.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use pgrx::pg_sys;
+
+use super::events;
+use crate::catalog;
+use crate::error::Result;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::{object_hook, transaction_end};
+use crate::refresh::chunks;
+
+thread_local! {
+    /// Relations that the transaction has dropped and no event trigger has told of.
+    static DROPPED: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Listens to dropped relations and to the ends of transactions.
+pub fn init() {
+    object_hook::listen_to_dropped_relations(|relation| {
+        DROPPED.with_borrow_mut(|dropped| dropped.push(relation));
+        chunks::note_dropped(relation);
+    });
+    transaction_end::check_before_commit(clean_up);
+    transaction_end::listen(|_| DROPPED.with_borrow_mut(Vec::clear));
+}
+
+/// An event trigger has told of these.
+pub fn told(relations: impl Iterator<Item = pg_sys::Oid>) {
+    let relations: HashSet<u32> = relations.map(|relation| relation.to_u32()).collect();
+    DROPPED.with_borrow_mut(|dropped| {
+        dropped.retain(|relation| !relations.contains(&relation.to_u32()))
+    });
+}
+
+fn clean_up() -> Result<()> {
+    let dropped = DROPPED.take();
+    if dropped.is_empty() || !catalog::exists() {
+        return Ok(());
+    }
+    let _snapshot = ActiveSnapshot::push();
+    events::forget_untold(&dropped)
+}

@@ -1,0 +1,317 @@
+//! The watch over sources: what the server counted as written, against what the triggers saw.
+//!
+//! Code of other extensions can write tables without firing triggers, and a superuser can switch triggers off. The
+//! server's statistics count these rows all the same. So before a transaction commits, its own numbers are compared,
+//! table by table, where they are exact: what is rolled back is in neither, and no reset, crash or delay of what the
+//! server shows comes between. Rows that no trigger saw have the readers recomputed, and are recorded for reports.
+//!
+//! Two differences mean nothing: an UPDATE that moves a row to another partition is counted as a DELETE and an INSERT;
+//! and INSERT … ON CONFLICT takes back a row, counted twice, when another session was faster.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+
+use pgrx::pg_sys;
+
+use super::chunks;
+use super::files;
+use super::immediate;
+use crate::catalog::{self, UnseenCause};
+use crate::cdc::{self, seen};
+use crate::error::Result;
+use crate::pg::capture_trigger::{self, CAPTURE, Family, IMMEDIATE};
+use crate::pg::relation::Relation;
+use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::written::{self, RowCounts};
+use crate::pg::{
+    inherit, invalidation, late_triggers, running_writes, timescale, transaction_end, transition,
+};
+
+/// Beyond so many tables the session forgets what it knows of them.
+const KNOWN_MAX: usize = 4096;
+
+/// A table whose changes triggers tell of.
+#[derive(Debug, Clone, Copy)]
+pub struct Watched {
+    /// The source that it belongs to.
+    pub root: pg_sys::Oid,
+    is_captured: bool,
+    is_captured_natively: bool,
+    is_followed: bool,
+    /// A trigger has been switched off.
+    is_off: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    generation: u64,
+    watched: Option<Watched>,
+}
+
+thread_local! {
+    static KNOWN: RefCell<HashMap<u32, Known>> = RefCell::default();
+}
+
+/// Listens to the ends of transactions.
+pub fn init() {
+    seen::init();
+    chunks::init();
+    transaction_end::check_before_commit(check);
+}
+
+/// What is known of a table; `None` for one that triggers tell nothing of.
+pub fn watched(table: pg_sys::Oid) -> Result<Option<Watched>> {
+    let key = table.to_u32();
+    let generation = invalidation::generation();
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).copied())
+        && !invalidation::any_since(known.generation, &[table])
+    {
+        return Ok(known.watched);
+    }
+    let watched = look_at(table)?;
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        let entry = Known {
+            generation,
+            watched,
+        };
+        known.insert(key, entry);
+    });
+    Ok(watched)
+}
+
+fn look_at(table: pg_sys::Oid) -> Result<Option<Watched>> {
+    let Some(relation) = Relation::try_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+    else {
+        return Ok(None);
+    };
+    let (capture, follow) = (
+        capture_trigger::calls(CAPTURE, &relation),
+        capture_trigger::calls(IMMEDIATE, &relation),
+    );
+    if capture.is_none() && follow.is_none() {
+        return match timescale::hypertable_of(table) {
+            Some(root) => watched(root),
+            None => Ok(None),
+        };
+    }
+    let is_off = capture.iter().chain(&follow).any(|calls| calls.is_off);
+    Ok(Some(Watched {
+        root: inherit::root(table),
+        is_captured: capture.is_some(),
+        is_captured_natively: match capture {
+            Some(calls) => cdc::is_native_writer(calls.function)?,
+            None => false,
+        },
+        is_followed: follow.is_some(),
+        is_off,
+    }))
+}
+
+/// What was written to a source and what the two families saw of it.
+#[derive(Debug, Default)]
+struct Source {
+    written: RowCounts,
+    captured: RowCounts,
+    followed: RowCounts,
+    is_captured: bool,
+    is_captured_natively: bool,
+    is_followed: bool,
+    is_off: bool,
+}
+
+impl Source {
+    fn saw(&mut self, family: Family) -> &mut RowCounts {
+        if family == IMMEDIATE {
+            &mut self.followed
+        } else {
+            &mut self.captured
+        }
+    }
+
+    fn cause(&self) -> UnseenCause {
+        if self.is_off {
+            UnseenCause::TriggersOff
+        } else if transition::is_replica() {
+            UnseenCause::ReplicationRole
+        } else {
+            UnseenCause::NoTriggersFired
+        }
+    }
+}
+
+fn check() -> Result<()> {
+    let moved = files::moved()?;
+    let mut unseen = unseen()?;
+    // Who swaps a file may count what is in it as written.
+    for source in moved {
+        match unseen.iter_mut().find(|(of, ..)| *of == source) {
+            Some((.., cause)) => *cause = UnseenCause::FileSwapped,
+            None => unseen.push((source, 0, UnseenCause::FileSwapped)),
+        }
+    }
+    for source in chunks::changed()? {
+        if watched(source)?.is_some() && !unseen.iter().any(|(of, ..)| *of == source) {
+            unseen.push((source, 0, UnseenCause::ChunksChanged));
+        }
+    }
+    let are_abandoned = immediate::note_abandoned()?;
+    if unseen.is_empty() && !are_abandoned || !catalog::exists() {
+        return Ok(());
+    }
+    let snapshot = ActiveSnapshot::push();
+    for (source, rows, cause) in unseen {
+        cdc::follow_rewrite(source)?;
+        immediate::note_rewrite(source)?;
+        // What the tables' own manager does is no surprise.
+        if cause != UnseenCause::ChunksChanged {
+            catalog::record_unseen(source, rows, cause)?;
+        }
+    }
+    drop(snapshot);
+    immediate::follow_definitions()?;
+    // What the stream tables' own triggers put off until now has missed its turn.
+    late_triggers::fire();
+    Ok(())
+}
+
+/// The sources with rows that no trigger saw: how many, and why.
+fn unseen() -> Result<Vec<(pg_sys::Oid, u64, UnseenCause)>> {
+    let all_written = written::by_transaction();
+    let mut sources: BTreeMap<u32, Source> = BTreeMap::new();
+    for (table, rows) in &all_written {
+        let Some(watched) = watched(*table)? else {
+            continue;
+        };
+        let source = sources.entry(watched.root.to_u32()).or_default();
+        source.written.add(*rows);
+        source.is_captured |= watched.is_captured;
+        source.is_captured_natively |= watched.is_captured_natively;
+        source.is_followed |= watched.is_followed;
+        source.is_off |= watched.is_off;
+    }
+    if sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    for (table, family, rows) in seen::by_transaction() {
+        if let Some(watched) = watched(table)?
+            && let Some(source) = sources.get_mut(&watched.root.to_u32())
+        {
+            source.saw(family).add(rows);
+        }
+    }
+    let may_take_back = running_writes::had_conflict_clause();
+    let mut found = Vec::new();
+    for (root, source) in sources {
+        let root = pg_sys::Oid::from(root);
+        let missed = |saw: RowCounts| beyond(source.written, saw, may_take_back);
+        let mut rows = 0;
+        if source.is_followed {
+            rows = missed(source.followed);
+        }
+        if source.is_captured_natively {
+            rows = rows.max(missed(source.captured));
+        } else if source.is_captured {
+            rows = rows.max(beyond_generated(root, &source, &all_written)?);
+        }
+        if rows > 0 {
+            found.push((root, rows, source.cause()));
+        }
+    }
+    Ok(found)
+}
+
+/// How many rows were written that were not seen.
+fn beyond(written: RowCounts, seen: RowCounts, may_take_back: bool) -> u64 {
+    if written.truncated {
+        // One that was seen has the readers recomputed, whatever else there was.
+        return if seen.truncated {
+            0
+        } else {
+            written.rows().max(1)
+        };
+    }
+    let moved = seen.updated.saturating_sub(written.updated);
+    let mut inserted = written.inserted.saturating_sub(seen.inserted + moved);
+    let mut deleted = written.deleted.saturating_sub(seen.deleted + moved);
+    if may_take_back {
+        let taken_back = inserted.min(deleted);
+        inserted -= taken_back;
+        deleted -= taken_back;
+    }
+    inserted + deleted + written.updated.saturating_sub(seen.updated)
+}
+
+/// The same of a source whose changes a generated function captures, which does not count what it is given: whether
+/// rows came or went and not one change row was written.
+fn beyond_generated(
+    root: pg_sys::Oid,
+    source: &Source,
+    all: &[(pg_sys::Oid, RowCounts)],
+) -> Result<u64> {
+    let Some(buffer) = cdc::buffer_of(root)? else {
+        return Ok(0);
+    };
+    let has_change_rows = all.iter().any(|(table, _)| *table == buffer);
+    // What was there when capture began is all that it counts.
+    let (written, before) = (source.written, source.captured);
+    let inserted = written.inserted.saturating_sub(before.inserted);
+    let deleted = written.deleted.saturating_sub(before.deleted);
+    let is_sure = written.truncated && !before.truncated || inserted != deleted;
+    Ok(if is_sure && !has_change_rows {
+        (inserted + deleted).max(1)
+    } else {
+        0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(inserted: u64, updated: u64, deleted: u64) -> RowCounts {
+        RowCounts {
+            inserted,
+            updated,
+            deleted,
+            truncated: false,
+        }
+    }
+
+    #[test]
+    fn what_no_trigger_saw_is_counted_by_kind() {
+        assert_eq!(beyond(rows(3, 2, 1), rows(3, 2, 1), false), 0);
+        assert_eq!(beyond(rows(3, 2, 1), rows(1, 2, 1), false), 2);
+        assert_eq!(beyond(rows(3, 2, 1), rows(0, 0, 0), false), 6);
+        assert_eq!(beyond(rows(0, 0, 0), rows(5, 5, 5), false), 0);
+    }
+
+    #[test]
+    fn a_row_that_moves_to_another_partition_was_seen() {
+        assert_eq!(beyond(rows(2, 1, 2), rows(0, 3, 0), false), 0);
+        assert_eq!(beyond(rows(3, 1, 2), rows(0, 3, 0), false), 1);
+    }
+
+    #[test]
+    fn a_row_that_met_a_faster_one_is_taken_back() {
+        assert_eq!(beyond(rows(2, 0, 1), rows(1, 0, 0), true), 0);
+        assert_eq!(beyond(rows(2, 0, 1), rows(1, 0, 0), false), 2);
+        assert_eq!(beyond(rows(3, 0, 1), rows(1, 0, 0), true), 1);
+    }
+
+    #[test]
+    fn a_truncate_was_seen_with_all_around_it_or_not() {
+        let emptied = RowCounts {
+            truncated: true,
+            ..rows(4, 0, 0)
+        };
+        let told = RowCounts {
+            truncated: true,
+            ..RowCounts::default()
+        };
+        assert_eq!(beyond(emptied, told, false), 0);
+        assert_eq!(beyond(emptied, rows(4, 0, 0), false), 4);
+    }
+}
