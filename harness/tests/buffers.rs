@@ -19,7 +19,7 @@ CREATE INDEX ON b (a_id); CREATE INDEX ON b (g);
 VACUUM ANALYZE";
 
 /// An operator each.
-const QUERIES: [(&str, &str); 28] = [
+const QUERIES: [(&str, &str); 27] = [
     ("filter", "SELECT id, v FROM a WHERE v > 500"),
     (
         "inner_join",
@@ -28,12 +28,6 @@ const QUERIES: [(&str, &str); 28] = [
     (
         "three_joins",
         "SELECT a.id, b.id AS other, c.v FROM a JOIN b ON b.a_id = a.id JOIN a c ON c.id = b.g",
-    ),
-    (
-        "joined_by_what_arms_share",
-        "SELECT a.id, b.id AS other FROM a, b, a c, b d, a e, b f \
-         WHERE c.id = b.g AND d.id = c.h AND e.id = d.g AND ((b.a_id = a.id AND f.id = e.id AND a.v < 500) \
-            OR (b.a_id = a.id AND f.id = e.id AND f.v > 300))",
     ),
     (
         "left_join",
