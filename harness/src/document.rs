@@ -9,6 +9,7 @@
 //! | (none) | runs; any error fails the test |
 //! | `sql fails` | every statement in it may fail, and one must |
 //! | `sql signature` | shows the form of a call; not run |
+//! | `sql citus` | needs a cluster of Citus, where `tests/citus_spread.rs` creates such stream tables; not run |
 //! | `sh elsewhere` | is for another machine, or never ends; has to be well formed |
 //! | `sh packaged install` | the test of packages runs it in a fresh Debian; so it does `update` and `remove` |
 //!
@@ -48,7 +49,7 @@ impl Block {
 
     /// Whether psql gets it.
     pub fn runs(&self) -> bool {
-        self.language == "sql" && !self.is("signature")
+        self.language == "sql" && !self.is("signature") && !self.is("citus")
     }
 
     /// Whether the info string carries this mark.
@@ -62,7 +63,7 @@ impl Block {
             .iter()
             .map(String::as_str)
             .filter(|mark| match self.language.as_str() {
-                "sql" => !["fails", "signature"].contains(mark),
+                "sql" => !["citus", "fails", "signature"].contains(mark),
                 "sh" => !["elsewhere", "packaged", "install", "update", "remove"].contains(mark),
                 _ => false,
             })
