@@ -64,7 +64,7 @@ SET refreshes     = t.refreshes OPERATOR(pg_catalog.+) excluded.refreshes,
 
 const FORGET_UNSEEN: &str = "
 DELETE FROM pgtrickle.pgt_unseen_writes
-WHERE written_at OPERATOR(pg_catalog.<) pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) interval '7 days'";
+WHERE written_at OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) interval '7 days')";
 
 impl Upkeep {
     /// A job has ended.
