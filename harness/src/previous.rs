@@ -182,7 +182,7 @@ pub async fn update(session: &Session) -> Outcome {
     for (sql, wanted) in [
         (
             recomputed.as_str(),
-            "planned_anew reached recomputed rewritten",
+            "planned_anew ranked reached recomputed rewritten",
         ),
         (
             "SELECT extversion = pgtrickle.version() FROM pg_extension WHERE extname = 'pg_trickle'",

@@ -15,6 +15,7 @@ CREATE TABLE pgtrickle.pgt_stream_tables (
 );
 CREATE TABLE pgtrickle.pgt_dependencies (pgt_id bigint, source_relid regclass);
 CREATE TABLE pgtrickle.pgt_last_writers (pgt_id bigint);
+CREATE TABLE pgtrickle.pgt_unseen_writes (source_relid regclass, rows bigint, cause text, written_at timestamptz);
 
 CREATE FUNCTION pgtrickle.create_stream_table(
     name text, query text, schedule text DEFAULT 'calculated', refresh_mode text DEFAULT 'AUTO',

@@ -11,7 +11,7 @@ use super::{aside, columns, distributed, functions, owner, protect, remove, type
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
-use crate::pg::{capture_trigger, event_trigger, extension, file_moves, inherit};
+use crate::pg::{alter_table_hook, capture_trigger, event_trigger, extension, file_moves, inherit};
 use crate::refresh::immediate;
 
 extension_sql!(
@@ -116,6 +116,7 @@ fn on_alter_table(call: pg_sys::FunctionCallInfo) {
 
 fn follow_commands(commands: &[Command]) -> Result<()> {
     let is_of = |classes: &[pg_sys::Oid]| commands.iter().any(|c| classes.contains(&c.class));
+    follow_relatives(&alter_table_hook::take_relatives())?;
     let mut is_forgotten = false;
     if is_of(functions::CLASSES) {
         is_forgotten |= functions::forget_plans()?;
@@ -133,6 +134,20 @@ fn follow_commands(commands: &[Command]) -> Result<()> {
     let rests_on_it = [pg_sys::TypeRelationId, pg_sys::ExtensionRelationId];
     if is_forgotten || !relations.is_empty() || is_of(&rests_on_it) {
         follow(&relations)?;
+    }
+    Ok(())
+}
+
+/// Has the readers of these tables recomputed, which have got or lost a parent or a child. While a table is apart from its
+/// source, or below another, no trigger of the source sees what is written to it, and before a refresh looks all may
+/// be as it was.
+fn follow_relatives(relatives: &[pg_sys::Oid]) -> Result<()> {
+    for table in relatives {
+        let source = inherit::root(*table);
+        cdc::follow_rewrite(source)?;
+        if source != *table {
+            cdc::follow_rewrite(*table)?;
+        }
     }
     Ok(())
 }

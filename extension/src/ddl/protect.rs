@@ -15,11 +15,11 @@ use super::create::STATE_SCHEMA;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::pg::user::OwnerContext;
-use crate::pg::{column_type_hook, depend, inherit, name};
+use crate::pg::{alter_table_hook, depend, inherit, name};
 
 /// Has DDL that no event trigger tells of ask here.
 pub fn init() {
-    column_type_hook::install(keep_type);
+    alter_table_hook::install(keep_type);
 }
 
 /// One of the extension's triggers, by its table and its name.

@@ -9,6 +9,7 @@
 #![allow(clippy::not_unsafe_ptr_arg_deref)]
 
 pub mod acl;
+pub mod alter_table_hook;
 pub mod background;
 pub mod bulk_insert;
 pub mod capture_trigger;
@@ -20,7 +21,7 @@ pub mod change_scan;
 pub mod changed_columns;
 pub mod citus;
 pub mod cluster;
-pub mod column_type_hook;
+
 pub mod comment;
 pub mod constant;
 pub mod database;

@@ -149,12 +149,14 @@ fn copy_dir(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files of the libraries that a program or a library asks for.
+/// The files of the libraries that a program or a library asks for, and of the loader that it names.
 fn libraries(of: &Path) -> Result<BTreeSet<PathBuf>> {
     let listed = command::output(Command::new("ldd").arg(of))?;
     Ok(listed
         .lines()
-        .filter_map(|line| line.split_once("=> ")?.1.split(" (").next())
+        .filter_map(|line| line.split(" (").next())
+        .flat_map(|line| line.split(" => "))
+        .map(str::trim)
         .filter(|path| path.starts_with('/'))
         .map(|path| without_links(Path::new(path)))
         .collect())

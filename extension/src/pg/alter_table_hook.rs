@@ -1,5 +1,7 @@
-//! `ALTER TABLE … ALTER COLUMN … TYPE`, before the server looks at it: no event trigger tells of that.
+//! `ALTER TABLE`, before the server looks at it, for what no event trigger tells: a column that is about to get another
+//! type, and the tables of which one becomes a parent or a child of the other, or ceases to be.
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
@@ -11,6 +13,17 @@ use crate::error::{Result, or_report};
 pub type Check = fn(pg_sys::Oid, &str) -> Result<()>;
 
 static CHECK: OnceLock<Check> = OnceLock::new();
+
+thread_local! {
+    /// The parents and children that the last statement brought together or parted.
+    static RELATIVES: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Both sides of each command of the last `ALTER TABLE` that attached, detached, or changed what a table inherits from. Once.
+pub fn take_relatives() -> Vec<pg_sys::Oid> {
+    RELATIVES.take()
+}
+
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
 /// Puts the hook in place, once per process or before it forks.
@@ -60,19 +73,19 @@ unsafe fn look_at(statement: *mut pg_sys::AlterTableStmt) {
         let Some(commands) = (*statement).cmds.as_ref() else {
             return;
         };
+        RELATIVES.set(Vec::new());
         for at in 0..commands.length {
             let command = pg_sys::list_nth(commands, at).cast::<pg_sys::AlterTableCmd>();
+            if let Some(other) = relative(command) {
+                let both = [table_of((*statement).relation), table_of(other)];
+                RELATIVES.with_borrow_mut(|known| {
+                    known.extend(both.into_iter().filter(|oid| *oid != pg_sys::InvalidOid));
+                });
+            }
             if (*command).subtype != pg_sys::AlterTableType::AT_AlterColumnType {
                 continue;
             }
-            let flags = pg_sys::RVROption::RVR_MISSING_OK;
-            let table = pg_sys::RangeVarGetRelidExtended(
-                (*statement).relation,
-                pg_sys::NoLock as pg_sys::LOCKMODE,
-                flags,
-                None,
-                std::ptr::null_mut(),
-            );
+            let table = table_of((*statement).relation);
             let owns = table != pg_sys::InvalidOid
                 && pg_sys::object_ownercheck(
                     pg_sys::RelationRelationId,
@@ -86,5 +99,42 @@ unsafe fn look_at(statement: *mut pg_sys::AlterTableStmt) {
                 or_report(check(table, &column));
             }
         }
+    }
+}
+
+/// The parent or child that a command names.
+///
+/// # Safety
+/// A complete command.
+unsafe fn relative(command: *mut pg_sys::AlterTableCmd) -> Option<*mut pg_sys::RangeVar> {
+    use pg_sys::AlterTableType as Type;
+    // SAFETY: per contract: the kind of command says what its definition is.
+    unsafe {
+        match (*command).subtype {
+            Type::AT_AddInherit | Type::AT_DropInherit => Some((*command).def.cast()),
+            Type::AT_AttachPartition
+            | Type::AT_DetachPartition
+            | Type::AT_DetachPartitionFinalize => {
+                Some((*(*command).def.cast::<pg_sys::PartitionCmd>()).name)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The table of this name, as the session would find it; invalid if there is none.
+///
+/// # Safety
+/// A name of the parser's.
+unsafe fn table_of(name: *mut pg_sys::RangeVar) -> pg_sys::Oid {
+    // SAFETY: per contract; a look-up without a lock.
+    unsafe {
+        pg_sys::RangeVarGetRelidExtended(
+            name,
+            pg_sys::NoLock as pg_sys::LOCKMODE,
+            pg_sys::RVROption::RVR_MISSING_OK,
+            None,
+            std::ptr::null_mut(),
+        )
     }
 }
