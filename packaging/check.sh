@@ -42,7 +42,7 @@ sudo -u postgres createdb shop
 sql 'CREATE EXTENSION pg_trickle'
 sql 'CREATE SEQUENCE ids; CREATE TABLE orders (id bigint PRIMARY KEY, customer text NOT NULL, amount numeric(12,2) NOT NULL)'
 write
-sql "SELECT pgtrickle.create_stream_table('revenue', '$query', schedule => '1s')" >/dev/null
+sql "SELECT pgtrickle.create_stream_table('revenue', '$query', schedule => '1s', refresh_mode => 'DIFFERENTIAL')" >/dev/null
 exact 'as created'
 write
 [ "$(sql "$differences")" != 0 ] || [ "$(sql 'SELECT count(*) FROM pgtrickle.pgt_refresh_history')" != 0 ] ||

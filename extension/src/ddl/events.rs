@@ -124,11 +124,18 @@ fn follow_commands(commands: &[Command]) -> Result<()> {
     if is_of(types::CLASSES) {
         is_forgotten |= types::forget_plans()?;
     }
+    let is_new =
+        |command: &Command| command.tag.starts_with("CREATE") && command.tag.ends_with("TABLE");
     let relations = commands.iter().filter(|command| {
-        let is_new = command.tag.starts_with("CREATE") && command.tag.ends_with("TABLE");
         command.class == pg_sys::RelationRelationId
-            && (!is_new || inherit::has_parent(command.object))
+            && (!is_new(command) || inherit::has_parent(command.object))
     });
+    // One that comes may have gone, with what was written to it, before a refresh looks.
+    let children: Vec<pg_sys::Oid> = (relations.clone())
+        .filter(|command| is_new(command))
+        .map(|command| command.object)
+        .collect();
+    follow_relatives(&children)?;
     let relations: BTreeSet<u32> = relations.map(|command| command.object.to_u32()).collect();
     let relations: Vec<pg_sys::Oid> = relations.into_iter().map(pg_sys::Oid::from).collect();
     let rests_on_it = [pg_sys::TypeRelationId, pg_sys::ExtensionRelationId];

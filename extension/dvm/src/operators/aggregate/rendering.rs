@@ -217,10 +217,9 @@ pub(super) fn conditions(
     filter: &Option<Expr>,
     print: &dyn Fn(&Expr) -> String,
 ) -> String {
-    let all: Vec<String> = own
-        .into_iter()
-        .chain(filter.as_ref().map(|f| format!("({})", print(f))))
-        .collect();
+    // The query's own filter first: it may guard what the argument cannot be computed for.
+    let filter = filter.as_ref().map(|f| format!("({})", print(f)));
+    let all: Vec<String> = filter.into_iter().chain(own).collect();
     if all.is_empty() {
         String::new()
     } else {

@@ -238,7 +238,7 @@ fn a_filter_is_part_of_every_accumulator() {
         ],
     ));
     assert_snapshot!(counted.delta(), @r"
-    SELECT d.k0, sum(d.__pgt_w)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x1 > 0))), 0)::bigint AS d0, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) IS DISTINCT FROM NULL AND ((d.x1 > 0))), 0)::bigint AS d1, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x0 = 1)) AND ((d.x1 > 0))), 0)::bigint AS d2
+    SELECT d.k0, sum(d.__pgt_w)::bigint AS d, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x1 > 0))), 0)::bigint AS d0, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x1 > 0)) AND ((d.x0 = 1)) IS DISTINCT FROM NULL), 0)::bigint AS d1, coalesce(sum(d.__pgt_w) FILTER (WHERE ((d.x1 > 0)) AND ((d.x0 = 1))), 0)::bigint AS d2
     FROM (
     SELECT s0.a1 AS k0, s0.a2 AS x0, s0.a3 AS x1, s0.__pgt_w AS __pgt_w
     FROM __pgt_delta_1 AS s0
