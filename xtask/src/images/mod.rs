@@ -157,8 +157,10 @@ fn libraries(of: &Path) -> Result<BTreeSet<PathBuf>> {
         .filter_map(|line| line.split(" (").next())
         .flat_map(|line| line.split(" => "))
         .map(str::trim)
-        .filter(|path| path.starts_with('/'))
-        .map(|path| without_links(Path::new(path)))
+        .map(Path::new)
+        // Beside them stand complaints about the versions of this machine's libraries.
+        .filter(|path| path.is_absolute() && path.is_file())
+        .map(without_links)
         .collect())
 }
 
