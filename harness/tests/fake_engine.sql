@@ -62,6 +62,10 @@ BEGIN
     RETURN NEXT;
 END $$;
 
+-- The same query, or another mode, changes nothing of what a stream table holds.
+CREATE FUNCTION pgtrickle.alter_stream_table(name text, query text DEFAULT NULL, refresh_mode text DEFAULT NULL) RETURNS void
+LANGUAGE sql AS $$ SELECT $$;
+
 CREATE FUNCTION pgtrickle.explain_st(name text) RETURNS text LANGUAGE sql AS $$ SELECT 'a fake' $$;
 
 CREATE FUNCTION pgtrickle.drop_stream_table(name text, cascade bool DEFAULT false) RETURNS void
