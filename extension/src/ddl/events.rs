@@ -11,6 +11,7 @@ use super::{aside, columns, distributed, functions, owner, protect, remove, type
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
+use crate::pg::relation::Relation;
 use crate::pg::{alter_table_hook, capture_trigger, event_trigger, extension, file_moves, inherit};
 use crate::refresh::immediate;
 
@@ -149,7 +150,12 @@ fn follow_commands(commands: &[Command]) -> Result<()> {
 /// source, or below another, no trigger of the source sees what is written to it, and before a refresh looks all may
 /// be as it was.
 fn follow_relatives(relatives: &[pg_sys::Oid]) -> Result<()> {
+    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     for table in relatives {
+        // A command that failed has left its tables noted; they may be gone by the next one that looks.
+        if Relation::try_open(*table, lockmode).is_none() {
+            continue;
+        }
         let source = inherit::root(*table);
         cdc::follow_rewrite(source)?;
         if source != *table {

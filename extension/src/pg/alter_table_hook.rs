@@ -9,6 +9,8 @@ use pgrx::pg_sys;
 
 use crate::error::{Result, or_report};
 
+use super::transaction_end;
+
 /// Asked of each column, by its table and name, that is about to be given a type by who may do so.
 pub type Check = fn(pg_sys::Oid, &str) -> Result<()>;
 
@@ -34,6 +36,8 @@ pub fn install(check: Check) {
             PREVIOUS = pg_sys::ProcessUtility_hook;
             pg_sys::ProcessUtility_hook = Some(on_utility);
         }
+        // A command that failed is no matter of the next transaction.
+        transaction_end::listen(|_| RELATIVES.set(Vec::new()));
     }
 }
 
