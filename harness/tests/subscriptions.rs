@@ -153,7 +153,8 @@ impl<'a> Pair<'a> {
             "SELECT count(*) > 0 AND bool_and(srsubstate = 'r') FROM pg_subscription_rel",
         )
         .await;
-        let position = value(&self.publisher, "SELECT pg_current_wal_lsn()").await;
+        // The server commits asynchronously: what is written may end before the commit.
+        let position = value(&self.publisher, "SELECT pg_current_wal_insert_lsn()").await;
         until(
             &self.publisher,
             &format!(
