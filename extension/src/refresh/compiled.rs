@@ -40,7 +40,7 @@ pub struct TableSource {
 }
 
 /// A node, or the output (`None`), and the sources that changed.
-type ShapeKey = (Option<usize>, BTreeSet<Source>);
+type ShapeKey = (Option<Source>, BTreeSet<Source>);
 
 /// A plan with everything that its execution needs.
 #[derive(Debug)]
@@ -302,11 +302,11 @@ impl Compiled {
     /// Which statements a delta consists of.
     pub fn delta_shape(
         &self,
-        node: Option<usize>,
+        of: Option<Source>,
         changed: &[(Source, u64)],
         delta: &dyn Fn() -> BlockDelta,
     ) -> DeltaShape {
-        let key = (node, changed.iter().map(|(source, _)| *source).collect());
+        let key = (of, changed.iter().map(|(source, _)| *source).collect());
         self.shapes
             .borrow_mut()
             .entry(key)

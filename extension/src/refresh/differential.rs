@@ -1,9 +1,8 @@
 //! A refresh from deltas.
 
 use pgtrickle_dvm::frontier::Frontier;
-use pgtrickle_dvm::operators::output;
-use pgtrickle_dvm::plan::{Identity, Node, Output, Partition, Source};
-use pgtrickle_dvm::tree::Expr;
+use pgtrickle_dvm::operators::script::{OutputStage, Stage, Way, script};
+use pgtrickle_dvm::plan::{Identity, Source};
 
 use crate::catalog::Reason;
 use crate::cdc::SharedDeltas;
@@ -20,7 +19,7 @@ use super::images;
 use super::immediate::rows::Hold;
 use super::inputs::Inputs;
 use super::keyed_table::Counts;
-use super::node::{NodeRun, emit, run_delta};
+use super::node::{NodeRun, run_delta};
 use super::sink::Sink;
 
 /// What a differential refresh came to.
@@ -143,136 +142,118 @@ fn run_plan(
     memory: &MemoryContext,
 ) -> Result<Done> {
     let mut done = Done::default();
-    for node in &compiled.plan.nodes {
-        let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
-        if is_last {
-            let last = write_last(compiled, node, &inputs, hold, memory)?;
-            done.counts = last.counts;
-            done.touched |= last.touched;
-        } else {
-            let store = run_inner(compiled, node, &inputs, memory)?;
-            if let Some(store) = store {
-                done.touched = true;
-                inputs.insert(Source::Node(node.id), store);
-                snapshot.show_own_writes();
+    for stage in script(&compiled.plan) {
+        let written = match &stage {
+            Stage::Image(_) => continue,
+            Stage::Node(stage) => {
+                let run = NodeRun {
+                    compiled,
+                    stage,
+                    node: stage.node,
+                    inputs: &inputs,
+                    memory,
+                };
+                match stage.output {
+                    Some(identity) => write_last(&run, identity, hold)?,
+                    None => {
+                        if let Some(store) = run_inner(&run)? {
+                            done.touched = true;
+                            inputs.insert(stage.source(), store);
+                            snapshot.show_own_writes();
+                        }
+                        continue;
+                    }
+                }
             }
-        }
-    }
-    if let Output::Linear { block, identity } = &compiled.plan.output {
-        let changed = inputs.changed(&block.sources());
-        if !changed.is_empty() {
-            let connection = Connection::open()?;
-            inputs.register(&connection, &changed)?;
-            let delta = || {
-                let sources = changed.iter().map(|(source, _)| *source).collect();
-                output::delta(compiled.context(), &sources)
-            };
-            let rows = run_delta(compiled, &connection, memory, None, &changed, &delta)?;
-            drop(connection);
-            if let Some(rows) = rows {
-                done.touched |= rows.count() > 0;
-                done.counts = apply(compiled, identity, &rows, hold)?;
-            }
-        }
+            Stage::Output(stage) => write_output(compiled, stage, &inputs, hold, memory)?,
+        };
+        done.counts = written.counts;
+        done.touched |= written.touched;
     }
     Ok(done)
 }
 
 /// A node whose rows other blocks read: its changed rows become a delta.
-fn run_inner(
-    compiled: &Compiled,
-    node: &Node,
-    inputs: &Inputs,
-    memory: &MemoryContext,
-) -> Result<Option<TupleStore>> {
-    let columns = node.columns();
-    let exprs: Vec<Expr> = columns.iter().map(Expr::of).collect();
-    let run = NodeRun {
-        compiled,
-        node,
-        inputs,
-        memory,
-        emit: emit(compiled, node, &exprs),
-    };
-    if node.keeps_rows() {
-        return run.replace_rows();
+fn run_inner(run: &NodeRun<'_>) -> Result<Option<TupleStore>> {
+    let mut sink = Sink::delta(run.memory);
+    match run.stage.way {
+        Way::Rows => return run.replace_rows(),
+        Way::Groups => {
+            let touched = run.execute(&mut sink)?;
+            return Ok(sink.into_store().filter(|_| touched));
+        }
+        Way::Reach(..) => run.follow_reach(&mut sink)?,
+        Way::Partitions(_) => {
+            let state = run.compiled.open_state(run.node)?;
+            run.replace_partitions(state, run.node.row_key.as_deref(), &mut sink)?;
+        }
     }
-    let mut sink = Sink::delta(memory);
-    if let Some(Partition::Window {
-        calls,
-        order: Some(order),
-    }) = node.partition()
-    {
-        run.follow_reach(order, calls, &mut sink)?;
-        return Ok(sink.into_store().filter(|rows| rows.count() > 0));
-    }
-    if let Some(rule) = node.partition() {
-        let state = compiled.open_state(node)?;
-        let row_key = node.row_key.as_deref();
-        run.replace_partitions(rule, state, row_key, &mut sink)?;
-        return Ok(sink.into_store().filter(|rows| rows.count() > 0));
-    }
-    Ok(if run.execute(&mut sink)? {
-        sink.into_store()
-    } else {
-        None
-    })
+    Ok(sink.into_store().filter(|rows| rows.count() > 0))
 }
 
 /// The node whose projection the stream table holds.
-fn write_last(
-    compiled: &Compiled,
-    node: &Node,
-    inputs: &Inputs,
-    hold: Hold<'_>,
-    memory: &MemoryContext,
-) -> Result<Done> {
-    let Output::Post { identity, .. } = &compiled.plan.output else {
-        return Ok(Done::default());
+fn write_last(run: &NodeRun<'_>, identity: &Identity, hold: Hold<'_>) -> Result<Done> {
+    let compiled = run.compiled;
+    let key = match identity {
+        Identity::Key { columns, .. } => Some(columns.as_slice()),
+        Identity::Image => None,
     };
-    let by_key = matches!(identity, Identity::Key { .. });
-    let run = NodeRun {
-        compiled,
-        node,
-        inputs,
-        memory,
-        emit: emit(compiled, node, &[]),
-    };
-    if let Some(rule) = node.partition() {
-        let row_key = match identity {
-            Identity::Key { columns, .. } => Some(columns.as_slice()),
-            Identity::Image => None,
-        };
+    if matches!(run.stage.way, Way::Partitions(_)) {
         let table = compiled.open_partitions()?;
-        let counts = run.replace_partitions(rule, table, row_key, &mut Sink::Nowhere)?;
+        let counts = run.replace_partitions(table, key, &mut Sink::Nowhere)?;
         return Ok(Done {
             touched: counts.is_some(),
             counts: counts.unwrap_or_default(),
         });
     }
-    if by_key {
-        let connection = Connection::open()?;
-        let Some(groups) = run.changed_groups(&connection)? else {
-            return Ok(Done::default());
-        };
-        let _present = hold.rows(compiled, || run.keys_of(&groups))?;
-        let mut sink = Sink::Table {
-            table: Box::new(compiled.open_output()?),
-        };
-        run.change(&connection, &groups, &mut sink)?;
-        let counts = sink.finish()?;
-        Ok(Done {
-            counts,
-            touched: true,
-        })
-    } else {
-        let mut sink = Sink::delta(memory);
+    if key.is_none() {
+        let mut sink = Sink::delta(run.memory);
         let touched = run.execute(&mut sink)?;
         let counts = match sink.into_store() {
             Some(rows) => apply(compiled, identity, &rows, hold)?,
             None => Counts::default(),
         };
-        Ok(Done { counts, touched })
+        return Ok(Done { counts, touched });
+    }
+    let connection = Connection::open()?;
+    let Some(groups) = run.changed_groups(&connection)? else {
+        return Ok(Done::default());
+    };
+    let _present = hold.rows(compiled, || run.keys_of(&groups))?;
+    let mut sink = Sink::Table {
+        table: Box::new(compiled.open_output()?),
+    };
+    run.change(&connection, &groups, &mut sink)?;
+    let counts = sink.finish()?;
+    Ok(Done {
+        counts,
+        touched: true,
+    })
+}
+
+/// A linear output.
+fn write_output(
+    compiled: &Compiled,
+    stage: &OutputStage<'_>,
+    inputs: &Inputs,
+    hold: Hold<'_>,
+    memory: &MemoryContext,
+) -> Result<Done> {
+    let changed = inputs.changed(&stage.block.sources());
+    if changed.is_empty() {
+        return Ok(Done::default());
+    }
+    let connection = Connection::open()?;
+    inputs.register(&connection, &changed)?;
+    let delta = |sources: &_| stage.delta(compiled.context(), sources);
+    let rows = run_delta(compiled, &connection, memory, None, &changed, &delta)?;
+    drop(connection);
+    match rows {
+        None => Ok(Done::default()),
+        Some(rows) => Ok(Done {
+            touched: rows.count() > 0,
+            counts: apply(compiled, stage.identity, &rows, hold)?,
+        }),
     }
 }
 

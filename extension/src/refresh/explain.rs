@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use pgtrickle_dvm::operators::aggregate;
-use pgtrickle_dvm::operators::{image, output, partition, reach, recursion, state};
-use pgtrickle_dvm::plan::{Image, Partition, Source, Store};
+use pgtrickle_dvm::operators::script::script;
+use pgtrickle_dvm::plan::Source;
 use pgtrickle_dvm::sql::{image_table, state_table};
-use pgtrickle_dvm::tree::Expr;
 
 use crate::catalog::{self, RefreshMode};
 use crate::error::{Error, Result};
@@ -14,7 +12,6 @@ use crate::parse;
 use crate::pg::{comment, depend, name};
 
 use super::compiled::{self, Compiled, has_table};
-use super::node::emit;
 
 /// One line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,17 +91,8 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
         ));
     }
     for table in &compiled.tables {
-        let oid = table.oid.to_u32();
         let relation = name::qualified_name(table.oid).unwrap_or_default();
-        recursions(compiled, table.oid.to_u32(), &relation, lines);
-        let images = compiled.plan.images.iter();
-        let reading = images.filter(|i| i.opaque.sources.iter().any(|s| s.oid == oid));
-        let mut changed = BTreeSet::new();
-        for image in reading {
-            content(image, &format!("{relation} changed"), lines);
-            changed.insert(Source::Image(image.id));
-        }
-        changed.insert(Source::Table(oid));
+        let changed = Source::Table(table.oid.to_u32());
         statements(compiled, changed, &format!("{relation} changed"), lines);
     }
     for image in compiled.plan.images.iter().filter(|i| i.opaque.polled) {
@@ -112,114 +100,26 @@ fn explain_plan(compiled: &Compiled, lines: &mut Vec<ExplainLine>) {
             true => format!("bound {} moved", image.id),
             false => format!("image {} changed", image.id),
         };
-        content(image, &what, lines);
-        let changed = BTreeSet::from([Source::Image(image.id)]);
-        statements(compiled, changed, &what, lines);
-    }
-}
-
-/// The query whose result is compared with the image. A recursion that has a rule runs it only for a large change.
-fn content(image: &Image, event: &str, lines: &mut Vec<ExplainLine>) {
-    if image.recursion.is_none() {
-        let item = format!("content of image {}, {event}", image.id);
-        lines.push(line("statement", &item, &image::content(image)));
-    }
-}
-
-/// The statements of the recursions over a table: what its change derives, what that derives, and what else derives
-/// rows that were lost.
-fn recursions(compiled: &Compiled, oid: u32, relation: &str, lines: &mut Vec<ExplainLine>) {
-    let context = compiled.context();
-    for image in &compiled.plan.images {
-        let changed = BTreeSet::from([Source::Table(oid)]);
-        let Some(rule) = &image.recursion else {
-            continue;
-        };
-        let Some(derived) = recursion::changes(context, rule, &changed) else {
-            continue;
-        };
-        let item = |what: &str| format!("{what} of image {}, {relation} changed", image.id);
-        lines.push(line("statement", &item("derived rows"), &derived));
-        let round = recursion::step(context, image, rule, &BTreeSet::new());
-        lines.push(line("statement", &item("round"), &round));
-        if rule.distinct {
-            let again = recursion::rederive(context, rule, &[]);
-            lines.push(line("statement", &item("rederived rows"), &again));
-        }
+        statements(compiled, Source::Image(image.id), &what, lines);
     }
 }
 
 /// The statements that run when something changes, and what follows from it.
-fn statements(
-    compiled: &Compiled,
-    mut changed: BTreeSet<Source>,
-    event: &str,
-    lines: &mut Vec<ExplainLine>,
-) {
-    let context = compiled.context();
-    for node in &compiled.plan.nodes {
-        if node.block.sources().is_disjoint(&changed) {
+fn statements(compiled: &Compiled, changed: Source, event: &str, lines: &mut Vec<ExplainLine>) {
+    let mut changed = BTreeSet::from([changed]);
+    for stage in script(&compiled.plan) {
+        if !stage.is_due(&changed) {
             continue;
         }
-        let item = |what: &str| format!("{what} of node {}, {event}", node.id);
-        let delta = state::delta(context, node, &changed);
-        for step in &delta.steps {
-            lines.push(line("statement", &item(&step.name), &step.sql));
+        let of = match stage.makes() {
+            Some(Source::Image(id)) => format!("image {id}"),
+            Some(Source::Node(id)) => format!("node {id}"),
+            Some(Source::Table(_)) | None => "the output".to_owned(),
+        };
+        for (name, sql) in stage.statements(compiled.context(), &changed) {
+            lines.push(line("statement", &format!("{name} of {of}, {event}"), &sql));
         }
-        if let Some(terms) = &delta.terms {
-            lines.push(line("statement", &item("delta"), terms));
-        }
-        let columns: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
-        let emit = emit(compiled, node, &columns);
-        if let Some(Partition::Window {
-            calls,
-            order: Some(order),
-        }) = node.partition()
-        {
-            for (what, sql) in [
-                ("reach", reach::regions(context, node, order, calls)),
-                ("stored rows", reach::stored(context, node, order)),
-                ("rows around", reach::rows(context, node, order)),
-                ("results", reach::results(node, order, calls)),
-            ] {
-                lines.push(line("statement", &item(what), &sql));
-            }
-            changed.insert(Source::Node(node.id));
-            continue;
-        }
-        if let Some(rule) = node.partition() {
-            let sql = partition::recompute(context, node, rule, &emit, &[]);
-            lines.push(line("statement", &item("recomputation"), &sql));
-            changed.insert(Source::Node(node.id));
-            continue;
-        }
-        if node.keeps_rows() {
-            changed.insert(Source::Node(node.id));
-            continue;
-        }
-        if !matches!(node.store, Store::None) {
-            let combine = aggregate::combine(node, &emit);
-            lines.push(line("statement", &item("combine"), &combine));
-        }
-        if node.may_recompute() {
-            lines.push(line(
-                "statement",
-                &item("recomputation"),
-                &aggregate::recompute(context, node, &emit, &[]),
-            ));
-        }
-        changed.insert(Source::Node(node.id));
-    }
-    let delta = output::delta(context, &changed);
-    for step in &delta.steps {
-        lines.push(line("statement", &step.name, &step.sql));
-    }
-    if let Some(terms) = &delta.terms {
-        lines.push(line(
-            "statement",
-            &format!("delta of the output, {event}"),
-            terms,
-        ));
+        changed.extend(stage.makes());
     }
 }
 

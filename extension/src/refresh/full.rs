@@ -8,8 +8,9 @@
 
 use std::rc::Rc;
 
+use pgtrickle_dvm::operators::script::Statement;
 use pgtrickle_dvm::operators::{output, state};
-use pgtrickle_dvm::plan::Identity;
+use pgtrickle_dvm::plan::{Identity, Source};
 
 use crate::catalog::StreamTable;
 use crate::error::{Error, Result};
@@ -26,7 +27,6 @@ use super::images;
 use super::keyed_table::{Counts, KeyedTable, Lookup};
 use super::layout;
 use super::sink::Row;
-use super::statements::Kind;
 
 /// Recomputes the state of every node and the stream table.
 pub fn recompute(
@@ -51,12 +51,10 @@ pub fn recompute(
         }
         for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
             let connection = Connection::open()?;
-            let statement =
-                compiled
-                    .statements
-                    .get(&connection, Kind::InitialState(node.id), &[], || {
-                        state::initial(context, node)
-                    })?;
+            let kind = (Some(Source::Node(node.id)), Statement::Initial);
+            let statement = compiled
+                .statements
+                .get(&connection, kind, &[], || state::initial(context, node))?;
             let state = layout::state_table_oid(context.state_prefix, node.id)?;
             let state = KeyedTable::open(state, &Lookup::Single)?;
             let rows = Rows {

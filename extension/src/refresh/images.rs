@@ -9,6 +9,7 @@
 use std::rc::Rc;
 
 use pgtrickle_dvm::operators::image;
+use pgtrickle_dvm::operators::script::{Stage, Statement, script};
 use pgtrickle_dvm::plan::{Image, Source};
 
 use crate::catalog::Reason;
@@ -28,7 +29,6 @@ use super::keyed_table::{Counts, Place};
 use super::recursion::{self, Outcome};
 use super::row_types;
 use super::sink::{Row, Sink};
-use super::statements::Kind;
 
 /// What a comparison leaves behind beside the deltas.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub struct Compared {
 
 /// What computes the subquery.
 pub fn statement(compiled: &Compiled, image: &Image, connection: &Connection) -> Result<Rc<Kept>> {
-    let kind = Kind::Image(image.id);
+    let kind = (Some(Source::Image(image.id)), Statement::Content);
     let content = || image::content(image);
     compiled.statements.get(connection, kind, &[], content)
 }
@@ -62,20 +62,22 @@ pub fn compare(
     memory: &MemoryContext,
 ) -> Result<Compared> {
     let mut compared = Compared::default();
-    for image in &compiled.plan.images {
-        let mut sources = image.opaque.sources.iter();
-        let may_differ = image.opaque.polled || sources.any(|s| inputs.has(Source::Table(s.oid)));
-        if !may_differ {
+    for stage in script(&compiled.plan) {
+        let Stage::Image(stage) = stage else {
+            continue;
+        };
+        let image = stage.image;
+        if !image.opaque.polled && !stage.reads(|source| inputs.has(source)) {
             continue;
         }
         if let Some(rule) = &image.recursion {
             // A row may be paired with one that is already gone or not yet there; an expression over that
             // pair can fail.
-            let run = || recursion::maintain(compiled, image, rule, inputs, snapshot, memory);
+            let run = || recursion::maintain(compiled, stage, rule, inputs, snapshot, memory);
             match subtransaction::attempt_if(Outcome::stays, run)? {
                 Attempt::Done(Outcome::Unchanged) => continue,
                 Attempt::Done(Outcome::Changed(delta)) => {
-                    inputs.insert(Source::Image(image.id), delta);
+                    inputs.insert(stage.source(), delta);
                     continue;
                 }
                 Attempt::Done(Outcome::TooMuch) => {
@@ -105,7 +107,7 @@ pub fn compare(
             }
         }
         if let Some(store) = delta.into_store() {
-            inputs.insert(Source::Image(image.id), store);
+            inputs.insert(stage.source(), store);
         }
     }
     Ok(compared)

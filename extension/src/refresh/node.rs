@@ -2,15 +2,14 @@
 //! recomputation where needed, and the writes.
 
 use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashSet};
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::operators::aggregate::{self, CombineLayout};
-use pgtrickle_dvm::operators::state;
+use pgtrickle_dvm::operators::script::{NodeStage, Statement};
 use pgtrickle_dvm::operators::statement::BlockDelta;
-use pgtrickle_dvm::operators::statement::Emit;
-use pgtrickle_dvm::plan::{Identity, Node, Output, Source, Store};
+use pgtrickle_dvm::plan::{Node, Source, Store};
 use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
-use pgtrickle_dvm::tree::Expr;
 
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
@@ -25,45 +24,38 @@ use super::inputs::Inputs;
 use super::keyed_table::{KeyedTable, Place};
 use super::row_types::{self, Rows};
 use super::sink::{Row, Sink};
-use super::statements::Kind;
 
 /// Everything a node's execution reads.
 pub struct NodeRun<'a> {
     /// The compiled plan.
     pub compiled: &'a Compiled,
-    /// The node.
+    /// What it brings to the snapshot.
+    pub stage: &'a NodeStage<'a>,
+    /// Its node.
     pub node: &'a Node,
     /// Deltas so far.
     pub inputs: &'a Inputs,
     /// Where stores are allocated.
     pub memory: &'a MemoryContext,
-    /// What the consumer wants of a row.
-    pub emit: Emit<'a>,
-}
-
-/// What a node's statements show: for the last node the stream table's columns, otherwise its own, which are
-/// `columns`. Old rows are needed unless the stream table finds them by key.
-pub fn emit<'a>(compiled: &'a Compiled, node: &Node, columns: &'a [Expr]) -> Emit<'a> {
-    let is_last = compiled.last_node().is_some_and(|last| last.id == node.id);
-    match &compiled.plan.output {
-        Output::Post {
-            predicates,
-            exprs,
-            identity,
-        } if is_last => Emit {
-            predicates,
-            exprs,
-            with_old: matches!(identity, Identity::Image),
-        },
-        _ => Emit {
-            predicates: &[],
-            exprs: columns,
-            with_old: true,
-        },
-    }
 }
 
 impl NodeRun<'_> {
+    /// Runs a statement of the node that reads so many rows.
+    pub(super) fn run(
+        &self,
+        connection: &Connection,
+        statement: Statement,
+        rows: u64,
+    ) -> Result<TupleStore> {
+        let size = [(self.stage.source(), rows)];
+        let kind = (Some(self.stage.source()), statement.clone());
+        let kept = self.compiled.statements.get(connection, kind, &size, || {
+            let sql = self.stage.sql(self.compiled.context(), &statement);
+            sql.unwrap_or_default()
+        })?;
+        connection.run(&kept, self.memory.as_ptr())
+    }
+
     /// Brings the node's state to the snapshot and hands the changed rows to `sink`. Returns
     /// whether anything was touched.
     pub fn execute(&self, sink: &mut Sink) -> Result<bool> {
@@ -167,12 +159,9 @@ impl NodeRun<'_> {
         connection: &Connection,
         changed: &[(Source, u64)],
     ) -> Result<Option<TupleStore>> {
-        let id = Some(self.node.id);
-        let delta = || {
-            let sources = changed.iter().map(|(source, _)| *source).collect();
-            state::delta(self.compiled.context(), self.node, &sources)
-        };
-        run_delta(self.compiled, connection, self.memory, id, changed, &delta)
+        let of = Some(self.stage.source());
+        let delta = |sources: &_| self.stage.delta(self.compiled.context(), sources);
+        run_delta(self.compiled, connection, self.memory, of, changed, &delta)
     }
 
     /// Looks up each touched group's old state and computes the new one. Returns the groups that
@@ -187,17 +176,10 @@ impl NodeRun<'_> {
         let mut touched = self.touched_store(deltas)?;
         let (groups, places) = self.with_old_state(deltas, state, sink)?;
         connection.register(GROUPS, &groups)?;
-        let size = [(Source::Node(self.node.id), groups.count())];
-        let statement =
-            self.compiled
-                .statements
-                .get(connection, Kind::Combine(self.node.id), &size, || {
-                    aggregate::combine(self.node, &self.emit)
-                })?;
-        let combined = connection.run(&statement, self.memory.as_ptr())?;
+        let combined = self.run(connection, Statement::Combine, groups.count())?;
         connection.unregister(GROUPS)?;
 
-        let layout = CombineLayout::of_combine(self.node, &self.emit);
+        let layout = CombineLayout::of_combine(self.node, &self.stage.emit);
         let keys = self.node.keys.len();
         let outputs = layout.new_keep + 1..layout.new_keep + 1 + layout.outputs;
         sink.expect(combined.tuple_desc(), outputs)?;
@@ -345,18 +327,14 @@ impl NodeRun<'_> {
         state: &mut Option<KeyedTable>,
         sink: &mut Sink,
     ) -> Result<()> {
-        let layout = CombineLayout::of_recompute(self.node, &self.emit);
+        let layout = CombineLayout::of_recompute(self.node, &self.stage.emit);
         let keys = self.node.keys.len();
         for (null_keys, part_of) in self.by_null_keys(touched)? {
             connection.register(TOUCHED, &part_of)?;
-            let size = [(Source::Node(self.node.id), part_of.count())];
-            let kind = Kind::Recompute(self.node.id, null_keys.clone());
-            let statement = self.compiled.statements.get(connection, kind, &size, || {
-                aggregate::recompute(self.compiled.context(), self.node, &self.emit, &null_keys)
-            })?;
-            let fresh = connection.run(&statement, self.memory.as_ptr())?;
+            let again = Statement::Recompute(null_keys);
+            let fresh = self.run(connection, again, part_of.count())?;
             connection.unregister(TOUCHED)?;
-            let mut seen = std::collections::HashSet::new();
+            let mut seen = HashSet::new();
             let mut scan = fresh.scan();
             while let Some(slot) = scan.next() {
                 let (values, nulls) = slot.values();
@@ -418,16 +396,17 @@ pub(super) fn run_delta(
     compiled: &Compiled,
     connection: &Connection,
     memory: &MemoryContext,
-    node: Option<usize>,
+    of: Option<Source>,
     changed: &[(Source, u64)],
-    delta: &dyn Fn() -> BlockDelta,
+    delta: &dyn Fn(&BTreeSet<Source>) -> BlockDelta,
 ) -> Result<Option<TupleStore>> {
     let written = OnceCell::new();
-    let delta = || -> &BlockDelta { written.get_or_init(delta) };
-    let shape = compiled.delta_shape(node, changed, &|| delta().clone());
+    let sources = || changed.iter().map(|(source, _)| *source).collect();
+    let delta = || -> &BlockDelta { written.get_or_init(|| delta(&sources())) };
+    let shape = compiled.delta_shape(of, changed, &|| delta().clone());
     let mut steps: Vec<TupleStore> = Vec::new();
     for (position, step) in shape.steps.iter().enumerate() {
-        let kind = Kind::Step(node, position);
+        let kind = (of, Statement::Step(position));
         let sql = || {
             let step = delta().steps.get(position);
             step.map_or_else(String::new, |step| step.sql.clone())
@@ -443,7 +422,7 @@ pub(super) fn run_delta(
     let Some(terms) = &shape.terms else {
         return Ok(None);
     };
-    let kind = Kind::Delta(node);
+    let kind = (of, Statement::Delta);
     let sql = || delta().terms.clone().unwrap_or_default();
     let sizes = terms.sizes(changed, &steps);
     let statement = compiled

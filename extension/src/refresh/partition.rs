@@ -1,9 +1,7 @@
 //! One node of partitions of a refresh: the touched partitions are computed again, and the difference to
 //! their stored rows is written.
 
-use pgtrickle_dvm::operators::partition;
-use pgtrickle_dvm::plan::Partition;
-use pgtrickle_dvm::plan::Source;
+use pgtrickle_dvm::operators::script::Statement;
 use pgtrickle_dvm::sql::names::TOUCHED;
 
 use std::collections::HashSet;
@@ -20,7 +18,6 @@ use super::difference::{Listener, Stored};
 use super::keyed_table::{Counts, KeyedTable};
 use super::node::{NodeRun, part};
 use super::sink::{Row, Sink};
-use super::statements::Kind;
 
 /// Fewer partitions are looked up one by one.
 const SCANNED_FOR_MIN: u64 = 256;
@@ -32,7 +29,6 @@ impl NodeRun<'_> {
     /// ones to `sink`. None when no partition is touched. `row_key` are positions of its columns that identify a row.
     pub fn replace_partitions(
         &self,
-        rule: &Partition,
         table: KeyedTable,
         row_key: Option<&[usize]>,
         sink: &mut Sink,
@@ -50,22 +46,21 @@ impl NodeRun<'_> {
             return Ok(None);
         }
         let touched = self.all_touched(&deltas)?;
-        self.replace_touched(&connection, rule, table, row_key, &touched, sink)
+        self.replace_touched(&connection, table, row_key, &touched, sink)
     }
 
     /// The same for these partitions.
     pub(super) fn replace_touched(
         &self,
         connection: &Connection,
-        rule: &Partition,
         mut table: KeyedTable,
         row_key: Option<&[usize]>,
         touched: &TupleStore,
         sink: &mut Sink,
     ) -> Result<Option<Counts>> {
-        let fresh = self.fresh(connection, rule, touched)?;
+        let fresh = self.fresh(connection, touched)?;
         let stored = self.stored(&mut table, touched)?;
-        sink.expect(table.tuple_desc(), 0..self.emit.exprs.len())?;
+        sink.expect(table.tuple_desc(), 0..self.stage.emit.exprs.len())?;
         let difference = stored.difference(&table, fresh, row_key)?;
         let is_heard = !matches!(sink, Sink::Nowhere);
         let mut hear = |row: Row<'_>, weight| sink.weigh(row, weight);
@@ -111,22 +106,12 @@ impl NodeRun<'_> {
     }
 
     /// The rows of the touched partitions, one statement per combination of NULL keys.
-    fn fresh(
-        &self,
-        connection: &Connection,
-        rule: &Partition,
-        touched: &TupleStore,
-    ) -> Result<Vec<TupleStore>> {
+    fn fresh(&self, connection: &Connection, touched: &TupleStore) -> Result<Vec<TupleStore>> {
         let mut fresh = Vec::new();
         for (null_keys, part_of) in self.by_null_keys(touched)? {
             connection.register(TOUCHED, &part_of)?;
-            let size = [(Source::Node(self.node.id), part_of.count())];
-            let kind = Kind::Recompute(self.node.id, null_keys.clone());
-            let statement = self.compiled.statements.get(connection, kind, &size, || {
-                let context = self.compiled.context();
-                partition::recompute(context, self.node, rule, &self.emit, &null_keys)
-            })?;
-            fresh.push(connection.run(&statement, self.memory.as_ptr())?);
+            let again = Statement::Recompute(null_keys);
+            fresh.push(self.run(connection, again, part_of.count())?);
             connection.unregister(TOUCHED)?;
         }
         Ok(fresh)

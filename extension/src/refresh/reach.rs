@@ -1,10 +1,8 @@
 //! One node of windows over a whole input, of a refresh: what changes reach is computed again from the stored rows, and
 //! the difference to their results is written.
 
-use pgtrickle_dvm::operators::reach;
-use pgtrickle_dvm::plan::{Order, Source};
+use pgtrickle_dvm::operators::script::Statement;
 use pgtrickle_dvm::sql::names::{CHANGED, REGIONS, ROWS};
-use pgtrickle_dvm::tree::WindowCall;
 
 use crate::error::{Error, Result};
 use crate::pg::spi::Connection;
@@ -17,12 +15,11 @@ use super::difference::Stored;
 use super::node::{NodeRun, part, put_ordinal};
 use super::row_types;
 use super::sink::{Row, Sink};
-use super::statements::Kind;
 
 impl NodeRun<'_> {
     /// Brings the state, which has the input's rows with their results, to the snapshot, and hands the changed ones to
     /// `sink`.
-    pub fn follow_reach(&self, order: &Order, calls: &[WindowCall], sink: &mut Sink) -> Result<()> {
+    pub fn follow_reach(&self, sink: &mut Sink) -> Result<()> {
         let sources = self.inputs.changed(&self.node.block.sources());
         if sources.is_empty() {
             return Ok(());
@@ -38,31 +35,17 @@ impl NodeRun<'_> {
         };
         drop(set);
         connection.register(CHANGED, &changed)?;
-        let context = self.compiled.context();
-        let id = self.node.id;
-        let run = |kind: Kind, size: u64, sql: &dyn Fn() -> String| {
-            let sizes = [(Source::Node(id), size)];
-            let statement = (self.compiled.statements).get(&connection, kind, &sizes, sql)?;
-            connection.run(&statement, self.memory.as_ptr())
-        };
-        let regions = run(Kind::Regions(id), changed.count(), &|| {
-            reach::regions(context, self.node, order, calls)
-        })?;
+        let run = |statement, size| self.run(&connection, statement, size);
+        let regions = run(Statement::Regions, changed.count())?;
         if regions.count() == 0 {
             return self.replace_whole(&connection, &deltas, sink);
         }
         connection.register(REGIONS, &regions)?;
-        let found = run(Kind::Stored(id), regions.count(), &|| {
-            reach::stored(context, self.node, order)
-        })?;
-        let around = run(Kind::Around(id), changed.count(), &|| {
-            reach::rows(context, self.node, order)
-        })?;
+        let found = run(Statement::Stored, regions.count())?;
+        let around = run(Statement::Around, changed.count())?;
         let rows = self.rows_after(around)?;
         connection.register(ROWS, &rows)?;
-        let fresh = run(Kind::Results(id), rows.count(), &|| {
-            reach::results(self.node, order, calls)
-        })?;
+        let fresh = run(Statement::Results, rows.count())?;
 
         let mut table = self.compiled.open_state(self.node)?;
         let width = self.node.columns().len();
@@ -113,14 +96,11 @@ impl NodeRun<'_> {
         deltas: &TupleStore,
         sink: &mut Sink,
     ) -> Result<()> {
-        let Some(rule) = self.node.partition() else {
-            return Ok(());
-        };
         let mut touched = self.touched_store(deltas)?;
         put_ordinal(&mut touched, 0, (&[], &[]));
         let state = self.compiled.open_state(self.node)?;
         let row_key = self.node.row_key.as_deref();
-        self.replace_touched(connection, rule, state, row_key, &touched, sink)?;
+        self.replace_touched(connection, state, row_key, &touched, sink)?;
         Ok(())
     }
 }

@@ -4,16 +4,17 @@
 //! Memory: O(rows that change or lose a derivation).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::operators::recursion;
+use pgtrickle_dvm::operators::script::{ImageStage, Statement};
 use pgtrickle_dvm::plan::{Image, Recursion, Source};
 use pgtrickle_dvm::sql::names::{self, TOUCHED, WEIGHT};
 
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
-use crate::pg::spi::Connection;
+use crate::pg::spi::{Connection, Kept};
 use crate::pg::tupdesc::{OwnTupleDesc, attributes};
 use crate::pg::tuplestore::TupleStore;
 
@@ -21,7 +22,6 @@ use super::compiled::Compiled;
 use super::delta_set::DeltaSet;
 use super::inputs::Inputs;
 use super::row_types;
-use super::statements::Kind;
 
 /// Deltas by the relation that they are of.
 type Deltas<'a> = Vec<(Source, &'a TupleStore)>;
@@ -56,7 +56,7 @@ const ROUND_ROWS: u64 = 4;
 /// Brings the rows of the recursion to the snapshot.
 pub fn maintain(
     compiled: &Compiled,
-    image: &Image,
+    stage: ImageStage<'_>,
     rule: &Recursion,
     inputs: &Inputs,
     snapshot: &mut ActiveSnapshot,
@@ -70,11 +70,12 @@ pub fn maintain(
     }
     let mut run = Run {
         compiled,
-        image,
+        stage,
+        image: stage.image,
         rule,
         snapshot,
         memory,
-        desc: row_type(compiled, image, memory)?,
+        desc: row_type(compiled, stage.image, memory)?,
         spent: 0,
         limit: None,
     };
@@ -94,6 +95,7 @@ pub fn maintain(
 /// Everything that the rounds read.
 struct Run<'a> {
     compiled: &'a Compiled,
+    stage: ImageStage<'a>,
     image: &'a Image,
     rule: &'a Recursion,
     snapshot: &'a mut ActiveSnapshot,
@@ -213,10 +215,8 @@ impl Run<'_> {
         let mut deltas: Deltas<'_> = came.clone();
         deltas.retain(|(source, _)| step.contains(source));
         let came: BTreeSet<Source> = deltas.iter().map(|(source, _)| *source).collect();
-        deltas.push((Source::Image(self.image.id), &store));
-        self.run(Kind::Round(self.image.id), &deltas, || {
-            recursion::step(self.compiled.context(), self.image, self.rule, &came)
-        })
+        deltas.push((self.stage.source(), &store));
+        self.run(Statement::Round, &deltas, &came)
     }
 
     /// What these deltas of tables derive in one step.
@@ -225,9 +225,7 @@ impl Run<'_> {
             return Ok(self.none());
         }
         let changed = deltas.iter().map(|(source, _)| *source).collect();
-        self.run(Kind::Derived(self.image.id), deltas, || {
-            recursion::changes(self.compiled.context(), self.rule, &changed).unwrap_or_default()
-        })
+        self.run(Statement::Derived, deltas, &changed)
     }
 
     /// Which of these rows, which are not in the image, are derived by those that are.
@@ -236,11 +234,9 @@ impl Run<'_> {
         for (null_columns, rows) in self.by_null_columns(lost)? {
             let connection = Connection::open()?;
             connection.register(TOUCHED, &rows)?;
-            let kind = Kind::Rederived(self.image.id, null_columns.clone());
-            let size = [(Source::Image(self.image.id), rows.count())];
-            let statement = self.compiled.statements.get(&connection, kind, &size, || {
-                recursion::rederive(self.compiled.context(), self.rule, &null_columns)
-            })?;
+            let size = [(self.stage.source(), rows.count())];
+            let statement = Statement::Rederived(null_columns);
+            let statement = self.kept(&connection, statement, &size, &BTreeSet::new())?;
             let rows = connection.run(&statement, self.memory.as_ptr())?;
             connection.unregister(TOUCHED)?;
             drop(connection);
@@ -269,9 +265,9 @@ impl Run<'_> {
 
     fn run(
         &self,
-        kind: Kind,
+        statement: Statement,
         deltas: &Deltas<'_>,
-        sql: impl FnOnce() -> String,
+        changed: &BTreeSet<Source>,
     ) -> Result<DeltaSet> {
         let connection = Connection::open()?;
         for (source, store) in deltas {
@@ -281,13 +277,25 @@ impl Run<'_> {
             .iter()
             .map(|(source, store)| (*source, store.count()))
             .collect();
-        let statement = self
-            .compiled
-            .statements
-            .get(&connection, kind, &sizes, sql)?;
+        let statement = self.kept(&connection, statement, &sizes, changed)?;
         let rows = connection.run(&statement, self.memory.as_ptr())?;
         drop(connection);
         self.checked(&rows)
+    }
+
+    /// A statement for these changes, which reads inputs of these sizes.
+    fn kept(
+        &self,
+        connection: &Connection,
+        statement: Statement,
+        sizes: &[(Source, u64)],
+        changed: &BTreeSet<Source>,
+    ) -> Result<Rc<Kept>> {
+        let kind = (Some(self.stage.source()), statement.clone());
+        self.compiled.statements.get(connection, kind, sizes, || {
+            let sql = (self.stage).sql(self.compiled.context(), &statement, changed);
+            sql.unwrap_or_default()
+        })
     }
 
     /// The rows that a statement returned, which are written without a cast.

@@ -6,41 +6,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use pgtrickle_dvm::operators::IN_ORDER;
+use pgtrickle_dvm::operators::script::Statement;
 use pgtrickle_dvm::plan::Source;
 
 use crate::error::Result;
 use crate::pg::spi::{Connection, Kept};
 
-/// Which statement of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A subquery that is computed as a whole.
-    Image(usize),
-    /// What changed tables derive in one step of a recursion.
-    Derived(usize),
-    /// What a round's rows of a recursion derive.
-    Round(usize),
-    /// What else derives rows of a recursion; which of their columns are NULL.
-    Rederived(usize, Vec<bool>),
-    /// A step before the delta of a node, or of the output (`None`).
-    Step(Option<usize>, usize),
-    /// The delta of a node, or of the output (`None`).
-    Delta(Option<usize>),
-    /// From delta and old state to new state and output.
-    Combine(usize),
-    /// Groups computed again; which keys are NULL.
-    Recompute(usize, Vec<bool>),
-    /// What changes of a node reach in its order.
-    Regions(usize),
-    /// Its stored rows there.
-    Stored(usize),
-    /// Its input rows there.
-    Around(usize),
-    /// Its rows there, from these.
-    Results(usize),
-    /// A node's whole state.
-    InitialState(usize),
-}
+/// Which statement of a plan: of which stage (`None` is the output), and which of its.
+pub type Kind = (Option<Source>, Statement);
 
 /// What a kept plan depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -98,8 +71,8 @@ impl Statements {
             return Ok(kept.clone());
         }
         let sql = sql();
-        let kept = Rc::new(match key.kind {
-            Kind::Image(_) | Kind::InitialState(_) => connection.prepare_whole(&sql)?,
+        let kept = Rc::new(match &key.kind {
+            (_, Statement::Content | Statement::Initial) => connection.prepare_whole(&sql)?,
             _ if sql.contains(IN_ORDER) => connection.prepare_in_order(&sql)?,
             _ => connection.prepare(&sql)?,
         });

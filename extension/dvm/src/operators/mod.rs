@@ -17,6 +17,7 @@ pub mod prefix_join;
 pub mod reach;
 pub mod recursion;
 mod rows;
+pub mod script;
 pub mod state;
 pub mod statement;
 mod term;

@@ -217,7 +217,7 @@ mod tests {
         let exprs: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
         let emit = Emit {
             predicates: &[],
-            exprs: &exprs,
+            exprs: exprs.into(),
             with_old: true,
         };
         let rule = node.partition().expect("partitions");

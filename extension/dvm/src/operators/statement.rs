@@ -1,5 +1,6 @@
 //! What all rules share: what they must know, and the statements that they make.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::plan::{Plan, Source};
@@ -56,12 +57,12 @@ impl<'a> Context<'a> {
 }
 
 /// What a node's consumer wants of a group's row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Emit<'a> {
     /// Conditions over the node's columns.
     pub predicates: &'a [Predicate],
     /// Output columns over the node's columns.
-    pub exprs: &'a [Expr],
+    pub exprs: Cow<'a, [Expr]>,
     /// Whether the old row is wanted too.
     pub with_old: bool,
 }

@@ -3,73 +3,49 @@
 use std::collections::BTreeSet;
 
 use crate::operators::aggregate::{self, CombineLayout};
-use crate::operators::state;
-use crate::operators::statement::Emit;
-use crate::plan::{Identity, Node, Output, Partition, Source, Store};
+use crate::operators::script::{NodeStage, Statement, Way};
+use crate::plan::{Identity, Node, Source, Store};
 use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, column, delta as delta_name, key};
-use crate::tree::Expr;
 
 use super::engine::Engine;
 use super::refresh::{STATE, Simulation, numbered};
 
 impl Simulation<'_> {
     /// Brings the node's state up to date and hands its changed rows on.
-    pub(super) fn run_node(&mut self, node: &Node, changed: &mut BTreeSet<Source>) {
-        if let Some(Partition::Window {
-            calls,
-            order: Some(order),
-        }) = node.partition()
-        {
-            return self.follow_reach(node, order, calls, changed);
-        }
-        if node.partition().is_some() {
-            return self.run_partitions(node, changed);
-        }
-        if node.keeps_rows() {
-            return self.run_rows(node, changed);
-        }
-        let moved: BTreeSet<Source> = node
-            .block
-            .sources()
-            .intersection(changed)
-            .copied()
-            .collect();
-        if moved.is_empty() {
+    pub(super) fn run_node(&mut self, stage: &NodeStage<'_>, changed: &mut BTreeSet<Source>) {
+        let node = stage.node;
+        let sources = node.block.sources();
+        let moved: BTreeSet<Source> = sources.intersection(changed).copied().collect();
+        let delta = stage.delta(self.context(), &moved);
+        let name = match stage.way {
+            Way::Groups | Way::Partitions(_) => "group_deltas",
+            Way::Rows | Way::Reach(..) => "changed_rows",
+        };
+        if moved.is_empty() || !self.run_delta(name, delta) {
             return;
         }
-        let delta = state::delta(self.context(), node, &moved);
-        if !self.run_delta("group_deltas", delta) {
-            return;
+        match stage.way {
+            Way::Rows => self.run_rows(stage),
+            Way::Groups => self.run_groups(stage),
+            Way::Partitions(_) => self.run_partitions(stage),
+            Way::Reach(..) if self.follow_reach(stage) => {}
+            Way::Reach(..) => return,
         }
-        let plan = self.plan.clone();
-        let own: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
-        let is_last = plan.nodes.len() == node.id + 1;
-        let (sink, emit) = match &plan.output {
-            Output::Post {
-                predicates,
-                exprs,
-                identity,
-            } if is_last => {
-                let by_key = matches!(identity, Identity::Key { .. });
-                let emit = Emit {
-                    predicates,
-                    exprs,
-                    with_old: !by_key,
-                };
-                let keys = match identity {
-                    Identity::Key { columns, .. } => Some(columns.clone()),
-                    Identity::Image => None,
-                };
-                (Sink::Output(keys), emit)
-            }
-            _ => {
-                let emit = Emit {
-                    predicates: &[],
-                    exprs: &own,
-                    with_old: true,
-                };
-                (Sink::Delta(delta_name(Source::Node(node.id))), emit)
-            }
+        changed.extend(stage.output.is_none().then(|| stage.source()));
+    }
+
+    /// The text of a statement of the node.
+    pub(super) fn sql(&self, stage: &NodeStage<'_>, statement: &Statement) -> String {
+        let sql = stage.sql(self.context(), statement);
+        sql.expect("such a node has such a statement")
+    }
+
+    fn run_groups(&mut self, stage: &NodeStage<'_>) {
+        let (node, emit) = (stage.node, &stage.emit);
+        let sink = match stage.output {
+            Some(Identity::Key { columns, .. }) => Sink::Output(Some(columns.clone())),
+            Some(Identity::Image) => Sink::Output(None),
+            None => Sink::Delta(delta_name(stage.source())),
         };
         if let Sink::Delta(name) = &sink {
             let columns = numbered("c", emit.exprs.len()).join(", ");
@@ -78,14 +54,9 @@ impl Simulation<'_> {
                 name,
                 &format!("WITH q({columns}) AS ({sample}) SELECT {columns}, 1 AS {WEIGHT} FROM q WHERE false"),
             );
-            changed.insert(Source::Node(node.id));
         }
-        let run = NodeRun {
-            node,
-            emit: &emit,
-            sink: &sink,
-        };
-        if node.store == Store::None {
+        let run = NodeRun { stage, sink: &sink };
+        if !node.is_combined() {
             self.recompute(&run, "SELECT * FROM group_deltas");
         } else {
             self.combine(&run);
@@ -104,7 +75,7 @@ impl Simulation<'_> {
 
     /// Old state beside the deltas, then new state and output of the groups that need no more.
     fn combine(&mut self, run: &NodeRun<'_>) {
-        let node = run.node;
+        let (node, emit) = (run.stage.node, &run.stage.emit);
         let names = aggregate::state_names(node);
         let (table, stored): (String, Vec<String>) = match &node.store {
             Store::Output(positions) => {
@@ -133,11 +104,11 @@ impl Simulation<'_> {
                 conjunction(&on)
             ),
         );
-        let layout = CombineLayout::of_combine(node, run.emit);
+        let layout = CombineLayout::of_combine(node, emit);
         let width = layout.new_keep + 1 + layout.outputs;
         self.table(
             "combined",
-            &labelled(&aggregate::combine(node, run.emit), width),
+            &labelled(&self.sql(run.stage, &Statement::Combine), width),
         );
         if matches!(node.store, Store::Table { .. }) {
             self.check_types(&table, "combined", layout.state);
@@ -153,7 +124,7 @@ impl Simulation<'_> {
 
     /// Computes groups again, one statement per combination of NULL keys.
     fn recompute(&mut self, run: &NodeRun<'_>, groups: &str) {
-        let node = run.node;
+        let (node, emit) = (run.stage.node, &run.stage.emit);
         self.table("flagged", groups);
         let keys = node.keys.len();
         for mask in 0_u32..1 << keys {
@@ -184,9 +155,9 @@ impl Simulation<'_> {
             {
                 continue;
             }
-            let layout = CombineLayout::of_recompute(node, run.emit);
+            let layout = CombineLayout::of_recompute(node, emit);
             let width = layout.new_keep + 1 + layout.outputs;
-            let sql = aggregate::recompute(self.context(), node, run.emit, &null_keys);
+            let sql = self.sql(run.stage, &Statement::Recompute(null_keys));
             self.table("fresh", &labelled(&sql, width));
             self.table(
                 "touched",
@@ -250,7 +221,7 @@ impl Simulation<'_> {
 
     /// Hands output rows, which follow column `at`, to the sink.
     fn emit(&mut self, run: &NodeRun<'_>, from: &str, at: usize, which: &str, weight: i32) {
-        let mut columns: Vec<String> = (at + 1..at + 1 + run.emit.exprs.len())
+        let mut columns: Vec<String> = (at + 1..at + 1 + run.stage.emit.exprs.len())
             .map(|i| format!("v{i}"))
             .collect();
         columns.push(weight.to_string());
@@ -283,8 +254,7 @@ impl Simulation<'_> {
 }
 
 struct NodeRun<'a> {
-    node: &'a Node,
-    emit: &'a Emit<'a>,
+    stage: &'a NodeStage<'a>,
     sink: &'a Sink,
 }
 

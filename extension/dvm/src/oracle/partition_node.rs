@@ -1,60 +1,28 @@
 //! One node of partitions of a refresh, in SQL.
 
-use std::collections::BTreeSet;
-
-use crate::operators::statement::Emit;
-use crate::operators::{partition, state};
-use crate::plan::{Node, Output, Source, Store};
+use crate::operators::script::{NodeStage, Statement};
+use crate::operators::state;
+use crate::plan::{Node, Store};
 use crate::sql::names::{TOUCHED, WEIGHT, column, delta as delta_name, key};
-use crate::tree::Expr;
 
 use super::node::conjunction;
 use super::refresh::{STATE, Simulation, numbered};
 
 impl Simulation<'_> {
     /// Brings the node's rows up to date and hands the changed ones on.
-    pub(super) fn run_partitions(&mut self, node: &Node, changed: &mut BTreeSet<Source>) {
-        let moved: BTreeSet<Source> = node
-            .block
-            .sources()
-            .intersection(changed)
-            .copied()
-            .collect();
-        let delta = state::delta(self.context(), node, &moved);
-        if moved.is_empty() || !self.run_delta("group_deltas", delta) {
-            return;
-        }
-        let plan = self.plan.clone();
-        let own: Vec<Expr> = node.columns().iter().map(Expr::of).collect();
+    pub(super) fn run_partitions(&mut self, stage: &NodeStage<'_>) {
+        let node = stage.node;
         let stored = format!("{STATE}{}", node.id);
         let names = state::names(node);
-        let (emit, table, keys) = match (&plan.output, &node.store) {
-            (
-                Output::Post {
-                    predicates, exprs, ..
-                },
-                Store::Output(positions),
-            ) => (
-                Emit {
-                    predicates,
-                    exprs,
-                    with_old: false,
-                },
-                "out",
-                positions.iter().map(|at| column(*at)).collect(),
-            ),
+        let (table, keys) = match &node.store {
+            Store::Output(positions) => ("out", positions.iter().map(|at| column(*at)).collect()),
             _ => (
-                Emit {
-                    predicates: &[],
-                    exprs: &own,
-                    with_old: true,
-                },
                 stored.as_str(),
                 (0..node.keys.len()).map(key).collect::<Vec<_>>(),
             ),
         };
-        let width = emit.exprs.len();
-        let name = delta_name(Source::Node(node.id));
+        let width = stage.emit.exprs.len();
+        let name = delta_name(stage.source());
         if table != "out" {
             let columns = numbered("c", width).join(", ");
             let sample = state::output(node, table);
@@ -64,17 +32,13 @@ impl Simulation<'_> {
                     "WITH q({columns}) AS ({sample}) SELECT {columns}, 1 AS {WEIGHT} FROM q WHERE false"
                 ),
             );
-            changed.insert(Source::Node(node.id));
         }
         for mask in 0_u32..1 << node.keys.len() {
             let null_keys: Vec<bool> = (0..node.keys.len()).map(|i| mask & (1 << i) != 0).collect();
             if !self.touch(node, &null_keys) {
                 continue;
             }
-            let Some(rule) = node.partition() else {
-                continue;
-            };
-            let sql = partition::recompute(self.context(), node, rule, &emit, &null_keys);
+            let sql = self.sql(stage, &Statement::Recompute(null_keys));
             self.table("fresh", &sql);
             let on: Vec<String> = keys
                 .iter()

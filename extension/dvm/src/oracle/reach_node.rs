@@ -1,37 +1,18 @@
 //! One node of windows over a whole input of a refresh, in SQL.
 
-use std::collections::BTreeSet;
-
-use crate::operators::{reach, state};
-use crate::plan::{Node, Order, Source};
+use crate::operators::script::{NodeStage, Statement};
 use crate::sql::names::{CHANGED, REGIONS, ROWS, WEIGHT, accumulator, column, delta as delta_name};
-use crate::tree::WindowCall;
 
 use super::refresh::{STATE, Simulation, numbered};
 
 impl Simulation<'_> {
-    /// Brings the results that changes reach up to date and hands the changed rows on.
-    pub(super) fn follow_reach(
-        &mut self,
-        node: &Node,
-        order: &Order,
-        calls: &[WindowCall],
-        changed: &mut BTreeSet<Source>,
-    ) {
-        let moved: BTreeSet<Source> = node
-            .block
-            .sources()
-            .intersection(changed)
-            .copied()
-            .collect();
-        let delta = state::delta(self.context(), node, &moved);
-        if moved.is_empty() || !self.run_delta("changed_rows", delta) {
-            return;
-        }
+    /// Brings the results that changes reach up to date and hands the changed rows on, if there are any.
+    pub(super) fn follow_reach(&mut self, stage: &NodeStage<'_>) -> bool {
+        let node = stage.node;
         let inputs = numbered("c", node.block.columns.len()).join(", ");
         self.consolidate(CHANGED, "changed_rows", &inputs);
         let state = format!("{STATE}{}", node.id);
-        let name = delta_name(Source::Node(node.id));
+        let name = delta_name(stage.source());
         let (names, shown): (Vec<String>, Vec<String>) = (0..node.columns().len())
             .map(|i| (accumulator(i), column(i)))
             .unzip();
@@ -40,14 +21,14 @@ impl Simulation<'_> {
             .collect();
         let (names, shown, renamed) = (names.join(", "), shown.join(", "), renamed.join(", "));
         if !self.has_rows(CHANGED) {
-            return;
+            return false;
         }
-        let regions = reach::regions(self.context(), node, order, calls);
+        let regions = self.sql(stage, &Statement::Regions);
         self.table(REGIONS, &regions);
         let (gone, fresh) = if self.has_rows(REGIONS) {
-            let gone = reach::stored(self.context(), node, order);
+            let gone = self.sql(stage, &Statement::Stored);
             let gone = gone.replacen("s.ctid", "s.rowid AS place", 1);
-            self.table("around", &reach::rows(self.context(), node, order));
+            self.table("around", &self.sql(stage, &Statement::Around));
             let inputs = numbered("a", node.block.columns.len()).join(", ");
             self.consolidate("counted", "around", &format!("n, {inputs}"));
             // As many copies as the weight says.
@@ -58,9 +39,9 @@ impl Simulation<'_> {
                      SELECT n, {inputs}, {WEIGHT} - 1 FROM r WHERE {WEIGHT} > 1) SELECT * FROM r"
                 ),
             );
-            (gone, reach::results(node, order, calls))
+            (gone, self.sql(stage, &Statement::Results))
         } else {
-            let all = state::initial(self.context(), node);
+            let all = self.sql(stage, &Statement::Initial);
             let all = format!("SELECT {renamed} FROM ({all}) AS q");
             (format!("SELECT rowid AS place, {names} FROM {state}"), all)
         };
@@ -72,12 +53,12 @@ impl Simulation<'_> {
                 "SELECT {renamed}, -1 AS {WEIGHT} FROM gone UNION ALL SELECT {shown}, 1 FROM fresh"
             ),
         );
-        changed.insert(Source::Node(node.id));
         self.engine.run(&format!(
             "DELETE FROM {state} WHERE rowid IN (SELECT place FROM gone)"
         ));
         self.engine
             .run(&format!("INSERT INTO {state} SELECT {shown} FROM fresh"));
+        true
     }
 
     /// Makes `name` hold the rows of a table by image with their net weight.

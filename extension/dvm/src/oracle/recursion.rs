@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use crate::operators::recursion;
-use crate::plan::{Image, Recursion, Source};
+use crate::operators::script::{ImageStage, Statement};
+use crate::plan::{Image, Source};
 use crate::sql::image_table;
 use crate::sql::names::{TOUCHED, WEIGHT, column, delta as delta_name, key};
 use crate::tree::Relation;
@@ -21,66 +21,56 @@ type Weights = BTreeMap<Row, i64>;
 
 impl Simulation<'_> {
     /// Brings the image of a recursion up to date and writes down how it changed.
-    pub(super) fn recur(
-        &mut self,
-        image: &Image,
-        recursion: &Recursion,
-        changed: &BTreeSet<Source>,
-    ) -> bool {
+    pub(super) fn recur(&mut self, stage: ImageStage<'_>, changed: &BTreeSet<Source>) -> bool {
         let tables = changed.iter().copied();
         let tables = tables.filter(|source| matches!(source, Source::Table(_)));
         let changed: BTreeSet<Source> = tables.collect();
-        let delta = match recursion.distinct {
-            true => self.delete_and_rederive(image, recursion, &changed),
-            false => self.count_derivations(image, recursion, &changed),
+        let image = stage.image;
+        let delta = match is_distinct(stage) {
+            true => self.delete_and_rederive(stage, &changed),
+            false => self.count_derivations(stage, &changed),
         };
         let width = image.opaque.columns.len();
-        self.write(&delta_name(Source::Image(image.id)), width, &delta);
+        self.write(&delta_name(stage.source()), width, &delta);
         !delta.is_empty()
     }
 
-    fn count_derivations(
-        &mut self,
-        image: &Image,
-        recursion: &Recursion,
-        changed: &BTreeSet<Source>,
-    ) -> Weights {
-        let mut round = self.changes(recursion, changed);
+    fn count_derivations(&mut self, stage: ImageStage<'_>, changed: &BTreeSet<Source>) -> Weights {
+        let mut round = self.changes(stage, changed);
         let came = self.part(changed, ">");
-        let by_those = self.changes(recursion, &came);
+        let by_those = self.changes(stage, &came);
         add(
             &mut round,
             by_those.into_iter().map(|(row, weight)| (row, -weight)),
         );
         let mut total = Weights::new();
         while !round.is_empty() {
-            let next = self.step(image, recursion, &came, &round);
+            let next = self.step(stage, &came, &round);
             add(&mut total, std::mem::replace(&mut round, next));
         }
-        self.apply(image, &total);
+        self.apply(stage.image, &total);
 
-        let mut round = self.changes(recursion, &came);
+        let mut round = self.changes(stage, &came);
         self.whole(changed);
         let mut found = Weights::new();
         while !round.is_empty() {
-            let next = self.step(image, recursion, &BTreeSet::new(), &round);
+            let next = self.step(stage, &BTreeSet::new(), &round);
             add(&mut found, std::mem::replace(&mut round, next));
         }
-        self.apply(image, &found);
+        self.apply(stage.image, &found);
         add(&mut total, found);
         total
     }
 
     fn delete_and_rederive(
         &mut self,
-        image: &Image,
-        recursion: &Recursion,
+        stage: ImageStage<'_>,
         changed: &BTreeSet<Source>,
     ) -> Weights {
-        let mut stored = self.stored(image);
+        let mut stored = self.stored(stage.image);
         let mut lost = Weights::new();
         let gone = self.part(changed, "<");
-        let mut round = self.changes(recursion, &gone);
+        let mut round = self.changes(stage, &gone);
         self.whole(changed);
         loop {
             round.retain(|row, _| stored.contains_key(row) && !lost.contains_key(row));
@@ -88,16 +78,16 @@ impl Simulation<'_> {
                 break;
             }
             lost.extend(round.keys().map(|row| (row.clone(), -1)));
-            round = self.step(image, recursion, &BTreeSet::new(), &round);
+            round = self.step(stage, &BTreeSet::new(), &round);
         }
         stored.retain(|row, _| !lost.contains_key(row));
-        self.apply(image, &lost);
+        self.apply(stage.image, &lost);
 
         let mut found = Weights::new();
         let came = self.part(changed, ">");
-        let mut round = self.changes(recursion, &came);
+        let mut round = self.changes(stage, &came);
         self.whole(changed);
-        let again = self.rederived(image, recursion, &lost);
+        let again = self.rederived(stage, &lost);
         round.extend(again);
         loop {
             round.retain(|row, _| !stored.contains_key(row) && !found.contains_key(row));
@@ -105,16 +95,26 @@ impl Simulation<'_> {
                 break;
             }
             found.extend(round.keys().map(|row| (row.clone(), 1)));
-            round = self.step(image, recursion, &BTreeSet::new(), &round);
+            round = self.step(stage, &BTreeSet::new(), &round);
         }
-        self.apply(image, &found);
+        self.apply(stage.image, &found);
         add(&mut lost, found);
         lost
     }
 
-    fn changes(&mut self, recursion: &Recursion, changed: &BTreeSet<Source>) -> Weights {
-        match recursion::changes(self.context(), recursion, changed) {
-            Some(sql) if recursion.distinct => self.derived(&sql),
+    fn changes(&mut self, stage: ImageStage<'_>, changed: &BTreeSet<Source>) -> Weights {
+        self.run(stage, &Statement::Derived, changed)
+    }
+
+    /// What a statement derives: rows of a set count once.
+    fn run(
+        &mut self,
+        stage: ImageStage<'_>,
+        statement: &Statement,
+        changed: &BTreeSet<Source>,
+    ) -> Weights {
+        match stage.sql(self.context(), statement, changed) {
+            Some(sql) if is_distinct(stage) => self.derived(&sql),
             Some(sql) => self.weights(&sql),
             None => Weights::new(),
         }
@@ -144,7 +144,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn rederived(&mut self, image: &Image, recursion: &Recursion, lost: &Weights) -> Weights {
+    fn rederived(&mut self, stage: ImageStage<'_>, lost: &Weights) -> Weights {
         let mut masks: BTreeMap<Vec<bool>, Vec<Row>> = BTreeMap::new();
         for row in lost.keys() {
             let mask = row.iter().map(Option::is_none).collect();
@@ -152,7 +152,7 @@ impl Simulation<'_> {
         }
         let mut again = Weights::new();
         for (mask, rows) in masks {
-            let keys: Vec<String> = (0..image.opaque.columns.len())
+            let keys: Vec<String> = (0..stage.image.opaque.columns.len())
                 .map(|position| format!("{} integer", key(position)))
                 .collect();
             self.engine.run(&format!("DROP TABLE IF EXISTS {TOUCHED}"));
@@ -161,26 +161,15 @@ impl Simulation<'_> {
                 keys.join(", ")
             ));
             insert(self.engine, TOUCHED, &rows, None);
-            let sql = recursion::rederive(self.context(), recursion, &mask);
-            again.extend(self.derived(&sql));
+            again.extend(self.run(stage, &Statement::Rederived(mask), &BTreeSet::new()));
         }
         again
     }
 
-    fn step(
-        &mut self,
-        image: &Image,
-        recursion: &Recursion,
-        came: &BTreeSet<Source>,
-        round: &Weights,
-    ) -> Weights {
-        let width = image.opaque.columns.len();
-        self.write(&delta_name(Source::Image(image.id)), width, round);
-        let sql = recursion::step(self.context(), image, recursion, came);
-        match recursion.distinct {
-            true => self.derived(&sql),
-            false => self.weights(&sql),
-        }
+    fn step(&mut self, stage: ImageStage<'_>, came: &BTreeSet<Source>, round: &Weights) -> Weights {
+        let width = stage.image.opaque.columns.len();
+        self.write(&delta_name(stage.source()), width, round);
+        self.run(stage, &Statement::Round, came)
     }
 
     fn stored(&mut self, image: &Image) -> Weights {
@@ -244,6 +233,10 @@ impl Simulation<'_> {
         })
         .collect()
     }
+}
+
+fn is_distinct(stage: ImageStage<'_>) -> bool {
+    (stage.image.recursion.as_ref()).is_some_and(|recursion| recursion.distinct)
 }
 
 fn add(all: &mut Weights, some: impl IntoIterator<Item = (Row, i64)>) {

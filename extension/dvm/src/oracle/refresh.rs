@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::operators::script::{Stage, script};
 use crate::operators::statement::{BlockDelta, Context};
 use crate::operators::{output, state};
-use crate::plan::{self, Identity, Image, Output, Plan, Source, Store};
+use crate::plan::{self, Identity, Image, Plan, Source, Store};
 use crate::sql::image_table;
 use crate::sql::names::{WEIGHT, column, delta as delta_name};
 use crate::tree::testing::scan;
@@ -143,29 +144,25 @@ impl<'e> Simulation<'e> {
                 changed.insert(Source::Table(*oid));
             }
         }
-        for image in self.plan.images.clone() {
-            let sources = image.opaque.sources.iter();
-            let mut sources = sources.map(|source| Source::Table(source.oid));
-            if !sources.any(|source| changed.contains(&source)) {
-                continue;
-            }
-            let differs = match &image.recursion {
-                Some(recursion) => self.recur(&image, recursion, &changed),
-                None => self.compare(&image),
-            };
-            if differs {
-                changed.insert(Source::Image(image.id));
-            }
-        }
-        for node in self.plan.nodes.clone() {
-            self.run_node(&node, &mut changed);
-        }
-        if let Output::Linear { block, .. } = &self.plan.output {
-            let moved: BTreeSet<Source> = block.sources().intersection(&changed).copied().collect();
-            if !moved.is_empty() {
-                let delta = output::delta(self.context(), &moved);
-                if self.run_delta("out_delta", delta) {
-                    self.engine.run("INSERT INTO out SELECT * FROM out_delta");
+        let plan = self.plan.clone();
+        for stage in script(&plan) {
+            match stage {
+                Stage::Image(stage) if stage.reads(|source| changed.contains(&source)) => {
+                    let differs = match &stage.image.recursion {
+                        Some(_) => self.recur(stage, &changed),
+                        None => self.compare(stage.image),
+                    };
+                    changed.extend(differs.then(|| stage.source()));
+                }
+                Stage::Image(_) => {}
+                Stage::Node(stage) => self.run_node(&stage, &mut changed),
+                Stage::Output(stage) => {
+                    let sources = stage.block.sources();
+                    let moved: BTreeSet<Source> = sources.intersection(&changed).copied().collect();
+                    let delta = stage.delta(self.context(), &moved);
+                    if !moved.is_empty() && self.run_delta("out_delta", delta) {
+                        self.engine.run("INSERT INTO out SELECT * FROM out_delta");
+                    }
                 }
             }
         }
@@ -173,12 +170,13 @@ impl<'e> Simulation<'e> {
     }
 
     /// Computes an image again and writes down how it differs from what was kept.
-    pub(super) fn compare(&mut self, image: &Image) -> bool {
+    fn compare(&mut self, image: &Image) -> bool {
         let columns = numbered("c", image.opaque.columns.len()).join(", ");
         let (kept, delta) = (
             image_table(STATE, image.id),
             delta_name(Source::Image(image.id)),
         );
+        // Without the list of column names that SQLite does not know.
         self.table(
             "fresh_image",
             &format!(

@@ -1,29 +1,21 @@
 //! One node of kept rows of a refresh, in SQL.
 
-use std::collections::BTreeSet;
-
-use crate::operators::state;
-use crate::plan::{Node, Source};
+use crate::operators::script::NodeStage;
 use crate::sql::names::{WEIGHT, delta as delta_name, key};
 
 use super::refresh::{STATE, Simulation, numbered};
 
 impl Simulation<'_> {
     /// Brings the rows up to date and hands the changed ones on.
-    pub(super) fn run_rows(&mut self, node: &Node, changed: &mut BTreeSet<Source>) {
-        let sources = node.block.sources();
-        let moved: BTreeSet<Source> = sources.intersection(changed).copied().collect();
-        let delta = state::delta(self.context(), node, &moved);
-        if moved.is_empty() || !self.run_delta("changed_rows", delta) {
-            return;
-        }
+    pub(super) fn run_rows(&mut self, stage: &NodeStage<'_>) {
+        let node = stage.node;
         let columns = numbered("c", node.keys.len());
         let images: Vec<String> = columns
             .iter()
             .map(|c| format!("{c}, CAST({c} AS text)"))
             .collect();
         let (list, images) = (columns.join(", "), images.join(", "));
-        let name = delta_name(Source::Node(node.id));
+        let name = delta_name(stage.source());
         self.table(
             &name,
             &format!(
@@ -53,6 +45,5 @@ impl Simulation<'_> {
                  q({keys}) AS (SELECT {list} FROM weighted, n WHERE i <= w) SELECT * FROM q"
             ),
         );
-        changed.insert(Source::Node(node.id));
     }
 }

@@ -109,6 +109,11 @@ impl Node {
         matches!(self.maintenance, Maintenance::Rows)
     }
 
+    /// Whether changes are added to what it keeps of a group.
+    pub fn is_combined(&self) -> bool {
+        !matches!(self.store, Store::None)
+    }
+
     /// Whether some change makes it compute touched groups again.
     pub fn may_recompute(&self) -> bool {
         match &self.maintenance {

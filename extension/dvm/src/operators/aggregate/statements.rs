@@ -352,7 +352,7 @@ fn push_outputs(
 ) {
     let _ = write!(sql, ", {keep}");
     let printed = node_names(node, key_prefix, final_prefix);
-    for expr in emit.exprs {
+    for expr in emit.exprs.iter() {
         let text = render_over(expr, &printed);
         if expr.as_column().is_some() {
             let _ = write!(sql, ", {text}");

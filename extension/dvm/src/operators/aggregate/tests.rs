@@ -42,7 +42,7 @@ impl Compiled {
                 predicates, exprs, ..
             } => Emit {
                 predicates,
-                exprs,
+                exprs: exprs.into(),
                 with_old: false,
             },
             Output::Linear { .. } => panic!("the node is the last one"),
