@@ -6,9 +6,10 @@ use super::maintenance::Maintenance;
 use super::maintenance::Partition;
 use super::width::require_narrow;
 use crate::rewrite::{ColumnAllocator, normalise};
-use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Predicate, Relation};
+use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Relation};
 
 use super::block::{Block, BlockScan, Branch, Factor};
+use super::branches::Inputs;
 use super::partition::{first, holds_partitions};
 use super::placement::place_state;
 use super::{Identity, Image, Node, Output, Plan, Recursion, Store, image, keys};
@@ -85,7 +86,7 @@ impl Compiler {
                 };
                 let columns = relation.columns();
                 return match kept {
-                    Some(node) => Ok(vec![scan_of(*node, columns.clone(), &columns)]),
+                    Some(node) => Ok(vec![Branch::of_node(*node, columns.clone(), &columns)]),
                     None => self.branches(relation),
                 };
             }
@@ -93,7 +94,7 @@ impl Compiler {
         };
         let shape = relation.shape();
         if let Some(node) = self.known.get(&shape) {
-            return Ok(vec![scan_of(*node, columns, &relation.columns())]);
+            return Ok(vec![Branch::of_node(*node, columns, &relation.columns())]);
         }
         let branches = self.branches(relation)?;
         if let Some(last) = self.nodes.last() {
@@ -105,22 +106,17 @@ impl Compiler {
     fn branches(&mut self, relation: Relation) -> Result<Vec<Branch>, crate::Error> {
         match relation {
             Relation::Scan(scan) => {
-                let outputs = scan.columns.iter().map(|c| Expr::of(&c.column)).collect();
-                Ok(vec![Branch {
-                    scans: vec![Factor::inner(BlockScan::Table(scan))],
-                    predicates: Vec::new(),
-                    outputs,
-                }])
+                let shown: Vec<Column> = scan.columns.iter().map(|c| c.column.clone()).collect();
+                Ok(vec![Branch::of(BlockScan::Table(scan), &shown)])
             }
             Relation::Opaque(opaque) => {
-                let columns = opaque.columns.clone();
-                let outputs = columns.iter().map(Expr::of).collect();
+                let shown = opaque.columns.clone();
+                let columns = shown.clone();
                 let image = self.image(opaque)?;
-                Ok(vec![Branch {
-                    scans: vec![Factor::inner(BlockScan::Image { image, columns })],
-                    predicates: Vec::new(),
-                    outputs,
-                }])
+                Ok(vec![Branch::of(
+                    BlockScan::Image { image, columns },
+                    &shown,
+                )])
             }
             Relation::Bounded {
                 input,
@@ -133,8 +129,7 @@ impl Compiler {
                 let mut branches = self.linearise(*input)?;
                 let image = image::intern(&mut self.images, *bound, true);
                 for branch in &mut branches {
-                    let inner = inputs_of(&columns, &branch.outputs);
-                    let value = value.substitute(|id| inner.get(&id).copied());
+                    let value = Inputs::new(&columns, &branch.outputs).expr(&value);
                     branch.scans.push(Factor::inner(BlockScan::Bound {
                         image,
                         value,
@@ -144,33 +139,18 @@ impl Compiler {
                 }
                 Ok(branches)
             }
-            Relation::SingleRow => Ok(vec![Branch {
-                scans: Vec::new(),
-                predicates: Vec::new(),
-                outputs: Vec::new(),
-            }]),
+            Relation::SingleRow => Ok(vec![Branch::single_row()]),
             Relation::Filter { input, predicates } => {
                 let columns = input.columns();
                 let mut branches = self.linearise(*input)?;
-                for branch in &mut branches {
-                    let inner = inputs_of(&columns, &branch.outputs);
-                    let added: Vec<Predicate> = predicates
-                        .iter()
-                        .map(|p| substitute_predicate(p, &inner))
-                        .collect();
-                    branch.predicates.extend(added);
-                }
+                (branches.iter_mut()).for_each(|branch| branch.filter(&columns, &predicates));
                 Ok(branches)
             }
             Relation::Project { input, columns } => {
                 let input_columns = input.columns();
                 let mut branches = self.linearise(*input)?;
                 for branch in &mut branches {
-                    branch.outputs = substitute_all(
-                        columns.iter().map(|(_, expr)| expr),
-                        &input_columns,
-                        &branch.outputs,
-                    );
+                    branch.project(&input_columns, columns.iter().map(|(_, expr)| expr));
                 }
                 Ok(branches)
             }
@@ -183,8 +163,7 @@ impl Compiler {
                 let input_columns = input.columns();
                 let mut branches = self.linearise(*input)?;
                 for branch in &mut branches {
-                    let inner = inputs_of(&input_columns, &branch.outputs);
-                    let item = item.substitute(|id| inner.get(&id).copied());
+                    let item = Inputs::new(&input_columns, &branch.outputs).expr(&item);
                     branch.outputs.extend(columns.iter().map(Expr::of));
                     branch.scans.push(Factor::inner(BlockScan::Expand {
                         item,
@@ -205,7 +184,7 @@ impl Compiler {
                 let mut branches = Vec::with_capacity(left.len() * right.len());
                 for l in &left {
                     for r in &right {
-                        branches.push(product(l, r, &columns, &predicates));
+                        branches.push(l.product(r, &columns, &predicates));
                     }
                 }
                 Ok(branches)
@@ -251,7 +230,7 @@ impl Compiler {
                 for (input, exprs) in inputs {
                     let columns = input.columns();
                     for mut branch in self.linearise(input)? {
-                        branch.outputs = substitute_all(exprs.iter(), &columns, &branch.outputs);
+                        branch.project(&columns, &exprs);
                         branches.push(branch);
                     }
                 }
@@ -333,9 +312,7 @@ impl Compiler {
             .chain(read_columns.iter().map(Expr::of))
             .collect();
         let mut branches = self.linearise(input)?;
-        for branch in &mut branches {
-            branch.outputs = substitute_all(exprs.iter(), &input_columns, &branch.outputs);
-        }
+        (branches.iter_mut()).for_each(|branch| branch.project(&input_columns, &exprs));
         let key_columns: Vec<Column> = keys.into_iter().map(|(column, _)| column).collect();
         let block = Block {
             columns: key_columns.iter().cloned().chain(read_columns).collect(),
@@ -345,7 +322,7 @@ impl Compiler {
         let row_key = Some((0..key_columns.len()).collect());
         let node = self.add(block, key_columns, aggregates, maintenance, row_key);
         let columns = node.columns();
-        Ok(vec![scan_of(node.id, columns.clone(), &columns)])
+        Ok(vec![Branch::of_node(node.id, columns.clone(), &columns)])
     }
 
     /// Adds a node.
@@ -371,61 +348,6 @@ impl Compiler {
         self.nodes.push(node.clone());
         node
     }
-}
-
-/// The branch that is a node's output under these column identities, shown in another order.
-pub(super) fn scan_of(node: usize, columns: Vec<Column>, shown: &[Column]) -> Branch {
-    Branch {
-        outputs: shown.iter().map(Expr::of).collect(),
-        scans: vec![Factor::inner(BlockScan::Node { node, columns })],
-        predicates: Vec::new(),
-    }
-}
-
-/// The inner join of two branches, whose columns together are `columns`.
-pub(super) fn product(
-    left: &Branch,
-    right: &Branch,
-    columns: &[Column],
-    predicates: &[Predicate],
-) -> Branch {
-    let mut branch = left.clone();
-    branch.scans.extend(right.scans.iter().cloned());
-    branch.predicates.extend(right.predicates.iter().cloned());
-    branch.outputs.extend(right.outputs.iter().cloned());
-    let inner = inputs_of(columns, &branch.outputs);
-    let added: Vec<Predicate> = predicates
-        .iter()
-        .map(|p| substitute_predicate(p, &inner))
-        .collect();
-    branch.predicates.extend(added);
-    branch
-}
-
-/// What each input column stands for in a branch.
-pub(super) fn inputs_of<'a>(
-    columns: &[Column],
-    outputs: &'a [Expr],
-) -> HashMap<ColumnId, &'a Expr> {
-    columns.iter().map(|c| c.id).zip(outputs).collect()
-}
-
-pub(super) fn substitute_all<'a>(
-    exprs: impl Iterator<Item = &'a Expr>,
-    columns: &[Column],
-    outputs: &[Expr],
-) -> Vec<Expr> {
-    let inner = inputs_of(columns, outputs);
-    exprs
-        .map(|expr| expr.substitute(|id| inner.get(&id).copied()))
-        .collect()
-}
-
-pub(super) fn substitute_predicate(
-    predicate: &Predicate,
-    inner: &HashMap<ColumnId, &Expr>,
-) -> Predicate {
-    predicate.map(|expr| expr.substitute(|id| inner.get(&id).copied()))
 }
 
 /// The output part: the last node with a projection where nothing else is joined to it, otherwise

@@ -11,6 +11,7 @@
 mod accumulator;
 mod apart;
 mod block;
+mod branches;
 mod compile;
 mod explain;
 mod fingerprint;

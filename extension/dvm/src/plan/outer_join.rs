@@ -18,10 +18,11 @@
 //! joins has one such node for each, of three branches at most.
 
 use crate::rewrite::{Matches, matches};
-use crate::tree::{Column, ColumnType, Expr, Part, Piece, Predicate, Relation};
+use crate::tree::{Column, Expr, Part, Predicate, Relation};
 
 use super::block::{BlockScan, Branch, Factor, Matched, Outer};
-use super::compile::{Compiler, inputs_of, product, substitute_predicate};
+use super::branches::Inputs;
+use super::compile::Compiler;
 use super::rows::BRANCHES_MAX;
 
 impl Compiler {
@@ -57,7 +58,6 @@ impl Compiler {
                 branch.outputs.push(expr);
             }
         };
-        let constant = |value: &str| Expr::constant(value, ColumnType::boolean(), false);
 
         if is_true_set && let Some((only, scan)) = single_factor(&right) {
             let mut branches = Vec::with_capacity(left.len());
@@ -71,15 +71,15 @@ impl Compiler {
                     .collect();
                 let mut unpadded = l.outputs.clone();
                 unpadded.extend(only.outputs.iter().cloned());
-                let inner = inputs_of(&both, &unpadded);
+                let inputs = Inputs::new(&both, &unpadded);
                 let mut on = only.predicates.clone();
-                on.extend(predicates.iter().map(|p| substitute_predicate(p, &inner)));
+                on.extend(inputs.predicates(&predicates));
                 let matched = match &set {
                     None => Matched::Itself,
                     Some((node, columns, on)) => Matched::Set {
                         node: *node,
                         columns: columns.clone(),
-                        on: on.iter().map(|p| substitute_predicate(p, &inner)).collect(),
+                        on: inputs.predicates(on),
                     },
                 };
                 let mut branch = l.clone();
@@ -106,21 +106,20 @@ impl Compiler {
         let mut branches = Vec::with_capacity(left.len() * (right.len() + 1));
         for l in &left {
             for r in &right {
-                let mut branch = product(l, r, &both, &predicates);
-                shown(&mut branch, constant("true"));
+                let mut branch = l.product(r, &both, &predicates);
+                shown(&mut branch, Expr::known(true));
                 branches.push(branch);
             }
-            let inner = inputs_of(&left_columns, &l.outputs);
-            let on = set_on.iter().map(|p| substitute_predicate(p, &inner));
+            let on = Inputs::new(&left_columns, &l.outputs).predicates(&set_on);
             let scan = BlockScan::Node {
                 node: scan,
                 columns: columns.clone(),
             };
-            let mut branch = self.unmatched(l, scan, on.collect());
+            let mut branch = self.unmatched(l, scan, on);
             branch
                 .outputs
                 .extend(right_columns.iter().map(|c| Expr::null(&c.ty)));
-            shown(&mut branch, constant("false"));
+            shown(&mut branch, Expr::known(false));
             branches.push(branch);
         }
         Ok(branches)
@@ -178,12 +177,8 @@ impl Compiler {
         right: Relation,
         predicates: Vec<Predicate>,
     ) -> Result<Vec<Branch>, crate::Error> {
-        let (joined, _) = self.columns.relabel(Relation::LeftJoin {
-            left: Box::new(left),
-            right: Box::new(right),
-            predicates,
-            present: None,
-        });
+        let joined = left.left_joined(right, predicates, None);
+        let (joined, _) = self.columns.relabel(joined);
         let Relation::LeftJoin {
             left,
             right,
@@ -217,9 +212,8 @@ impl Compiler {
         let mut branches = Vec::new();
         for l in self.linearise(*left)? {
             let both: Vec<Expr> = l.outputs.iter().chain(&outputs).cloned().collect();
-            let inner = inputs_of(&known, &both);
-            let links = links.iter().map(|p| substitute_predicate(p, &inner));
-            let on = own.iter().cloned().chain(links).collect();
+            let mut on = own.clone();
+            on.extend(Inputs::new(&known, &both).predicates(&links));
             branches.push(self.unmatched(&l, scan.clone(), on));
         }
         Ok(branches)
@@ -229,10 +223,8 @@ impl Compiler {
     fn unmatched(&mut self, left: &Branch, scan: BlockScan, on: Vec<Predicate>) -> Branch {
         let marker = self.columns.truth("present");
         let mut branch = left.clone();
-        branch.predicates.push(Predicate {
-            expr: Expr::truth([Piece::Sql("NOT "), Piece::Expr(&Expr::of(&marker))], false),
-            equality: None,
-        });
+        let is_unmatched = Predicate::of(Expr::of(&marker).negated());
+        branch.predicates.push(is_unmatched);
         branch.scans.push(Factor {
             scan,
             outer: Some(Outer {
@@ -282,17 +274,13 @@ const NOT_A_NODE: crate::Error = crate::Error::CannotUnnest {
 
 /// The value where there is a match, NULL otherwise. A column of the relation is NULL by itself.
 fn when(present: &Expr, expr: &Expr) -> Expr {
-    if expr.as_column().is_some() {
-        return Expr {
-            nullable: true,
-            ..expr.clone()
-        };
+    let mut parts = expr.parts.clone();
+    if expr.as_column().is_none() {
+        parts.insert(0, Part::Sql(" THEN ".into()));
+        parts.splice(0..0, present.parts.iter().cloned());
+        parts.insert(0, Part::Sql("CASE WHEN ".into()));
+        parts.push(Part::Sql(" END".into()));
     }
-    let mut parts = vec![Part::Sql("CASE WHEN ".into())];
-    parts.extend(present.parts.iter().cloned());
-    parts.push(Part::Sql(" THEN ".into()));
-    parts.extend(expr.parts.iter().cloned());
-    parts.push(Part::Sql(" END".into()));
     Expr {
         parts,
         ty: expr.ty.clone(),

@@ -6,7 +6,7 @@ use super::reach::Order;
 use crate::tree::{Column, ColumnId, Expr, Relation};
 
 use super::block::{Block, Branch};
-use super::compile::{Compiler, scan_of, substitute_all};
+use super::compile::Compiler;
 use super::{Identity, Node, keys, ties};
 
 impl Compiler {
@@ -23,9 +23,7 @@ impl Compiler {
         let mut branches = self.linearise(input)?;
         let columns = first(by, input_columns.clone());
         let exprs: Vec<Expr> = columns.iter().map(Expr::of).collect();
-        for branch in &mut branches {
-            branch.outputs = substitute_all(exprs.iter(), &input_columns, &branch.outputs);
-        }
+        (branches.iter_mut()).for_each(|branch| branch.project(&input_columns, &exprs));
         let partition_keys: Vec<Column> = columns
             .iter()
             .filter(|c| by.contains(&c.id))
@@ -62,7 +60,7 @@ impl Compiler {
         };
         let maintenance = Maintenance::Partition(rule);
         let node = self.add(block, partition_keys, Vec::new(), maintenance, row_key);
-        Ok(vec![scan_of(node.id, node.columns(), &shown)])
+        Ok(vec![Branch::of_node(node.id, node.columns(), &shown)])
     }
 }
 

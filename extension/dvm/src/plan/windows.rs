@@ -65,10 +65,7 @@ impl Compiler {
                     calls,
                 }
             });
-        Ok(Relation::Project {
-            input: Box::new(nested),
-            columns,
-        })
+        Ok(nested.projected(columns))
     }
 }
 

@@ -113,16 +113,8 @@ fn rewrite(
     let mut inputs = vec![(input.clone(), plain)];
 
     for (position, (argument, filter, _)) in arguments.iter().enumerate() {
-        let filtered = match filter {
-            None => input.clone(),
-            Some(filter) => Relation::Filter {
-                input: Box::new(input.clone()),
-                predicates: vec![Predicate {
-                    expr: filter.clone(),
-                    equality: None,
-                }],
-            },
-        };
+        let conditions = filter.iter().cloned().map(Predicate::of).collect();
+        let filtered = input.clone().filtered(conditions);
         let mut projected: Vec<(Column, Expr)> = keys
             .iter()
             .map(|(key, expr)| {
@@ -148,13 +140,7 @@ fn rewrite(
                 Expr::null(&x.ty)
             }
         }));
-        let distinct = Relation::Distinct {
-            input: Box::new(Relation::Project {
-                input: Box::new(filtered),
-                columns: projected,
-            }),
-        };
-        inputs.push((distinct, exprs));
+        inputs.push((filtered.projected(projected).distinct(), exprs));
     }
 
     let carried_exprs: Vec<(ColumnId, Expr)> = carried
@@ -197,18 +183,13 @@ fn rewrite(
         })
         .collect();
 
-    Relation::Aggregate {
-        input: Box::new(Relation::UnionAll {
-            columns: union_columns,
-            inputs,
-        }),
-        keys: keys
-            .into_iter()
-            .zip(&group)
-            .map(|((key, _), column)| (key, Expr::of(column)))
-            .collect(),
-        aggregates,
-    }
+    let keys = keys.into_iter().zip(&group);
+    let keys = keys.map(|((key, _), column)| (key, Expr::of(column)));
+    let union = Relation::UnionAll {
+        columns: union_columns,
+        inputs,
+    };
+    union.grouped(keys.collect(), aggregates)
 }
 
 #[cfg(test)]

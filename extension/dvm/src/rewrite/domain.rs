@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, HashMap};
 use crate::tree::{Column, ColumnId, ColumnType, Expr, Piece, Predicate, Relation};
 
 use super::ColumnAllocator;
-use super::matches::distinct;
 
 /// The different values of some columns of a relation.
 #[derive(Debug, Clone)]
@@ -57,7 +56,7 @@ impl Domain {
             .map(|v| (v.column.clone(), v.of.clone().relabelled(&names)))
             .collect();
         Ok(Domain {
-            relation: distinct(input, projected),
+            relation: input.projected(projected).distinct(),
             values,
         })
     }
@@ -97,7 +96,7 @@ impl Domain {
         self.values
             .iter()
             .zip(copies)
-            .map(|(value, copy)| same(&value.of, &Expr::of(copy)))
+            .map(|(value, copy)| Predicate::same(&value.of, &Expr::of(copy)))
             .collect()
     }
 }
@@ -124,44 +123,4 @@ fn image_text(column: &Column) -> Result<Expr, crate::Error> {
         ty,
         column.nullable,
     ))
-}
-
-/// `a = b`, by the default equality of b's type.
-pub(super) fn equality(a: &Expr, b: &Expr) -> Predicate {
-    let equal = format!(" {} ", b.ty.equality);
-    let pieces = [
-        Piece::Sql("("),
-        Piece::Expr(a),
-        Piece::Sql(&equal),
-        Piece::Expr(b),
-        Piece::Sql(")"),
-    ];
-    Predicate {
-        expr: Expr::truth(pieces, a.nullable || b.nullable),
-        equality: Some((a.clone(), b.clone())),
-    }
-}
-
-/// `a IS NOT DISTINCT FROM b` in a form that indexes serve. It fixes either side as an equality does.
-pub(super) fn same(a: &Expr, b: &Expr) -> Predicate {
-    let equality = equality(a, b);
-    if !a.nullable || !b.nullable {
-        return equality;
-    }
-    let equal = format!(" {} ", b.ty.equality);
-    let pieces = [
-        Piece::Sql("("),
-        Piece::Expr(a),
-        Piece::Sql(&equal),
-        Piece::Expr(b),
-        Piece::Sql(" OR "),
-        Piece::Expr(a),
-        Piece::Sql(" IS NOT DISTINCT FROM NULL AND "),
-        Piece::Expr(b),
-        Piece::Sql(" IS NOT DISTINCT FROM NULL)"),
-    ];
-    Predicate {
-        expr: Expr::truth(pieces, false),
-        ..equality
-    }
 }

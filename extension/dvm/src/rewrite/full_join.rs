@@ -4,7 +4,7 @@
 //! ```
 //! Elsewhere [`crate::plan`] keeps the sides as they are, so that they are not there twice.
 
-use crate::tree::{Column, Expr, Piece, Predicate, Relation};
+use crate::tree::{Column, Expr, Predicate, Relation};
 
 use super::ColumnAllocator;
 
@@ -17,23 +17,15 @@ pub(super) fn united(
 ) -> Relation {
     let (left_columns, right_columns) = (left.columns(), right.columns());
     let present = columns.truth("present");
-    let (first, first_names) = columns.relabel(Relation::LeftJoin {
-        left: Box::new(left.clone()),
-        right: Box::new(right.clone()),
-        predicates: predicates.clone(),
-        present: None,
-    });
-    let (second, second_names) = columns.relabel(Relation::LeftJoin {
-        left: Box::new(right),
-        right: Box::new(left),
-        predicates,
-        present: Some(present.clone()),
-    });
+    let (first, first_names) = columns.relabel(left.clone().left_joined(
+        right.clone(),
+        predicates.clone(),
+        None,
+    ));
+    let (second, second_names) =
+        columns.relabel(right.left_joined(left, predicates, Some(present.clone())));
     let present = Expr::of(&present).relabelled(&second_names);
-    let unmatched = Predicate {
-        expr: Expr::truth([Piece::Sql("NOT "), Piece::Expr(&present)], false),
-        equality: None,
-    };
+    let unmatched = Predicate::of(present.negated());
     let padded: Vec<Column> = left_columns
         .iter()
         .chain(&right_columns)
@@ -50,10 +42,7 @@ pub(super) fn united(
     let shown = right_columns
         .iter()
         .map(|c| Expr::of(c).relabelled(&second_names));
-    let second = Relation::Filter {
-        input: Box::new(second),
-        predicates: vec![unmatched],
-    };
+    let second = second.filtered(vec![unmatched]);
     Relation::UnionAll {
         columns: padded,
         inputs: vec![(first, first_exprs), (second, nulls.chain(shown).collect())],

@@ -163,25 +163,6 @@ pub(super) fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool
     }
 }
 
-fn filtered(input: Relation, predicates: &[&Predicate]) -> Relation {
-    if predicates.is_empty() {
-        return input;
-    }
-    Relation::Filter {
-        input: Box::new(input),
-        predicates: predicates.iter().map(|p| (*p).clone()).collect(),
-    }
-}
-
-pub(super) fn distinct(input: Relation, columns: Vec<(Column, Expr)>) -> Relation {
-    Relation::Distinct {
-        input: Box::new(Relation::Project {
-            input: Box::new(input),
-            columns,
-        }),
-    }
-}
-
 /// By the equated columns of the right side; without any, by whether there are rows at all.
 fn by_values(
     right: &Relation,
@@ -195,7 +176,7 @@ fn by_values(
         .iter()
         .map(|p| (*p).clone().relabelled(&names))
         .collect();
-    let input = filtered(right.clone(), &of_right.iter().collect::<Vec<_>>());
+    let input = right.clone().filtered(of_right);
     let mut kept: Vec<ColumnId> = values.to_vec();
     kept.sort_unstable();
     kept.dedup();
@@ -221,7 +202,7 @@ fn by_values(
             })
         })
         .collect();
-    (distinct(input, projected), on)
+    (input.projected(projected).distinct(), on)
 }
 
 /// By the values of the left columns that the condition reads.
@@ -244,16 +225,12 @@ fn by_domain(
         .iter()
         .map(|p| (*p).clone().relabelled(&names))
         .collect();
-    let right = filtered(right, &renamed.iter().collect::<Vec<_>>());
+    let right = right.filtered(renamed);
     let on = mixed
         .iter()
         .map(|p| domain.bound(&(*p).clone().relabelled(&names)))
         .collect();
-    let joined = Relation::Join {
-        left: Box::new(domain.relation.clone()),
-        right: Box::new(right),
-        predicates: on,
-    };
+    let joined = domain.relation.clone().joined(right, on);
     let values = domain.relation.columns();
     let copies: Vec<Column> = values
         .iter()
@@ -265,5 +242,5 @@ fn by_domain(
         .zip(values.iter().map(Expr::of))
         .collect();
     let links = domain.links(&copies);
-    Ok((distinct(joined, projected), links))
+    Ok((joined.projected(projected).distinct(), links))
 }

@@ -5,6 +5,7 @@
 //! identities ([`ColumnId`]) are unique in one tree, so that rules may move expressions freely.
 
 mod aggregate;
+mod build;
 mod column;
 mod expand;
 mod expr;

@@ -93,10 +93,7 @@ pub fn expr(text: &str) -> Expr {
 
 /// A condition.
 pub fn condition(text: &str) -> Predicate {
-    Predicate {
-        expr: Expr::from_printed(text, boolean(), true),
-        equality: None,
-    }
+    Predicate::of(Expr::from_printed(text, boolean(), true))
 }
 
 /// A default equality.
@@ -109,21 +106,12 @@ pub fn equal(left: &str, right: &str) -> Predicate {
 
 /// Inner join.
 pub fn join(left: Relation, right: Relation, predicates: Vec<Predicate>) -> Relation {
-    Relation::Join {
-        left: Box::new(left),
-        right: Box::new(right),
-        predicates,
-    }
+    left.joined(right, predicates)
 }
 
 /// Left outer join.
 pub fn left_join(left: Relation, right: Relation, predicates: Vec<Predicate>) -> Relation {
-    Relation::LeftJoin {
-        left: Box::new(left),
-        right: Box::new(right),
-        predicates,
-        present: None,
-    }
+    left.left_joined(right, predicates, None)
 }
 
 /// Full outer join.
@@ -145,13 +133,9 @@ pub fn filter(input: Relation, predicates: Vec<Predicate>) -> Relation {
 
 /// SELECT list: identity, name and integer expression of each column.
 pub fn project(input: Relation, columns: &[(u32, &str, &str)]) -> Relation {
-    Relation::Project {
-        input: Box::new(input),
-        columns: columns
-            .iter()
-            .map(|(id, name, text)| (column(*id, name, integer()), expr(text)))
-            .collect(),
-    }
+    let columns = columns.iter();
+    let columns = columns.map(|(id, name, text)| (column(*id, name, integer()), expr(text)));
+    input.projected(columns.collect())
 }
 
 /// Rows computed from each input row: what stands in FROM, identity and name of its integer columns.
@@ -213,9 +197,7 @@ pub fn union_all(columns: &[(u32, &str)], inputs: Vec<(Relation, Vec<&str>)>) ->
 
 /// DISTINCT.
 pub fn distinct(input: Relation) -> Relation {
-    Relation::Distinct {
-        input: Box::new(input),
-    }
+    input.distinct()
 }
 
 /// One key of an ORDER BY, over an integer expression.
@@ -248,14 +230,9 @@ pub fn first_rows(
 
 /// GROUP BY: identity, name and integer expression of each key.
 pub fn group(input: Relation, keys: &[(u32, &str, &str)], aggregates: Vec<Aggregate>) -> Relation {
-    Relation::Aggregate {
-        input: Box::new(input),
-        keys: keys
-            .iter()
-            .map(|(id, name, text)| (column(*id, name, integer()), expr(text)))
-            .collect(),
-        aggregates,
-    }
+    let keys = keys.iter();
+    let keys = keys.map(|(id, name, text)| (column(*id, name, integer()), expr(text)));
+    input.grouped(keys.collect(), aggregates)
 }
 
 /// An aggregate over an integer (or, for the boolean ones, a boolean) expression; no argument is

@@ -8,7 +8,7 @@ use crate::canary;
 use crate::tree::{ApplyKind, Column, Expr, Piece, Predicate, Relation};
 
 use super::whole::Whole;
-use super::{Unnester, constant_truth, kept, projected, substituted};
+use super::{Unnester, kept, projected, substituted};
 
 impl Unnester<'_> {
     pub(super) fn any(
@@ -24,14 +24,14 @@ impl Unnester<'_> {
         }
         let (subquery, tests) = bare(subquery, tests);
         if is_required || tests.iter().all(|test| !test.expr.nullable) {
-            return self.exists(input, filtered(subquery, tests), result, is_required);
+            return self.exists(input, subquery.filtered(tests), result, is_required);
         }
         let mut shown = kept(&input.columns());
         let outer = input.ids();
         let is_true = self.truth("is_true");
         let marked = self.exists(
             input,
-            filtered(subquery.clone(), tests.clone()),
+            subquery.clone().filtered(tests.clone()),
             is_true.clone(),
             false,
         )?;
@@ -56,26 +56,26 @@ impl Unnester<'_> {
                 let not_false = tests.iter().map(not_false).collect();
                 let (subquery, tests) = self.copy(&subquery, not_false);
                 let mark = self.truth("not_false");
-                let marked = self.exists(marked, filtered(subquery, tests), mark.clone(), false)?;
+                let marked = self.exists(marked, subquery.filtered(tests), mark.clone(), false)?;
                 (marked, Expr::of(&mark))
             }
         };
         let null = match canary::active(canary::UNKNOWN_IS_FALSE) {
             false => Expr::null(&result.ty),
-            true => constant_truth("false"),
+            true => Expr::known(false),
         };
         let value = Expr::truth(
             [
                 Piece::Sql("CASE WHEN "),
                 Piece::Expr(&Expr::of(&is_true)),
                 Piece::Sql(" THEN "),
-                Piece::Expr(&constant_truth("true")),
+                Piece::Expr(&Expr::known(true)),
                 Piece::Sql(" WHEN "),
                 Piece::Expr(&is_null),
                 Piece::Sql(" THEN "),
                 Piece::Expr(&null),
                 Piece::Sql(" ELSE "),
-                Piece::Expr(&constant_truth("false")),
+                Piece::Expr(&Expr::known(false)),
                 Piece::Sql(" END"),
             ],
             true,
@@ -93,11 +93,11 @@ impl Unnester<'_> {
         right: &Expr,
     ) -> Result<(Relation, Expr), crate::Error> {
         let mut marked = input;
-        let mut is_null = constant_truth("false");
+        let mut is_null = Expr::known(false);
         if right.nullable {
             let (subquery, null) = self.copy(subquery, vec![null(right)]);
             let mark = self.truth("some_null");
-            marked = self.exists(marked, filtered(subquery, null), mark.clone(), false)?;
+            marked = self.exists(marked, subquery.filtered(null), mark.clone(), false)?;
             is_null = Expr::of(&mark);
         }
         if left.nullable {
@@ -148,32 +148,13 @@ fn bare(subquery: Relation, tests: Vec<Predicate>) -> (Relation, Vec<Predicate>)
     }
 }
 
-fn filtered(input: Relation, predicates: Vec<Predicate>) -> Relation {
-    match predicates.is_empty() {
-        true => input,
-        false => Relation::Filter {
-            input: Box::new(input),
-            predicates,
-        },
-    }
-}
-
 fn null(expr: &Expr) -> Predicate {
-    Predicate {
-        expr: Expr::truth([Piece::Expr(expr), Piece::Sql(" IS NULL")], false),
-        equality: None,
-    }
+    Predicate::of(expr.is(" IS NULL"))
 }
 
 fn not_false(test: &Predicate) -> Predicate {
-    if !test.expr.nullable {
-        return test.clone();
-    }
-    Predicate {
-        expr: Expr::truth(
-            [Piece::Expr(&test.expr), Piece::Sql(" IS NOT FALSE")],
-            false,
-        ),
-        equality: None,
+    match test.expr.nullable {
+        true => Predicate::of(test.expr.is(" IS NOT FALSE")),
+        false => test.clone(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::tree::{ApplyKind, Expr, Predicate, Relation};
 
 use super::whole::Whole;
-use super::{Outputs, Unnester, case, joined, kept, left_joined, projected, substituted};
+use super::{Outputs, Unnester, kept, projected, substituted};
 
 impl Unnester<'_> {
     /// `CROSS JOIN LATERAL`.
@@ -19,7 +19,7 @@ impl Unnester<'_> {
         let (below, outputs) = unprojected(subquery);
         let linked = self.linked(&input, below)?;
         shown.extend(outputs);
-        let rows = joined(input, linked.relation, linked.links);
+        let rows = input.joined(linked.relation, linked.links);
         Ok(projected(rows, shown))
     }
 
@@ -45,10 +45,10 @@ impl Unnester<'_> {
         let present = self.truth("present");
         let has_match = Expr::of(&present);
         shown.extend(outputs.into_iter().map(|(column, expr)| {
-            let value = case(&has_match, &expr, None);
+            let value = Expr::case(&has_match, &expr, None);
             (column, value)
         }));
-        let rows = left_joined(input, linked.relation, on, Some(present));
+        let rows = input.left_joined(linked.relation, on, Some(present));
         Ok(projected(rows, shown))
     }
 }

@@ -30,7 +30,7 @@ mod whole;
 
 use std::collections::BTreeSet;
 
-use crate::tree::{ApplyKind, Column, ColumnId, Expr, Piece, Predicate, Relation};
+use crate::tree::{ApplyKind, Column, ColumnId, Expr, Predicate, Relation};
 
 use super::ColumnAllocator;
 
@@ -66,10 +66,7 @@ impl Unnester<'_> {
             Relation::Filter { input, predicates } => {
                 let mut required = required.clone();
                 required.extend(predicates.iter().filter_map(|p| p.expr.as_column()));
-                Ok(Relation::Filter {
-                    input: Box::new(self.tree(*input, &required)?),
-                    predicates,
-                })
+                Ok(self.tree(*input, &required)?.filtered(predicates))
             }
             Relation::Apply {
                 input,
@@ -130,69 +127,7 @@ fn projected(input: Relation, columns: Vec<(Column, Expr)>) -> Relation {
         let nullable = column.nullable || expr.nullable;
         (Column { nullable, ..column }, expr)
     };
-    Relation::Project {
-        input: Box::new(input),
-        columns: columns.into_iter().map(shown).collect(),
-    }
-}
-
-fn joined(left: Relation, right: Relation, predicates: Vec<Predicate>) -> Relation {
-    Relation::Join {
-        left: Box::new(left),
-        right: Box::new(right),
-        predicates,
-    }
-}
-
-fn left_joined(
-    left: Relation,
-    right: Relation,
-    predicates: Vec<Predicate>,
-    present: Option<Column>,
-) -> Relation {
-    Relation::LeftJoin {
-        left: Box::new(left),
-        right: Box::new(right),
-        predicates,
-        present,
-    }
-}
-
-/// `CASE WHEN condition THEN value [ELSE otherwise] END`.
-fn case(condition: &Expr, value: &Expr, otherwise: Option<&Expr>) -> Expr {
-    let mut pieces = vec![
-        Piece::Sql("CASE WHEN "),
-        Piece::Expr(condition),
-        Piece::Sql(" THEN "),
-        Piece::Expr(value),
-    ];
-    if let Some(otherwise) = otherwise {
-        pieces.extend([Piece::Sql(" ELSE "), Piece::Expr(otherwise)]);
-    }
-    pieces.push(Piece::Sql(" END"));
-    let nullable = value.nullable || otherwise.is_none_or(|expr| expr.nullable);
-    Expr::composed(pieces, value.ty.clone(), nullable)
-}
-
-/// Whether every condition is true; `None` without conditions.
-fn all_true(conditions: &[Expr]) -> Option<Expr> {
-    let mut pieces = Vec::new();
-    for condition in conditions {
-        if !pieces.is_empty() {
-            pieces.push(Piece::Sql(" AND "));
-        }
-        pieces.push(Piece::Expr(condition));
-    }
-    if pieces.is_empty() {
-        return None;
-    }
-    pieces.insert(0, Piece::Sql("("));
-    pieces.push(Piece::Sql(") IS TRUE"));
-    Some(Expr::truth(pieces, false))
-}
-
-fn constant_truth(value: &str) -> Expr {
-    Expr::constant(value, crate::tree::ColumnType::boolean(), false)
+    input.projected(columns.into_iter().map(shown).collect())
 }
 
 /// The expression with columns replaced by what a projection computes for them.

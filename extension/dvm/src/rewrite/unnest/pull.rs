@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 use crate::tree::{Column, ColumnId, Expr, Predicate, Relation};
 
 use super::super::ColumnAllocator;
-use super::super::domain::equality;
 use super::{Linked, Outputs, kept};
 
 /// The subquery without dependence, and the conjuncts that it had.
@@ -39,12 +38,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
                 .into_iter()
                 .partition(|p| p.expr.columns().is_subset(&own));
             linked.links.extend(outer);
-            if !inner.is_empty() {
-                linked.relation = Relation::Filter {
-                    input: Box::new(linked.relation),
-                    predicates: inner,
-                };
-            }
+            linked.relation = linked.relation.filtered(inner);
             Some(linked)
         }
         Relation::Project {
@@ -88,7 +82,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             links.extend(right.links);
             links.extend(outer);
             Some(Linked {
-                relation: super::joined(left.relation, right.relation, inner),
+                relation: left.relation.joined(right.relation, inner),
                 links,
             })
         }
@@ -105,7 +99,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             let mut own = left.relation.ids();
             own.extend(right.ids());
             reads.is_subset(&own).then(|| Linked {
-                relation: super::left_joined(left.relation, *right, predicates, present),
+                relation: (left.relation).left_joined(*right, predicates, present),
                 links: left.links,
             })
         }
@@ -114,9 +108,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             let linked = pull(*input, columns)?;
             let (keys, links) = grouped_by(shown, linked.links, &linked.relation, columns)?;
             Some(Linked {
-                relation: Relation::Distinct {
-                    input: Box::new(super::projected(linked.relation, keys)),
-                },
+                relation: super::projected(linked.relation, keys).distinct(),
                 links,
             })
         }
@@ -131,11 +123,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             }
             let (keys, links) = grouped_by(keys, linked.links, &linked.relation, columns)?;
             Some(Linked {
-                relation: Relation::Aggregate {
-                    input: Box::new(linked.relation),
-                    keys,
-                    aggregates,
-                },
+                relation: linked.relation.grouped(keys, aggregates),
                 links,
             })
         }
@@ -184,7 +172,7 @@ fn with_keys(linked: Linked, columns: &mut ColumnAllocator) -> Option<(Linked, V
             None if inner.ty == outer.ty => {
                 let key = columns.column("key", inner.ty.clone(), inner.nullable);
                 keys.push(key.id);
-                links.push(equality(outer, &Expr::of(&key)));
+                links.push(Predicate::equality(outer, &Expr::of(&key)));
                 shown.push((key, inner.clone()));
             }
             None => return None,
@@ -222,7 +210,7 @@ pub(super) fn grouped_by(
             Some(column) => {
                 link.map(|expr| expr.substitute(|id| (id == column).then_some(&by_key)))
             }
-            None if inner.ty == outer.ty => equality(outer, &by_key),
+            None if inner.ty == outer.ty => Predicate::equality(outer, &by_key),
             None => return None,
         });
         keys.push((key, inner.clone()));

@@ -19,9 +19,9 @@ use std::collections::{BTreeSet, HashMap};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
 
 use super::super::ColumnAllocator;
-use super::super::domain::{Domain, same};
+use super::super::domain::Domain;
 use super::super::full_join;
-use super::{Linked, kept, left_joined, projected, whole};
+use super::{Linked, kept, projected, whole};
 
 /// The subquery for every value that it depends on, linked to the rows of `input` by those values.
 pub(super) fn push(
@@ -103,10 +103,7 @@ impl<'a> Push<'a> {
     /// Each value beside each row of a relation that does not depend on it.
     fn times(&mut self, relation: Relation) -> Rows {
         let alone = self.values_alone();
-        self.rows(
-            super::joined(alone.relation, relation, Vec::new()),
-            alone.values,
-        )
+        self.rows(alone.relation.joined(relation, Vec::new()), alone.values)
     }
 
     /// The relation for every value.
@@ -151,7 +148,7 @@ impl<'a> Push<'a> {
             } => {
                 let left = self.over(*left);
                 let (right, predicates) = self.beside(&left, *right, predicates);
-                self.rows(super::joined(left.relation, right, predicates), left.values)
+                self.rows(left.relation.joined(right, predicates), left.values)
             }
             Relation::LeftJoin {
                 left,
@@ -161,10 +158,8 @@ impl<'a> Push<'a> {
             } => {
                 let left = self.over(*left);
                 let (right, predicates) = self.beside(&left, *right, predicates);
-                self.rows(
-                    left_joined(left.relation, right, predicates, present),
-                    left.values,
-                )
+                let joined = left.relation.left_joined(right, predicates, present);
+                self.rows(joined, left.values)
             }
             Relation::FullJoin {
                 left,
@@ -179,10 +174,7 @@ impl<'a> Push<'a> {
                 let mut shown = kept(&input.columns());
                 let rows = self.over(*input);
                 shown.extend(kept(&rows.values));
-                let distinct = Relation::Distinct {
-                    input: Box::new(projected(rows.relation, shown)),
-                };
-                self.rows(distinct, rows.values)
+                self.rows(projected(rows.relation, shown).distinct(), rows.values)
             }
             Relation::Aggregate {
                 input,
@@ -194,7 +186,7 @@ impl<'a> Push<'a> {
                 let alone = self.values_alone();
                 let links = same_values(&alone.values, &values);
                 let present = self.columns.truth("present");
-                let joined = left_joined(alone.relation, grouped, links, Some(present.clone()));
+                let joined = (alone.relation).left_joined(grouped, links, Some(present.clone()));
                 let mut filled = whole::filled(&shown, &empty, &present);
                 filled.extend(kept(&alone.values));
                 self.rows(projected(joined, filled), alone.values)
@@ -258,12 +250,8 @@ impl<'a> Push<'a> {
         let rows = self.over(input);
         let values = self.fresh(&rows.values);
         keys.extend(values.iter().cloned().zip(rows.values.iter().map(Expr::of)));
-        let grouped = Relation::Aggregate {
-            input: Box::new(rows.relation),
-            keys,
-            aggregates,
-        }
-        .relabelled(&rows.names);
+        let grouped = rows.relation.grouped(keys, aggregates);
+        let grouped = grouped.relabelled(&rows.names);
         let empty = whole::of_nothing(&grouped);
         (grouped, values, empty)
     }
@@ -281,6 +269,6 @@ impl<'a> Push<'a> {
 fn same_values(left: &[Column], right: &[Column]) -> Vec<Predicate> {
     left.iter()
         .zip(right)
-        .map(|(l, r)| same(&Expr::of(l), &Expr::of(r)))
+        .map(|(l, r)| Predicate::same(&Expr::of(l), &Expr::of(r)))
         .collect()
 }

@@ -10,7 +10,7 @@ use super::pull::grouped_by;
 use super::push::push;
 use super::semi::{bigint, count_star};
 use super::whole::Whole;
-use super::{Linked, Unnester, case, joined, kept, left_joined, projected};
+use super::{Linked, Unnester, kept, projected};
 
 /// The parser gives a scalar subquery one column.
 pub(super) const NO_COLUMN: crate::Error = crate::Error::CannotUnnest {
@@ -38,8 +38,8 @@ impl Unnester<'_> {
             let linked = self.linked(&input, below.as_ref().clone())?;
             if is_unique(&linked.relation, &equated(&linked.relation, &linked.links)) {
                 let present = self.truth("present");
-                let expr = case(&Expr::of(&present), expr, None);
-                let rows = left_joined(input, linked.relation, linked.links, Some(present));
+                let expr = Expr::case(&Expr::of(&present), expr, None);
+                let rows = input.left_joined(linked.relation, linked.links, Some(present));
                 shown.push((value, expr));
                 return Ok(projected(rows, shown));
             }
@@ -50,7 +50,7 @@ impl Unnester<'_> {
         let linked = self.linked(&input, subquery.clone())?;
         if is_unique(&linked.relation, &equated(&linked.relation, &linked.links)) {
             shown.push((value, nullable(Expr::of(&shows))));
-            let rows = left_joined(input, linked.relation, linked.links, None);
+            let rows = input.left_joined(linked.relation, linked.links, None);
             return Ok(projected(rows, shown));
         }
 
@@ -66,8 +66,8 @@ impl Unnester<'_> {
         let one = at_most_one(&count, &some);
         shown.push((value, one));
         let rows = match links.is_empty() {
-            true => joined(input, grouped, links),
-            false => left_joined(input, grouped, links, None),
+            true => input.joined(grouped, links),
+            false => input.left_joined(grouped, links, None),
         };
         Ok(projected(rows, shown))
     }
@@ -99,12 +99,7 @@ impl Unnester<'_> {
                 (pushed.relation, keys, links)
             }
         };
-        let grouped = Relation::Aggregate {
-            input: Box::new(relation),
-            keys,
-            aggregates,
-        };
-        Ok((grouped, links))
+        Ok((relation.grouped(keys, aggregates), links))
     }
 }
 

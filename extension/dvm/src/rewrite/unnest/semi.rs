@@ -1,10 +1,10 @@
 //! EXISTS: whether an outer row has a match.
 
-use crate::tree::{Aggregate, AggregateKind, ApplyKind, Column, ColumnType, Expr, Piece, Relation};
+use crate::tree::{Aggregate, AggregateKind, ApplyKind, Column, ColumnType, Expr, Relation};
 
 use super::super::matches::{Matches, matches};
 use super::whole::Whole;
-use super::{Linked, Unnester, constant_truth, joined, kept, left_joined, projected};
+use super::{Linked, Unnester, kept, projected};
 
 impl Unnester<'_> {
     pub(super) fn exists(
@@ -39,32 +39,21 @@ impl Unnester<'_> {
             Matches::Set { relation, on, .. } => (relation, on),
         };
         if is_required {
-            shown.push((present, constant_truth("true")));
-            return Ok(projected(joined(input, set, on), shown));
+            shown.push((present, Expr::known(true)));
+            return Ok(projected(input.joined(set, on), shown));
         }
         let value = Expr::of(&present);
         shown.push((present.clone(), value));
-        let marked = left_joined(input, set, on, Some(present));
+        let marked = input.left_joined(set, on, Some(present));
         Ok(projected(marked, shown))
     }
 
     /// Whether there are rows at all, as a row.
     fn counted(&mut self, linked: Linked, present: Column) -> Relation {
-        let input = match linked.links.is_empty() {
-            true => linked.relation,
-            false => Relation::Filter {
-                input: Box::new(linked.relation),
-                predicates: linked.links,
-            },
-        };
+        let input = linked.relation.filtered(linked.links);
         let count = self.columns.column("count", bigint(), false);
-        let counted = Relation::Aggregate {
-            input: Box::new(input),
-            keys: Vec::new(),
-            aggregates: vec![count_star(count.clone())],
-        };
-        let some = Expr::truth([Piece::Expr(&Expr::of(&count)), Piece::Sql(" > 0")], false);
-        projected(counted, vec![(present, some)])
+        let counted = input.grouped(Vec::new(), vec![count_star(count.clone())]);
+        projected(counted, vec![(present, Expr::of(&count).is(" > 0"))])
     }
 }
 

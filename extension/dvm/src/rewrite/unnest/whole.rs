@@ -12,10 +12,7 @@ use crate::tree::{
 
 use super::pull::{grouped_by, pull};
 use super::push::Push;
-use super::{
-    Outputs, Unnester, all_true, case, constant_truth, joined, kept, left_joined, projected,
-    substituted,
-};
+use super::{Outputs, Unnester, kept, projected, substituted};
 
 /// The group, and what is made of its row.
 pub(super) struct Whole {
@@ -88,7 +85,7 @@ impl Unnester<'_> {
             .collect();
         match kind {
             ApplyKind::Exists { present } => {
-                let kept = all_true(&conditions).unwrap_or_else(|| constant_truth("true"));
+                let kept = Expr::all_true(&conditions).unwrap_or_else(|| Expr::known(true));
                 shown.push((present, kept));
             }
             ApplyKind::Any { tests, result } => {
@@ -101,8 +98,8 @@ impl Unnester<'_> {
                     pieces.extend([Piece::Sql(" AND "), Piece::Expr(test)]);
                 }
                 let test = Expr::truth(pieces, tests.iter().any(|test| test.nullable));
-                let value = match all_true(&conditions) {
-                    Some(kept) => case(&kept, &test, Some(&constant_truth("false"))),
+                let value = match Expr::all_true(&conditions) {
+                    Some(kept) => Expr::case(&kept, &test, Some(&Expr::known(false))),
                     None => test,
                 };
                 shown.push((result, value));
@@ -111,38 +108,25 @@ impl Unnester<'_> {
                 let Some((_, expr)) = outputs.into_iter().next() else {
                     return Err(super::scalar::NO_COLUMN);
                 };
-                let expr = match all_true(&conditions) {
-                    Some(kept) => case(&kept, &expr, None),
+                let expr = match Expr::all_true(&conditions) {
+                    Some(kept) => Expr::case(&kept, &expr, None),
                     None => expr,
                 };
                 shown.push((value, expr));
             }
             ApplyKind::Cross => {
                 shown.extend(outputs);
-                let predicates: Vec<Predicate> = conditions
-                    .into_iter()
-                    .map(|expr| Predicate {
-                        expr,
-                        equality: None,
-                    })
-                    .collect();
-                let filtered = match predicates.is_empty() {
-                    true => relation,
-                    false => Relation::Filter {
-                        input: Box::new(relation),
-                        predicates,
-                    },
-                };
-                return Ok(projected(filtered, shown));
+                let predicates = conditions.into_iter().map(Predicate::of).collect();
+                return Ok(projected(relation.filtered(predicates), shown));
             }
             ApplyKind::Left { predicates } => {
                 let mut conditions = conditions;
                 conditions.extend(predicates.iter().map(|p| substituted(&p.expr, &outputs)));
-                match all_true(&conditions) {
+                match Expr::all_true(&conditions) {
                     Some(kept) => shown.extend(
                         outputs
                             .iter()
-                            .map(|(column, expr)| (column.clone(), case(&kept, expr, None))),
+                            .map(|(column, expr)| (column.clone(), Expr::case(&kept, expr, None))),
                     ),
                     None => shown.extend(outputs),
                 }
@@ -157,15 +141,11 @@ impl Unnester<'_> {
         input: Relation,
         whole: &Whole,
     ) -> Result<(Relation, Outputs), crate::Error> {
-        let alone = Relation::Aggregate {
-            input: Box::new(whole.input.clone()),
-            keys: Vec::new(),
-            aggregates: whole.aggregates.clone(),
-        };
+        let alone = (whole.input.clone()).grouped(Vec::new(), whole.aggregates.clone());
         let outer = input.ids();
         let shown = alone.columns();
         if alone.free().is_disjoint(&outer) {
-            return Ok((joined(input, alone, Vec::new()), kept(&shown)));
+            return Ok((input.joined(alone, Vec::new()), kept(&shown)));
         }
         let pulled = pull(whole.input.clone(), self.columns)
             .filter(|linked| {
@@ -176,12 +156,10 @@ impl Unnester<'_> {
             .and_then(|linked| {
                 let (keys, links) =
                     grouped_by(Vec::new(), linked.links, &linked.relation, self.columns)?;
-                let grouped = Relation::Aggregate {
-                    input: Box::new(linked.relation),
-                    keys,
-                    aggregates: whole.aggregates.clone(),
-                };
-                Some((grouped, links))
+                Some((
+                    linked.relation.grouped(keys, whole.aggregates.clone()),
+                    links,
+                ))
             });
         let (grouped, links, empty) = match pulled {
             Some((grouped, links)) => {
@@ -190,7 +168,7 @@ impl Unnester<'_> {
             }
             None => {
                 let Some(mut push) = Push::new(&input, &alone, self.columns)? else {
-                    return Ok((joined(input, alone, Vec::new()), kept(&shown)));
+                    return Ok((input.joined(alone, Vec::new()), kept(&shown)));
                 };
                 let (grouped, values, empty) =
                     push.grouped(whole.input.clone(), Vec::new(), whole.aggregates.clone());
@@ -200,7 +178,7 @@ impl Unnester<'_> {
         };
         let present = self.truth("present");
         let made = filled(&shown, &empty, &present);
-        Ok((left_joined(input, grouped, links, Some(present)), made))
+        Ok((input.left_joined(grouped, links, Some(present)), made))
     }
 }
 
@@ -211,7 +189,7 @@ pub(super) fn filled(shown: &[Column], empty: &[Expr], present: &Column) -> Vec<
         .iter()
         .zip(empty)
         .map(|(column, empty)| {
-            let value = case(&Expr::of(present), &Expr::of(column), Some(empty));
+            let value = Expr::case(&Expr::of(present), &Expr::of(column), Some(empty));
             (column.clone(), value)
         })
         .collect()
