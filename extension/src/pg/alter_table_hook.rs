@@ -10,6 +10,7 @@ use pgrx::pg_sys;
 use crate::error::{Result, or_report};
 
 use super::transaction_end;
+use super::utility_hook::{self, table_of};
 
 /// Asked of each column, by its table and name, that is about to be given a type by who may do so.
 pub type Check = fn(pg_sys::Oid, &str) -> Result<()>;
@@ -26,47 +27,25 @@ pub fn take_relatives() -> Vec<pg_sys::Oid> {
     RELATIVES.take()
 }
 
-static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
-
-/// Puts the hook in place, once per process or before it forks.
+/// Begins to look, once per process or before it forks.
 pub fn install(check: Check) {
     if CHECK.set(check).is_ok() {
-        // SAFETY: one thread; the hook that was there is called by ours.
-        unsafe {
-            PREVIOUS = pg_sys::ProcessUtility_hook;
-            pg_sys::ProcessUtility_hook = Some(on_utility);
-        }
+        utility_hook::listen(around);
         // A command that failed is no matter of the next transaction.
         transaction_end::listen(|_| RELATIVES.set(Vec::new()));
     }
 }
 
-#[pgrx::pg_guard]
-#[allow(clippy::too_many_arguments, reason = "the server's signature")]
-unsafe extern "C-unwind" fn on_utility(
-    statement: *mut pg_sys::PlannedStmt,
-    text: *const std::ffi::c_char,
-    read_only_tree: bool,
-    context: pg_sys::ProcessUtilityContext::Type,
-    params: pg_sys::ParamListInfo,
-    environment: *mut pg_sys::QueryEnvironment,
-    destination: *mut pg_sys::DestReceiver,
-    completion: *mut pg_sys::QueryCompletion,
-) {
-    // SAFETY: what the server passes is passed on; its statement is valid meanwhile.
+/// # Safety
+/// A complete statement.
+unsafe fn around(node: *mut pg_sys::Node, run: &mut dyn FnMut()) {
+    // SAFETY: per contract; the tag says what it is.
     unsafe {
-        let node = (*statement).utilityStmt;
         if (*node).type_ == pg_sys::NodeTag::T_AlterTableStmt {
             look_at(node.cast());
         }
-        let (a, b, c, d) = (statement, text, read_only_tree, context);
-        let (e, f, g, h) = (params, environment, destination, completion);
-        match PREVIOUS {
-            // Another library's hook may throw across our frames.
-            Some(next) => pg_sys::ffi::pg_guard_ffi_boundary(|| next(a, b, c, d, e, f, g, h)),
-            None => pg_sys::standard_ProcessUtility(a, b, c, d, e, f, g, h),
-        }
     }
+    run();
 }
 
 /// # Safety
@@ -123,22 +102,5 @@ unsafe fn relative(command: *mut pg_sys::AlterTableCmd) -> Option<*mut pg_sys::R
             }
             _ => None,
         }
-    }
-}
-
-/// The table of this name, as the session would find it; invalid if there is none.
-///
-/// # Safety
-/// A name of the parser's.
-unsafe fn table_of(name: *mut pg_sys::RangeVar) -> pg_sys::Oid {
-    // SAFETY: per contract; a look-up without a lock.
-    unsafe {
-        pg_sys::RangeVarGetRelidExtended(
-            name,
-            pg_sys::NoLock as pg_sys::LOCKMODE,
-            pg_sys::RVROption::RVR_MISSING_OK,
-            None,
-            std::ptr::null_mut(),
-        )
     }
 }

@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 
 use super::transaction_end::{self, End};
 use super::version::repack;
-use super::{catalog_scan, object_hook, unguarded};
+use super::{catalog_scan, object_hook, utility_hook};
 
 /// The index of `pg_class` over its OIDs, and their column.
 const CLASS_BY_OID: pg_sys::Oid = pg_sys::Oid::from_u32(2662);
@@ -26,8 +26,6 @@ thread_local! {
     /// How many such statements run, one inside the other.
     static KEEPERS: Cell<u32> = const { Cell::new(0) };
 }
-
-static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
 /// A table with another file than before.
 #[derive(Debug, Clone, Copy)]
@@ -65,11 +63,7 @@ pub fn init() {
             KEEPERS.set(0);
         }
     });
-    // SAFETY: one thread; the hook that was there is called by ours.
-    unsafe {
-        PREVIOUS = pg_sys::ProcessUtility_hook;
-        pg_sys::ProcessUtility_hook = Some(on_utility);
-    }
+    utility_hook::listen(around);
 }
 
 /// An event trigger has told of the rewrite of a table, also in a session whose first statement of ours that is.
@@ -135,33 +129,16 @@ fn file(table: pg_sys::Oid, before: bool) -> Option<u32> {
     found
 }
 
-#[allow(clippy::too_many_arguments, reason = "the server's signature")]
-unsafe extern "C-unwind" fn on_utility(
-    statement: *mut pg_sys::PlannedStmt,
-    text: *const std::ffi::c_char,
-    read_only_tree: bool,
-    context: pg_sys::ProcessUtilityContext::Type,
-    params: pg_sys::ParamListInfo,
-    environment: *mut pg_sys::QueryEnvironment,
-    destination: *mut pg_sys::DestReceiver,
-    completion: *mut pg_sys::QueryCompletion,
-) {
-    // SAFETY: what the server passes is passed on; the statement is valid until then.
-    unsafe {
-        let (a, b, c, d) = (statement, text, read_only_tree, context);
-        let (e, f, g, h) = (params, environment, destination, completion);
-        let keeps_rows = keeps_rows((*(*statement).utilityStmt).type_);
-        if keeps_rows {
-            KEEPERS.set(KEEPERS.get() + 1);
-        }
-        match PREVIOUS {
-            Some(next) => next(a, b, c, d, e, f, g, h),
-            None => unguarded::standard_ProcessUtility(a, b, c, d, e, f, g, h),
-        }
-        if keeps_rows {
-            KEEPERS.set(KEEPERS.get().saturating_sub(1));
-        }
+/// # Safety
+/// A complete statement.
+unsafe fn around(node: *mut pg_sys::Node, run: &mut dyn FnMut()) {
+    // SAFETY: per contract.
+    if !keeps_rows(unsafe { (*node).type_ }) {
+        return run();
     }
+    KEEPERS.set(KEEPERS.get() + 1);
+    run();
+    KEEPERS.set(KEEPERS.get().saturating_sub(1));
 }
 
 fn keeps_rows(statement: pg_sys::NodeTag) -> bool {

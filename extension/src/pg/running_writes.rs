@@ -8,7 +8,7 @@
 //! The actions of foreign keys run as statements of their own whose triggers fire with those of the statement that
 //! caused them: what they write counts as written by that one.
 //!
-//! A hook has nothing to drop while the server works, so that an error passes through it.
+//! The executor's hooks have nothing to drop while the server works, so that an error passes through them.
 
 use std::cell::RefCell;
 
@@ -17,6 +17,7 @@ use pgrx::pg_sys;
 use super::relation::Relation;
 use super::transaction_end::{self, End, nest_level};
 use super::unguarded;
+use super::utility_hook::{self, table_of};
 use super::version::result_relations;
 
 /// A write that has begun.
@@ -46,7 +47,6 @@ thread_local! {
 
 static mut PREVIOUS_START: pg_sys::ExecutorStart_hook_type = None;
 static mut PREVIOUS_FINISH: pg_sys::ExecutorFinish_hook_type = None;
-static mut PREVIOUS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
 
 /// Puts the hooks in place, once per process or before it forks.
 pub fn init() {
@@ -56,11 +56,10 @@ pub fn init() {
         pg_sys::ExecutorStart_hook = Some(on_start);
         PREVIOUS_FINISH = pg_sys::ExecutorFinish_hook;
         pg_sys::ExecutorFinish_hook = Some(on_finish);
-        PREVIOUS_UTILITY = pg_sys::ProcessUtility_hook;
-        pg_sys::ProcessUtility_hook = Some(on_utility);
         let is_late = pg_sys::IsTransactionState();
         RUNNING.with_borrow_mut(|running| running.is_late = is_late);
     }
+    utility_hook::listen(around);
     transaction_end::listen(|_| {
         RUNNING.with_borrow_mut(|running| *running = Running::default());
     });
@@ -226,37 +225,23 @@ unsafe extern "C-unwind" fn on_finish(query: *mut pg_sys::QueryDesc) {
     });
 }
 
-#[allow(clippy::too_many_arguments, reason = "the server's signature")]
-unsafe extern "C-unwind" fn on_utility(
-    statement: *mut pg_sys::PlannedStmt,
-    text: *const std::ffi::c_char,
-    read_only_tree: bool,
-    context: pg_sys::ProcessUtilityContext::Type,
-    params: pg_sys::ParamListInfo,
-    environment: *mut pg_sys::QueryEnvironment,
-    destination: *mut pg_sys::DestReceiver,
-    completion: *mut pg_sys::QueryCompletion,
-) {
-    // SAFETY: what the server passes is passed on; the statement is valid meanwhile.
-    unsafe {
-        let (a, b, c, d) = (statement, text, read_only_tree, context);
-        let (e, f, g, h) = (params, environment, destination, completion);
-        let node = (*statement).utilityStmt;
-        let notes = match (*node).type_ {
+/// # Safety
+/// A complete statement.
+unsafe fn around(node: *mut pg_sys::Node, run: &mut dyn FnMut()) {
+    // SAFETY: per contract; the tag says what it is.
+    let notes = unsafe {
+        match (*node).type_ {
             pg_sys::NodeTag::T_CopyStmt => note_copy(node.cast()),
             pg_sys::NodeTag::T_TruncateStmt => {
                 begin(node as usize, Vec::new(), true);
                 true
             }
             _ => false,
-        };
-        match PREVIOUS_UTILITY {
-            Some(next) => next(a, b, c, d, e, f, g, h),
-            None => unguarded::standard_ProcessUtility(a, b, c, d, e, f, g, h),
         }
-        if notes {
-            RUNNING.with_borrow_mut(|running| running.end(node as usize));
-        }
+    };
+    run();
+    if notes {
+        RUNNING.with_borrow_mut(|running| running.end(node as usize));
     }
 }
 
@@ -268,13 +253,7 @@ unsafe fn note_copy(copy: *mut pg_sys::CopyStmt) -> bool {
         if !(*copy).is_from || (*copy).relation.is_null() {
             return false;
         }
-        let table = unguarded::RangeVarGetRelidExtended(
-            (*copy).relation,
-            pg_sys::NoLock as pg_sys::LOCKMODE,
-            pg_sys::RVROption::RVR_MISSING_OK,
-            None,
-            std::ptr::null_mut(),
-        );
+        let table = table_of((*copy).relation);
         if table == pg_sys::InvalidOid {
             return false;
         }

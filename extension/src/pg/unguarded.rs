@@ -131,27 +131,6 @@ unsafe extern "C-unwind" {
     /// `executor/executor.h`
     pub fn standard_ExecutorFinish(query: *mut pg_sys::QueryDesc);
 
-    /// `tcop/utility.h`
-    pub fn standard_ProcessUtility(
-        statement: *mut pg_sys::PlannedStmt,
-        text: *const std::ffi::c_char,
-        read_only_tree: bool,
-        context: pg_sys::ProcessUtilityContext::Type,
-        params: pg_sys::ParamListInfo,
-        environment: *mut pg_sys::QueryEnvironment,
-        destination: *mut pg_sys::DestReceiver,
-        completion: *mut pg_sys::QueryCompletion,
-    );
-
-    /// `catalog/namespace.h`
-    pub fn RangeVarGetRelidExtended(
-        relation: *const pg_sys::RangeVar,
-        lockmode: pg_sys::LOCKMODE,
-        flags: u32,
-        callback: pg_sys::RangeVarGetRelidCallback,
-        argument: *mut std::ffi::c_void,
-    ) -> pg_sys::Oid;
-
     /// `utils/datum.h`
     pub fn datum_image_eq(a: Datum, b: Datum, by_value: bool, len: c_int) -> bool;
 }

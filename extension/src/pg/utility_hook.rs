@@ -1,34 +1,76 @@
-//! Statements that concern the scheduler and fire no trigger.
+//! The server's hook around utility statements, for all of this library that run around one.
+//!
+//! An error of the statement passes through them as a panic: what they do after it is not done then.
 
-use std::ffi::CStr;
+use std::ffi::c_char;
 use std::sync::OnceLock;
 
 use pgrx::pg_sys;
 
-/// Such a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notable {
-    /// `COMMIT PREPARED`: another session's changes become visible.
-    CommitPrepared,
-    /// A database that must be free of sessions: dropped, renamed, moved, or copied.
-    Database(pg_sys::Oid),
-    /// An extension is created, updated or dropped.
-    Extension,
-}
+/// Runs around a statement, a complete node of the server's, and runs it by its second argument.
+pub type Around = unsafe fn(*mut pg_sys::Node, &mut dyn FnMut());
 
-/// Called in place of a notable statement; runs it by its second argument.
-pub type Around = fn(Notable, &mut dyn FnMut());
-
-static AROUND: OnceLock<Around> = OnceLock::new();
+static LISTENERS: [OnceLock<Around>; 4] = [const { OnceLock::new() }; 4];
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
-/// Puts the hook in place. Called once, while the library is preloaded.
-pub fn install(around: Around) {
-    if AROUND.set(around).is_ok() {
-        // SAFETY: the postmaster has one thread; the hook that was there is called by ours.
+/// Adds one that runs within those before it, once per process or before it forks.
+pub fn listen(around: Around) {
+    let is_first = LISTENERS.iter().all(|place| place.get().is_none());
+    let added = LISTENERS.iter().any(|place| place.set(around).is_ok());
+    debug_assert!(added, "there is a place for each listener");
+    if is_first {
+        // SAFETY: one thread; the hook that was there is called by ours.
         unsafe {
             PREVIOUS = pg_sys::ProcessUtility_hook;
             pg_sys::ProcessUtility_hook = Some(on_utility);
+        }
+    }
+}
+
+/// What the server passes to the hook.
+#[derive(Clone, Copy)]
+struct Arguments {
+    statement: *mut pg_sys::PlannedStmt,
+    text: *const c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    params: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    destination: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+}
+
+impl Arguments {
+    /// Runs the statement within the listeners from this one on.
+    ///
+    /// # Safety
+    /// What the server has passed, while its hook runs.
+    unsafe fn run(self, from: usize) {
+        // SAFETY: per contract; the statement is complete.
+        unsafe {
+            match LISTENERS.get(from).and_then(OnceLock::get) {
+                Some(around) => around((*self.statement).utilityStmt, &mut || self.run(from + 1)),
+                None => self.pass_on(),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Self::run`].
+    unsafe fn pass_on(self) {
+        let (a, b, c, d) = (self.statement, self.text, self.read_only_tree, self.context);
+        let (e, f, g, h) = (
+            self.params,
+            self.environment,
+            self.destination,
+            self.completion,
+        );
+        // SAFETY: per contract. Another library's hook may throw across our frames.
+        unsafe {
+            match PREVIOUS {
+                Some(next) => pg_sys::ffi::pg_guard_ffi_boundary(|| next(a, b, c, d, e, f, g, h)),
+                None => pg_sys::standard_ProcessUtility(a, b, c, d, e, f, g, h),
+            }
         }
     }
 }
@@ -37,7 +79,7 @@ pub fn install(around: Around) {
 #[allow(clippy::too_many_arguments, reason = "the server's signature")]
 unsafe extern "C-unwind" fn on_utility(
     statement: *mut pg_sys::PlannedStmt,
-    text: *const std::ffi::c_char,
+    text: *const c_char,
     read_only_tree: bool,
     context: pg_sys::ProcessUtilityContext::Type,
     params: pg_sys::ParamListInfo,
@@ -45,94 +87,33 @@ unsafe extern "C-unwind" fn on_utility(
     destination: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
-    // SAFETY: what the server passes to us is passed on; its statement is valid until then.
-    unsafe {
-        let mut run = || {
-            let (a, b, c, d) = (statement, text, read_only_tree, context);
-            let (e, f, g, h) = (params, environment, destination, completion);
-            match PREVIOUS {
-                // Another library's hook may throw across our frames.
-                Some(next) => pg_sys::ffi::pg_guard_ffi_boundary(|| next(a, b, c, d, e, f, g, h)),
-                None => pg_sys::standard_ProcessUtility(a, b, c, d, e, f, g, h),
-            }
-        };
-        match (classify((*statement).utilityStmt), AROUND.get()) {
-            (Some(notable), Some(around)) => around(notable, &mut run),
-            _ => run(),
-        }
-    }
+    let arguments = Arguments {
+        statement,
+        text,
+        read_only_tree,
+        context,
+        params,
+        environment,
+        destination,
+        completion,
+    };
+    // SAFETY: what the server passes, and still holds.
+    unsafe { arguments.run(0) }
 }
 
-/// # Safety
-/// A node of the server's, or NULL.
-unsafe fn classify(node: *mut pg_sys::Node) -> Option<Notable> {
-    // SAFETY: per contract; the tag says what may be read.
-    unsafe {
-        match node.as_ref()?.type_ {
-            pg_sys::NodeTag::T_TransactionStmt => {
-                let kind = (*node.cast::<pg_sys::TransactionStmt>()).kind;
-                (kind == pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED)
-                    .then_some(Notable::CommitPrepared)
-            }
-            pg_sys::NodeTag::T_CreateExtensionStmt | pg_sys::NodeTag::T_AlterExtensionStmt => {
-                Some(Notable::Extension)
-            }
-            pg_sys::NodeTag::T_DropStmt => {
-                let kind = (*node.cast::<pg_sys::DropStmt>()).removeType;
-                (kind == pg_sys::ObjectType::OBJECT_EXTENSION).then_some(Notable::Extension)
-            }
-            pg_sys::NodeTag::T_DropdbStmt => database((*node.cast::<pg_sys::DropdbStmt>()).dbname),
-            pg_sys::NodeTag::T_AlterDatabaseStmt => {
-                database((*node.cast::<pg_sys::AlterDatabaseStmt>()).dbname)
-            }
-            pg_sys::NodeTag::T_RenameStmt => {
-                let rename = node.cast::<pg_sys::RenameStmt>();
-                if (*rename).renameType == pg_sys::ObjectType::OBJECT_DATABASE {
-                    database((*rename).subname)
-                } else {
-                    None
-                }
-            }
-            pg_sys::NodeTag::T_CreatedbStmt => template(node.cast()),
-            _ => None,
-        }
-    }
-}
-
-/// The database of this name, if the user may run this statement on it.
+/// The table of this name, as the session would find it; invalid if there is none.
 ///
 /// # Safety
 /// A name of the parser's.
-unsafe fn database(name: *const std::ffi::c_char) -> Option<Notable> {
-    // SAFETY: per contract; look-ups in the system catalogs.
+pub(super) unsafe fn table_of(name: *mut pg_sys::RangeVar) -> pg_sys::Oid {
+    // SAFETY: per contract; a look-up without a lock.
     unsafe {
-        let oid = pg_sys::get_database_oid(name, true);
-        let owns = oid != pg_sys::InvalidOid
-            && pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, oid, pg_sys::GetUserId());
-        owns.then_some(Notable::Database(oid))
-    }
-}
-
-/// The database that a new one is copied from.
-///
-/// # Safety
-/// A complete statement.
-unsafe fn template(statement: *mut pg_sys::CreatedbStmt) -> Option<Notable> {
-    // SAFETY: per contract: a list of definitions.
-    unsafe {
-        if !pg_sys::have_createdb_privilege() {
-            return None;
-        }
-        let options = (*statement).options;
-        let count = options.as_ref().map_or(0, |list| list.length);
-        let mut name: *const std::ffi::c_char = c"template1".as_ptr();
-        for index in 0..count {
-            let option = pg_sys::list_nth(options, index).cast::<pg_sys::DefElem>();
-            if CStr::from_ptr((*option).defname) == c"template" && !(*option).arg.is_null() {
-                name = pg_sys::defGetString(option);
-            }
-        }
-        let oid = pg_sys::get_database_oid(name, true);
-        (oid != pg_sys::InvalidOid).then_some(Notable::Database(oid))
+        pg_sys::RangeVarGetRelidExtended(
+            name,
+            pg_sys::NoLock as pg_sys::LOCKMODE,
+            pg_sys::RVROption::RVR_MISSING_OK,
+            None,
+            std::ptr::null_mut(),
+        )
     }
 }

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use pgrx::prelude::PgTryBuilder;
 
-use crate::pg::utility_hook::Notable;
+use crate::pg::notable_statement::Notable;
 use crate::shmem::{self, database, notes};
 
 /// Runs a notable statement, and does what goes with it.

@@ -28,7 +28,7 @@ mod worker_main;
 use std::time::Duration;
 
 use crate::pg::background::{self, Kind};
-use crate::pg::{shared, utility_hook};
+use crate::pg::{notable_statement, shared};
 
 pub use watermark::{Watermark, watermark};
 
@@ -52,6 +52,6 @@ const WORKER: Kind = Kind {
 pub fn init() {
     if shared::is_preloading() {
         background::register(LAUNCHER);
-        utility_hook::install(hold::around);
+        notable_statement::install(hold::around);
     }
 }
