@@ -231,6 +231,14 @@ pub enum Error {
     /// Citus would recreate a source and lose its reader.
     #[error("cannot recreate a table that stream table \"{0}\" reads")]
     LostToCitus(String),
+    /// A trigger before rows has changed one, or left it out.
+    #[error("a BEFORE trigger changes rows of stream table \"{table}\", or leaves them out")]
+    RowsMeddledWith {
+        /// The stream table.
+        table: String,
+        /// The triggers of which one did so.
+        triggers: Vec<String>,
+    },
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
     Guarded(String),
@@ -284,6 +292,7 @@ impl Error {
             | Error::Distributed(_)
             | Error::TemporarySource => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::TemporaryName(_) => Code::ERRCODE_INVALID_TABLE_DEFINITION,
+            Error::RowsMeddledWith { .. } => Code::ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
             Error::CycleDetected { .. } => Code::ERRCODE_INVALID_RECURSION,
             Error::FuseBlown { .. } => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Stopping => Code::ERRCODE_ADMIN_SHUTDOWN,
@@ -335,6 +344,10 @@ impl Error {
             }
             Error::NotPreloaded(_) => Some("Nothing is scheduled here.".into()),
             Error::TriggerNeeded { .. } => Some("Stream tables rest on it.".into()),
+            Error::RowsMeddledWith { triggers, .. } => Some(format!(
+                "It would differ from its query. Triggers before each row: {}.",
+                triggers.join(", ")
+            )),
             Error::IndexNeeded { .. } => Some("Its refreshes find rows by it.".into()),
             Error::TypeNeeded { column, users } => {
                 let users = users

@@ -78,6 +78,9 @@ impl Error {
             Error::TriggerNeeded { .. } => {
                 Some("It goes when the last of them is dropped that needs it.".into())
             }
+            Error::RowsMeddledWith { .. } => {
+                Some("Let the query do it. What only looks on can return NEW or OLD as it is.".into())
+            }
             Error::IndexNeeded { .. } => Some("It goes with the stream table.".into()),
             Error::TypeNeeded { .. } => Some(
                 "Drop it, or give it a query without the column, and create it again afterwards."

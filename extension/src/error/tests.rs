@@ -51,6 +51,10 @@ fn all() -> Vec<Error> {
             reason: "\"parsecs\" is not a unit of time.".to_owned(),
         },
         Error::BadMode("fast".to_owned()),
+        Error::RowsMeddledWith {
+            table: name(),
+            triggers: vec!["stamp".to_owned(), "thin_out".to_owned()],
+        },
         Error::BadStatus("asleep".to_owned()),
         Error::Unsupported(obstacles()),
         Error::NotImmediate(obstacles()),

@@ -181,18 +181,43 @@ unsafe fn put_nothing_off(description: *mut pg_sys::TriggerDesc) {
 /// # Safety
 /// As [`triggers_of`].
 unsafe fn has_before(description: *mut pg_sys::TriggerDesc, change: Change) -> bool {
+    // SAFETY: per contract.
+    let triggers = unsafe { triggers_of(description) };
+    triggers
+        .iter()
+        .any(|trigger| is_before(trigger, change, false))
+}
+
+/// The names of the triggers that fire before each row of such changes.
+///
+/// # Safety
+/// As [`triggers_of`].
+pub unsafe fn names_before_rows(
+    description: *mut pg_sys::TriggerDesc,
+    change: Change,
+) -> Vec<String> {
+    // SAFETY: per contract; names end with NUL.
+    unsafe {
+        triggers_of(description)
+            .iter()
+            .filter(|trigger| is_before(trigger, change, true))
+            .map(|trigger| {
+                CStr::from_ptr(trigger.tgname)
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect()
+    }
+}
+
+fn is_before(trigger: &pg_sys::Trigger, change: Change, of_rows: bool) -> bool {
     let event = match change {
         Change::Insert => pg_sys::TRIGGER_TYPE_INSERT,
         Change::Update => pg_sys::TRIGGER_TYPE_UPDATE,
         Change::Delete => pg_sys::TRIGGER_TYPE_DELETE,
     };
-    let wanted = event | pg_sys::TRIGGER_TYPE_BEFORE;
-    // SAFETY: per contract.
-    let triggers = unsafe { triggers_of(description) };
-    triggers.iter().any(|trigger| {
-        let tgtype = trigger.tgtype as u32;
-        trigger.tgenabled as u8 != pg_sys::TRIGGER_DISABLED
-            && tgtype & pg_sys::TRIGGER_TYPE_ROW == 0
-            && tgtype & wanted == wanted
-    })
+    let (wanted, tgtype) = (event | pg_sys::TRIGGER_TYPE_BEFORE, trigger.tgtype as u32);
+    trigger.tgenabled as u8 != pg_sys::TRIGGER_DISABLED
+        && (tgtype & pg_sys::TRIGGER_TYPE_ROW != 0) == of_rows
+        && tgtype & wanted == wanted
 }

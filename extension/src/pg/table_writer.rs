@@ -9,6 +9,7 @@ use std::ptr;
 
 use pgrx::pg_sys;
 
+use super::before_row;
 use super::bulk_insert::{Batch, is_heap};
 use super::changed_columns::ChangedColumns;
 use super::late_checks::LateChecks;
@@ -110,13 +111,7 @@ impl TableWriter {
         }
         // SAFETY: the slot has the table's row type, and the table is open with its indexes.
         unsafe {
-            let triggers = (*self.target).ri_TrigDesc;
-            if !triggers.is_null()
-                && (*triggers).trig_insert_before_row
-                && !pg_sys::ExecBRInsertTriggers(self.estate, self.target, row.as_ptr())
-            {
-                return;
-            }
+            before_row::insert(self.estate, self.target, row);
             self.check_constraints(row);
             pg_sys::simple_table_tuple_insert((*self.target).ri_RelationDesc, row.as_ptr());
             let postponed = self.enter_in_indexes(row, false, false);
@@ -177,19 +172,7 @@ impl TableWriter {
             let relation = (*self.target).ri_RelationDesc;
             pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_UPDATE);
             let mut tid = stored.tid();
-            let triggers = (*self.target).ri_TrigDesc;
-            if !triggers.is_null()
-                && (*triggers).trig_update_before_row
-                && !row_writing::before_update(
-                    self.estate,
-                    &mut *self.epq,
-                    self.target,
-                    &mut tid,
-                    row.as_ptr(),
-                )
-            {
-                return;
-            }
+            before_row::update(self.estate, &mut *self.epq, self.target, &mut tid, row);
             self.check_constraints(row);
             let mut indexes = pg_sys::TU_UpdateIndexes::TU_None;
             pg_sys::simple_table_tuple_update(
@@ -233,13 +216,7 @@ impl TableWriter {
         unsafe {
             let relation = (*self.target).ri_RelationDesc;
             pg_sys::CheckCmdReplicaIdentity(relation, pg_sys::CmdType::CMD_DELETE);
-            let triggers = (*self.target).ri_TrigDesc;
-            if !triggers.is_null()
-                && (*triggers).trig_delete_before_row
-                && !row_writing::before_delete(self.estate, &mut *self.epq, self.target, &mut tid)
-            {
-                return;
-            }
+            before_row::delete(self.estate, &mut *self.epq, self.target, &mut tid);
             pg_sys::simple_table_tuple_delete(relation, &mut tid, (*self.estate).es_snapshot);
             pg_sys::ExecARDeleteTriggers(
                 self.estate,
