@@ -155,6 +155,26 @@ pub fn ensure(
     Ok(present.is_empty())
 }
 
+/// Whether the open table has triggers of either family.
+///
+/// # Safety
+/// An open table.
+pub unsafe fn is_watched(table: pg_sys::Relation) -> bool {
+    // SAFETY: per contract; as in `existing`.
+    unsafe {
+        (*table).trigdesc.as_ref().is_some_and(|desc| {
+            std::slice::from_raw_parts(desc.triggers, desc.numtriggers as usize)
+                .iter()
+                .any(|trigger| {
+                    let name = std::ffi::CStr::from_ptr(trigger.tgname).to_bytes();
+                    let mut families = [CAPTURE, IMMEDIATE].iter();
+                    trigger.tgisinternal
+                        && families.any(|family| name.starts_with(family.prefix.as_bytes()))
+                })
+        })
+    }
+}
+
 /// What calls a family's statement triggers on a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Calls {

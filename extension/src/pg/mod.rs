@@ -11,6 +11,7 @@
 pub mod acl;
 pub mod alter_table_hook;
 pub mod background;
+pub mod before_row;
 pub mod bulk_insert;
 pub mod capture_trigger;
 pub mod catalog_scan;
@@ -48,6 +49,7 @@ pub mod late_triggers;
 pub mod lock;
 pub mod make_node;
 pub mod memory;
+pub mod merge_moves;
 pub mod multi_insert;
 pub mod name;
 pub mod node;

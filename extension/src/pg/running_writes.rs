@@ -14,6 +14,7 @@ use std::cell::RefCell;
 
 use pgrx::pg_sys;
 
+use super::merge_moves;
 use super::relation::Relation;
 use super::transaction_end::{self, End, nest_level};
 use super::unguarded;
@@ -170,12 +171,16 @@ unsafe extern "C-unwind" fn on_start(query: *mut pg_sys::QueryDesc, flags: std::
         let statement = (*query).plannedstmt;
         let writes =
             (*query).operation != pg_sys::CmdType::CMD_SELECT || (*statement).hasModifyingCTE;
-        if writes && flags as u32 & pg_sys::EXEC_FLAG_EXPLAIN_ONLY == 0 {
+        let writes = writes && flags as u32 & pg_sys::EXEC_FLAG_EXPLAIN_ONLY == 0;
+        if writes {
             note(query, statement, flags);
         }
         match PREVIOUS_START {
             Some(next) => next(query, flags),
             None => unguarded::standard_ExecutorStart(query, flags),
+        }
+        if writes {
+            merge_moves::show_in_updates(query);
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum Dml {
     Copy(u8, Which),
     /// `k` moves, and with it joins and groups.
     MoveKeys(u8, Which),
+    /// The same by MERGE, which may also insert a row, or delete some.
+    Merge(u8, Which, Vec<u8>, u8),
     /// The rows with the largest or smallest value of a column.
     DeleteExtremum(u8, u8, bool),
     /// All rows of one group.
@@ -78,6 +80,8 @@ pub fn dml() -> impl Strategy<Value = Dml> {
             .prop_map(|(table, column, value, which)| Dml::Update(table, column, value, which)),
         1 => (table(), which()).prop_map(|(table, which)| Dml::Copy(table, which)),
         4 => (table(), which()).prop_map(|(table, which)| Dml::MoveKeys(table, which)),
+        2 => (table(), which(), row(), any::<u8>())
+            .prop_map(|(table, which, row, arms)| Dml::Merge(table, which, row, arms)),
         2 => (table(), any::<u8>(), any::<bool>())
             .prop_map(|(table, column, largest)| Dml::DeleteExtremum(table, column, largest)),
         2 => (table(), any::<u8>()).prop_map(|(table, column)| Dml::KillGroup(table, column)),
@@ -145,6 +149,26 @@ fn next_id(name: &str, offset: usize) -> String {
     format!("(SELECT coalesce(max(id), 0) + {} FROM {name})", offset + 1)
 }
 
+/// MERGE that moves the keys of the rows of a condition.
+fn merge(table: &Table, name: &str, condition: &str, row: &[u8], arms: u8) -> String {
+    let mut sql = format!(
+        "MERGE INTO {name} USING (SELECT tableoid AS s_table, ctid AS s_row FROM {name} WHERE {condition} \
+         UNION ALL VALUES (NULL::oid, NULL::tid)) s ON {name}.tableoid = s_table AND {name}.ctid = s_row \
+         WHEN MATCHED THEN UPDATE SET k = (k + 1) % 4"
+    );
+    if arms & 1 == 1 {
+        sql.push_str(&format!(
+            " WHEN NOT MATCHED BY TARGET THEN INSERT ({}) VALUES {}",
+            names(table),
+            table.values(row, &next_id(name, 0))
+        ));
+    }
+    if arms & 6 == 6 {
+        sql.push_str(" WHEN NOT MATCHED BY SOURCE AND k % 3 = 0 THEN DELETE");
+    }
+    sql
+}
+
 impl Dml {
     /// The statement or statements.
     pub fn render(&self, tables: &[Table]) -> Vec<String> {
@@ -200,6 +224,9 @@ impl Dml {
                     "UPDATE {name} SET k = (k + 1) % 4 WHERE {}",
                     filter(which)
                 )]
+            }
+            Self::Merge(_, which, row, arms) => {
+                vec![merge(table, &name, &filter(which), row, *arms)]
             }
             Self::DeleteExtremum(_, index, largest) => {
                 let columns: Vec<Scoped> = bare(table)
@@ -332,6 +359,7 @@ impl Dml {
             | Self::Update(table, ..)
             | Self::Copy(table, _)
             | Self::MoveKeys(table, _)
+            | Self::Merge(table, ..)
             | Self::DeleteExtremum(table, ..)
             | Self::KillGroup(table, _)
             | Self::NoChange(table, _)
