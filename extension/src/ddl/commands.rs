@@ -31,7 +31,8 @@ pub struct Dropped {
     pub is_named: bool,
     /// What it was.
     pub kind: String,
-    /// Its schema, its table if it was a trigger, and its name; nothing of what went with others, but for views.
+    /// Its schema, its table if it was a trigger, and its name; nothing of what went with others, but for views, and
+    /// indexes that did not go with their table.
     pub names: Vec<String>,
 }
 
@@ -47,7 +48,8 @@ const COMMANDS: &str =
 
 const DROPPED: &str = "
 SELECT classid, objid, original, object_type,
-       CASE WHEN original OR object_type OPERATOR(pg_catalog.=) 'view' THEN address_names END
+       CASE WHEN original OR object_type OPERATOR(pg_catalog.=) 'view'
+                 OR normal AND object_type OPERATOR(pg_catalog.=) 'index' THEN address_names END
 FROM pg_catalog.pg_event_trigger_dropped_objects()
 WHERE objsubid OPERATOR(pg_catalog.=) 0
   AND (classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass

@@ -19,7 +19,7 @@ use crate::pg::{alter_table_hook, depend, inherit, name};
 
 /// Has DDL that no event trigger tells of ask here.
 pub fn init() {
-    alter_table_hook::install(keep_type);
+    alter_table_hook::install(keep_type, without_parts);
 }
 
 /// One of the extension's triggers, by its table and its name.
@@ -76,9 +76,9 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Refuses the removal of indexes by DROP INDEX if their stream tables are there.
+/// Refuses the removal of indexes, by DROP INDEX or with an operator class, if their stream tables are there.
 pub fn keep_indexes(dropped: &[Dropped]) -> Result<()> {
-    for index in dropped.iter().filter(|d| d.is_named && d.kind == "index") {
+    for index in dropped.iter().filter(|d| d.kind == "index") {
         let [schema, index] = index.names.as_slice() else {
             continue;
         };
@@ -191,19 +191,21 @@ JOIN pg_catalog.pg_depend d ON d.refobjid = a.attrelid AND d.refobjsubid = a.att
 JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 JOIN pgtrickle.pgt_stream_tables s ON s.view_relid = r.ev_class
 JOIN pg_catalog.pg_class c ON c.oid = s.pgt_relid
-WHERE a.attrelid = $1 AND a.attname = $2
+WHERE a.attrelid = ANY ($1) AND a.attname = $2
   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
 ORDER BY 2";
 
-/// Refuses another type for a column that stream tables use, as the server would, but by their names.
+/// Refuses another type for a column that stream tables use, as the server would, but by their names. Children get it,
+/// too.
 pub fn keep_type(table: pg_sys::Oid, column: &str) -> Result<()> {
     if !catalog::exists() {
         return Ok(());
     }
+    let tables = inherit::tree(table, pg_sys::NoLock as pg_sys::LOCKMODE);
     let _owner = OwnerContext::extension_owner()?;
     let users = Spi::connect(|client| {
         let mut users = Vec::new();
-        for row in client.select(USERS_OF_COLUMN, None, &[table.into(), column.into()])? {
+        for row in client.select(USERS_OF_COLUMN, None, &[tables.into(), column.into()])? {
             users.extend(row.get::<String>(2)?);
         }
         Ok::<_, spi::Error>(users)
@@ -216,6 +218,17 @@ pub fn keep_type(table: pg_sys::Oid, column: &str) -> Result<()> {
         column: column.to_owned(),
         users,
     })
+}
+
+/// A list of objects without the parts of stream tables, whose owner is that of the stream table; `None` if there are none.
+fn without_parts(list: &str) -> Option<String> {
+    let is_part = |line: &&str| {
+        line.split(STATE_SCHEMA)
+            .skip(1)
+            .any(|rest| rest.starts_with(".view_") || rest.starts_with(".st_"))
+    };
+    let (parts, others): (Vec<&str>, Vec<&str>) = list.lines().partition(is_part);
+    (!parts.is_empty()).then(|| others.join("\n"))
 }
 
 /// Bits of `pg_event_trigger_table_rewrite_reason()`: a default value, the type of a column.
@@ -260,6 +273,18 @@ mod tests {
         ] {
             assert!(!is_trigger_of_ours(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_list_leaves_the_parts_of_stream_tables_out() {
+        let told = without_parts(
+            "owner of view pgtrickle_state.view_3\nowner of table sums\nowner of table pgtrickle_state.st_3_n0",
+        );
+        assert_eq!(told.as_deref(), Some("owner of table sums"));
+        assert_eq!(
+            without_parts("owner of table pgtrickle_state_of_mine"),
+            None
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `ALTER TABLE`, before the server looks at it, for what no event trigger tells: a column that is about to get another
-//! type, and the tables of which one becomes a parent or a child of the other, or ceases to be.
+//! type, and the tables of which one becomes a parent or a child of the other, or ceases to be. And `DROP ROLE`, whose
+//! error lists what the role owns.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -9,13 +10,14 @@ use pgrx::pg_sys;
 
 use crate::error::{Result, or_report};
 
+use super::error_detail::{self, Told};
 use super::transaction_end;
 use super::utility_hook::{self, table_of};
 
 /// Asked of each column, by its table and name, that is about to be given a type by who may do so.
 pub type Check = fn(pg_sys::Oid, &str) -> Result<()>;
 
-static CHECK: OnceLock<Check> = OnceLock::new();
+static CHECK: OnceLock<(Check, Told)> = OnceLock::new();
 
 thread_local! {
     /// The parents and children that the last statement brought together or parted.
@@ -27,9 +29,10 @@ pub fn take_relatives() -> Vec<pg_sys::Oid> {
     RELATIVES.take()
 }
 
-/// Begins to look, once per process or before it forks.
-pub fn install(check: Check) {
-    if CHECK.set(check).is_ok() {
+/// Begins to look, once per process or before it forks. `told` is what is told of the detail of an error of
+/// `DROP ROLE`.
+pub fn install(check: Check, told: Told) {
+    if CHECK.set((check, told)).is_ok() {
         utility_hook::listen(around);
         // A command that failed is no matter of the next transaction.
         transaction_end::listen(|_| RELATIVES.set(Vec::new()));
@@ -43,6 +46,10 @@ unsafe fn around(node: *mut pg_sys::Node, run: &mut dyn FnMut()) {
     unsafe {
         if (*node).type_ == pg_sys::NodeTag::T_AlterTableStmt {
             look_at(node.cast());
+        }
+        let is_drop_role = (*node).type_ == pg_sys::NodeTag::T_DropRoleStmt;
+        if let Some((_, told)) = CHECK.get().filter(|_| is_drop_role) {
+            return error_detail::telling(*told, run);
         }
     }
     run();
@@ -75,7 +82,7 @@ unsafe fn look_at(statement: *mut pg_sys::AlterTableStmt) {
                     table,
                     pg_sys::GetUserId(),
                 );
-            if owns && let Some(check) = CHECK.get() {
+            if owns && let Some((check, _)) = CHECK.get() {
                 let column = CStr::from_ptr((*command).name)
                     .to_string_lossy()
                     .into_owned();

@@ -29,6 +29,7 @@ pub mod database;
 pub mod deparse;
 pub mod depend;
 pub mod error_context;
+pub mod error_detail;
 pub mod event_trigger;
 pub mod extension;
 pub mod failure;
