@@ -1,7 +1,7 @@
 //! The objects that a plan needs: state tables, their indexes, and the stream table's key index.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::operators::{image, state};
+use pgtrickle_dvm::operators::{image, state, stored};
 use pgtrickle_dvm::plan::{Identity, Node, Store};
 use pgtrickle_dvm::sql::{image_table, state_table};
 
@@ -136,7 +136,7 @@ fn create_state_indexes(state_prefix: &str, node: &Node) -> Result<()> {
     }
     if let Store::Table { indexes } = &node.store {
         for positions in indexes {
-            let names = state::names(node);
+            let names = stored::names(node);
             let list: Vec<&str> = positions
                 .iter()
                 .filter_map(|p| names.get(*p))

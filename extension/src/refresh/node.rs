@@ -5,9 +5,10 @@ use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::operators::aggregate::{self, CombineLayout};
+use pgtrickle_dvm::operators::aggregate::CombineLayout;
 use pgtrickle_dvm::operators::script::{NodeStage, Statement};
 use pgtrickle_dvm::operators::statement::BlockDelta;
+use pgtrickle_dvm::operators::stored;
 use pgtrickle_dvm::plan::{Node, Source, Store};
 use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
 
@@ -272,7 +273,7 @@ impl NodeRun<'_> {
             let mut columns =
                 row_types::columns_of(deltas.tuple_desc(), all, |_, name| name.to_owned());
             columns.push(row_types::plain("found", pg_sys::BOOLOID));
-            let state_names = aggregate::state_names(self.node);
+            let state_names = stored::names(self.node);
             for (position, name) in positions.iter().zip(&state_names) {
                 let one = *position..*position + 1;
                 columns.extend(row_types::columns_of(table.tuple_desc(), one, |_, _| {

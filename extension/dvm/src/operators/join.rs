@@ -26,7 +26,7 @@ use crate::sql::names::{WEIGHT, prefix};
 use crate::sql::render_over;
 
 use super::statement::{BlockDelta, Context};
-use super::term::{FromClause, PLANNED_FREELY, Role, reads_present};
+use super::term::{FromClause, Moved, PLANNED_FREELY, Role, reads_present};
 use super::weight::weight;
 use super::{outer_join, prefix_join};
 
@@ -109,15 +109,6 @@ pub(super) fn changed_factors(branch: &Branch, changed: &BTreeSet<Source>) -> Ve
         });
     }
     moved
-}
-
-/// A factor that changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Moved {
-    /// Its position in the branch.
-    pub position: usize,
-    /// The ways in which it changed: each is a summand of its delta.
-    pub roles: Vec<Role>,
 }
 
 /// The terms in which any of the moved factors play other roles than these.

@@ -20,6 +20,7 @@ mod rows;
 pub mod script;
 pub mod state;
 pub mod statement;
+pub mod stored;
 mod term;
 mod touched;
 mod weight;

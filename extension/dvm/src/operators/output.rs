@@ -8,7 +8,7 @@ use crate::sql::render_over;
 use crate::sql::state_table;
 
 use super::join;
-use super::state;
+use super::stored;
 use crate::operators::statement::{BlockDelta, Context, push_where};
 
 /// The whole content over images and the nodes' state, or `None` when the defining query itself is to be read
@@ -50,7 +50,7 @@ pub fn initial(context: Context<'_>) -> Option<String> {
             let mut sql = format!(
                 "SELECT {}\nFROM ({}) AS d",
                 items.join(", "),
-                state::output(node, &state_table(context.state_prefix, node.id))
+                stored::output(node, &state_table(context.state_prefix, node.id))
             );
             let conditions: Vec<String> = predicates
                 .iter()

@@ -19,13 +19,14 @@ use std::collections::HashMap;
 
 use crate::canary;
 use crate::plan::{Node, Partition};
-use crate::sql::names::{TOUCHED, accumulator, column, key};
+use crate::sql::names::{TOUCHED, column, key};
 use crate::sql::render_over;
 use crate::tree::{ColumnId, Expr};
 
 use super::block_columns::{block_name, names_under};
 use super::first_rows;
 use super::join;
+use super::stored;
 use super::touched;
 use crate::operators::statement::Emit;
 use crate::operators::statement::{Context, push_where};
@@ -39,20 +40,9 @@ enum Rows<'a> {
     Touched(&'a [bool]),
 }
 
-/// Names of the state columns: the keys, then the other columns of the input, then the results.
-pub fn state_names(node: &Node) -> Vec<String> {
-    let keys = node.keys.len();
-    (0..node.columns().len())
-        .map(|position| match position.checked_sub(keys) {
-            None => key(position),
-            Some(rest) => accumulator(rest),
-        })
-        .collect()
-}
-
 /// The state, from nothing.
 pub fn initial(context: Context<'_>, node: &Node, partition: &Partition) -> String {
-    let names = state_names(node);
+    let names = stored::names(node);
     let items: Vec<String> = names.iter().map(|name| format!("g.{name}")).collect();
     format!(
         "SELECT {}\nFROM {}",
@@ -74,7 +64,7 @@ pub fn recompute(
     let printed: HashMap<ColumnId, String> = node
         .columns()
         .into_iter()
-        .zip(state_names(node))
+        .zip(stored::names(node))
         .map(|(column, name)| (column.id, format!("g.{name}")))
         .collect();
     let print = |expr: &Expr| render_over(expr, &printed);
@@ -108,7 +98,7 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
     let printed = names_under(node, "d", &block_name);
     let print = |expr: &Expr| render_over(expr, &printed);
     let by: Vec<String> = (0..keys).map(|k| format!("d.{}", key(k))).collect();
-    let names = state_names(node);
+    let names = stored::names(node);
     let mut items: Vec<String> = (0..node.block.columns.len())
         .map(&block_name)
         .zip(&names)

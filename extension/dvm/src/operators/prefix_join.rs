@@ -19,13 +19,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::canary;
-use crate::operators::term::{FromClause, Role};
+use crate::operators::term::{FromClause, Moved, Role};
 use crate::plan::{Branch, Factor, Matched, Outer, Source};
 use crate::sql::names::WEIGHT;
 use crate::sql::render_over;
 use crate::tree::ColumnId;
 
-use super::join::Moved;
 use super::weight::weight;
 use crate::operators::statement::{Context, Step};
 

@@ -142,7 +142,12 @@ impl Stage<'_> {
         match self {
             Stage::Image(stage) => {
                 let statements = stage.statements().into_iter();
+                let none = BTreeSet::new();
                 let printed = statements.filter_map(|statement| {
+                    let changed = match statement {
+                        Statement::Round => &none,
+                        _ => changed,
+                    };
                     let sql = stage.sql(context, &statement, changed)?;
                     Some((statement.name().into(), sql))
                 });
@@ -199,7 +204,8 @@ impl ImageStage<'_> {
         }
     }
 
-    /// The text of a statement; `None` when it derives nothing from these changes. A round reads the deltas of `came`.
+    /// The text of a statement; `None` when it derives nothing from these changes. A round reads the deltas of those
+    /// tables alone that came.
     pub fn sql(
         &self,
         context: Context<'_>,

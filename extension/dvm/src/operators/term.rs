@@ -8,7 +8,7 @@ use crate::sql::printing::{Printed, render_over};
 use crate::tree::{ColumnId, Predicate};
 
 use super::order::{Condition, IN_ORDER, Item, ordered};
-use super::{bound, state};
+use super::{bound, stored};
 
 /// What a scan stands for in a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,15 @@ pub enum Role {
     /// A row of NULLs for each row that lost its last match, less one for each that found its first: the
     /// negated delta of the set of matches. Only for null-supplying sides of outer joins.
     Unmatched,
+}
+
+/// A factor that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Its position in the branch.
+    pub position: usize,
+    /// The ways in which it changed: each is a summand of its delta.
+    pub roles: Vec<Role>,
 }
 
 /// What statements must know of where nodes keep their state.
@@ -39,7 +48,7 @@ impl Stored<'_> {
             BlockScan::Table(table) => table.relation.clone(),
             BlockScan::Node { node, .. } => {
                 let output = self.plan.nodes.get(*node).map_or_else(String::new, |node| {
-                    state::output(node, &state_table(self.state_prefix, node.id))
+                    stored::output(node, &state_table(self.state_prefix, node.id))
                 });
                 format!("({output})")
             }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::operators::aggregate::{self, CombineLayout};
+use crate::operators::aggregate::CombineLayout;
 use crate::operators::script::{NodeStage, Statement, Way};
+use crate::operators::stored;
 use crate::plan::{Identity, Node, Source, Store};
 use crate::sql::names::{GROUPS, TOUCHED, WEIGHT, column, delta as delta_name, key};
 
@@ -49,7 +50,7 @@ impl Simulation<'_> {
         };
         if let Sink::Delta(name) = &sink {
             let columns = numbered("c", emit.exprs.len()).join(", ");
-            let sample = aggregate::state_output(node, &format!("{STATE}{}", node.id));
+            let sample = stored::output(node, &format!("{STATE}{}", node.id));
             self.table(
                 name,
                 &format!("WITH q({columns}) AS ({sample}) SELECT {columns}, 1 AS {WEIGHT} FROM q WHERE false"),
@@ -76,7 +77,7 @@ impl Simulation<'_> {
     /// Old state beside the deltas, then new state and output of the groups that need no more.
     fn combine(&mut self, run: &NodeRun<'_>) {
         let (node, emit) = (run.stage.node, &run.stage.emit);
-        let names = aggregate::state_names(node);
+        let names = stored::names(node);
         let (table, stored): (String, Vec<String>) = match &node.store {
             Store::Output(positions) => {
                 let stored = positions.iter().map(|p| column(*p)).collect();
@@ -193,7 +194,7 @@ impl Simulation<'_> {
             conjunction(&on)
         ));
         if there != "false" {
-            let width = aggregate::state_names(node).len();
+            let width = stored::names(node).len();
             self.engine.run(&format!(
                 "INSERT INTO {state} SELECT {} FROM {from} WHERE {there}",
                 (at..at + width)

@@ -1,7 +1,7 @@
 //! One node of partitions of a refresh, in SQL.
 
 use crate::operators::script::{NodeStage, Statement};
-use crate::operators::state;
+use crate::operators::stored;
 use crate::plan::{Node, Store};
 use crate::sql::names::{TOUCHED, WEIGHT, column, delta as delta_name, key};
 
@@ -13,7 +13,7 @@ impl Simulation<'_> {
     pub(super) fn run_partitions(&mut self, stage: &NodeStage<'_>) {
         let node = stage.node;
         let stored = format!("{STATE}{}", node.id);
-        let names = state::names(node);
+        let names = stored::names(node);
         let (table, keys) = match &node.store {
             Store::Output(positions) => ("out", positions.iter().map(|at| column(*at)).collect()),
             _ => (
@@ -25,7 +25,7 @@ impl Simulation<'_> {
         let name = delta_name(stage.source());
         if table != "out" {
             let columns = numbered("c", width).join(", ");
-            let sample = state::output(node, table);
+            let sample = stored::output(node, table);
             self.table(
                 &name,
                 &format!(

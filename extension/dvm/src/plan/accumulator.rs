@@ -6,8 +6,6 @@
 
 use crate::tree::{Aggregate, AggregateKind, Column, Expr};
 
-use super::maintenance::Maintenance;
-
 /// Which extremum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Extremum {
@@ -138,17 +136,17 @@ impl Final {
 
 /// Chooses accumulators for the aggregates, sharing equal ones. `None` when one of the aggregates
 /// has no accumulator.
-pub(super) fn choose(keys: &[Column], aggregates: &[Aggregate]) -> Option<Maintenance> {
+pub(super) fn choose(
+    keys: &[Column],
+    aggregates: &[Aggregate],
+) -> Option<(Vec<Accumulator>, Vec<Final>)> {
     let mut accumulators = Vec::new();
     let finals = aggregates
         .iter()
         .map(|aggregate| choose_one(aggregate, &mut accumulators))
         .collect::<Option<Vec<Final>>>()?;
     debug_assert!(keys.iter().all(|k| k.ty.image_equality));
-    Some(Maintenance::Accumulate {
-        accumulators,
-        finals,
-    })
+    Some((accumulators, finals))
 }
 
 fn choose_one(aggregate: &Aggregate, accumulators: &mut Vec<Accumulator>) -> Option<Final> {

@@ -82,3 +82,11 @@ impl Branch {
         branch
     }
 }
+
+/// The columns, those that make the partitions first.
+pub(super) fn first(partition: &[ColumnId], columns: Vec<Column>) -> Vec<Column> {
+    let (mut keys, rest): (Vec<Column>, Vec<Column>) =
+        columns.into_iter().partition(|c| partition.contains(&c.id));
+    keys.extend(rest);
+    keys
+}

@@ -9,9 +9,8 @@ use crate::rewrite::{ColumnAllocator, normalise};
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Relation};
 
 use super::block::{Block, BlockScan, Branch, Factor};
-use super::branches::Inputs;
-use super::partition::{first, holds_partitions};
-use super::placement::place_state;
+use super::branches::{Inputs, first};
+use super::placement::{holds_partitions, place_image_indexes, place_state};
 use super::{Identity, Image, Node, Output, Plan, Recursion, Store, image, keys};
 
 /// Compiles a tree.
@@ -42,7 +41,7 @@ pub fn compile(relation: Relation) -> Result<Plan, crate::Error> {
     let has_images = images.iter().any(|image| !image.is_bound);
     let output = output_of(block, &nodes, has_images);
     place_state(&mut nodes, &output, has_images);
-    image::place_indexes(&mut images, &nodes, &output);
+    place_image_indexes(&mut images, &nodes, &output);
     let plan = Plan {
         images,
         nodes,

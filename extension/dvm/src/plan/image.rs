@@ -2,8 +2,7 @@
 
 use crate::tree::{Column, Opaque};
 
-use super::block::{Block, Source};
-use super::{Node, Output, blocks_of, keys};
+use super::block::Block;
 
 /// A subquery with an image of its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,18 +57,4 @@ pub(super) fn intern(images: &mut Vec<Image>, opaque: Opaque, is_bound: bool) ->
         recursion: None,
     });
     id
-}
-
-/// Finds the columns of images that joins look up.
-pub(super) fn place_indexes(images: &mut [Image], nodes: &[Node], output: &Output) {
-    let blocks = blocks_of(nodes, output).chain(images.iter().flat_map(Image::blocks));
-    for (source, position) in keys::looked_up(blocks) {
-        if let Source::Image(image) = source
-            && let Some(image) = images.get_mut(image)
-            && !image.indexes.contains(&position)
-            && (image.opaque.columns.get(position)).is_some_and(|c| c.ty.bounded && c.ty.sortable)
-        {
-            image.indexes.push(position);
-        }
-    }
 }

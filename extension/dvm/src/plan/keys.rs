@@ -253,9 +253,8 @@ pub(super) fn state_in_output(
     if !predicates.is_empty() || matches!(node.maintenance, Maintenance::Recompute) {
         return None;
     }
-    node.maintenance
-        .state_as_columns(node)?
-        .into_iter()
+    let state = node.state_as_columns()?;
+    (state.into_iter())
         .map(|id| exprs.iter().position(|e| e.as_column() == Some(id)))
         .collect()
 }

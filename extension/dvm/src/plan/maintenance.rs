@@ -1,9 +1,8 @@
 //! How a node's state is maintained.
 
-use crate::tree::{Aggregate, Column, ColumnId, SortKey, WindowCall, recomputes_always};
+use crate::tree::{Aggregate, Column, SortKey, WindowCall, recomputes_always};
 
-use super::Node;
-use super::accumulator::{self, Accumulator, Count, Final};
+use super::accumulator::{self, Accumulator, Final};
 use super::reach::Order;
 
 /// How a node's aggregates are maintained.
@@ -89,34 +88,12 @@ impl Maintenance {
         if needs_server {
             return Maintenance::Recompute;
         }
-        accumulator::choose(keys, aggregates).unwrap_or(Maintenance::Recompute)
-    }
-
-    /// The node's columns that, taken together, are its state; `None` when some state is not one
-    /// of its columns.
-    pub fn state_as_columns(&self, node: &Node) -> Option<Vec<ColumnId>> {
-        let Maintenance::Accumulate {
-            accumulators,
-            finals,
-        } = self
-        else {
-            return None;
-        };
-        let column_of = |wanted: &dyn Fn(&Final) -> bool| {
-            finals
-                .iter()
-                .zip(&node.aggregates)
-                .find(|(f, _)| wanted(f))
-                .map(|(_, a)| a.column.id)
-        };
-        let rows = column_of(&|f| *f == Final::Count(Count::Rows))?;
-        let mut ids: Vec<ColumnId> = node.keys.iter().map(|k| k.id).collect();
-        ids.push(rows);
-        for position in 0..accumulators.len() {
-            ids.push(column_of(&|f| {
-                f.shows() == Some(position) && !f.hides_empty(node.is_global())
-            })?);
+        match accumulator::choose(keys, aggregates) {
+            None => Maintenance::Recompute,
+            Some((accumulators, finals)) => Maintenance::Accumulate {
+                accumulators,
+                finals,
+            },
         }
-        Some(ids)
     }
 }

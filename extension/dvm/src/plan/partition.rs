@@ -6,8 +6,9 @@ use super::reach::Order;
 use crate::tree::{Column, ColumnId, Expr, Relation};
 
 use super::block::{Block, Branch};
+use super::branches::first;
 use super::compile::Compiler;
-use super::{Identity, Node, keys, ties};
+use super::{Identity, keys, ties};
 
 impl Compiler {
     /// Adds a node of partitions by these columns of its input.
@@ -62,23 +63,4 @@ impl Compiler {
         let node = self.add(block, partition_keys, Vec::new(), maintenance, row_key);
         Ok(vec![Branch::of_node(node.id, node.columns(), &shown)])
     }
-}
-
-/// The columns, those that make the partitions first.
-pub(super) fn first(partition: &[ColumnId], columns: Vec<Column>) -> Vec<Column> {
-    let (mut keys, rest): (Vec<Column>, Vec<Column>) =
-        columns.into_iter().partition(|c| partition.contains(&c.id));
-    keys.extend(rest);
-    keys
-}
-
-/// Whether a node's partitions can be found in its projection: where the columns that make them are
-/// visible. The first rows of a whole input are few: they
-/// have a table of their own, which shows what a change must come before to matter; so have windows over a whole input
-/// in an order, from whose rows changes are followed as far as they reach.
-pub(super) fn holds_partitions(node: &Node, exprs: &[Expr]) -> bool {
-    let is_short = node.is_global() && matches!(node.partition(), Some(Partition::TopN { .. }));
-    let keys: Vec<&Column> = node.keys.iter().collect();
-    let is_ordered = node.partition().is_some_and(|rule| rule.order().is_some());
-    !is_short && !is_ordered && keys::positions_of(&keys, exprs).is_some()
 }

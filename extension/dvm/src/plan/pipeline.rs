@@ -1,8 +1,8 @@
 //! What a query is compiled into: images, nodes and an output.
 
-use crate::tree::{Aggregate, Column, Expr, Predicate};
+use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate};
 
-use super::accumulator::Accumulator;
+use super::accumulator::{Accumulator, Count, Final};
 use super::block::Block;
 use super::image::Image;
 use super::maintenance::{Maintenance, Partition};
@@ -102,6 +102,34 @@ impl Node {
                 self.columns().len()
             }
         }
+    }
+
+    /// The node's columns that, taken together, are its state; `None` when some state is not one
+    /// of its columns.
+    pub fn state_as_columns(&self) -> Option<Vec<ColumnId>> {
+        let Maintenance::Accumulate {
+            accumulators,
+            finals,
+        } = &self.maintenance
+        else {
+            return None;
+        };
+        let column_of = |wanted: &dyn Fn(&Final) -> bool| {
+            finals
+                .iter()
+                .zip(&self.aggregates)
+                .find(|(f, _)| wanted(f))
+                .map(|(_, a)| a.column.id)
+        };
+        let rows = column_of(&|f| *f == Final::Count(Count::Rows))?;
+        let mut ids: Vec<ColumnId> = self.keys.iter().map(|k| k.id).collect();
+        ids.push(rows);
+        for position in 0..accumulators.len() {
+            ids.push(column_of(&|f| {
+                f.shows() == Some(position) && !f.hides_empty(self.is_global())
+            })?);
+        }
+        Some(ids)
     }
 
     /// Whether it keeps the rows of its block as they are.

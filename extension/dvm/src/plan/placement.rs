@@ -1,10 +1,11 @@
 //! Where each node keeps its state: in the output, in a table of its own, or nowhere.
 
 use super::maintenance::{Maintenance, Partition};
-use crate::tree::Column;
+use crate::tree::{Column, Expr};
 
 use super::block::Source;
-use super::{Identity, Node, Output, Store, blocks_of, keys};
+use super::{Identity, Image, Node, Output, Store, blocks_of, keys};
+
 /// Decides where each node keeps its state. Over images it is always a table, from which the first fill
 /// is read, because the query itself would compute their subqueries again.
 pub(super) fn place_state(nodes: &mut [Node], output: &Output, has_images: bool) {
@@ -59,6 +60,31 @@ pub(super) fn place_state(nodes: &mut [Node], output: &Output, has_images: bool)
             last.store = Store::Output(positions);
         } else if matches!(last.maintenance, Maintenance::Recompute) {
             last.store = Store::None;
+        }
+    }
+}
+
+/// Whether a node's partitions can be found in its projection: where the columns that make them are
+/// visible. The first rows of a whole input are few: they have a table of their own, which shows what a change must come
+/// before to matter; so have windows over a whole input in an order, from whose rows changes are followed as far as they
+/// reach.
+pub(super) fn holds_partitions(node: &Node, exprs: &[Expr]) -> bool {
+    let is_short = node.is_global() && matches!(node.partition(), Some(Partition::TopN { .. }));
+    let keys: Vec<&Column> = node.keys.iter().collect();
+    let is_ordered = node.partition().is_some_and(|rule| rule.order().is_some());
+    !is_short && !is_ordered && keys::positions_of(&keys, exprs).is_some()
+}
+
+/// Finds the columns of images that joins look up.
+pub(super) fn place_image_indexes(images: &mut [Image], nodes: &[Node], output: &Output) {
+    let blocks = blocks_of(nodes, output).chain(images.iter().flat_map(Image::blocks));
+    for (source, position) in keys::looked_up(blocks) {
+        if let Source::Image(image) = source
+            && let Some(image) = images.get_mut(image)
+            && !image.indexes.contains(&position)
+            && (image.opaque.columns.get(position)).is_some_and(|c| c.ty.bounded && c.ty.sortable)
+        {
+            image.indexes.push(position);
         }
     }
 }

@@ -20,6 +20,4 @@ mod statements;
 mod tests;
 mod whole;
 
-pub use statements::{
-    CombineLayout, combine, delta, initial, recompute, state_names, state_output,
-};
+pub use statements::{CombineLayout, combine, delta, initial, recompute};

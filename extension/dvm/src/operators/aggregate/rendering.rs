@@ -18,7 +18,7 @@ const SCALE_LIMIT: u32 = 12_000;
 impl Final {
     /// The result over the state of a group with rows, or of a `global` one, whose columns are named with
     /// `prefix`.
-    pub(super) fn sql(&self, prefix: &str, global: bool) -> String {
+    pub(in crate::operators) fn sql(&self, prefix: &str, global: bool) -> String {
         let count = |count: &Count| match count {
             Count::Rows => format!("{prefix}n"),
             Count::Accumulator(position) => format!("{prefix}a{position}"),

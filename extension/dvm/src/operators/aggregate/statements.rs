@@ -7,9 +7,9 @@ use crate::canary;
 use crate::operators::block_columns::{block_name, names_under};
 use crate::operators::join;
 use crate::operators::statement::{BlockDelta, Context, Emit, push_where};
-use crate::operators::touched;
+use crate::operators::{stored, touched};
 use crate::plan::{Maintenance, Node, Source};
-use crate::sql::names::{GROUPS, WEIGHT, accumulator, column, key};
+use crate::sql::names::{GROUPS, WEIGHT, accumulator, key};
 use crate::sql::render_over;
 use crate::tree::{ColumnId, Expr};
 
@@ -35,7 +35,7 @@ pub struct CombineLayout {
 impl CombineLayout {
     /// Layout of [`combine`]'s rows.
     pub fn of_combine(node: &Node, emit: &Emit<'_>) -> Self {
-        let state_len = state_names(node).len();
+        let state_len = stored::names(node).len();
         let outputs = emit.exprs.len();
         let old_keep = emit.with_old.then_some(2 + state_len);
         Self {
@@ -49,7 +49,7 @@ impl CombineLayout {
 
     /// Layout of [`recompute`]'s rows.
     pub fn of_recompute(node: &Node, emit: &Emit<'_>) -> Self {
-        let state_len = state_names(node).len();
+        let state_len = stored::names(node).len();
         Self {
             state: 1,
             state_len,
@@ -58,21 +58,6 @@ impl CombineLayout {
             outputs: emit.exprs.len(),
         }
     }
-}
-
-/// Names of the state columns.
-pub fn state_names(node: &Node) -> Vec<String> {
-    let mut names: Vec<String> = (0..node.keys.len()).map(key).collect();
-    match &node.maintenance {
-        Maintenance::Accumulate { accumulators, .. } => {
-            names.push("n".into());
-            names.extend((0..accumulators.len()).map(accumulator));
-        }
-        Maintenance::Recompute | Maintenance::Partition(_) | Maintenance::Rows => {
-            names.extend((0..node.aggregates.len()).map(accumulator));
-        }
-    }
-    names
 }
 
 /// Per touched group its key, the change of its row count (`d`), of each accumulator (`d0`…), and
@@ -168,42 +153,10 @@ pub fn initial(context: Context<'_>, node: &Node) -> String {
     )
 }
 
-/// The node's output columns `c0`… over its state table.
-pub fn state_output(node: &Node, table: &str) -> String {
-    let mut items: Vec<String> = (0..node.keys.len())
-        .map(|k| format!("{} AS {}", key(k), column(k)))
-        .collect();
-    items.extend(
-        finals(node, "")
-            .into_iter()
-            .enumerate()
-            .map(|(i, sql)| format!("{sql} AS {}", column(node.keys.len() + i))),
-    );
-    if items.is_empty() {
-        items.push("1".into());
-    }
-    format!("SELECT {} FROM {table}", items.join(", "))
-}
-
-/// Each aggregate's result over state columns with the prefix.
-fn finals(node: &Node, prefix: &str) -> Vec<String> {
-    match &node.maintenance {
-        Maintenance::Accumulate { finals, .. } => {
-            let global = node.is_global();
-            finals.iter().map(|f| f.sql(prefix, global)).collect()
-        }
-        Maintenance::Recompute | Maintenance::Partition(_) | Maintenance::Rows => {
-            (0..node.aggregates.len())
-                .map(|i| format!("{prefix}{}", accumulator(i)))
-                .collect()
-        }
-    }
-}
-
 /// From each touched group's delta and old state (ephemeral relation [`GROUPS`]: the columns of
 /// [`delta`], `found bool`, the state columns with `o_` in front) to its new state and output.
 pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
-    let states = state_names(node);
+    let states = stored::names(node);
     let mut sql = String::with_capacity(1024);
     sql.push_str("SELECT recompute, present");
     for name in &states {
@@ -229,11 +182,11 @@ pub fn combine(node: &Node, emit: &Emit<'_>) -> String {
     }
     push_keep(&mut sql, is, &having(node, emit, "", "f"), "new_keep");
     sql.push_str("\nFROM (SELECT *");
-    for (position, text) in finals(node, "").into_iter().enumerate() {
+    for (position, text) in stored::finals(node, "").into_iter().enumerate() {
         let _ = write!(sql, ", {text} AS f{position}");
     }
     if emit.with_old {
-        for (position, text) in finals(node, "o_").into_iter().enumerate() {
+        for (position, text) in stored::finals(node, "o_").into_iter().enumerate() {
             let _ = write!(sql, ", {text} AS of{position}");
         }
     }
@@ -365,7 +318,7 @@ fn push_outputs(
 /// Computes the groups of the ephemeral relation [`TOUCHED`] (`ord int`, keys) again. A bit of
 /// `null_keys` says that this key is NULL in every one of them, so that the others can use indexes.
 pub fn recompute(context: Context<'_>, node: &Node, emit: &Emit<'_>, null_keys: &[bool]) -> String {
-    let states = state_names(node);
+    let states = stored::names(node);
     let mut sql = String::from("SELECT ord");
     for name in &states {
         let _ = write!(sql, ", {name}");
@@ -377,7 +330,7 @@ pub fn recompute(context: Context<'_>, node: &Node, emit: &Emit<'_>, null_keys: 
         having(node, emit, "", "f")
     );
     sql.push_str("\nFROM (SELECT *");
-    for (position, text) in finals(node, "").into_iter().enumerate() {
+    for (position, text) in stored::finals(node, "").into_iter().enumerate() {
         let _ = write!(sql, ", {text} AS f{position}");
     }
     let name = block_name(node);

@@ -2,8 +2,9 @@
 
 use insta::assert_snapshot;
 
-use super::{combine, delta, initial, recompute, state_output};
+use super::{combine, delta, initial, recompute};
 use crate::operators::statement::{Context, Emit};
+use crate::operators::stored;
 use crate::plan::{Node, Output, Plan, Source, compile};
 use crate::tree::testing::{
     aggregate, condition, distinct, filter, filtered, group, numeric, project, scan,
@@ -94,7 +95,7 @@ fn state_has_the_same_types_from_nothing_and_by_deltas() {
 
 #[test]
 fn results_follow_from_state() {
-    assert_snapshot!(state_output(sums().node(), "st_0"), @"SELECT k0 AS c0, CASE WHEN a0 <> 0 THEN a1 END AS c1, CASE WHEN a0 <> 0 THEN (a1)::numeric / a0 END AS c2 FROM st_0");
+    assert_snapshot!(stored::output(sums().node(), "st_0"), @"SELECT k0 AS c0, CASE WHEN a0 <> 0 THEN a1 END AS c1, CASE WHEN a0 <> 0 THEN (a1)::numeric / a0 END AS c2 FROM st_0");
 }
 
 #[test]
@@ -214,7 +215,7 @@ fn null_inputs_have_no_display_scale() {
     ) AS d
     GROUP BY d.k0
     ");
-    assert_snapshot!(state_output(summed.node(), "st_0"), @"SELECT k0 AS c0, CASE WHEN a0 <> 0 THEN round(a1, ((length(trunc(a2)::text) - 1) / 8)) END AS c1 FROM st_0");
+    assert_snapshot!(stored::output(summed.node(), "st_0"), @"SELECT k0 AS c0, CASE WHEN a0 <> 0 THEN round(a1, ((length(trunc(a2)::text) - 1) / 8)) END AS c1 FROM st_0");
     assert_snapshot!(combine(summed.node(), &summed.emit()), @r"
     SELECT recompute, present, k0, n, a0, a1, a2, new_keep, k0, f0
     FROM (SELECT *, present AND NOT recompute AS new_keep

@@ -21,6 +21,7 @@
 //! Optimization of Subqueries and Aggregation (SIGMOD 2001).
 
 mod any;
+mod empty;
 mod lateral;
 mod pull;
 mod push;
@@ -41,6 +42,11 @@ use super::ColumnAllocator;
 pub fn unnest(relation: Relation, columns: &mut ColumnAllocator) -> Result<Relation, crate::Error> {
     Unnester { columns }.tree(relation, &BTreeSet::new())
 }
+
+/// The parser gives a scalar subquery one column.
+const NO_COLUMN: crate::Error = crate::Error::CannotUnnest {
+    reason: "a scalar subquery has no column",
+};
 
 struct Unnester<'a> {
     columns: &'a mut ColumnAllocator,

@@ -21,7 +21,7 @@ use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
 use super::super::ColumnAllocator;
 use super::super::domain::Domain;
 use super::super::full_join;
-use super::{Linked, kept, projected, whole};
+use super::{Linked, empty, kept, projected};
 
 /// The subquery for every value that it depends on, linked to the rows of `input` by those values.
 pub(super) fn push(
@@ -187,7 +187,7 @@ impl<'a> Push<'a> {
                 let links = same_values(&alone.values, &values);
                 let present = self.columns.truth("present");
                 let joined = (alone.relation).left_joined(grouped, links, Some(present.clone()));
-                let mut filled = whole::filled(&shown, &empty, &present);
+                let mut filled = empty::filled(&shown, &empty, &present);
                 filled.extend(kept(&alone.values));
                 self.rows(projected(joined, filled), alone.values)
             }
@@ -252,7 +252,7 @@ impl<'a> Push<'a> {
         keys.extend(values.iter().cloned().zip(rows.values.iter().map(Expr::of)));
         let grouped = rows.relation.grouped(keys, aggregates);
         let grouped = grouped.relabelled(&rows.names);
-        let empty = whole::of_nothing(&grouped);
+        let empty = empty::of_nothing(&grouped);
         (grouped, values, empty)
     }
 

@@ -12,11 +12,6 @@ use super::semi::{bigint, count_star};
 use super::whole::Whole;
 use super::{Linked, Unnester, kept, projected};
 
-/// The parser gives a scalar subquery one column.
-pub(super) const NO_COLUMN: crate::Error = crate::Error::CannotUnnest {
-    reason: "a scalar subquery has no column",
-};
-
 impl Unnester<'_> {
     pub(super) fn scalar(
         &mut self,
@@ -45,7 +40,7 @@ impl Unnester<'_> {
             }
         }
         let Some(shows) = subquery.columns().into_iter().next() else {
-            return Err(NO_COLUMN);
+            return Err(super::NO_COLUMN);
         };
         let linked = self.linked(&input, subquery.clone())?;
         if is_unique(&linked.relation, &equated(&linked.relation, &linked.links)) {

@@ -5,11 +5,9 @@
 //! γ(σ_x(l)=y(R)) = one row of L ⟕ γ_y(R) on x = y, with the aggregates of the empty set in place of NULLs
 //! ```
 
-use crate::canary;
-use crate::tree::{
-    Aggregate, AggregateKind, ApplyKind, Column, ColumnId, Expr, Part, Piece, Predicate, Relation,
-};
+use crate::tree::{Aggregate, ApplyKind, Column, Expr, Piece, Predicate, Relation};
 
+use super::empty::{filled, of_nothing};
 use super::pull::{grouped_by, pull};
 use super::push::Push;
 use super::{Outputs, Unnester, kept, projected, substituted};
@@ -106,7 +104,7 @@ impl Unnester<'_> {
             }
             ApplyKind::Scalar { value } => {
                 let Some((_, expr)) = outputs.into_iter().next() else {
-                    return Err(super::scalar::NO_COLUMN);
+                    return Err(super::NO_COLUMN);
                 };
                 let expr = match Expr::all_true(&conditions) {
                     Some(kept) => Expr::case(&kept, &expr, None),
@@ -180,60 +178,4 @@ impl Unnester<'_> {
         let made = filled(&shown, &empty, &present);
         Ok((input.left_joined(grouped, links, Some(present)), made))
     }
-}
-
-/// The aggregates' columns with those of the empty set where there is no group, under the identities that
-/// `shown` has.
-pub(super) fn filled(shown: &[Column], empty: &[Expr], present: &Column) -> Vec<(Column, Expr)> {
-    shown
-        .iter()
-        .zip(empty)
-        .map(|(column, empty)| {
-            let value = Expr::case(&Expr::of(present), &Expr::of(column), Some(empty));
-            (column.clone(), value)
-        })
-        .collect()
-}
-
-/// What each aggregate of a grouping is for the empty set.
-pub(super) fn of_nothing(grouped: &Relation) -> Vec<Expr> {
-    let Relation::Aggregate {
-        input, aggregates, ..
-    } = grouped
-    else {
-        return Vec::new();
-    };
-    let columns = input.columns();
-    aggregates
-        .iter()
-        .map(|call| match call.kind {
-            _ if canary::active(canary::EMPTY_GROUP_FORGOTTEN) => Expr::null(&call.column.ty),
-            AggregateKind::CountStar | AggregateKind::Count => Expr::constant(
-                format!("0::{}", call.column.ty.sql),
-                call.column.ty.clone(),
-                false,
-            ),
-            AggregateKind::Recompute => called_with_nothing(call, &columns),
-            _ => Expr::null(&call.column.ty),
-        })
-        .collect()
-}
-
-/// The call over no rows: `(SELECT f(NULL) WHERE false)`.
-fn called_with_nothing(call: &Aggregate, columns: &[Column]) -> Expr {
-    let null_of = |id: &ColumnId| {
-        columns
-            .iter()
-            .find(|c| c.id == *id)
-            .map_or_else(|| "NULL".to_owned(), |c| c.ty.null_sql())
-    };
-    let mut text = String::from("(SELECT ");
-    for part in &call.call.parts {
-        match part {
-            Part::Sql(sql) => text.push_str(sql),
-            Part::Column(id) => text.push_str(&null_of(id)),
-        }
-    }
-    text.push_str(" WHERE false)");
-    Expr::constant(text, call.column.ty.clone(), true)
 }
