@@ -168,7 +168,7 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
         .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
     let decision = mode::decide(table.view, owner, &table.settings, requested, None)?;
     redecide(pgt_id, decision.clone())?;
-    refresh::prepare(pgt_id)?;
+    refresh::prepare_as_decided(pgt_id, decision.draft.clone())?;
     if table.is_populated {
         let request = refresh::Request {
             force_full: true,

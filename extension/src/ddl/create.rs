@@ -102,7 +102,7 @@ pub fn create(definition: &Definition) -> Result<()> {
         spread.announce(&target.name);
         return Ok(());
     }
-    refresh::prepare(pgt_id)?;
+    refresh::prepare_as_decided(pgt_id, decision.draft.clone())?;
     if definition.initialize {
         let done = refresh::run(pgt_id, refresh::Request::default())?;
         if let Some(message) = done.failed_apart {

@@ -1,13 +1,13 @@
 //! The refresh mode of a query: what was asked for, against what its constructs allow.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::plan;
 
 use crate::capability::{CHANGES_UNTOLD, CITUS_DISTRIBUTED_TABLE, FAILING_EXPRESSION};
-use crate::catalog::{self, Dependency, RefreshMode, RequestedMode};
+use crate::catalog::{self, RefreshMode, RequestedMode};
 use crate::error::{Error, Obstacle, Result};
 use crate::pg::settings::Settings;
-use crate::pg::{acl, report};
+use crate::pg::{acl, invalidation, report};
+use crate::refresh::Draft;
 use crate::{parse, refresh};
 
 use super::spread::Spread;
@@ -21,6 +21,8 @@ pub struct Decision {
     pub used: RefreshMode,
     /// The constructs because of which AUTO came to FULL.
     pub obstacles: Vec<Obstacle>,
+    /// The plan, where there is one to be maintained.
+    pub draft: Option<Draft>,
     sources: Vec<parse::SourceTable>,
     /// Whether their changes are captured here.
     is_captured: bool,
@@ -35,6 +37,7 @@ impl Decision {
             requested,
             used: RefreshMode::Differential,
             obstacles: Vec::new(),
+            draft: None,
             sources: spread.sources.clone(),
             is_captured: false,
             settings: spread.settings.clone(),
@@ -83,22 +86,20 @@ impl Decision {
         Ok(Decision {
             used: RefreshMode::Full,
             obstacles,
+            draft: None,
+            is_captured: false,
             ..self
         })
     }
 
-    /// Stores the tables that the query reads.
+    /// Stores the tables that the query reads. Those that are captured are stored with that, by the refresh.
     pub fn insert_dependencies(&self, pgt_id: i64) -> Result<()> {
-        for source in &self.sources {
-            catalog::insert_dependency(&Dependency {
-                pgt_id,
-                source: source.oid,
-                columns: source.columns.clone(),
-                capture: self.is_captured,
-                files: None,
-            })?;
+        if self.is_captured {
+            return Ok(());
         }
-        Ok(())
+        let sources = self.sources.iter();
+        let sources: Vec<_> = sources.map(|s| (s.oid, s.columns.as_slice())).collect();
+        refresh::store_dependencies(pgt_id, &sources, false)
     }
 }
 
@@ -111,7 +112,9 @@ pub fn decide(
     requested: RequestedMode,
     crossing: Option<&str>,
 ) -> Result<Decision> {
-    let analysis = parse::analyse_view(view, owner, settings)?;
+    let generation = invalidation::generation();
+    let mut analysis = parse::analyse_view(view, owner, settings)?;
+    let mut draft = None;
     let refused: Vec<Obstacle> = analysis
         .unsupported
         .iter()
@@ -133,13 +136,13 @@ pub fn decide(
         if requested == RequestedMode::Immediate {
             obstacles.extend(refresh::not_immediate(&analysis));
         }
-        match analysis.relation.map(plan::compile) {
-            Some(Err(error)) => obstacles.push(refresh::engine_obstacle(&error)),
+        match Draft::of(&mut analysis, generation) {
+            Some(Err(obstacle)) => obstacles.push(obstacle),
             Some(Ok(plan)) if requested == RequestedMode::Immediate && plan.is_polled() => {
                 let untold = parse::Unsupported::new(&CHANGES_UNTOLD, "the query");
                 obstacles.push(Obstacle::from(&untold));
             }
-            _ => {}
+            made => draft = made.and_then(Result::ok),
         }
         if !obstacles.is_empty() {
             match requested {
@@ -164,6 +167,7 @@ pub fn decide(
         requested,
         used,
         obstacles,
+        draft,
         sources: analysis.sources,
         is_captured: used != RefreshMode::Full,
         settings: settings.items_of(&analysis.settings),

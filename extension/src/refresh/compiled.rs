@@ -8,7 +8,7 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 use pgtrickle_dvm::canary;
 use pgtrickle_dvm::operators::statement::{BlockDelta, Context};
-use pgtrickle_dvm::plan::{self, BlockScan, Factor, Node, Output, Plan, Source, Store};
+use pgtrickle_dvm::plan::{BlockScan, Factor, Node, Output, Plan, Source, Store};
 
 use crate::catalog::{self, RefreshMode, StreamTable};
 use crate::error::{Obstacle, Result};
@@ -20,7 +20,8 @@ use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
 use crate::{cdc, config};
 
 use super::delta_shape::{DeltaShape, Reads, StepShape};
-use super::engine_obstacle::{engine_obstacle, not_immediate};
+use super::draft::Draft;
+use super::engine_obstacle::not_immediate;
 use super::keyed_table::Lookup;
 use super::layout;
 use super::row_types::RowTypes;
@@ -59,6 +60,8 @@ pub struct Compiled {
     pub stream_table: pg_sys::Oid,
     /// The settings that it was made under.
     pub settings: Settings,
+    /// Those of them that its result depends on.
+    pub settings_read: BTreeSet<&'static str>,
     /// Whether each of its rows can be maintained without regard to others.
     pub has_independent_rows: bool,
     /// Whether nodes compute what may fail for rows that the query does not reach.
@@ -150,43 +153,35 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         return Ok(Outcome::Compiled(compiled));
     }
     let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
-    let analysis = parse::analyse_view(table.view, owner, &table.settings)?;
+    let mut analysis = parse::analyse_view(table.view, owner, &table.settings)?;
     if table.refresh_mode == RefreshMode::Immediate
         && let Some(obstacle) = not_immediate(&analysis)
     {
         return Ok(Outcome::Unsupported(vec![obstacle]));
     }
-    let Some(tree) = analysis.relation else {
-        let obstacles = analysis.unsupported.iter().map(Obstacle::from).collect();
-        return Ok(Outcome::Unsupported(obstacles));
-    };
-    let is_dependent = tree.has_dependent();
-    let plan = match plan::compile(tree) {
-        Ok(plan) => plan,
-        Err(error) => return Ok(Outcome::Unsupported(vec![engine_obstacle(&error)])),
-    };
-    let mut definitions = analysis.definitions;
-    definitions.extend(table.settings.items_of(&analysis.settings));
-    let query = match analysis.spread.replaced.is_empty() {
-        true => None,
-        false => Some(parse::text_on_this_node(table.view, &table.settings)?),
-    };
-    let compiled = Rc::new(Compiled::new(
-        table,
-        plan,
-        query,
-        is_dependent,
-        &definitions,
-    )?);
-    let mut relations = analysis.relations;
+    Ok(match Draft::of(&mut analysis, generation) {
+        Some(Ok(draft)) => Outcome::Compiled(keep(table, draft)?),
+        Some(Err(obstacle)) => Outcome::Unsupported(vec![obstacle]),
+        None => Outcome::Unsupported(analysis.unsupported.iter().map(Obstacle::from).collect()),
+    })
+}
+
+/// Makes a plan that was decided on that of the stream table; `None` if what it rests on has changed since.
+pub fn adopt(table: &StreamTable, draft: Draft) -> Result<Option<Rc<Compiled>>> {
+    match invalidation::any_since(draft.generation, &draft.relations) {
+        true => Ok(None),
+        false => keep(table, draft).map(Some),
+    }
+}
+
+/// Keeps a plan for the session.
+fn keep(table: &StreamTable, draft: Draft) -> Result<Rc<Compiled>> {
+    let generation = draft.generation;
+    let mut relations = draft.relations.clone();
+    let compiled = Rc::new(Compiled::new(table, draft)?);
     // When a child leaves or is dropped, the server only announces the child.
-    relations.extend(
-        compiled
-            .tables
-            .iter()
-            .flat_map(|t| t.tree.iter())
-            .map(|table| pg_sys::Oid::from(*table)),
-    );
+    let children = compiled.tables.iter().flat_map(|t| t.tree.iter());
+    relations.extend(children.map(|table| pg_sys::Oid::from(*table)));
     relations.extend(compiled.tables.iter().map(|t| t.oid));
     relations.extend([table.view, table.relid]);
     let forgotten = CACHE.with_borrow_mut(|cache| {
@@ -200,7 +195,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         (forgotten, cache.insert(table.pgt_id, cached))
     });
     drop(forgotten);
-    Ok(Outcome::Compiled(compiled))
+    Ok(compiled)
 }
 
 /// Whether this is still the plan of the stream table.
@@ -217,26 +212,27 @@ pub fn forget(pgt_id: i64) {
 }
 
 impl Compiled {
-    fn new(
-        table: &StreamTable,
-        plan: Plan,
-        query: Option<String>,
-        is_dependent: bool,
-        definitions: &BTreeSet<String>,
-    ) -> Result<Self> {
+    fn new(table: &StreamTable, draft: Draft) -> Result<Self> {
+        let plan = draft.plan;
         let tables = tables_of(&plan)?;
         let trees: Vec<&[u32]> = tables.iter().map(|source| source.tree.as_slice()).collect();
+        let mut definitions = draft.definitions;
+        definitions.extend(table.settings.items_of(&draft.settings_read));
         // Without definitions it is the one that version 0.1.0 stored.
         let fingerprint = match definitions.is_empty() {
             true => plan.fingerprint(&trees),
             false => plan.fingerprint(&(trees, definitions)),
+        };
+        let query = match draft.reads_shards {
+            true => Some(parse::text_on_this_node(table.view, &table.settings)?),
+            false => None,
         };
         Ok(Compiled {
             has_independent_rows: plan.has_independent_rows(),
             // IMMEDIATE and a part of a distributed query have nothing to fall back on.
             computes_apart: table.refresh_mode != RefreshMode::Immediate
                 && query.is_none()
-                && plan.computes_apart(is_dependent),
+                && plan.computes_apart(draft.is_dependent),
             query,
             plan,
             fingerprint: fingerprint.cast_signed(),
@@ -245,6 +241,7 @@ impl Compiled {
             row_types: RowTypes::default(),
             stream_table: table.relid,
             settings: table.settings.clone(),
+            settings_read: draft.settings_read,
             state_prefix: layout::state_prefix(table.pgt_id),
             output_lookup: RefCell::default(),
             shapes: RefCell::default(),

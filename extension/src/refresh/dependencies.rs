@@ -8,9 +8,9 @@ use crate::cdc;
 use crate::dag::check_for_cycles;
 use crate::error::Result;
 
-/// Stores the tables whose changes a stream table needs, with the attribute numbers that it reads.
-/// Capture ends for tables without readers.
-pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
+/// Stores the tables that a stream table reads, by rising OID, with the attribute numbers that it reads, and whether it
+/// needs their changes. Capture ends for tables without readers.
+pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])], capture: bool) -> Result<()> {
     let mut present = catalog::dependencies(pgt_id)?;
     let files_of = |source| present.iter().find(|d| d.source == source)?.files;
     let wanted: Vec<Dependency> = sources
@@ -19,7 +19,7 @@ pub fn sync(pgt_id: i64, sources: &[(pg_sys::Oid, &[i16])]) -> Result<()> {
             pgt_id,
             source: *source,
             columns: columns.to_vec(),
-            capture: true,
+            capture,
             files: files_of(*source),
         })
         .collect();

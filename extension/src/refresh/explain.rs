@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::parse;
 use crate::pg::{comment, depend, name};
 
-use super::compiled::{self, Compiled, has_table};
+use super::compiled::{self, Compiled, Outcome, has_table};
 
 /// One line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,18 @@ pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
     if let (Some(code), Some(reason)) = (&table.mode_code, &table.mode_reason) {
         lines.push(line("mode", code, reason));
     }
-    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
-    let read = parse::analyse_view(table.view, owner, &table.settings)?.settings;
+    let outcome = match table.refresh_mode {
+        RefreshMode::Full => None,
+        _ if table.is_spread() => None,
+        _ => Some(compiled::get(&table)?),
+    };
+    let read = match &outcome {
+        Some(Outcome::Compiled(compiled)) => compiled.settings_read.clone(),
+        Some(Outcome::Unsupported(_)) | None => {
+            let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
+            parse::analyse_view(table.view, owner, &table.settings)?.settings
+        }
+    };
     for (name, value) in table.settings.values() {
         lines.push(line("setting", name, &value));
         if read.contains(name) {
@@ -46,16 +56,14 @@ pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
     for (construct, by) in ties.lines().filter_map(|tie| tie.split_once(": ")) {
         lines.push(line("ties", construct, by));
     }
-    if table.refresh_mode == RefreshMode::Full || table.is_spread() {
-        return Ok(lines);
-    }
-    match compiled::get(&table)? {
-        compiled::Outcome::Unsupported(obstacles) => {
+    match outcome {
+        Some(Outcome::Unsupported(obstacles)) => {
             for obstacle in obstacles {
                 lines.push(line("obstacle", &obstacle.code, &obstacle.reason));
             }
         }
-        compiled::Outcome::Compiled(compiled) => explain_plan(&compiled, &mut lines),
+        Some(Outcome::Compiled(compiled)) => explain_plan(&compiled, &mut lines),
+        None => {}
     }
     Ok(lines)
 }

@@ -20,6 +20,7 @@ mod delta_shape;
 mod dependencies;
 mod difference;
 mod differential;
+mod draft;
 mod engine_obstacle;
 mod explain;
 mod files;
@@ -47,11 +48,13 @@ pub mod watch;
 mod work;
 
 pub use compiled::{forget, keep_if_few};
-pub use dependencies::release;
-pub use engine_obstacle::{engine_obstacle, not_immediate};
+pub use dependencies::{release, sync as store_dependencies};
+pub use draft::Draft;
+pub use engine_obstacle::not_immediate;
 pub use explain::{ExplainLine, explain};
 pub use layout::{drop_key_index, drop_state_tables, state_tables};
 pub use spread::{Sum, Task, ask as ask_nodes};
 pub use transaction::{
-    Outcome, Request, clean_up_after, elapsed_ms, lock_before_snapshot, prepare, run,
+    Outcome, Request, clean_up_after, elapsed_ms, lock_before_snapshot, prepare,
+    prepare_as_decided, run,
 };

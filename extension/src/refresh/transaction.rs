@@ -24,6 +24,7 @@ use crate::{cdc, parse};
 use super::choice::Choice;
 use super::compiled::{self, Compiled};
 use super::dependencies;
+use super::draft::Draft;
 use super::files::Files;
 use super::keyed_table::Counts;
 use super::work::Work;
@@ -68,12 +69,23 @@ pub(super) const PLANNER_SETTINGS: &[(&CStr, &CStr)] =
 /// after the first fill is lost, then its state tables. For a table in FULL mode there is nothing to
 /// make.
 pub fn prepare(pgt_id: i64) -> Result<()> {
+    prepare_as_decided(pgt_id, None)
+}
+
+/// The same for the plan that was decided on, which is not made again.
+pub fn prepare_as_decided(pgt_id: i64, draft: Option<Draft>) -> Result<()> {
     let table = load(pgt_id)?;
     replica_identity::ensure(table.relid)?;
     if table.refresh_mode == RefreshMode::Full || table.is_spread() {
         return Ok(());
     }
-    let compiled = supported(&table)?;
+    let decided = draft
+        .map(|draft| compiled::adopt(&table, draft))
+        .transpose()?;
+    let compiled = match decided.flatten() {
+        Some(compiled) => compiled,
+        None => supported(&table)?,
+    };
     prepare_compiled(&table, &compiled)?;
     for missing in compiled.plan.missing_indexes() {
         report::notice(
@@ -110,7 +122,7 @@ pub(super) fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Resu
         .iter()
         .map(|source| (source.oid, source.attnums.as_slice()))
         .collect();
-    dependencies::sync(table.pgt_id, &sources)?;
+    dependencies::sync(table.pgt_id, &sources, true)?;
     if table.is_polled != compiled.plan.is_polled() {
         catalog::set_polled(table.pgt_id, compiled.plan.is_polled())?;
     }

@@ -1,0 +1,54 @@
+//! The plan of a view, before it is that of a stream table: made once, when the refresh mode is decided on.
+
+use std::collections::BTreeSet;
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::plan::{self, Plan};
+
+use crate::error::Obstacle;
+use crate::parse::Analysis;
+
+use super::engine_obstacle::engine_obstacle;
+
+/// A plan, and what it rests on.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The plan.
+    pub(super) plan: Plan,
+    /// Whether the query has subqueries that depend on the row around them.
+    pub(super) is_dependent: bool,
+    /// Types whose definition is in printed values, with that definition.
+    pub(super) definitions: BTreeSet<String>,
+    /// The settings that the result depends on.
+    pub(super) settings_read: BTreeSet<&'static str>,
+    /// Every relation whose change can make it out of date.
+    pub(super) relations: Vec<pg_sys::Oid>,
+    /// Whether shards of this node stand for tables of Citus.
+    pub(super) reads_shards: bool,
+    /// When it was analysed.
+    pub(super) generation: u64,
+}
+
+impl Draft {
+    /// The plan of the analysed tree, which is taken, or why the engine has none; `None` if there is no tree. `generation`
+    /// is that of the server's notices before the analysis.
+    pub fn of(analysis: &mut Analysis, generation: u64) -> Option<Result<Self, Obstacle>> {
+        let tree = analysis.relation.take()?;
+        let is_dependent = tree.has_dependent();
+        let draft = plan::compile(tree).map(|plan| Draft {
+            plan,
+            is_dependent,
+            definitions: analysis.definitions.clone(),
+            settings_read: analysis.settings.clone(),
+            relations: analysis.relations.clone(),
+            reads_shards: !analysis.spread.replaced.is_empty(),
+            generation,
+        });
+        Some(draft.map_err(|error| engine_obstacle(&error)))
+    }
+
+    /// Whether the content can change although no source does.
+    pub fn is_polled(&self) -> bool {
+        self.plan.is_polled()
+    }
+}
