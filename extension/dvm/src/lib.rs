@@ -34,6 +34,7 @@ pub mod rewrite;
 pub mod schedule;
 pub mod sql;
 pub mod tree;
+pub mod weight;
 
 mod error;
 #[cfg(test)]

@@ -5,11 +5,14 @@
 //! row is a number, and per image a hash and a weight; the rows themselves spill to disk.
 
 use crate::error::Result;
-use crate::pg::image::{self, ImageMap, ImageType};
+use crate::pg::image::{self, ImageType};
 use crate::pg::tupdesc::{Column, OwnTupleDesc};
 use crate::pg::tuplestore::TupleStore;
 use pgrx::pg_sys;
+use pgtrickle_dvm::weight::Weight;
 use std::rc::Rc;
+
+use super::weighted::{self, RowSum};
 
 /// The changes of one source that a refresh takes in.
 #[derive(Debug, Clone)]
@@ -46,12 +49,8 @@ pub struct Consolidation {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
     store: TupleStore,
-    /// The number of each image, in order of appearance.
-    numbers: ImageMap<u32>,
-    /// The summed weight of each image, by number.
-    weights: Vec<i64>,
-    /// The number of each row's image.
-    images: Vec<u32>,
+    /// What they add up to.
+    sum: RowSum,
     recompute: bool,
 }
 
@@ -95,9 +94,7 @@ impl Consolidation {
             values: vec![pg_sys::Datum::from(0); columns.len()],
             nulls: vec![false; columns.len()],
             store: new_store(context, desc.as_ptr(), is_lasting),
-            numbers: ImageMap::default(),
-            weights: Vec::new(),
-            images: Vec::new(),
+            sum: RowSum::default(),
             recompute: false,
         })
     }
@@ -126,20 +123,14 @@ impl Consolidation {
             *last = pg_sys::Datum::from(weight);
         }
         let hash = image::hash128(&self.values, &self.nulls, self.types.iter().copied());
-        let next = self.weights.len() as u32;
-        let number = *self.numbers.entry(hash).or_insert(next);
-        match self.weights.get_mut(number as usize) {
-            Some(sum) => *sum += i64::from(weight),
-            None => self.weights.push(i64::from(weight)),
-        }
-        self.images.push(number);
+        self.sum.add(hash, Weight::from(weight));
         self.store.put_values(&self.values, &self.nulls);
         true
     }
 
     /// The delta.
     pub fn finish(mut self) -> SourceDelta {
-        let raw_rows = self.images.len() as u64;
+        let raw_rows = self.sum.rows() as u64;
         if self.recompute {
             return SourceDelta {
                 store: Rc::new(self.empty_store()),
@@ -148,7 +139,7 @@ impl Consolidation {
                 recompute: true,
             };
         }
-        if self.weights.len() < self.images.len() {
+        if !self.sum.is_consolidated() {
             self.store = self.consolidated();
         }
         SourceDelta {
@@ -167,25 +158,16 @@ impl Consolidation {
     fn consolidated(&mut self) -> TupleStore {
         let mut result = self.empty_store();
         let mut rows = self.store.scan();
-        for number in &self.images {
+        for weight in std::mem::take(&mut self.sum).into_weights() {
             let Some(row) = rows.next() else { break };
-            // Taken, so that later rows of the same image find 0.
-            let weight = self
-                .weights
-                .get_mut(*number as usize)
-                .map_or(0, std::mem::take);
-            if weight == 0 {
+            if weight.is_zero() {
                 continue;
             }
             pgrx::check_for_interrupts!();
             let (values, nulls) = row.values();
-            self.values.copy_from_slice(values);
-            self.nulls.copy_from_slice(nulls);
-            for part in parts_of(weight) {
-                if let Some(last) = self.values.last_mut() {
-                    *last = pg_sys::Datum::from(part);
-                }
-                result.put_values(&self.values, &self.nulls);
+            if let (Some((_, values)), Some((_, nulls))) = (values.split_last(), nulls.split_last())
+            {
+                weighted::put(&mut result, values, nulls, weight);
             }
         }
         drop(rows);
@@ -201,35 +183,5 @@ fn new_store(
     match is_lasting {
         true => TupleStore::of_transaction(context, desc),
         false => TupleStore::new(context, desc),
-    }
-}
-
-/// A weight as a sum of weights that the column holds: itself, but for two thousand million rows alike.
-fn parts_of(weight: i64) -> impl Iterator<Item = i32> {
-    let mut left = weight;
-    std::iter::from_fn(move || {
-        let part = left.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-        left -= i64::from(part);
-        (part != 0).then_some(part)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parts_of;
-
-    #[test]
-    fn a_weight_beyond_the_column_is_split_and_none_of_it_is_lost() {
-        let max = i64::from(i32::MAX);
-        for weight in [1, -1, max, -max - 1, max + 1, 3 * max + 5, -4 * max, 0] {
-            let parts: Vec<i32> = parts_of(weight).collect();
-            assert_eq!(parts.iter().map(|p| i64::from(*p)).sum::<i64>(), weight);
-            let least = weight.unsigned_abs().div_ceil(max.unsigned_abs() + 1);
-            assert!(
-                parts.len() as u64 >= least && !parts.contains(&0),
-                "{parts:?}"
-            );
-        }
-        assert_eq!(parts_of(7).collect::<Vec<_>>(), [7]);
     }
 }

@@ -21,6 +21,7 @@ mod sizes;
 mod source;
 mod target;
 mod transient;
+pub mod weighted;
 mod writer;
 
 pub use buffer::find as buffer_of;

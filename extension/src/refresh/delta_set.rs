@@ -6,7 +6,9 @@ use std::collections::hash_map::Entry as Slot;
 use pgrx::pg_sys;
 
 use pgtrickle_dvm::plan::Identity;
+use pgtrickle_dvm::weight::Weight;
 
+use crate::cdc::weighted::WeightColumn;
 use crate::error::{Error, Result};
 use crate::pg::image;
 use crate::pg::tupdesc::attributes;
@@ -22,7 +24,7 @@ use super::sink::Row;
 struct Entry {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
-    weight: i64,
+    weight: Weight,
 }
 
 impl Entry {
@@ -56,21 +58,15 @@ impl DeltaSet {
         let desc = store.tuple_desc();
         let all = attributes(desc);
         let width = all.len().saturating_sub(1);
-        let is_wide = all.last().is_some_and(|w| w.atttypid == pg_sys::INT8OID);
+        let weight = WeightColumn::of(desc);
         let mut entries: HashMap<u128, Entry> = HashMap::new();
         let mut scan = store.scan();
         while let Some(slot) = scan.next() {
             let (values, nulls) = slot.values();
-            let (Some(weight), Some(row), Some(row_nulls)) =
-                (values.last(), values.get(..width), nulls.get(..width))
-            else {
+            let (Some(row), Some(row_nulls)) = (values.get(..width), nulls.get(..width)) else {
                 continue;
             };
-            let weight = if is_wide {
-                weight.value() as i64
-            } else {
-                i64::from(weight.value() as i32)
-            };
+            let weight = weight.read(values);
             let hash = image::hash128(row, row_nulls, all.iter().take(width));
             entries
                 .entry(hash)
@@ -81,7 +77,7 @@ impl DeltaSet {
                     weight,
                 });
         }
-        entries.retain(|_, entry| entry.weight != 0);
+        entries.retain(|_, entry| !entry.weight.is_zero());
         DeltaSet {
             desc,
             width,
@@ -100,7 +96,7 @@ impl DeltaSet {
     }
 
     /// The rows with their weights.
-    pub fn rows(&self) -> impl Iterator<Item = (Row<'_>, i64)> {
+    pub fn rows(&self) -> impl Iterator<Item = (Row<'_>, Weight)> {
         let rows = self.entries.values();
         rows.map(|entry| {
             (
@@ -111,21 +107,26 @@ impl DeltaSet {
     }
 
     /// Keeps the rows for which `keep` says so of image hash and values, each with this weight.
-    pub fn retain_as(&mut self, weight: i64, mut keep: impl FnMut(u128, Row<'_>) -> bool) {
+    pub fn retain_as(&mut self, weight: Weight, mut keep: impl FnMut(u128, Row<'_>) -> bool) {
         self.entries.retain(|hash, entry| {
             entry.weight = weight;
             keep(*hash, (&entry.values, &entry.nulls))
         });
     }
 
-    /// Adds another set of rows of the same type so many times.
-    pub fn add(&mut self, other: Self, times: i64) {
-        for (hash, mut entry) in other.entries {
-            entry.weight *= times;
+    /// Takes another set of rows of the same type away.
+    pub fn subtract(&mut self, mut other: Self) {
+        (other.entries.values_mut()).for_each(|entry| entry.weight = -entry.weight);
+        self.add(other);
+    }
+
+    /// Adds another set of rows of the same type.
+    pub fn add(&mut self, other: Self) {
+        for (hash, entry) in other.entries {
             match self.entries.entry(hash) {
                 Slot::Occupied(mut known) => {
                     known.get_mut().weight += entry.weight;
-                    if known.get().weight == 0 {
+                    if known.get().weight.is_zero() {
                         known.remove();
                     }
                 }
@@ -155,23 +156,19 @@ impl DeltaSet {
     /// Applies it to a table whose rows are found by the image of the whole row. In a stream table, rows that go and
     /// come with the same unique key are updates.
     pub fn apply_by_image(&self, mut table: KeyedTable) -> Result<Counts> {
-        let of_sign = |sign: i64| {
-            self.entries
-                .values()
-                .filter(move |e| e.weight.signum() == sign)
-        };
-        let (gone, come): (Vec<_>, Vec<_>) = (of_sign(-1).collect(), of_sign(1).collect());
+        let (come, gone): (Vec<_>, Vec<_>) =
+            (self.entries.values()).partition(|entry| entry.weight > Weight::ZERO);
         let pairs = match table.is_stream_table() {
             true => pair(table.relation(), None, &rows_of(&gone), &rows_of(&come))?,
             false => Pairs::none(gone.len(), come.len()),
         };
         for (old, pair) in gone.iter().zip(&pairs.of_gone) {
-            let copies = old.weight.unsigned_abs();
+            let copies = old.weight.rows().unsigned_abs();
             let new = pair.and_then(|at| come.get(at)).map(|new| new.row());
             table.delete_or_replace(&old.values, &old.nulls, copies, new)?;
         }
         for (new, is_there) in come.iter().zip(&pairs.is_taken) {
-            for _ in i64::from(*is_there)..new.weight {
+            for _ in i64::from(*is_there)..new.weight.rows() {
                 table.insert(&new.values, &new.nulls)?;
             }
         }
@@ -188,12 +185,11 @@ impl DeltaSet {
             let (key, nulls) = key_of(entry);
             let hash = image::hash128(&key, &nulls, columns.iter().filter_map(|c| all.get(*c)));
             let change = changes.entry(hash).or_default();
-            let side = if entry.weight < 0 {
-                &mut change.0
-            } else {
-                &mut change.1
+            let side = match entry.weight < Weight::ZERO {
+                true => &mut change.0,
+                false => &mut change.1,
             };
-            if side.is_some() || entry.weight.abs() != 1 {
+            if side.is_some() || entry.weight.rows().abs() != 1 {
                 return Err(Error::KeyNotUnique {
                     relation: table.relation().name(),
                 });

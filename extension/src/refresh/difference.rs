@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use pgrx::pg_sys;
+use pgtrickle_dvm::weight::Weight;
 
 use crate::error::{Error, Result};
 use crate::pg::image::{self, ImageMap};
@@ -17,7 +18,7 @@ use super::pairing::{self, KeyHash};
 use super::sink::Row;
 
 /// Hears of each row that goes (weight −1) and comes (weight 1).
-pub type Listener<'a> = &'a mut dyn FnMut(Row<'_>, i32) -> Result<()>;
+pub type Listener<'a> = &'a mut dyn FnMut(Row<'_>, Weight) -> Result<()>;
 
 /// Rows that are stored and that the fresh ones are to take the place of, by image.
 ///
@@ -169,7 +170,7 @@ impl Difference {
                 None if table.may_replace_rows() => table.delete_at(tid),
                 listener => {
                     if TableScan::fetch(table.relation(), tid, &mut row) {
-                        hear(listener, row.values(), -1)?;
+                        hear(listener, row.values(), -Weight::ONE)?;
                         table.delete_stored(&mut row)?;
                     }
                 }
@@ -179,10 +180,10 @@ impl Difference {
             if let Some(tid) = update_of(at)
                 && TableScan::fetch(table.relation(), tid, &mut row)
             {
-                hear(&mut listener, row.values(), -1)?;
+                hear(&mut listener, row.values(), -Weight::ONE)?;
                 progress.step();
                 table.update_stored(&mut row, values)?;
-                hear(&mut listener, values, 1)?;
+                hear(&mut listener, values, Weight::ONE)?;
             }
             Ok(())
         })?;
@@ -190,14 +191,14 @@ impl Difference {
             if update_of(at).is_none() {
                 progress.step();
                 table.insert(values.0, values.1)?;
-                hear(&mut listener, values, 1)?;
+                hear(&mut listener, values, Weight::ONE)?;
             }
             Ok(())
         })
     }
 }
 
-fn hear(listener: &mut Option<Listener<'_>>, row: Row<'_>, weight: i32) -> Result<()> {
+fn hear(listener: &mut Option<Listener<'_>>, row: Row<'_>, weight: Weight) -> Result<()> {
     match listener {
         Some(listener) => listener(row, weight),
         None => Ok(()),

@@ -97,10 +97,7 @@ pub fn compare(
             }
         } else {
             let table = compiled.open_image(image)?;
-            let mut hear = |row: Row<'_>, weight| match weight {
-                1 => delta.put((&[], &[]), Place::Unknown, row, true),
-                _ => delta.remove(row),
-            };
+            let mut hear = |row: Row<'_>, weight| delta.weigh(row, weight);
             let counts = full::replace(table, fresh, Some(&mut hear))?;
             if counts != Counts::default() {
                 snapshot.show_own_writes();

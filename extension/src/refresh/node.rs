@@ -132,12 +132,7 @@ impl NodeRun<'_> {
         let mut sink = Sink::delta(self.memory);
         sink.expect(desc, 0..self.node.block.columns.len())?;
         for (row, weight) in set.rows() {
-            let mut left = weight;
-            while left != 0 {
-                let part = left.clamp(i32::MIN.into(), i32::MAX.into());
-                left -= part;
-                sink.weigh(row, part as i32)?;
-            }
+            sink.weigh(row, weight)?;
         }
         Ok(sink.into_store().filter(|rows| rows.count() > 0))
     }

@@ -4,6 +4,7 @@
 use pgtrickle_dvm::operators::script::Statement;
 use pgtrickle_dvm::sql::names::{CHANGED, REGIONS, ROWS};
 
+use crate::cdc::weighted::WeightColumn;
 use crate::error::{Error, Result};
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
@@ -69,11 +70,12 @@ impl NodeRun<'_> {
         let mut rows = TupleStore::new(self.memory.as_ptr(), around.tuple_desc());
         let around = consolidated(around, self.memory);
         let width = row_types::width(around.tuple_desc()).saturating_sub(1);
+        let weights = WeightColumn::of(around.tuple_desc());
         let mut scan = around.scan();
         while let Some(slot) = scan.next() {
             pgrx::check_for_interrupts!();
             let (values, nulls) = slot.values();
-            let weight = values.last().map_or(0, |weight| weight.value() as i64);
+            let weight = weights.read(values).rows();
             if weight < 0 {
                 return Err(Error::OutOfStep {
                     relation: self.compiled.open_state(self.node)?.relation().name(),

@@ -10,7 +10,9 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::operators::script::{ImageStage, Statement};
 use pgtrickle_dvm::plan::{Image, Recursion, Source};
 use pgtrickle_dvm::sql::names::{self, TOUCHED, WEIGHT};
+use pgtrickle_dvm::weight::Weight;
 
+use crate::cdc::weighted::{self, WeightColumn};
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
@@ -122,7 +124,7 @@ impl Run<'_> {
         let mut delta = self.none();
         if !gone.is_empty() {
             let mut lost = self.derived(all)?;
-            lost.add(self.derived(came)?, -1);
+            lost.subtract(self.derived(came)?);
             delta = match self.rounds(lost, came)? {
                 Some(lost) => lost,
                 None => return Ok(None),
@@ -134,35 +136,35 @@ impl Run<'_> {
             return Ok(None);
         };
         self.apply(&found)?;
-        delta.add(found, 1);
+        delta.add(found);
         Ok(Some(delta))
     }
 
     /// UNION.
     fn delete_and_rederive(&mut self, gone: &Deltas<'_>, came: &Deltas<'_>) -> Bounded {
         let first = self.derived(gone)?;
-        let Some(mut delta) = self.rounds_among(first, -1)? else {
+        let Some(mut delta) = self.rounds_among(first, -Weight::ONE)? else {
             return Ok(None);
         };
         self.apply(&delta)?;
         let mut first = self.derived(came)?;
-        first.add(self.rederived(&delta)?, 1);
-        let Some(found) = self.rounds_among(first, 1)? else {
+        first.add(self.rederived(&delta)?);
+        let Some(found) = self.rounds_among(first, Weight::ONE)? else {
             return Ok(None);
         };
         self.apply(&found)?;
-        delta.add(found, 1);
+        delta.add(found);
         Ok(Some(delta))
     }
 
     /// What can be reached from these rows, among those that are in the image (weight −1) or not (1).
-    fn rounds_among(&mut self, first: DeltaSet, weight: i64) -> Bounded {
+    fn rounds_among(&mut self, first: DeltaSet, weight: Weight) -> Bounded {
         let mut table = self.compiled.open_recursion(self.image)?;
         let mut total = self.none();
         let mut round = first;
         loop {
             round.retain_as(weight, |hash, (row, nulls)| {
-                !total.contains(hash) && table.find(row, nulls).is_some() == (weight < 0)
+                !total.contains(hash) && table.find(row, nulls).is_some() == (weight < Weight::ZERO)
             });
             if round.is_empty() {
                 return Ok(Some(total));
@@ -171,7 +173,7 @@ impl Run<'_> {
                 return Ok(None);
             }
             let next = self.round(&round, &Vec::new())?;
-            total.add(std::mem::replace(&mut round, next), 1);
+            total.add(std::mem::replace(&mut round, next));
         }
     }
 
@@ -184,7 +186,7 @@ impl Run<'_> {
                 return Ok(None);
             }
             let next = self.round(&round, came)?;
-            total.add(std::mem::replace(&mut round, next), 1);
+            total.add(std::mem::replace(&mut round, next));
         }
         Ok(Some(total))
     }
@@ -240,9 +242,9 @@ impl Run<'_> {
             let rows = connection.run(&statement, self.memory.as_ptr())?;
             connection.unregister(TOUCHED)?;
             drop(connection);
-            again.add(self.checked(&rows)?, 1);
+            again.add(self.checked(&rows)?);
         }
-        again.retain_as(1, |hash, _| lost.contains(hash));
+        again.retain_as(Weight::ONE, |hash, _| lost.contains(hash));
         Ok(again)
     }
 
@@ -318,15 +320,15 @@ impl Run<'_> {
     }
 
     /// The rows of one sign of each delta, as far as there are any.
-    fn part(&self, deltas: &Deltas<'_>, sign: i32) -> Result<Vec<(Source, TupleStore)>> {
+    fn part(&self, deltas: &Deltas<'_>, sign: i64) -> Result<Vec<(Source, TupleStore)>> {
         let mut parts = Vec::new();
         for (source, store) in deltas {
+            let weight = WeightColumn::of(store.tuple_desc());
             let mut part = TupleStore::new(self.memory.as_ptr(), store.tuple_desc());
             let mut scan = store.scan();
             while let Some(row) = scan.next() {
                 let (values, nulls) = row.values();
-                let weight = values.last().map_or(0, |weight| weight.value() as i32);
-                if weight.signum() == sign {
+                if weight.read(values).rows().signum() == sign {
                     part.put_values(values, nulls);
                 }
             }
@@ -341,12 +343,7 @@ impl Run<'_> {
     fn store(&self, rows: &DeltaSet) -> Result<TupleStore> {
         let mut store = TupleStore::new(self.memory.as_ptr(), self.desc.as_ptr());
         for ((values, nulls), weight) in rows.rows() {
-            let mut left = weight;
-            while left != 0 {
-                let part = left.clamp(i32::MIN.into(), i32::MAX.into());
-                left -= part;
-                store.put_weighted(values, nulls, part);
-            }
+            weighted::put(&mut store, values, nulls, weight);
         }
         Ok(store)
     }

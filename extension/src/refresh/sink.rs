@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::sql::names;
+use pgtrickle_dvm::weight::Weight;
 
+use crate::cdc::weighted;
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
 use crate::pg::tupdesc::OwnTupleDesc;
@@ -80,7 +82,7 @@ impl Sink {
             Sink::Table { table } => table.put(key, place, keep.then_some(new)),
             Sink::Delta { store, .. } => {
                 if keep {
-                    weigh(store.as_mut(), new, 1)?;
+                    weigh(store.as_mut(), new, Weight::ONE)?;
                 }
                 Ok(())
             }
@@ -90,7 +92,7 @@ impl Sink {
 
     /// The group's old row. Only deltas hear of it: the table finds it by key.
     pub fn remove(&mut self, old: Row<'_>) -> Result<()> {
-        self.weigh(old, -1)
+        self.weigh(old, -Weight::ONE)
     }
 
     /// The group with this key is gone. Deltas have heard of its old row.
@@ -102,7 +104,7 @@ impl Sink {
     }
 
     /// A row of a delta with its weight.
-    pub fn weigh(&mut self, row: Row<'_>, weight: i32) -> Result<()> {
+    pub fn weigh(&mut self, row: Row<'_>, weight: Weight) -> Result<()> {
         match self {
             Sink::Table { .. } | Sink::Nowhere => Ok(()),
             Sink::Delta { store, .. } => weigh(store.as_mut(), row, weight),
@@ -120,8 +122,8 @@ impl Sink {
     }
 }
 
-fn weigh(store: Option<&mut TupleStore>, row: Row<'_>, weight: i32) -> Result<()> {
+fn weigh(store: Option<&mut TupleStore>, row: Row<'_>, weight: Weight) -> Result<()> {
     let store = store.ok_or_else(|| Error::Internal("a delta without a row type".into()))?;
-    store.put_weighted(row.0, row.1, weight.into());
+    weighted::put(store, row.0, row.1, weight);
     Ok(())
 }

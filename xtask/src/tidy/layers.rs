@@ -32,7 +32,7 @@ const ENGINE: House = House {
     root: "extension/dvm/src/",
     floors: &[
         &["canary", "capability", "error"],
-        &["capture_sql", "frontier", "schedule", "tree"],
+        &["capture_sql", "frontier", "schedule", "tree", "weight"],
         &["rewrite"],
         &["plan"],
         &["sql"],
