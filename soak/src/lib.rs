@@ -13,6 +13,7 @@ pub mod ddl;
 pub mod folder;
 pub mod journal;
 pub mod nemesis;
+pub mod options;
 pub mod profile;
 pub mod progress;
 pub mod run;

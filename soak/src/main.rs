@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: the command line of a run. The exit status says whether it passed.
+//! The program that `cargo xtask soak` runs. The exit status says whether it passed.
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,36 +7,19 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use soak::folder::{self, Folder, Request};
 use soak::nemesis;
-use soak::profile::Profile;
+use soak::options::Options;
 use soak::run::{self, Verdict};
-use soak::server::Place;
 
 /// Writers, faults and checkers on one server.
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask soak",
-    after_help = "With --release the optimised build is soaked."
-)]
-struct Options {
-    /// How long, at least; every kind of fault strikes once in any case
-    #[arg(long, default_value_t = 10.0)]
-    minutes: f64,
-    /// From which everything random follows; by default the time
-    #[arg(long)]
-    seed: Option<u64>,
-    /// How hard
-    #[arg(long, value_enum, default_value = "light")]
-    profile: Profile,
-    /// Where the server runs
-    #[arg(long, value_enum, default_value = "embedded")]
-    backend: Place,
-    /// Go on with the run of --seed, or with the latest one that was interrupted
-    #[arg(long)]
-    resume: bool,
+#[command(name = "soak")]
+struct Program {
+    #[command(flatten)]
+    options: Options,
 }
 
 fn main() -> ExitCode {
-    match start(&Options::parse()) {
+    match start(&Program::parse().options) {
         Ok(verdict) if verdict.violations.is_empty() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {

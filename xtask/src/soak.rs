@@ -5,36 +5,33 @@ use crate::images::{self, Engine};
 use crate::setup::{self, Machine};
 use crate::ui;
 use anyhow::{Result, bail};
+use soak::server::Place;
 use std::process::{Command, ExitCode};
 
-/// Options of `cargo xtask soak`: `--release`, and those of the program itself.
+/// Options of `cargo xtask soak`.
 #[derive(clap::Args)]
 pub struct Options {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+    /// Soak the optimised build
+    #[arg(long)]
+    release: bool,
+    #[command(flatten)]
+    run: soak::options::Options,
 }
 
 /// Runs it. The exit status says whether it passed.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let machine = setup::ensure()?;
-    let (release, arguments): (Vec<&String>, Vec<&String>) = options
-        .arguments
-        .iter()
-        .partition(|argument| *argument == "--release");
     let build = build::Options {
-        release: !release.is_empty(),
+        release: options.release,
         ..build::Options::default()
     };
     let mut cargo = command(&machine, &build)?;
     // Until the end of the run.
-    let _engine = match arguments
-        .iter()
-        .any(|argument| argument.ends_with("container"))
-    {
-        true => Some(engine(&machine, &build, &mut cargo)?),
-        false => None,
+    let _engine = match options.run.backend {
+        Place::Container => Some(engine(&machine, &build, &mut cargo)?),
+        Place::Embedded => None,
     };
-    cargo.args(arguments);
+    cargo.args(options.run.arguments());
     Ok(ui::exit(cargo.status()?.success()))
 }
 
