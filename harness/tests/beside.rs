@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use harness::client::Session;
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir, SUPERUSER};
+use harness::insist::run;
 use harness::oracle;
 use harness::postgres::Installation;
+use harness::runtime::connect;
 use harness::scenario::{Scenario, World, load_beside, replay_all};
 
 /// The server with its neighbours; a line that says why there is none.
@@ -63,6 +65,15 @@ fn start(folder: &Path, preload: &[String]) -> Cluster {
     Cluster::start(&options).expect("a private cluster starts")
 }
 
+/// A server with these libraries and a session on it, if there is one.
+async fn begin(preload: &[&str]) -> Option<(PathBuf, Cluster, Session)> {
+    let folder = server()?;
+    let preload: Vec<String> = preload.iter().map(|name| (*name).to_owned()).collect();
+    let cluster = start(&folder, &preload);
+    let session = connect(&cluster, "postgres").await.expect("a session");
+    Some((folder, cluster, session))
+}
+
 /// Differences between a stream table and its query, in either direction.
 async fn differences(session: &Session, table: &str) -> String {
     let verdict = oracle::check(session, table).await.expect("a verdict");
@@ -101,22 +112,12 @@ async fn refresh(session: &Session) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_repack_costs_one_recomputation() {
-    let Some(folder) = server() else {
+    let Some((_, cluster, session)) = begin(&[]).await else {
         return;
     };
-    let cluster = start(&folder, &[]);
-    let session = Session::connect(&cluster, "postgres")
-        .await
-        .expect("a session");
-    session.execute(SOURCE).await.expect("a source");
-    session
-        .execute("CREATE EXTENSION pg_repack")
-        .await
-        .expect("pg_repack");
-    session
-        .execute("DELETE FROM t WHERE id % 3 = 0")
-        .await
-        .expect("holes");
+    run(&session, SOURCE).await;
+    run(&session, "CREATE EXTENSION pg_repack").await;
+    run(&session, "DELETE FROM t WHERE id % 3 = 0").await;
     let repack = |cluster: &Cluster| {
         let mut repack = cluster.client_command("pg_repack");
         let output = repack
@@ -134,49 +135,27 @@ async fn pg_repack_costs_one_recomputation() {
     assert_eq!(refresh(&session).await, "FULL");
     assert_eq!(refresh(&session).await, "NO_DATA");
     // Changes that wait meanwhile are not lost.
-    session
-        .execute("UPDATE t SET v = v + 1 WHERE g = 1")
-        .await
-        .expect("a change");
+    run(&session, "UPDATE t SET v = v + 1 WHERE g = 1").await;
     repack(&cluster);
-    session
-        .execute("INSERT INTO t VALUES (1000, 1, 1)")
-        .await
-        .expect("a change");
+    run(&session, "INSERT INTO t VALUES (1000, 1, 1)").await;
     assert_eq!(refresh(&session).await, "FULL");
-    session
-        .execute("DELETE FROM t WHERE g = 2")
-        .await
-        .expect("a change");
+    run(&session, "DELETE FROM t WHERE g = 2").await;
     assert_eq!(refresh(&session).await, "DIFFERENTIAL");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_cron_refreshes_stream_tables() {
-    let Some(folder) = server() else {
+    let Some((_, _cluster, session)) = begin(&["pg_cron"]).await else {
         return;
     };
-    let cluster = start(&folder, &["pg_cron".into()]);
-    let session = Session::connect(&cluster, "postgres")
-        .await
-        .expect("a session");
-    session.execute(SOURCE).await.expect("a source");
-    session
-        .execute("CREATE EXTENSION pg_cron")
-        .await
-        .expect("pg_cron");
-    session
-        .execute("UPDATE cron.job SET nodename = ''")
-        .await
-        .expect("no jobs yet");
-    session
-        .execute(
+    run(&session, SOURCE).await;
+    run(&session, "CREATE EXTENSION pg_cron").await;
+    run(&session, "UPDATE cron.job SET nodename = ''").await;
+    run(&session,
             "SELECT cron.schedule('refresh', '1 seconds', $$SELECT pgtrickle.refresh_stream_table('d')$$);
              UPDATE cron.job SET nodename = split_part(current_setting('unix_socket_directories'), ',', 1);
              UPDATE t SET v = v + 1 WHERE g = 1",
-        )
-        .await
-        .expect("a job");
+        ).await;
     wait_until(
         &session,
         "SELECT NOT EXISTS (TABLE d EXCEPT ALL SELECT g, count(*), sum(v) FROM t GROUP BY g)",
@@ -187,14 +166,10 @@ async fn pg_cron_refreshes_stream_tables() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_of_pgbouncer_write_and_refresh() {
-    let Some(folder) = server() else {
+    let Some((folder, cluster, session)) = begin(&[]).await else {
         return;
     };
-    let cluster = start(&folder, &[]);
-    let session = Session::connect(&cluster, "postgres")
-        .await
-        .expect("a session");
-    session.execute(SOURCE).await.expect("a source");
+    run(&session, SOURCE).await;
     let place = cluster.socket_dir().join("bouncer");
     fs::create_dir(&place).expect("a folder");
     fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).expect("permissions");
@@ -254,20 +229,12 @@ async fn sessions_of_pgbouncer_write_and_refresh() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_pglogical_applies_is_followed() {
-    let Some(folder) = server() else {
+    let Some((_, cluster, admin)) = begin(&["pglogical"]).await else {
         return;
     };
-    let cluster = start(&folder, &["pglogical".into()]);
-    let admin = Session::connect(&cluster, "postgres")
-        .await
-        .expect("a session");
-    admin
-        .execute("CREATE DATABASE provider")
-        .await
-        .expect("a database");
-    let provider = Session::connect(&cluster, "provider")
-        .await
-        .expect("a session");
+    run(&admin, "CREATE DATABASE provider").await;
+    let provider = Session::connect(&cluster, "provider").await;
+    let provider = provider.expect("a session");
     let dsn = |database: &str| {
         format!(
             "host={} port={} user={SUPERUSER} dbname={database}",
@@ -275,22 +242,20 @@ async fn what_pglogical_applies_is_followed() {
             cluster.port()
         )
     };
-    provider
-        .execute(&format!(
+    run(
+        &provider,
+        &format!(
             "CREATE EXTENSION pglogical;
              CREATE TABLE t (id int PRIMARY KEY, g int, v int);
              INSERT INTO t SELECT i, i % 5, i FROM generate_series(1001, 1100) i;
              SELECT pglogical.create_node('provider', '{}');
              SELECT pglogical.replication_set_add_table('default', 't')",
             dsn("provider")
-        ))
-        .await
-        .expect("a provider");
-    admin.execute(SOURCE).await.expect("a source");
-    admin
-        .execute("CREATE EXTENSION pglogical")
-        .await
-        .expect("pglogical");
+        ),
+    )
+    .await;
+    run(&admin, SOURCE).await;
+    run(&admin, "CREATE EXTENSION pglogical").await;
     for sql in [
         format!(
             "SELECT pglogical.create_node('subscriber', '{}')",
@@ -301,24 +266,18 @@ async fn what_pglogical_applies_is_followed() {
             dsn("provider")
         ),
     ] {
-        admin.execute(&sql).await.expect("a subscriber");
+        run(&admin, &sql).await;
     }
     wait_until(&admin, "SELECT count(*) = 600 FROM t").await;
     refresh(&admin).await;
-    provider
-        .execute("INSERT INTO t VALUES (2000, 1, 1); UPDATE t SET v = v + 100 WHERE id = 1001; DELETE FROM t WHERE id = 1002")
-        .await
-        .expect("changes");
+    run(&provider, "INSERT INTO t VALUES (2000, 1, 1); UPDATE t SET v = v + 100 WHERE id = 1001; DELETE FROM t WHERE id = 1002").await;
     wait_until(
         &admin,
         "SELECT bool_or(id = 2000) AND bool_or(id = 1001 AND v = 1101) AND NOT bool_or(id = 1002) FROM t",
     )
     .await;
     assert_eq!(refresh(&admin).await, "DIFFERENTIAL");
-    admin
-        .execute("SELECT pglogical.drop_subscription('sub')")
-        .await
-        .expect("an end");
+    run(&admin, "SELECT pglogical.drop_subscription('sub')").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
