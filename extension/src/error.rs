@@ -334,7 +334,7 @@ impl Error {
                 Some("Its triggers have not fired, so that stream tables miss its changes.".into())
             }
             Error::DefinitionChanged(_) => {
-                Some("It is an IMMEDIATE one, and was not recomputed when that happened.".into())
+                Some("It is in IMMEDIATE mode and was not recomputed then.".into())
             }
             Error::SnapshotTooOld(_) => {
                 Some("Its content is newer than this transaction's snapshot.".into())
@@ -342,8 +342,8 @@ impl Error {
             Error::FuseBlown { ceiling, .. } => {
                 Some(format!("The setting pg_trickle.fuse_ceiling is {ceiling}."))
             }
-            Error::NotPreloaded(_) => Some("Nothing is scheduled here.".into()),
-            Error::TriggerNeeded { .. } => Some("Stream tables rest on it.".into()),
+            Error::NotPreloaded(_) => Some("Nothing is scheduled on this server.".into()),
+            Error::TriggerNeeded { .. } => Some("Stream tables depend on it.".into()),
             Error::RowsMeddledWith { triggers, .. } => Some(format!(
                 "It would differ from its query. Triggers before each row: {}.",
                 triggers.join(", ")

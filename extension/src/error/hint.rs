@@ -20,7 +20,7 @@ impl Error {
             Error::NotAStreamTable(_) => {
                 Some("Use pgtrickle.create_stream_table() to create a stream table.".into())
             }
-            Error::BadQuery(_) => Some("Give one SELECT, VALUES or TABLE that only reads.".into()),
+            Error::BadQuery(_) => Some("Give a single SELECT, VALUES or TABLE that only reads.".into()),
             Error::UnknownView(_) => Some("pg_matviews lists the materialized views.".into()),
             Error::NotAMaterializedView(_) => Some(
                 "Only a materialized view has a query to take over. Use \
@@ -30,20 +30,20 @@ impl Error {
             Error::ViewHasDependents(_) => Some(
                 "Drop them first, convert, and create them again over the stream table.".into(),
             ),
-            Error::NotOwner(_) | Error::NotOwnerOfView(_) => Some("Act as its owner, or as a member of that role.".into()),
+            Error::NotOwner(_) | Error::NotOwnerOfView(_) => Some("Run this as its owner or as a member of that role.".into()),
             Error::ReadDenied(name) => Some(format!("Have its owner GRANT SELECT ON {name}.")),
             Error::NullArgument(_) => Some("Only arguments with a default can be left out.".into()),
-            Error::CycleDetected { .. } => Some("Let it read the tables further down.".into()),
+            Error::CycleDetected { .. } => Some("Let it read the base tables instead.".into()),
             Error::FuseBlown { .. } => Some(
-                "If they are right, let them pass with pgtrickle.resume_stream_table(name).".into(),
+                "If that many are expected, let them pass with pgtrickle.resume_stream_table(name).".into(),
             ),
             Error::SignalDenied(_) => {
-                Some("Act as a superuser or as a member of pg_signal_backend.".into())
+                Some("Run this as a superuser or as a member of pg_signal_backend.".into())
             }
             Error::NotPreloaded(_) => Some(
                 "Add pg_trickle to shared_preload_libraries and restart the server.".into(),
             ),
-            Error::TemporarySource => Some("Use permanent ones.".into()),
+            Error::TemporarySource => Some("Use permanent ones instead.".into()),
             Error::UnknownCollation(_) => {
                 Some("Use the COLLATE clause to set the collation explicitly.".into())
             }
@@ -53,7 +53,7 @@ impl Error {
                     .into(),
             ),
             Error::BadMode(_) => Some("Use 'AUTO', 'DIFFERENTIAL', 'FULL' or 'IMMEDIATE'.".into()),
-            Error::BadTimeout(_) => Some("Give a number of seconds, 0 for not waiting.".into()),
+            Error::BadTimeout(_) => Some("Give a number of seconds; 0 does not wait.".into()),
             Error::BadStatus(_) => Some("Use 'ACTIVE' or 'SUSPENDED'.".into()),
             Error::UnfinishedStatement(_) => {
                 Some("Fetch all rows of a statement with RETURNING.".into())
@@ -76,12 +76,12 @@ impl Error {
             ),
             Error::TemporaryName(_) => Some("Name a permanent schema.".into()),
             Error::TriggerNeeded { .. } => {
-                Some("It goes when the last of them is dropped that needs it.".into())
+                Some("It is removed with the last stream table that needs it.".into())
             }
             Error::RowsMeddledWith { .. } => {
                 Some("Let the query do it. What only looks on can return NEW or OLD as it is.".into())
             }
-            Error::IndexNeeded { .. } => Some("It goes with the stream table.".into()),
+            Error::IndexNeeded { .. } => Some("It is removed with the stream table.".into()),
             Error::TypeNeeded { .. } => Some(
                 "Drop it, or give it a query without the column, and create it again afterwards."
                     .into(),
@@ -89,7 +89,7 @@ impl Error {
             Error::LostToCitus(_) => {
                 Some("Drop the stream table first, and create it again afterwards.".into())
             }
-            Error::Distributed(_) => Some("Leave it, or make it again, as a local table.".into()),
+            Error::Distributed(_) => Some("Keep it, or recreate it, as a local table.".into()),
             Error::NotAlone(_) => Some("Put them together in a view with UNION ALL.".into()),
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Some("The transaction might succeed if retried.".into())
@@ -97,7 +97,7 @@ impl Error {
             Error::OutOfStep { .. } | Error::KeyNotUnique { .. } | Error::ShapeChanged { .. } => {
                 Some(
                     "Recompute it with pgtrickle.refresh_stream_table(name, force_full => true); if \
-                     this is not your doing, please report it with the query."
+                     you changed nothing by hand, please report it with the query."
                         .into(),
                 )
             }
@@ -105,7 +105,7 @@ impl Error {
                 "Have the owner GRANT TRIGGER ON {name}, or use refresh_mode => 'FULL'."
             )),
             Error::CannotKeep { .. } => Some(
-                "Drop that first, or add columns at the end alone, which keeps everything.".into(),
+                "Drop these first, or only add columns at the end, which keeps everything.".into(),
             ),
             Error::NotUpdated { .. } => Some(
                 "Run ALTER EXTENSION pg_trickle UPDATE; if that has been done, restart the server, \
