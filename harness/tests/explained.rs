@@ -8,7 +8,7 @@ use harness::insist::{exact, run, value};
 use harness::runtime::connect;
 
 /// Stream tables of every kind of node, by name and query.
-const STREAM_TABLES: [(&str, &str); 8] = [
+const STREAM_TABLES: [(&str, &str); 10] = [
     (
         "added_up",
         "SELECT k, count(*) AS n, sum(v) AS total FROM t GROUP BY k",
@@ -34,6 +34,14 @@ const STREAM_TABLES: [(&str, &str); 8] = [
     (
         "without_match",
         "SELECT u.k FROM u WHERE NOT EXISTS (SELECT FROM t WHERE t.k = u.k AND t.v > 90)",
+    ),
+    (
+        "running",
+        "SELECT id, v, sum(v) OVER (ORDER BY id) AS total FROM t",
+    ),
+    (
+        "reached",
+        "WITH RECURSIVE r AS (SELECT id, k FROM t WHERE k = 4 UNION SELECT t.id, t.k FROM r JOIN t ON t.k = r.k + 1) SELECT id, k FROM r",
     ),
 ];
 

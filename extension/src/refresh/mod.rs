@@ -50,7 +50,7 @@ mod work;
 pub use compiled::{forget, keep_if_few};
 pub use dependencies::{release, sync as store_dependencies};
 pub use draft::Draft;
-pub use engine_obstacle::not_immediate;
+pub use engine_obstacle::{engine_obstacle, not_immediate};
 pub use explain::{ExplainLine, explain};
 pub use layout::{drop_key_index, drop_state_tables, state_tables};
 pub use spread::{Sum, Task, ask as ask_nodes};
