@@ -67,6 +67,7 @@ pub mod removal;
 pub mod replica_identity;
 pub mod report;
 pub mod rewritten;
+pub mod row;
 pub mod row_equality;
 pub mod running_writes;
 pub mod settings;

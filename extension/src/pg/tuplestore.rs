@@ -3,6 +3,7 @@
 
 use super::is_aborting;
 use super::memory::Switched;
+use super::row::{OwnedRow, Row};
 use super::slot::{Slot, SlotKind};
 use super::tupdesc::{Column, OwnTupleDesc};
 use crate::error::Result;
@@ -67,13 +68,16 @@ impl TupleStore {
         self.rows += 1;
     }
 
+    /// The same.
+    pub fn put(&mut self, row: Row<'_>) {
+        self.put_values(row.0, row.1);
+    }
+
     /// Appends a row whose last column is its weight, an `int8`, or an `int4` in which it fits.
     pub fn put_weighted(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i64) {
-        let mut values = values.to_vec();
-        let mut nulls = nulls.to_vec();
-        values.push(pg_sys::Datum::from(weight));
-        nulls.push(false);
-        self.put_values(&values, &nulls);
+        let mut row = OwnedRow::of((values, nulls));
+        row.push(weight);
+        self.put(row.row());
     }
 
     /// The number of rows put through this wrapper.

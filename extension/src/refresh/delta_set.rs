@@ -11,33 +11,29 @@ use pgtrickle_dvm::weight::Weight;
 use crate::cdc::weighted::WeightColumn;
 use crate::error::{Error, Result};
 use crate::pg::image;
+use crate::pg::row::{OwnedRow, Row};
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
 use super::immediate::rows::Keys;
 use super::keyed_table::{Counts, KeyedTable, Place};
 use super::pairing::{Pairs, pair};
-use super::sink::Row;
 
 /// One row with its net weight.
 #[derive(Debug)]
 struct Entry {
-    values: Vec<pg_sys::Datum>,
-    nulls: Vec<bool>,
+    row: OwnedRow,
     weight: Weight,
 }
 
 impl Entry {
     fn row(&self) -> Row<'_> {
-        (&self.values, &self.nulls)
+        self.row.row()
     }
 
     /// The values at these positions.
-    fn key(&self, columns: &[usize]) -> (Vec<pg_sys::Datum>, Vec<bool>) {
-        columns
-            .iter()
-            .filter_map(|c| Some((*self.values.get(*c)?, *self.nulls.get(*c)?)))
-            .unzip()
+    fn key(&self, columns: &[usize]) -> OwnedRow {
+        OwnedRow::columns_of(self.row(), columns)
     }
 }
 
@@ -72,8 +68,7 @@ impl DeltaSet {
                 .entry(hash)
                 .and_modify(|entry| entry.weight += weight)
                 .or_insert_with(|| Entry {
-                    values: image::copy_row(row, row_nulls, all),
-                    nulls: row_nulls.to_vec(),
+                    row: OwnedRow::with_nulls(image::copy_row(row, row_nulls, all), row_nulls),
                     weight,
                 });
         }
@@ -98,19 +93,14 @@ impl DeltaSet {
     /// The rows with their weights.
     pub fn rows(&self) -> impl Iterator<Item = (Row<'_>, Weight)> {
         let rows = self.entries.values();
-        rows.map(|entry| {
-            (
-                (entry.values.as_slice(), entry.nulls.as_slice()),
-                entry.weight,
-            )
-        })
+        rows.map(|entry| (entry.row(), entry.weight))
     }
 
     /// Keeps the rows for which `keep` says so of image hash and values, each with this weight.
     pub fn retain_as(&mut self, weight: Weight, mut keep: impl FnMut(u128, Row<'_>) -> bool) {
         self.entries.retain(|hash, entry| {
             entry.weight = weight;
-            keep(*hash, (&entry.values, &entry.nulls))
+            keep(*hash, entry.row())
         });
     }
 
@@ -144,10 +134,10 @@ impl DeltaSet {
         for entry in self.entries.values() {
             match identity {
                 Identity::Key { columns, .. } => {
-                    let (key, nulls) = entry.key(columns);
-                    keys.add((&key, &nulls), columns.iter().filter_map(|c| all.get(*c)));
+                    let types = columns.iter().filter_map(|c| all.get(*c));
+                    keys.add(entry.key(columns).row(), types);
                 }
-                Identity::Image => keys.add_leading((&entry.values, &entry.nulls), self.desc),
+                Identity::Image => keys.add_leading(entry.row(), self.desc),
             }
         }
         keys
@@ -165,11 +155,11 @@ impl DeltaSet {
         for (old, pair) in gone.iter().zip(&pairs.of_gone) {
             let copies = old.weight.rows().unsigned_abs();
             let new = pair.and_then(|at| come.get(at)).map(|new| new.row());
-            table.delete_or_replace(&old.values, &old.nulls, copies, new)?;
+            table.delete_or_replace(old.row(), copies, new)?;
         }
         for (new, is_there) in come.iter().zip(&pairs.is_taken) {
             for _ in i64::from(*is_there)..new.weight.rows() {
-                table.insert(&new.values, &new.nulls)?;
+                table.insert(new.row())?;
             }
         }
         table.finish()
@@ -182,8 +172,9 @@ impl DeltaSet {
         let key_of = |entry: &Entry| entry.key(columns);
         let mut changes: HashMap<u128, (Option<&Entry>, Option<&Entry>)> = HashMap::new();
         for entry in self.entries.values() {
-            let (key, nulls) = key_of(entry);
-            let hash = image::hash128(&key, &nulls, columns.iter().filter_map(|c| all.get(*c)));
+            let key = key_of(entry);
+            let (values, nulls) = key.row();
+            let hash = image::hash128(values, nulls, columns.iter().filter_map(|c| all.get(*c)));
             let change = changes.entry(hash).or_default();
             let side = match entry.weight < Weight::ZERO {
                 true => &mut change.0,
@@ -213,17 +204,15 @@ impl DeltaSet {
             &rows_of(&come),
         )?;
         for (old, pair) in gone.iter().zip(&pairs.of_gone) {
-            let (key, nulls) = key_of(old);
             let new = pair.and_then(|at| come.get(at)).map(|new| new.row());
-            table.delete_or_replace(&key, &nulls, 1, new)?;
+            table.delete_or_replace(key_of(old).row(), 1, new)?;
         }
         let updated = changes.values().filter(|(old, _)| old.is_some());
         let updated = updated.filter_map(|(_, new)| *new);
         let inserted = come.iter().zip(&pairs.is_taken);
         let inserted = inserted.filter(|(_, is_taken)| !**is_taken);
         for new in updated.chain(inserted.map(|(new, _)| *new)) {
-            let (key, nulls) = key_of(new);
-            table.put((&key, &nulls), Place::Unknown, Some(new.row()))?;
+            table.put(key_of(new).row(), Place::Unknown, Some(new.row()))?;
         }
         table.finish()
     }

@@ -7,6 +7,7 @@ use pgtrickle_dvm::weight::Weight;
 
 use crate::error::{Error, Result};
 use crate::pg::image::{self, ImageMap};
+use crate::pg::row::Row;
 use crate::pg::slot::Slot;
 use crate::pg::table_scan::TableScan;
 use crate::pg::tupdesc::attributes;
@@ -15,7 +16,6 @@ use crate::shmem::progress::Followed;
 
 use super::keyed_table::KeyedTable;
 use super::pairing::{self, KeyHash};
-use super::sink::Row;
 
 /// Hears of each row that goes (weight −1) and comes (weight 1).
 pub type Listener<'a> = &'a mut dyn FnMut(Row<'_>, Weight) -> Result<()>;
@@ -190,7 +190,7 @@ impl Difference {
         each_of(&self.fresh, &self.arriving, |at, values| {
             if update_of(at).is_none() {
                 progress.step();
-                table.insert(values.0, values.1)?;
+                table.insert(values)?;
                 hear(&mut listener, values, Weight::ONE)?;
             }
             Ok(())

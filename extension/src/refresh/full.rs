@@ -16,6 +16,7 @@ use crate::catalog::StreamTable;
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
 use crate::pg::name;
+use crate::pg::row::Row;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::spi::{Connection, Kept};
 use crate::pg::tuplestore::TupleStore;
@@ -26,7 +27,6 @@ use super::difference::{Listener, Stored, check_types};
 use super::images;
 use super::keyed_table::{Counts, KeyedTable, Lookup};
 use super::layout;
-use super::sink::Row;
 
 /// Recomputes the state of every node and the stream table.
 pub fn recompute(

@@ -16,6 +16,7 @@ use crate::catalog::Reason;
 use crate::error::Result;
 use crate::pg::image::hash128;
 use crate::pg::memory::MemoryContext;
+use crate::pg::row::Row;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::spi::{Connection, Kept};
 use crate::pg::subtransaction::{self, Attempt};
@@ -28,7 +29,7 @@ use super::inputs::Inputs;
 use super::keyed_table::{Counts, Place};
 use super::recursion::{self, Outcome};
 use super::row_types;
-use super::sink::{Row, Sink};
+use super::sink::Sink;
 
 /// What a comparison leaves behind beside the deltas.
 #[derive(Debug, Default)]
@@ -125,7 +126,7 @@ fn compare_bound(
     };
     let (values, nulls) = new.values();
     let new_hash = hash128(values, nulls, columns);
-    if let Some(old) = table.find(&[], &[]) {
+    if let Some(old) = table.find((&[], &[])) {
         let (old, old_nulls) = old.values();
         if hash128(old, old_nulls, columns) == new_hash {
             return Ok(false);

@@ -9,6 +9,7 @@ use crate::pg::image;
 use crate::pg::index_lookup::Over;
 use crate::pg::key_index::KeyIndex;
 use crate::pg::relation::Relation;
+use crate::pg::row::Row;
 use crate::pg::running_writes::{self, Writing};
 use crate::pg::slot::{Slot, SlotKind};
 use crate::pg::statement_triggers::are_only_guards;
@@ -17,7 +18,6 @@ use crate::pg::table_writer::TableWriter;
 use crate::pg::tupdesc::attributes;
 
 use super::immediate::Recorder;
-use super::sink::Row;
 
 /// Is shown rows with their row type.
 pub type Visitor<'a> = &'a mut dyn FnMut(&mut Slot, pg_sys::TupleDesc);
@@ -134,11 +134,11 @@ impl KeyedTable {
     }
 
     /// The first stored row with the key.
-    pub fn find(&mut self, key: &[pg_sys::Datum], nulls: &[bool]) -> Option<&mut Slot> {
+    pub fn find(&mut self, key: Row<'_>) -> Option<&mut Slot> {
         match &mut self.index {
             Some(index) => {
-                index.seek(key, nulls);
-                index.next(key, nulls)
+                index.seek(key.0, key.1);
+                index.next(key.0, key.1)
             }
             None => {
                 self.fetched = TableScan::first_row(&self.relation);
@@ -148,12 +148,7 @@ impl KeyedTable {
     }
 
     /// Makes the row with the key, which is in this place, be `new`, or not be there.
-    pub fn put(
-        &mut self,
-        key: (&[pg_sys::Datum], &[bool]),
-        place: Place,
-        new: Option<(&[pg_sys::Datum], &[bool])>,
-    ) -> Result<()> {
+    pub fn put(&mut self, key: Row<'_>, place: Place, new: Option<Row<'_>>) -> Result<()> {
         self.open_writer();
         let KeyedTable {
             index,
@@ -191,8 +186,8 @@ impl KeyedTable {
         };
         match (stored, new) {
             (None, None) => {}
-            (None, Some((values, nulls))) => {
-                fill(row, values, nulls);
+            (None, Some(new)) => {
+                fill(row, new);
                 if let Some(recorder) = recorder {
                     recorder.push(row, 1)?;
                 }
@@ -206,11 +201,11 @@ impl KeyedTable {
                 writer.delete(stored);
                 counts.deleted += 1;
             }
-            (Some(stored), Some((values, nulls))) => {
-                if same_image(relation.tuple_desc(), stored, values, nulls) {
+            (Some(stored), Some(new)) => {
+                if same_image(relation.tuple_desc(), stored, new) {
                     return Ok(());
                 }
-                fill(row, values, nulls);
+                fill(row, new);
                 if let Some(recorder) = recorder {
                     recorder.push(stored, -1)?;
                     recorder.push(row, 1)?;
@@ -223,9 +218,9 @@ impl KeyedTable {
     }
 
     /// Inserts a row.
-    pub fn insert(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<()> {
+    pub fn insert(&mut self, row: Row<'_>) -> Result<()> {
         self.open_writer();
-        fill(&mut self.row, values, nulls);
+        fill(&mut self.row, row);
         if let Some(recorder) = &mut self.recorder {
             recorder.push(&mut self.row, 1)?;
         }
@@ -236,44 +231,38 @@ impl KeyedTable {
         Ok(())
     }
 
-    /// Deletes `copies` rows with the key; all of them must be there.
-    pub fn delete(&mut self, key: &[pg_sys::Datum], nulls: &[bool], copies: u64) -> Result<()> {
-        self.delete_or_replace(key, nulls, copies, None)
-    }
-
-    /// Like [`KeyedTable::delete`], but the first of the rows becomes another, if one is given.
+    /// Deletes `copies` rows with the key, all of which must be there; the first of them becomes another, if one is given.
     pub fn delete_or_replace(
         &mut self,
-        key: &[pg_sys::Datum],
-        nulls: &[bool],
+        key: Row<'_>,
         copies: u64,
         mut first: Option<Row<'_>>,
     ) -> Result<()> {
         self.open_writer();
         let mut left = copies;
         if let (Some(index), Some(writer)) = (&mut self.index, &mut self.writer) {
-            index.seek(key, nulls);
+            index.seek(key.0, key.1);
             while left > 0
-                && let Some(stored) = index.next(key, nulls)
+                && let Some(stored) = index.next(key.0, key.1)
             {
                 left -= 1;
                 if let Some(recorder) = &mut self.recorder {
                     recorder.push(stored, -1)?;
                 }
-                let Some((values, nulls)) = first.take() else {
+                let Some(new) = first.take() else {
                     writer.delete(stored);
                     self.counts.deleted += 1;
                     continue;
                 };
-                fill(&mut self.row, values, nulls);
+                fill(&mut self.row, new);
                 if let Some(recorder) = &mut self.recorder {
                     recorder.push(&mut self.row, 1)?;
                 }
                 writer.update(stored, &mut self.row);
                 self.counts.updated += 1;
             }
-        } else if self.find(key, nulls).is_some() {
-            self.put((key, nulls), Place::Unknown, first)?;
+        } else if self.find(key).is_some() {
+            self.put(key, Place::Unknown, first)?;
             left -= 1;
         }
         if left > 0 {
@@ -310,7 +299,7 @@ impl KeyedTable {
     /// Makes the row that the slot was read from be `new`.
     pub fn update_stored(&mut self, stored: &mut Slot, new: Row<'_>) -> Result<()> {
         self.open_writer();
-        fill(&mut self.row, new.0, new.1);
+        fill(&mut self.row, new);
         if let Some(recorder) = &mut self.recorder {
             recorder.push(stored, -1)?;
             recorder.push(&mut self.row, 1)?;
@@ -394,7 +383,7 @@ impl KeyedTable {
 }
 
 /// Fills a slot with values, without a copy.
-pub(super) fn fill(slot: &mut Slot, values: &[pg_sys::Datum], nulls: &[bool]) {
+pub(super) fn fill(slot: &mut Slot, (values, nulls): Row<'_>) {
     slot.store_virtual(|slot_values, slot_nulls| {
         slot_values.copy_from_slice(values);
         slot_nulls.copy_from_slice(nulls);
@@ -402,12 +391,7 @@ pub(super) fn fill(slot: &mut Slot, values: &[pg_sys::Datum], nulls: &[bool]) {
 }
 
 /// Whether the stored row has exactly these values.
-fn same_image(
-    desc: pg_sys::TupleDesc,
-    stored: &mut Slot,
-    values: &[pg_sys::Datum],
-    nulls: &[bool],
-) -> bool {
+fn same_image(desc: pg_sys::TupleDesc, stored: &mut Slot, (values, nulls): Row<'_>) -> bool {
     let columns = attributes(desc);
     let (old, old_nulls) = stored.values();
     columns

@@ -14,6 +14,7 @@ use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
 
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
+use crate::pg::row::{self, OwnedRow, Row};
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
 
@@ -24,7 +25,7 @@ use super::immediate::rows::Keys;
 use super::inputs::Inputs;
 use super::keyed_table::{KeyedTable, Place};
 use super::row_types::{self, Rows};
-use super::sink::{Row, Sink};
+use super::sink::Sink;
 
 /// Everything a node's execution reads.
 pub struct NodeRun<'a> {
@@ -278,39 +279,28 @@ impl NodeRun<'_> {
             columns
         };
         let desc = (self.compiled.row_types).get(self.node.id, Rows::Groups, columns)?;
-        let width = row_types::width(desc.as_ptr());
         let mut groups = TupleStore::new(self.memory.as_ptr(), desc.as_ptr());
         let mut places = Vec::new();
         let mut scan = deltas.scan();
-        let mut values_out = Vec::with_capacity(width);
-        let mut nulls_out = Vec::with_capacity(width);
+        let mut group = OwnedRow::default();
         while let Some(slot) = scan.next() {
             let (values, nulls) = slot.values();
-            values_out.clear();
-            nulls_out.clear();
-            values_out.extend_from_slice(values);
-            nulls_out.extend_from_slice(nulls);
-            let (key, key_nulls) = part((values, nulls), 0, keys)?;
-            match table.find(key, key_nulls) {
+            group.clear();
+            group.extend((values, nulls));
+            match table.find(part((values, nulls), 0, keys)?) {
                 Some(stored) => {
                     places.push(Place::At(stored.tid()));
-                    let (old, old_nulls) = stored.values();
-                    values_out.push(pg_sys::Datum::from(true));
-                    nulls_out.push(false);
-                    for position in &positions {
-                        values_out.push(old.get(*position).copied().unwrap_or(0.into()));
-                        nulls_out.push(old_nulls.get(*position).copied().unwrap_or(true));
-                    }
+                    let old = stored.values();
+                    group.push(true);
+                    group.extend(OwnedRow::columns_of(old, &positions).row());
                 }
                 None => {
                     places.push(Place::Nowhere);
-                    values_out.push(pg_sys::Datum::from(false));
-                    nulls_out.push(false);
-                    values_out.resize(width, pg_sys::Datum::from(0));
-                    nulls_out.resize(width, true);
+                    group.push(false);
+                    positions.iter().for_each(|_| group.push_null());
                 }
             }
-            groups.put_values(&values_out, &nulls_out);
+            groups.put(group.row());
         }
         Ok((groups, places))
     }
@@ -433,11 +423,10 @@ pub(super) fn run_delta(
 }
 
 pub(super) fn put_ordinal(store: &mut TupleStore, ordinal: i32, key: Row<'_>) {
-    let mut values = vec![pg_sys::Datum::from(ordinal)];
-    let mut nulls = vec![false];
-    values.extend_from_slice(key.0);
-    nulls.extend_from_slice(key.1);
-    store.put_values(&values, &nulls);
+    let mut row = OwnedRow::default();
+    row.push(ordinal);
+    row.extend(key);
+    store.put(row.row());
 }
 
 fn ordinal_of(row: Row<'_>) -> Result<i32> {
@@ -455,10 +444,7 @@ fn flag(row: Row<'_>, at: usize) -> Result<bool> {
 }
 
 pub(super) fn part(row: Row<'_>, at: usize, len: usize) -> Result<Row<'_>> {
-    match (row.0.get(at..at + len), row.1.get(at..at + len)) {
-        (Some(values), Some(nulls)) => Ok((values, nulls)),
-        _ => Err(short_row()),
-    }
+    row::part(row, at, len).ok_or_else(short_row)
 }
 
 fn short_row() -> Error {

@@ -11,11 +11,10 @@ use crate::error::Result;
 use crate::pg::image;
 use crate::pg::index_lookup::equality_columns;
 use crate::pg::relation::Relation;
+use crate::pg::row::{OwnedRow, Row};
 use crate::pg::row_equality::RowEquality;
 use crate::pg::tupdesc::attributes;
 use crate::pg::unique_keys;
-
-use super::sink::Row;
 
 /// The keys of a table's rows: the plan's, and those of its unique indexes unless the plan's are enough.
 pub fn keys_of(table: &Relation, key: Option<&[usize]>) -> Vec<Vec<usize>> {
@@ -53,18 +52,15 @@ impl KeyHash {
     }
 
     /// The hash of a row's key.
-    pub fn of(&mut self, (values, nulls): Row<'_>) -> u128 {
-        let (values, nulls): (Vec<_>, Vec<_>) = self
-            .columns
-            .iter()
-            .filter_map(|at| Some((*values.get(*at)?, *nulls.get(*at)?)))
-            .unzip();
+    pub fn of(&mut self, row: Row<'_>) -> u128 {
+        let key = OwnedRow::columns_of(row, &self.columns);
+        let (values, nulls) = key.row();
         match &mut self.equality {
-            Some(equality) => equality.hash(&values, &nulls).value() as u128,
+            Some(equality) => equality.hash(values, nulls).value() as u128,
             None => {
                 let all = attributes(self.desc);
                 let of_key = self.columns.iter().filter_map(|at| all.get(*at));
-                image::hash128(&values, &nulls, of_key)
+                image::hash128(values, nulls, of_key)
             }
         }
     }

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use crate::error::Result;
 use crate::pg::image;
+use crate::pg::row::{OwnedRow, Row};
 use crate::pg::spi::Connection;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
@@ -17,7 +18,7 @@ use crate::shmem::progress::Followed;
 use super::difference::{Listener, Stored};
 use super::keyed_table::{Counts, KeyedTable};
 use super::node::{NodeRun, part};
-use super::sink::{Row, Sink};
+use super::sink::Sink;
 
 /// Fewer partitions are looked up one by one.
 const SCANNED_FOR_MIN: u64 = 256;
@@ -93,12 +94,9 @@ impl NodeRun<'_> {
             hashes.insert(image::hash128(values, nulls, of_key()));
         }
         table.visit_all(&mut |row, desc| {
-            let (values, nulls) = row.values();
-            let key = columns
-                .iter()
-                .filter_map(|at| Some((*values.get(*at)?, *nulls.get(*at)?)));
-            let (key, key_nulls): (Vec<_>, Vec<_>) = key.unzip();
-            if hashes.contains(&image::hash128(&key, &key_nulls, of_key())) {
+            let key = OwnedRow::columns_of(row.values(), &columns);
+            let (values, nulls) = key.row();
+            if hashes.contains(&image::hash128(values, nulls, of_key())) {
                 stored.add(row, desc);
             }
         });

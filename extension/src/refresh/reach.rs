@@ -6,6 +6,7 @@ use pgtrickle_dvm::sql::names::{CHANGED, REGIONS, ROWS};
 
 use crate::cdc::weighted::WeightColumn;
 use crate::error::{Error, Result};
+use crate::pg::row::Row;
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
 use crate::shmem::progress::Followed;
@@ -15,7 +16,7 @@ use super::delta_set::DeltaSet;
 use super::difference::Stored;
 use super::node::{NodeRun, part, put_ordinal};
 use super::row_types;
-use super::sink::{Row, Sink};
+use super::sink::Sink;
 
 impl NodeRun<'_> {
     /// Brings the state, which has the input's rows with their results, to the snapshot, and hands the changed ones to

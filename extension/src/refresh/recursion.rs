@@ -163,8 +163,8 @@ impl Run<'_> {
         let mut total = self.none();
         let mut round = first;
         loop {
-            round.retain_as(weight, |hash, (row, nulls)| {
-                !total.contains(hash) && table.find(row, nulls).is_some() == (weight < Weight::ZERO)
+            round.retain_as(weight, |hash, row| {
+                !total.contains(hash) && table.find(row).is_some() == (weight < Weight::ZERO)
             });
             if round.is_empty() {
                 return Ok(Some(total));

@@ -10,14 +10,12 @@ use pgtrickle_dvm::weight::Weight;
 use crate::cdc::weighted;
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
+use crate::pg::row::Row;
 use crate::pg::tupdesc::OwnTupleDesc;
 use crate::pg::tuplestore::TupleStore;
 
 use super::keyed_table::{Counts, KeyedTable, Place};
 use super::row_types;
-
-/// Values and null flags of a row.
-pub(super) type Row<'r> = (&'r [pg_sys::Datum], &'r [bool]);
 
 /// The consumer of a node's changed rows.
 #[derive(Debug)]

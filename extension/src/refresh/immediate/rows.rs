@@ -25,11 +25,11 @@ use crate::frontier::{of_active_snapshot, top_xid};
 use crate::pg::image;
 use crate::pg::lock::{Lockable, Mode, per_transaction};
 use crate::pg::place::block_of;
+use crate::pg::row::{OwnedRow, Row};
 use crate::pg::snapshot::{ActiveSnapshot, LatestSnapshot, is_transaction_wide};
 use crate::pg::transaction_end;
 use crate::pg::tupdesc::attributes;
 use crate::refresh::compiled::Compiled;
-use crate::refresh::sink::Row;
 
 thread_local! {
     /// How many rows of each stream table this transaction has locked.
@@ -53,7 +53,7 @@ pub enum Hold<'a> {
 /// The keys of the rows that are about to be changed.
 #[derive(Debug, Default)]
 pub struct Keys {
-    keys: Vec<(Vec<pg_sys::Datum>, Vec<bool>)>,
+    keys: Vec<OwnedRow>,
     hashes: BTreeSet<u32>,
 }
 
@@ -67,7 +67,7 @@ impl Keys {
         let hash = image::hash64(key.0, key.1, types).cast_unsigned();
         self.hashes.insert((hash ^ (hash >> 32)) as u32);
         if is_transaction_wide() {
-            self.keys.push((key.0.to_vec(), key.1.to_vec()));
+            self.keys.push(OwnedRow::of(key));
         }
     }
 
@@ -137,10 +137,8 @@ fn require_no_other(table: &StreamTable, compiled: &Compiled, keys: &Keys) -> Re
     let versions = || -> Result<Vec<Version>> {
         let mut opened = compiled.open_independent_rows()?;
         let mut found = Vec::new();
-        for (values, nulls) in &keys.keys {
-            opened.visit((values, nulls), &mut |row, _| {
-                found.push(version(row.tid()))
-            });
+        for key in &keys.keys {
+            opened.visit(key.row(), &mut |row, _| found.push(version(row.tid())));
         }
         Ok(found)
     };
