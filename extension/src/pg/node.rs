@@ -317,16 +317,20 @@ pub fn copy_query(query: NodeOf<pg_sys::Query>) -> NodeOf<pg_sys::Query> {
 
 /// The nodes of a list that came from a node tree.
 pub fn list(list: *mut pg_sys::List) -> Vec<Node> {
-    if list.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: a pointer list of the server with `length` elements.
-    unsafe {
-        debug_assert_eq!((*list).type_, NodeTag::T_List);
-        (0..(*list).length as usize)
-            .filter_map(|i| Node::new((*(*list).elements.add(i)).ptr_value.cast::<pg_sys::Node>()))
-            .collect()
-    }
+    each(list).collect()
+}
+
+/// The same, one by one: for look-ups in lists that may be as long as a table has columns.
+pub fn each(list: *mut pg_sys::List) -> impl Iterator<Item = Node> {
+    // SAFETY: null, or a pointer list of the server.
+    let length = unsafe { list.as_ref() }.map_or(0, |list| {
+        debug_assert_eq!(list.type_, NodeTag::T_List);
+        list.length as usize
+    });
+    // SAFETY: the list has `length` elements.
+    (0..length).filter_map(move |i| unsafe {
+        Node::new((*(*list).elements.add(i)).ptr_value.cast::<pg_sys::Node>())
+    })
 }
 
 /// The nodes of a list that are of one kind.

@@ -301,15 +301,13 @@ pub fn sort_columns(query: NodeOf<pg_sys::Query>) -> Vec<(usize, pg_sys::Oid, bo
 
 /// The flattened expression that a clause of the query refers to.
 pub fn referenced(query: NodeOf<pg_sys::Query>, reference: u32) -> Option<Node> {
-    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
-    let target = targets.iter().find(|t| t.ressortgroupref == reference)?;
-    Node::new(target.expr).map(|expr| flatten(query, expr))
+    target_of(query, reference).map(|expr| flatten(query, expr))
 }
 
 /// The expression that a clause of the query refers to, as it is written.
 pub fn target_of(query: NodeOf<pg_sys::Query>, reference: u32) -> Option<Node> {
-    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
-    let target = targets.iter().find(|t| t.ressortgroupref == reference)?;
+    let mut targets = node::each(query.targetList).filter_map(Node::cast::<pg_sys::TargetEntry>);
+    let target = targets.find(|t| t.ressortgroupref == reference)?;
     Node::new(target.expr)
 }
 

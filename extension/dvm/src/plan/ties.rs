@@ -22,13 +22,19 @@ pub(super) fn trim(block: &Block, nodes: &[Node], partition_keys: &[Column], rul
         reads.is_subset(&alike(block, nodes, &given))
     };
     let shorten = |exprs: &[Expr], order: &mut Vec<SortKey>| {
-        while let [_, .., last] = order.as_slice()
-            && (last.is_default_order || last.is_by_image())
-            && let Some(rest) = order.get(..order.len() - 1)
-            && settled(exprs, rest)
-        {
-            order.pop();
+        let is_removable = |key: &SortKey| key.is_default_order || key.is_by_image();
+        let kept = order.iter().rposition(|key| !is_removable(key));
+        // With more keys rows agree in more, so that the shortest order is found by halving: an order by everything
+        // that the query reads may have as many keys as a table has columns.
+        let (mut short, mut long) = (kept.map_or(1, |at| at + 1), order.len());
+        while short < long {
+            let middle = usize::midpoint(short, long);
+            match order.get(..middle) {
+                Some(rest) if settled(exprs, rest) => long = middle,
+                _ => short = middle + 1,
+            }
         }
+        order.truncate(long);
     };
     match rule {
         Partition::Window { calls, .. } => {
