@@ -19,7 +19,6 @@ COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'refreshes 
 
 -- What runs in everybody's sessions has a search_path of its own.
 ALTER FUNCTION pgtrickle.on_sql_drop() SET search_path = pg_catalog, pg_temp;
-ALTER FUNCTION pgtrickle.on_alter_table() SET search_path = pg_catalog, pg_temp;
 ALTER FUNCTION pgtrickle.on_table_rewrite() SET search_path = pg_catalog, pg_temp;
 ALTER FUNCTION pgtrickle.restore_stream_tables() SET search_path = pg_catalog, pg_temp;
 

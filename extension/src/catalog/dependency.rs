@@ -88,6 +88,11 @@ pub fn immediate_readers_of(source: pg_sys::Oid) -> Result<Vec<ImmediateReader>>
     Ok(readers)
 }
 
+/// Whether a stream table reads this table.
+pub fn is_read(source: pg_sys::Oid) -> Result<bool> {
+    Ok(!find(Some(BY_SOURCE), &[(SOURCE_RELID as i16, Key::Oid(source))])?.is_empty())
+}
+
 /// Whether a stream table reads this table that does not need its changes: one in FULL mode.
 pub fn is_read_in_full(source: pg_sys::Oid) -> Result<bool> {
     let readers = find(Some(BY_SOURCE), &[(SOURCE_RELID as i16, Key::Oid(source))])?;

@@ -19,14 +19,14 @@ pub use action::{Action, Reason};
 pub use definitions::{Known, note_change, renew};
 pub use dependency::{
     Consumer, Dependency, ImmediateReader, consumers_of, delete_dependencies, dependencies,
-    immediate_readers_of, insert_dependency, is_read_in_full, set_files, sources,
+    immediate_readers_of, insert_dependency, is_read, is_read_in_full, set_files, sources,
 };
 pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
 pub use history::{HistoryRow, PastRefresh, delete_history, insert_history, past_refreshes};
 pub use last_writer::{delete_last_writer, last_writer, set_last_writer};
 pub use modes::{RefreshMode, RequestedMode, Status};
 pub use names::{by_name, id_by_name};
-pub use overview::immediate;
+pub use overview::{has_immediate, immediate};
 pub use stream_table::{
     StreamTable, all, delete, exists, forget_plan, home, ids, insert, is_stream_table, load,
     load_by_relid, lock, lock_as, new_id, query_of, set_definition, set_home, set_mode, set_polled,

@@ -43,3 +43,8 @@ pub fn immediate() -> Result<Vec<StreamTable>> {
     }
     Ok(tables)
 }
+
+/// Whether there are any.
+pub fn has_immediate() -> Result<bool> {
+    Ok(!immediate_ids()?.is_empty())
+}

@@ -1,5 +1,5 @@
 //! Event triggers: PostgreSQL tells what it has dropped and altered. They run in everybody's sessions, so that
-//! their `search_path` must be their own.
+//! their `search_path` must be their own. That of the commonest one is set by itself, when it has something to look for.
 
 use std::collections::BTreeSet;
 
@@ -12,6 +12,7 @@ use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result, or_report};
 use crate::pg::relation::Relation;
+use crate::pg::settings::Level;
 use crate::pg::{alter_table_hook, capture_trigger, event_trigger, extension, file_moves, inherit};
 use crate::refresh::immediate;
 
@@ -103,7 +104,7 @@ fn forget_view(name: &str, view: pg_sys::Oid) -> Result<()> {
 /// updated, this one too, may change what plans rest on.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_alter_table() RETURNS event_trigger
-LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
 COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables consistent';
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
 "#)]
@@ -112,7 +113,43 @@ fn on_alter_table(call: pg_sys::FunctionCallInfo) {
     if extension::is_running_script() || event_trigger::makes_only_new(call) {
         return;
     }
-    or_report(commands::ended().and_then(|commands| follow_commands(&commands)));
+    let altered = event_trigger::alters_table(call).then(alter_table_hook::altered);
+    or_report(
+        follow_table(altered.flatten()).and_then(|is_done| match is_done {
+            true => Ok(()),
+            false => {
+                let _level = Level::with_pinned_path();
+                follow_commands(&commands::ended()?)
+            }
+        }),
+    );
+}
+
+/// Follows an `ALTER TABLE` of this table, if no stream table has to do with it. Then the server need not be asked what
+/// else the command made: indexes and sequences of that table. Whether all is done.
+fn follow_table(altered: Option<pg_sys::Oid>) -> Result<bool> {
+    let Some(table) = altered else {
+        return Ok(false);
+    };
+    if alter_table_hook::has_relatives() || !is_unrelated(table)? {
+        return Ok(false);
+    }
+    if catalog::has_immediate()? {
+        let _level = Level::with_pinned_path();
+        immediate::follow_definitions()?;
+    }
+    Ok(true)
+}
+
+/// Whether a table is not a stream table or a part of one, and neither it nor any of its relatives is read by one.
+fn is_unrelated(table: pg_sys::Oid) -> Result<bool> {
+    protect::keep_part(table)?;
+    for member in protect::family(table) {
+        if protect::is_ours(member)? || catalog::is_read(member)? || cdc::is_captured(member)? {
+            return Ok(false);
+        }
+    }
+    Ok(!capture_trigger::are_on(table))
 }
 
 fn follow_commands(commands: &[Command]) -> Result<()> {

@@ -145,13 +145,19 @@ pub fn keep_altered(changed: Vec<Trigger>) -> Result<()> {
     }
 }
 
-/// Refuses an altered relation that is a relative of a stream table, or of a part of one.
-pub fn keep_alone(relid: pg_sys::Oid) -> Result<()> {
-    let mut family = inherit::parents(relid);
+/// A relation, those above it, and those below it.
+pub fn family(relid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut family = inherit::ancestors(relid);
     family.extend(inherit::tree(
         relid,
         pg_sys::AccessShareLock as pg_sys::LOCKMODE,
     ));
+    family
+}
+
+/// Refuses an altered relation that is a relative of a stream table, or of a part of one.
+pub fn keep_alone(relid: pg_sys::Oid) -> Result<()> {
+    let family = family(relid);
     if family.len() < 2 {
         return Ok(());
     }
@@ -247,7 +253,8 @@ pub fn keep_content(relid: pg_sys::Oid, reason: i32) -> Result<()> {
     })
 }
 
-fn is_ours(relid: pg_sys::Oid) -> Result<bool> {
+/// Whether a relation is a stream table or a part of one.
+pub fn is_ours(relid: pg_sys::Oid) -> Result<bool> {
     Ok(name::is_in(relid, STATE_SCHEMA) || catalog::is_stream_table(relid)?)
 }
 

@@ -1,8 +1,8 @@
 //! `ALTER TABLE`, before the server looks at it, for what no event trigger tells: a column that is about to get another
-//! type, and the tables of which one becomes a parent or a child of the other, or ceases to be. And `DROP ROLE`, whose
-//! error lists what the role owns.
+//! type, and the tables of which one becomes a parent or a child of the other, or ceases to be; and which table it is,
+//! which event triggers can only learn by a query. And `DROP ROLE`, whose error lists what the role owns.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
@@ -11,7 +11,8 @@ use pgrx::pg_sys;
 use crate::error::{Result, or_report};
 
 use super::error_detail::{self, Told};
-use super::transaction_end;
+use super::invalidation;
+use super::transaction_end::{self, End};
 use super::utility_hook::{self, table_of};
 
 /// Asked of each column, by its table and name, that is about to be given a type by who may do so.
@@ -22,11 +23,25 @@ static CHECK: OnceLock<(Check, Told)> = OnceLock::new();
 thread_local! {
     /// The parents and children that the last statement brought together or parted.
     static RELATIVES: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+    /// The table of the innermost running `ALTER TABLE`, and of what the session had been told before.
+    static ALTERING: Cell<Option<(pg_sys::Oid, u64)>> = const { Cell::new(None) };
 }
 
 /// Both sides of each command of the last `ALTER TABLE` that attached, detached, or changed what a table inherits from. Once.
 pub fn take_relatives() -> Vec<pg_sys::Oid> {
     RELATIVES.take()
+}
+
+/// Whether the last `ALTER TABLE` did any of that.
+pub fn has_relatives() -> bool {
+    RELATIVES.with_borrow(|known| !known.is_empty())
+}
+
+/// The table that the innermost running `ALTER TABLE` has altered; `None` unless that is certain. Its name was looked
+/// up without a lock, so that it counts only when the server has told of a change of that table since.
+pub fn altered() -> Option<pg_sys::Oid> {
+    let (table, before) = ALTERING.get()?;
+    invalidation::any_since(before, &[table]).then_some(table)
 }
 
 /// Begins to look, once per process or before it forks. `told` is what is told of the detail of an error of
@@ -35,7 +50,16 @@ pub fn install(check: Check, told: Told) {
     if CHECK.set((check, told)).is_ok() {
         utility_hook::listen(around);
         // A command that failed is no matter of the next transaction.
-        transaction_end::listen(|_| RELATIVES.set(Vec::new()));
+        transaction_end::listen(|_| {
+            RELATIVES.set(Vec::new());
+            ALTERING.set(None);
+        });
+        // An error has left what was running; what runs around it is no longer known.
+        transaction_end::listen_to_subtransactions(|end, _| {
+            if end == End::Abort {
+                ALTERING.set(None);
+            }
+        });
     }
 }
 
@@ -44,15 +68,18 @@ pub fn install(check: Check, told: Told) {
 unsafe fn around(node: *mut pg_sys::Node, run: &mut dyn FnMut()) {
     // SAFETY: per contract; the tag says what it is.
     unsafe {
+        let outer = ALTERING.replace(None);
         if (*node).type_ == pg_sys::NodeTag::T_AlterTableStmt {
             look_at(node.cast());
         }
         let is_drop_role = (*node).type_ == pg_sys::NodeTag::T_DropRoleStmt;
         if let Some((_, told)) = CHECK.get().filter(|_| is_drop_role) {
-            return error_detail::telling(*told, run);
+            error_detail::telling(*told, run);
+        } else {
+            run();
         }
+        ALTERING.set(outer);
     }
-    run();
 }
 
 /// # Safety
@@ -64,6 +91,8 @@ unsafe fn look_at(statement: *mut pg_sys::AlterTableStmt) {
             return;
         };
         RELATIVES.set(Vec::new());
+        let known = invalidation::generation();
+        ALTERING.set(Some((table_of((*statement).relation), known)));
         for at in 0..commands.length {
             let command = pg_sys::list_nth(commands, at).cast::<pg_sys::AlterTableCmd>();
             if let Some(other) = relative(command) {

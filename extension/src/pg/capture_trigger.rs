@@ -6,6 +6,7 @@
 //! Internal triggers are not dumped and not listed by `\d`, a table's owner cannot disable them, and
 //! they need no privilege on the table.
 
+use super::catalog_scan;
 use super::depend::drop_object;
 use super::relation::Relation;
 use super::trigger;
@@ -21,6 +22,13 @@ pub struct Family {
     /// Whether there is also a BEFORE statement trigger, which calls the same function.
     is_around: bool,
 }
+
+/// The index of `pg_trigger` over tables and names, and the column of the table.
+const TRIGGERS_BY_TABLE: pg_sys::Oid = pg_sys::Oid::from_u32(2701);
+const TRIGGER_TABLE: u32 = 2;
+
+/// What the names of all our triggers begin with.
+const PREFIX: &str = "pgt_";
 
 /// The triggers that fill change buffers.
 pub const CAPTURE: Family = Family {
@@ -216,6 +224,23 @@ pub fn has_row_triggers(family: Family, table: &Relation) -> bool {
         .any(|trigger| trigger.tgtype & ROW != 0)
 }
 
+/// Whether triggers of ours are on the table, switched off or not. It is not opened, which after `ALTER TABLE` takes
+/// longer than all else that is asked then.
+pub fn are_on(table: pg_sys::Oid) -> bool {
+    let mut found = false;
+    let keys = [catalog_scan::oid_key(TRIGGER_TABLE, table)];
+    catalog_scan::each(pg_sys::TriggerRelationId, TRIGGERS_BY_TABLE, &keys, |row| {
+        // SAFETY: a row of pg_trigger, whose name is NUL-terminated.
+        unsafe {
+            let row = &*row.cast::<pg_sys::FormData_pg_trigger>();
+            let name = std::ffi::CStr::from_ptr(row.tgname.data.as_ptr());
+            found = row.tgisinternal && name.to_bytes().starts_with(PREFIX.as_bytes());
+        }
+        !found
+    });
+    found
+}
+
 /// Has the triggers of ours that were switched off and on again fire as before. Whether there were any: what
 /// happened to the table meanwhile is not known.
 pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
@@ -241,7 +266,7 @@ pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
                     let name = std::ffi::CStr::from_ptr(trigger.tgname).to_owned();
                     (name, trigger::firing(trigger.tgtype as u32))
                 })
-                .filter(|(name, _)| name.to_bytes().starts_with(b"pgt_"))
+                .filter(|(name, _)| name.to_bytes().starts_with(PREFIX.as_bytes()))
                 .collect();
         let _owner = OwnerContext::extension_owner()?;
         for (name, firing) in &names {

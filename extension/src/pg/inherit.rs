@@ -61,3 +61,18 @@ pub fn root(table: pg_sys::Oid) -> pg_sys::Oid {
     }
     top
 }
+
+/// All that a table inherits from, directly or not, the nearest first.
+pub fn ancestors(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut found = parents(table);
+    let mut at = 0;
+    while let Some(next) = found.get(at).copied() {
+        for parent in parents(next) {
+            if !found.contains(&parent) {
+                found.push(parent);
+            }
+        }
+        at += 1;
+    }
+    found
+}

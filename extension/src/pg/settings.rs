@@ -212,8 +212,7 @@ fn text_search_configuration() -> Option<CString> {
         if configuration == pg_sys::InvalidOid {
             return None;
         }
-        let _level = Level::begin();
-        pg_sys::RestrictSearchPath();
+        let _level = Level::with_pinned_path();
         let name: Option<&CStr> = pgrx::direct_function_call(
             pg_sys::regconfigout,
             &[Some(pg_sys::Datum::from(configuration))],
@@ -238,6 +237,14 @@ impl Level {
     pub fn begin() -> Self {
         // SAFETY: counts up; drop ends it.
         Level(unsafe { pg_sys::NewGUCNestLevel() })
+    }
+
+    /// Begins one on which nothing is found but what is the server's own.
+    pub fn with_pinned_path() -> Self {
+        let level = Self::begin();
+        // SAFETY: sets a setting on the level that has just begun.
+        unsafe { pg_sys::RestrictSearchPath() };
+        level
     }
 
     /// Begins one on which the text of a query is read.

@@ -193,6 +193,9 @@ pub fn follow_definitions() -> Result<()> {
         .filter(is_there)
     {
         let is_rewritten = || -> Result<bool> {
+            if rewritten.is_empty() {
+                return Ok(false);
+            }
             let sources = catalog::dependencies(table.pgt_id)?;
             Ok(sources.iter().any(|d| rewritten.contains(&d.source)))
         };
