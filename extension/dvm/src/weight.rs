@@ -16,6 +16,8 @@ impl Weight {
     pub const ZERO: Weight = Weight(0);
     /// A row that comes.
     pub const ONE: Weight = Weight(1);
+    /// The least that a column holds as a weight: what is less says something else, as the change buffer's markers do.
+    pub const LEAST_PART: i32 = i32::MIN + 2;
 
     /// Of so many rows.
     pub const fn of(rows: i64) -> Self {
@@ -37,7 +39,7 @@ impl Weight {
     pub fn parts(self) -> impl Iterator<Item = i32> {
         let mut left = self.0;
         std::iter::from_fn(move || {
-            let part = left.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+            let part = left.clamp(Self::LEAST_PART.into(), i32::MAX.into()) as i32;
             left -= i64::from(part);
             (part != 0).then_some(part)
         })
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_weight_that_fits_the_column_is_one_part() {
-        for rows in [1, -1, i32::MAX, i32::MIN] {
+        for rows in [1, -1, i32::MAX, Weight::LEAST_PART] {
             assert_eq!(Weight::from(rows).parts().collect::<Vec<_>>(), [rows]);
         }
         assert_eq!(Weight::ZERO.parts().count(), 0);

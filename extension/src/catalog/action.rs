@@ -39,8 +39,10 @@ pub enum Reason {
     DefinitionChanged,
     /// A source was truncated, which no delta tells in full.
     Truncate,
-    /// Something gave a source another file, and its rows may be others.
+    /// A command rewrote a source, or something gave it another file: its rows may be others.
     Rewritten,
+    /// Something wrote to a source, and no trigger saw it.
+    UnseenWrites,
     /// A delta had no value where the query has one.
     DataException,
     /// So many changes cost more than computing everything again.
@@ -64,6 +66,7 @@ impl Reason {
             Reason::DefinitionChanged => "DEFINITION_CHANGED",
             Reason::Truncate => "TRUNCATE",
             Reason::Rewritten => "REWRITTEN",
+            Reason::UnseenWrites => "UNSEEN_WRITES",
             Reason::DataException => "DATA_EXCEPTION",
             Reason::Cost => "COST",
             Reason::RecursionLargeChange => "RECURSION_LARGE_CHANGE",

@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 /// The schema of all buffers.
 pub const SCHEMA: &str = "pgtrickle_changes";
 
-/// Position of `__pgt_w`: the weight, 0 for "recompute". Before it stand `__pgt_xid`, the full id of the
+/// Position of `__pgt_w`: the weight, or that of a [`super::Marker`]. Before it stand `__pgt_xid`, the full id of the
 /// top-level transaction, and `__pgt_epoch`.
 pub const WEIGHT: usize = 2;
 /// Position of the first captured column.

@@ -2,6 +2,7 @@
 //! without SQL and without the privileges of the user whose statement it follows. As an AFTER ROW trigger it does so
 //! for the rows that are applied for another server; a statement in that role is left to it.
 
+use super::marker::Marker;
 use super::seen;
 use super::target::{self, Target};
 use super::writer;
@@ -63,8 +64,11 @@ fn capture(call: &Call) -> Result<()> {
     let Some(target) = target::of(event.table(), event.tuple_desc())? else {
         return Ok(());
     };
-    if target.is_outdated || event.statement() == Statement::Truncate {
-        return writer::push_recompute(&target);
+    if event.statement() == Statement::Truncate {
+        return writer::push_recompute(&target, Marker::Truncated);
+    }
+    if target.is_outdated {
+        return writer::push_recompute(&target, Marker::Rewritten);
     }
     match (old, new) {
         (Some(old), Some(new)) => copy_changed(&event, &target, old, new),
@@ -93,7 +97,7 @@ fn capture_row(change: &RowChange) -> Result<()> {
         return Ok(());
     };
     if target.is_outdated {
-        return writer::push_recompute(&target);
+        return writer::push_recompute(&target, Marker::Rewritten);
     }
     let captured: Vec<usize> = target.columns.iter().flatten().copied().collect();
     if !change.differs_in(&captured, target.width) {

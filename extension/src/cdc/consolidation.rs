@@ -4,6 +4,7 @@
 //! once more, with the weights of equal images summed and zeros dropped. What is kept in memory per
 //! row is a number, and per image a hash and a weight; the rows themselves spill to disk.
 
+use super::marker::Marker;
 use crate::error::Result;
 use crate::pg::image::{self, ImageType};
 use crate::pg::tupdesc::{Column, OwnTupleDesc};
@@ -24,8 +25,8 @@ pub struct SourceDelta {
     pub rows: u64,
     /// Change rows read, before consolidation.
     pub raw_rows: u64,
-    /// The changes do not tell the whole story (a TRUNCATE): recompute. `rows` is 0 then.
-    pub recompute: bool,
+    /// Why the changes do not tell the whole story, so that readers recompute. `rows` is 0 then.
+    pub recompute: Option<Marker>,
 }
 
 /// The column of the weight.
@@ -51,7 +52,7 @@ pub struct Consolidation {
     store: TupleStore,
     /// What they add up to.
     sum: RowSum,
-    recompute: bool,
+    recompute: Option<Marker>,
 }
 
 impl Consolidation {
@@ -95,7 +96,7 @@ impl Consolidation {
             nulls: vec![false; columns.len()],
             store: new_store(context, desc.as_ptr(), is_lasting),
             sum: RowSum::default(),
-            recompute: false,
+            recompute: None,
         })
     }
 
@@ -104,10 +105,10 @@ impl Consolidation {
         self.positions = positions;
     }
 
-    /// Adds a change, of which 0 is the weight of "recompute"; false if no more are needed.
+    /// Adds a change, or a marker by its weight; false if no more are needed.
     pub fn add(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) -> bool {
-        if weight == 0 {
-            self.recompute = true;
+        if let Some(marker) = Marker::of(weight) {
+            self.recompute = Some(marker);
             return false;
         }
         for (at, position) in self.positions.iter().enumerate() {
@@ -131,12 +132,12 @@ impl Consolidation {
     /// The delta.
     pub fn finish(mut self) -> SourceDelta {
         let raw_rows = self.sum.rows() as u64;
-        if self.recompute {
+        if self.recompute.is_some() {
             return SourceDelta {
                 store: Rc::new(self.empty_store()),
                 rows: 0,
                 raw_rows,
-                recompute: true,
+                recompute: self.recompute,
             };
         }
         if !self.sum.is_consolidated() {
@@ -146,7 +147,7 @@ impl Consolidation {
             rows: self.store.rows(),
             store: Rc::new(self.store),
             raw_rows,
-            recompute: false,
+            recompute: None,
         }
     }
 

@@ -6,6 +6,7 @@
 //! new consumer's first snapshot and the moment its frontier is there for all to see.
 
 use super::buffer::{self, SCHEMA};
+use super::marker::Marker;
 use super::seen;
 use super::source::{members, obstacle};
 use super::target;
@@ -84,12 +85,12 @@ pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
-/// Follows a rewrite of a captured table by ALTER TABLE, which changes values without a statement on
-/// the table: a generation expression may have changed, for instance.
-pub fn follow_rewrite(table: pg_sys::Oid) -> Result<()> {
+/// Follows what changes a captured table without a statement on it that triggers see: a rewrite by ALTER TABLE, for
+/// instance, where a generation expression may have changed.
+pub fn follow_rewrite(table: pg_sys::Oid, why: Marker) -> Result<()> {
     let relation = Relation::open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
     if let Some(target) = target::of(table, relation.tuple_desc())? {
-        writer::push_recompute(&target)?;
+        writer::push_recompute(&target, why)?;
     }
     Ok(())
 }
@@ -243,7 +244,7 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
         && let Some(target) = target::of(table.oid(), table.tuple_desc())?
     {
         // What was captured before, or in the old type, is lost.
-        writer::push_recompute(&target)?;
+        writer::push_recompute(&target, Marker::Rewritten)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod cleanup;
 mod consolidation;
 mod delta;
 mod install;
+mod marker;
 pub mod seen;
 mod shared;
 mod sizes;
@@ -32,6 +33,7 @@ pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
     is_captured, is_native_writer, keep_writers_out, uninstall,
 };
+pub use marker::Marker;
 pub use shared::SharedDeltas;
 pub use sizes::{BufferSize, has_news, size};
 pub use source::{

@@ -79,8 +79,8 @@ impl Known {
         let positions: Vec<usize> = attnums.iter().filter_map(position).collect();
         let columns = attributes(self.delta.store.tuple_desc());
         let mut delta = Consolidation::lasting(columns, &positions, context)?;
-        if self.delta.recompute {
-            delta.add(&[], &[], 0);
+        if let Some(why) = self.delta.recompute {
+            delta.add(&[], &[], why.weight());
         }
         let mut rows = self.delta.store.scan();
         while let Some(row) = rows.next() {

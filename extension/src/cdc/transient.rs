@@ -5,6 +5,7 @@
 
 use super::buffer;
 use super::consolidation::{Consolidation, SourceDelta, weight_column};
+use super::marker::Marker;
 use crate::error::Result;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::{Column, attribute_name, attributes};
@@ -41,7 +42,7 @@ impl TransientChanges {
                 none => none.insert(Consolidation::new(columns, &positions, context)?),
             };
             if changes.recompute || positions.len() < attnums.len() {
-                delta.add(&[], &[], 0);
+                delta.add(&[], &[], Marker::Truncated.weight());
                 continue;
             }
             delta.read_from(positions);

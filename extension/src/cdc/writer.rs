@@ -1,13 +1,16 @@
 //! Writing change rows: whose, when, how often, and the captured columns.
 
+use super::marker::Marker;
 use super::target::{self, Target};
 use crate::error::Result;
 use crate::frontier::{epoch, top_xid};
+
 use crate::pg::change_insert::ChangeInsert;
 use crate::pg::relation::Relation;
 use crate::pg::slot::Slot;
 use crate::shmem::notes;
 use pgrx::pg_sys;
+use pgtrickle_dvm::weight::Weight;
 
 /// Opens the target's buffer, for changes of the current transaction and epoch.
 pub fn open(target: &Target) -> Result<ChangeInsert> {
@@ -21,9 +24,9 @@ pub fn open(target: &Target) -> Result<ChangeInsert> {
 }
 
 /// Writes a row that tells the consumers to recompute.
-pub fn push_recompute(target: &Target) -> Result<()> {
+pub fn push_recompute(target: &Target, why: Marker) -> Result<()> {
     let mut insert = open(target)?;
-    insert.push(&[], &[], 0);
+    insert.push(&[], &[], why.weight());
     insert.finish();
     Ok(())
 }
@@ -56,25 +59,24 @@ impl BufferWriter {
     /// Writes a change of the row in `slot`, which has the stream table's row type.
     pub fn push(&mut self, slot: &mut Slot, weight: i32) -> Result<()> {
         if self.is_outdated {
-            self.push_recompute();
+            self.push_recompute(Marker::Rewritten);
             return Ok(());
         }
         let (values, nulls) = slot.values();
         let width = self.width.min(values.len());
         let (values, nulls) = (values.get(..width), nulls.get(..width));
-        self.writer.push(
-            values.unwrap_or_default(),
-            nulls.unwrap_or_default(),
-            weight,
-        );
+        let (values, nulls) = (values.unwrap_or_default(), nulls.unwrap_or_default());
+        for part in Weight::from(weight).parts() {
+            self.writer.push(values, nulls, part);
+        }
         Ok(())
     }
 
     /// Tells the readers to recompute, once.
-    pub fn push_recompute(&mut self) {
+    pub fn push_recompute(&mut self, why: Marker) {
         if !self.marked {
             self.marked = true;
-            self.writer.push(&[], &[], 0);
+            self.writer.push(&[], &[], why.weight());
         }
     }
 

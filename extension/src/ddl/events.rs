@@ -9,7 +9,7 @@ use super::commands::{self, Command, Dropped};
 use super::create::{STATE_SCHEMA, id_of_view};
 use super::{aside, columns, distributed, functions, owner, protect, remove, types};
 use crate::catalog;
-use crate::cdc;
+use crate::cdc::{self, Marker};
 use crate::error::{Error, Result, or_report};
 use crate::pg::relation::Relation;
 use crate::pg::settings::Level;
@@ -194,9 +194,9 @@ fn follow_relatives(relatives: &[pg_sys::Oid]) -> Result<()> {
             continue;
         }
         let source = inherit::root(*table);
-        cdc::follow_rewrite(source)?;
+        cdc::follow_rewrite(source, Marker::Rewritten)?;
         if source != *table {
-            cdc::follow_rewrite(*table)?;
+            cdc::follow_rewrite(*table, Marker::Rewritten)?;
         }
     }
     Ok(())
@@ -230,7 +230,7 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
         aside::follow(*relid)?;
         cdc::follow_alter(*relid)?;
         if capture_trigger::rearm(*relid)? {
-            cdc::follow_rewrite(*relid)?;
+            cdc::follow_rewrite(*relid, Marker::Unseen)?;
             immediate::note_rewrite(*relid)?;
             // Its own content may be another, too: the guard was off.
             if let Some(table) = catalog::load_by_relid(*relid)? {
@@ -257,7 +257,7 @@ fn on_table_rewrite() {
             rewritten.into_iter().try_for_each(|table| {
                 protect::keep_content(table, reason.unwrap_or(0))?;
                 file_moves::told(table);
-                cdc::follow_rewrite(table)?;
+                cdc::follow_rewrite(table, Marker::Rewritten)?;
                 immediate::note_rewrite(table)
             })
         },

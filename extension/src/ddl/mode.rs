@@ -142,7 +142,7 @@ pub fn decide(
                 let untold = parse::Unsupported::new(&CHANGES_UNTOLD, "the query");
                 obstacles.push(Obstacle::from(&untold));
             }
-            made => draft = made.and_then(Result::ok),
+            made => draft = made.and_then(|made| made.ok()),
         }
         if !obstacles.is_empty() {
             match requested {

@@ -5,7 +5,7 @@ use pgtrickle_dvm::operators::script::{OutputStage, Stage, Way, script};
 use pgtrickle_dvm::plan::{Identity, Source};
 
 use crate::catalog::Reason;
-use crate::cdc::SharedDeltas;
+use crate::cdc::{Marker, SharedDeltas};
 use crate::error::Result;
 use crate::pg::memory::MemoryContext;
 use crate::pg::snapshot::ActiveSnapshot;
@@ -63,7 +63,7 @@ pub fn execute_differential_refresh(
     memory: &MemoryContext,
 ) -> Result<Differential> {
     let inputs = Inputs::read(compiled, from.frontier, shared, memory.as_ptr())?;
-    if from.has_other_files && !inputs.must_recompute {
+    if from.has_other_files && inputs.must_recompute.is_none() {
         return Ok(Differential::MustRecompute(Reason::Rewritten));
     }
     may_apply(inputs.raw_rows)?;
@@ -78,8 +78,12 @@ pub(super) fn apply_inputs(
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Differential> {
-    if inputs.must_recompute {
-        return Ok(Differential::MustRecompute(Reason::Truncate));
+    if let Some(marker) = inputs.must_recompute {
+        return Ok(Differential::MustRecompute(match marker {
+            Marker::Truncated => Reason::Truncate,
+            Marker::Rewritten => Reason::Rewritten,
+            Marker::Unseen => Reason::UnseenWrites,
+        }));
     }
     let compared = images::compare(compiled, &mut inputs, snapshot, memory)?;
     if inputs.is_empty() {

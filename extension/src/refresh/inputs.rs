@@ -8,7 +8,7 @@ use pgtrickle_dvm::frontier::Frontier;
 use pgtrickle_dvm::plan::Source;
 use pgtrickle_dvm::sql::names;
 
-use crate::cdc::{self, SharedDeltas, SourceDelta, TransientChanges};
+use crate::cdc::{self, Marker, SharedDeltas, SourceDelta, TransientChanges};
 use crate::error::Result;
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
@@ -20,8 +20,8 @@ use super::immediate::running;
 #[derive(Debug, Default)]
 pub struct Inputs {
     stores: BTreeMap<Source, Rc<TupleStore>>,
-    /// A source lost rows that its buffer does not list (TRUNCATE): only a recomputation is exact.
-    pub must_recompute: bool,
+    /// Why a source has changed in a way that its buffer does not list: only a recomputation is exact.
+    pub must_recompute: Option<Marker>,
     /// Change rows read, before consolidation.
     pub raw_rows: u64,
 }
@@ -65,7 +65,7 @@ impl Inputs {
     }
 
     fn add(&mut self, table: pg_sys::Oid, delta: SourceDelta) {
-        self.must_recompute |= delta.recompute;
+        self.must_recompute = self.must_recompute.or(delta.recompute);
         self.raw_rows += delta.raw_rows;
         if delta.rows > 0 {
             let source = Source::Table(table.to_u32());

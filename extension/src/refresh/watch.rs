@@ -17,7 +17,7 @@ use super::chunks;
 use super::files;
 use super::immediate;
 use crate::catalog::{self, UnseenCause};
-use crate::cdc::{self, seen};
+use crate::cdc::{self, Marker, seen};
 use crate::error::Result;
 use crate::pg::capture_trigger::{self, CAPTURE, Family, IMMEDIATE};
 use crate::pg::relation::Relation;
@@ -163,7 +163,11 @@ fn check() -> Result<()> {
     }
     let snapshot = ActiveSnapshot::push();
     for (source, rows, cause) in unseen {
-        cdc::follow_rewrite(source)?;
+        let why = match cause {
+            UnseenCause::FileSwapped | UnseenCause::ChunksChanged => Marker::Rewritten,
+            _ => Marker::Unseen,
+        };
+        cdc::follow_rewrite(source, why)?;
         immediate::note_rewrite(source)?;
         // What the tables' own manager does is no surprise.
         if cause != UnseenCause::ChunksChanged {

@@ -118,10 +118,10 @@ fn wait_for_update(table: &StreamTable) -> Result<()> {
 fn take_in(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext) -> Result<()> {
     let inputs = Inputs::waiting_for(table.pgt_id, compiled, memory.as_ptr())?;
     running::taken_in_by(table.pgt_id);
-    if inputs.is_empty() && !inputs.must_recompute {
+    if inputs.is_empty() && inputs.must_recompute.is_none() {
         return Ok(());
     }
-    if inputs.must_recompute {
+    if inputs.must_recompute.is_some() {
         return recompute(table, compiled, memory);
     }
     let hold = if is_followed_by_row(table, compiled) {
