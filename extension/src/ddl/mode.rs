@@ -142,7 +142,8 @@ pub fn decide(
                 let untold = parse::Unsupported::new(&CHANGES_UNTOLD, "the query");
                 obstacles.push(Obstacle::from(&untold));
             }
-            made => draft = made.and_then(|made| made.ok()),
+            Some(Ok(made)) => draft = Some(made),
+            None => {}
         }
         if !obstacles.is_empty() {
             match requested {
