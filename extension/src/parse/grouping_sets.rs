@@ -16,6 +16,7 @@ use super::grouping::{Grouped, Grouping, Key};
 use super::scale::Scale;
 use crate::capability::{GROUPING_SETS, TOO_MANY_GROUPING_SETS};
 use crate::pg::node::{self, Node, NodeOf, Walk};
+use crate::pg::query;
 
 /// What a set groups by, by reference.
 pub(super) type Set = BTreeSet<u32>;
@@ -144,16 +145,17 @@ fn mask(call: &pg_sys::GroupingFunc, set: &Set) -> i32 {
     })
 }
 
-/// The different calls of `grouping` of this level.
+/// The different calls of `grouping` of this level, those in subqueries as they read at this level.
 fn grouping_calls(outputs: &[Node]) -> Vec<NodeOf<pg_sys::GroupingFunc>> {
     let mut calls: Vec<NodeOf<pg_sys::GroupingFunc>> = Vec::new();
     for output in outputs {
-        output.walk(&mut |node| {
-            if let Some(call) = node.cast::<pg_sys::GroupingFunc>()
-                && call.agglevelsup == 0
-                && !calls.iter().any(|known| known.node().same_as(node))
-            {
-                calls.push(call);
+        node::walk_levels(*output, &mut |node, level| {
+            let call = node.cast::<pg_sys::GroupingFunc>();
+            if call.is_some_and(|call| call.agglevelsup == level) {
+                let here = query::shift_levels(node, -(level as i32));
+                if !calls.iter().any(|known| known.node().same_as(here)) {
+                    calls.extend(here.cast());
+                }
             }
             Walk::Descend
         });
