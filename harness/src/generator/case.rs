@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::batch::{Batch, Transaction, batch};
 use super::dml::{Dml, Which};
 use super::expr::{Condition, condition};
-use super::query::{Object, Printer, Select, select};
+use super::query::{Choice, Object, Printer, Select, select};
 use super::schema::{Table, table};
 
 /// A made-up case.
@@ -100,6 +100,8 @@ pub struct Script {
     pub parts: Vec<String>,
     /// The one in IMMEDIATE: never refreshed, judged after every change.
     pub immediate: Option<String>,
+    /// What every right answer of the query has in common, where ties leave several.
+    pub choice: Option<Choice>,
     /// A query reads the clock: what is judged is refreshed in the same transaction.
     pub clock: bool,
     /// Settings of the session.
@@ -176,6 +178,7 @@ impl Case {
             late: "st_late".into(),
             parts,
             immediate,
+            choice: printed.choice,
             clock,
             settings: vec![
                 // A product of several tables can be too much; such a case says nothing.

@@ -9,6 +9,7 @@ use super::schema::style;
 use super::types::Ty;
 
 mod aggregate;
+mod choice;
 mod made;
 mod ordered;
 mod print;
@@ -19,6 +20,7 @@ mod tied;
 mod wide;
 
 use aggregate::{Aggregate, aggregate, sum};
+pub use choice::Choice;
 use made::{Made, made};
 use ordered::{Ordered, ordered};
 pub use print::{Object, Printer};

@@ -404,10 +404,31 @@ impl Run<'_> {
         };
         self.judged += 1;
         if verdict.is_exact() {
-            return Ok(());
+            return self.judge_choice(number, name).await;
         }
         let what = format!("{name} is {verdict}");
         Err(self.explained(number, FindingKind::Wrong, what, name).await)
+    }
+
+    /// Whether a settled answer is one that the query as it was written allows.
+    async fn judge_choice(&self, number: usize, name: &str) -> Result<(), Stop> {
+        let Some(choice) = &self.script.choice else {
+            return Ok(());
+        };
+        let is_of_query = name == "st"
+            || name == self.script.late
+            || self.script.immediate.as_deref() == Some(name);
+        let Some(query) = self.queries.get(name).filter(|_| is_of_query) else {
+            return Ok(());
+        };
+        match choice.verdict(self.session, name, query).await {
+            Ok(false) => {
+                let what = format!("{name} holds an answer that the query does not allow");
+                Err(self.explained(number, FindingKind::Wrong, what, name).await)
+            }
+            // During a rename the query still uses the old names.
+            _ => Ok(()),
+        }
     }
 
     async fn judge_immediate(&mut self, number: usize) -> Result<(), Stop> {

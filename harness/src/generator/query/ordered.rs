@@ -53,7 +53,7 @@ pub fn ordered() -> impl Strategy<Value = Ordered> {
             .prop_map(|(shown, calls)| Ordered::Peers(shown, calls)),
         3 => (vec(typed(), 1..4), 0..3usize, vec(call(), 1..3))
             .prop_map(|(shown, by, calls)| Ordered::Places(shown, by, calls)),
-        2 => (vec(typed(), 1..4), any::<u8>(), vec(call(), 1..3))
+        4 => (vec(typed(), 1..4), any::<u8>(), vec(call(), 1..3))
             .prop_map(|(shown, direction, calls)| Ordered::Along(shown, direction, calls)),
         3 => (vec(typed(), 1..4), 0..3usize, any::<u8>(), any::<u8>(), any::<u8>()).prop_map(
             |(shown, on, directions, skipped, kept)| {
@@ -133,11 +133,18 @@ impl Ordered {
             }
             Ordered::Along(shown, direction, calls) => {
                 let mut list = settled(shown, scope);
-                let key = match list.first() {
-                    Some((sql, Ty::Int | Ty::BigInt | Ty::Money)) => format!("coalesce({sql}, 0)"),
-                    Some((sql, Ty::Text | Ty::TextC)) => format!("coalesce(length({sql}), 0)"),
-                    Some((sql, _)) => format!("({sql} IS NULL)"),
-                    None => "1".to_owned(),
+                // Numbers of rows are many, so that a change is seldom at the beginning.
+                let number = scope.iter().find(|column| column.sql.ends_with(".id"));
+                let key = match (list.first(), number.filter(|_| direction & 4 == 0)) {
+                    (_, Some(id)) => format!("coalesce({}, 0)", id.sql),
+                    (Some((sql, Ty::Int | Ty::BigInt | Ty::Money)), _) => {
+                        format!("coalesce({sql}, 0)")
+                    }
+                    (Some((sql, Ty::Text | Ty::TextC)), _) => {
+                        format!("coalesce(length({sql}), 0)")
+                    }
+                    (Some((sql, _)), _) => format!("({sql} IS NULL)"),
+                    (None, _) => "1".to_owned(),
                 };
                 let tail = format!(
                     " WINDOW w AS (ORDER BY {key}{})",

@@ -4,6 +4,7 @@ use super::super::expr::{Scoped, comparison};
 use super::super::names;
 use super::super::schema::Table;
 use super::super::types::Ty;
+use super::choice::{Choice, decided};
 use super::shape::{Shown, print_shape};
 use super::subquery::{Around, Test};
 use super::{Clock, Item, Join, Kind, Select, Wrap};
@@ -42,6 +43,8 @@ pub struct Printed {
     pub sql: String,
     /// Its output columns.
     pub columns: Vec<(String, Ty)>,
+    /// What every right answer has in common, where ties leave several.
+    pub choice: Option<Choice>,
 }
 
 /// What a FROM clause has so far.
@@ -129,6 +132,7 @@ impl<'a> Printer<'a> {
                 second.sql
             ),
             columns,
+            choice: None,
         }
     }
 
@@ -155,6 +159,7 @@ impl<'a> Printer<'a> {
             more => format!(" WHERE ({})", more.join(") AND (")),
         };
         let Shown {
+            word,
             list,
             columns,
             tail,
@@ -166,9 +171,14 @@ impl<'a> Printer<'a> {
             let defined: Vec<String> = from.with.iter().map(defined).collect();
             format!("WITH {} ", defined.join(", "))
         };
+        let choice = decided(select).map(|decided| Choice {
+            by: columns.iter().take(decided).map(|c| c.0.clone()).collect(),
+            among: format!("SELECT {list} FROM {items}{filter}"),
+        });
         Printed {
-            sql: format!("{with}SELECT {list} FROM {items}{filter}{tail}"),
+            sql: format!("{with}SELECT {word}{list} FROM {items}{filter}{tail}"),
             columns,
+            choice,
         }
     }
 

@@ -8,6 +8,8 @@ use super::subquery::Around;
 
 /// What a query shows.
 pub struct Shown {
+    /// DISTINCT and the like, before the list.
+    pub word: String,
     /// Behind SELECT.
     pub list: String,
     /// Its columns.
@@ -105,7 +107,8 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
         }
     }
     Shown {
-        list: format!("{word}{}", list.join(", ")),
+        word,
+        list: list.join(", "),
         columns,
         tail,
     }

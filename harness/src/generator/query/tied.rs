@@ -44,6 +44,16 @@ const FRAMES: [&str; 3] = [
 ];
 
 impl Tied {
+    /// How many of the first columns, where there are columns enough, have the same values in every right answer,
+    /// each of whose rows is one of the query without the choice; `None` for what does not choose rows.
+    pub fn decided(&self) -> Option<usize> {
+        match self {
+            Self::First(shown, by, ..) => Some((*by).min(shown.len())),
+            Self::Each(shown, by, _) => Some((1 + by).min(shown.len())),
+            Self::Places(..) | Self::Gathered(..) => None,
+        }
+    }
+
     /// The query's parts over these columns.
     pub fn clauses(&self, scope: &[Scoped]) -> Clauses {
         let shown = |exprs: &[Typed]| -> Vec<(String, Ty)> {
