@@ -6,8 +6,10 @@ use super::case::{Act, Case, Script};
 use super::finding::{Finding, FindingKind};
 use super::session_settings;
 use crate::client::{SERIALIZATION_FAILURE, Session, SqlError, quote_literal};
-use crate::oracle::{Question, Verdict};
+use crate::oracle::Question;
 use crate::scenario::{World, orphans, unseen_writes};
+
+mod judge;
 
 /// Why a run ended early.
 enum Stop {
@@ -382,63 +384,6 @@ impl Run<'_> {
                     }
                 }
             }
-        }
-    }
-
-    /// Asks the oracle with the query as it was written, or as its ties are settled.
-    async fn judge(&mut self, number: usize, name: &str) -> Result<(), Stop> {
-        let Some(query) = self.queries.get(name) else {
-            return Ok(());
-        };
-        let asked = match Question::settled(self.session, name, query).await {
-            Ok(question) => question.ask(self.session).await,
-            Err(error) => Err(error),
-        };
-        let verdict: Verdict = match asked {
-            Ok(verdict) => verdict,
-            Err(error) if error.is_connection_loss() => {
-                return Err(self.found(number, FindingKind::Crash, error.to_string()));
-            }
-            Err(error) if error.sqlstate == "25P02" => return Ok(()),
-            Err(_) => return Err(Stop::Void),
-        };
-        self.judged += 1;
-        if verdict.is_exact() {
-            return self.judge_choice(number, name).await;
-        }
-        let what = format!("{name} is {verdict}");
-        Err(self.explained(number, FindingKind::Wrong, what, name).await)
-    }
-
-    /// Whether a settled answer is one that the query as it was written allows.
-    async fn judge_choice(&self, number: usize, name: &str) -> Result<(), Stop> {
-        let Some(choice) = &self.script.choice else {
-            return Ok(());
-        };
-        let is_of_query = name == "st"
-            || name == self.script.late
-            || self.script.immediate.as_deref() == Some(name);
-        let Some(query) = self.queries.get(name).filter(|_| is_of_query) else {
-            return Ok(());
-        };
-        match choice.verdict(self.session, name, query).await {
-            Ok(false) => {
-                let what = format!("{name} holds an answer that the query does not allow");
-                Err(self.explained(number, FindingKind::Wrong, what, name).await)
-            }
-            // During a rename the query still uses the old names.
-            _ => Ok(()),
-        }
-    }
-
-    async fn judge_immediate(&mut self, number: usize) -> Result<(), Stop> {
-        match &self.script.immediate {
-            Some(name) => match self.judge(number, name).await {
-                // During a rename the query still uses the old names.
-                Err(Stop::Void) => Ok(()),
-                other => other,
-            },
-            None => Ok(()),
         }
     }
 
