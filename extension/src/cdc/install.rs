@@ -114,7 +114,7 @@ pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
 }
 
 /// Whether there is a buffer for a table, and made for it.
-pub fn is_captured(source: pg_sys::Oid) -> Result<bool> {
+fn is_captured(source: pg_sys::Oid) -> Result<bool> {
     Ok(buffer::find(source)?.is_some_and(|found| depend::belongs_to(found, source)))
 }
 

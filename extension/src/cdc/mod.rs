@@ -31,7 +31,7 @@ pub use consolidation::SourceDelta;
 pub use delta::{pending_rows, read_delta};
 pub use install::{
     ensure_partition_triggers, follow_alter, follow_rewrite, install, install_buffer_only,
-    is_captured, is_native_writer, keep_writers_out, uninstall,
+    is_native_writer, keep_writers_out, uninstall,
 };
 pub use marker::Marker;
 pub use shared::SharedDeltas;

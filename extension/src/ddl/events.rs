@@ -142,14 +142,16 @@ fn follow_table(altered: Option<pg_sys::Oid>) -> Result<bool> {
 }
 
 /// Whether a table is not a stream table or a part of one, and neither it nor any of its relatives is read by one.
+/// Stream tables and what is captured have triggers of ours.
 fn is_unrelated(table: pg_sys::Oid) -> Result<bool> {
     protect::keep_part(table)?;
     for member in protect::family(table) {
-        if protect::is_ours(member)? || catalog::is_read(member)? || cdc::is_captured(member)? {
+        if catalog::is_read(member)? || capture_trigger::are_on(member) || protect::is_part(member)
+        {
             return Ok(false);
         }
     }
-    Ok(!capture_trigger::are_on(table))
+    Ok(true)
 }
 
 fn follow_commands(commands: &[Command]) -> Result<()> {

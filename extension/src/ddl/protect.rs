@@ -14,6 +14,7 @@ use super::commands::Dropped;
 use super::create::STATE_SCHEMA;
 use crate::catalog;
 use crate::error::{Error, Result};
+use crate::pg::relation::may_have;
 use crate::pg::user::OwnerContext;
 use crate::pg::{alter_table_hook, depend, inherit, name};
 
@@ -148,10 +149,12 @@ pub fn keep_altered(changed: Vec<Trigger>) -> Result<()> {
 /// A relation, those above it, and those below it.
 pub fn family(relid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let mut family = inherit::ancestors(relid);
-    family.extend(inherit::tree(
-        relid,
-        pg_sys::AccessShareLock as pg_sys::LOCKMODE,
-    ));
+    if may_have(relid).children {
+        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        family.extend(inherit::tree(relid, lockmode));
+    } else {
+        family.push(relid);
+    }
     family
 }
 
@@ -253,9 +256,13 @@ pub fn keep_content(relid: pg_sys::Oid, reason: i32) -> Result<()> {
     })
 }
 
-/// Whether a relation is a stream table or a part of one.
-pub fn is_ours(relid: pg_sys::Oid) -> Result<bool> {
-    Ok(name::is_in(relid, STATE_SCHEMA) || catalog::is_stream_table(relid)?)
+fn is_ours(relid: pg_sys::Oid) -> Result<bool> {
+    Ok(is_part(relid) || catalog::is_stream_table(relid)?)
+}
+
+/// Whether a relation is where parts of stream tables are.
+pub fn is_part(relid: pg_sys::Oid) -> bool {
+    name::is_in(relid, STATE_SCHEMA)
 }
 
 #[cfg(test)]

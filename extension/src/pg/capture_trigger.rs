@@ -8,7 +8,7 @@
 
 use super::catalog_scan;
 use super::depend::drop_object;
-use super::relation::Relation;
+use super::relation::{Relation, may_have};
 use super::trigger;
 use super::user::OwnerContext;
 use crate::error::{Error, Result};
@@ -224,9 +224,11 @@ pub fn has_row_triggers(family: Family, table: &Relation) -> bool {
         .any(|trigger| trigger.tgtype & ROW != 0)
 }
 
-/// Whether triggers of ours are on the table, switched off or not. It is not opened, which after `ALTER TABLE` takes
-/// longer than all else that is asked then.
+/// Whether triggers of ours are on the table, switched off or not. It is not opened.
 pub fn are_on(table: pg_sys::Oid) -> bool {
+    if !may_have(table).triggers {
+        return false;
+    }
     let mut found = false;
     let keys = [catalog_scan::oid_key(TRIGGER_TABLE, table)];
     catalog_scan::each(pg_sys::TriggerRelationId, TRIGGERS_BY_TABLE, &keys, |row| {

@@ -195,3 +195,33 @@ pub unsafe fn oid_list(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
         oids
     }
 }
+
+/// What a table may have, as its row in the catalog says: `true` stays for a while after the last has gone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MayHave {
+    /// Partitions or inheritance children.
+    pub children: bool,
+    /// Triggers.
+    pub triggers: bool,
+}
+
+/// What a table may have; nothing, if it is not there. It is not opened, which takes long when it has just been altered.
+pub fn may_have(table: pg_sys::Oid) -> MayHave {
+    // SAFETY: a row of pg_class, until it is released.
+    unsafe {
+        let row = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::RELOID as i32,
+            pg_sys::Datum::from(table),
+        );
+        if row.is_null() {
+            return MayHave::default();
+        }
+        let class = pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>();
+        let found = MayHave {
+            children: (*class).relhassubclass,
+            triggers: (*class).relhastriggers,
+        };
+        pg_sys::ReleaseSysCache(row);
+        found
+    }
+}

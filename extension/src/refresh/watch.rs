@@ -83,6 +83,14 @@ pub fn watched(table: pg_sys::Oid) -> Result<Option<Watched>> {
 }
 
 fn look_at(table: pg_sys::Oid) -> Result<Option<Watched>> {
+    let of_hypertable = || match timescale::hypertable_of(table) {
+        Some(root) => watched(root),
+        None => Ok(None),
+    };
+    // Most tables have none, and opening one that has just been altered takes longer than all else here.
+    if !capture_trigger::are_on(table) {
+        return of_hypertable();
+    }
     let Some(relation) = Relation::try_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
     else {
         return Ok(None);
@@ -92,10 +100,7 @@ fn look_at(table: pg_sys::Oid) -> Result<Option<Watched>> {
         capture_trigger::calls(IMMEDIATE, &relation),
     );
     if capture.is_none() && follow.is_none() {
-        return match timescale::hypertable_of(table) {
-            Some(root) => watched(root),
-            None => Ok(None),
-        };
+        return of_hypertable();
     }
     let is_off = capture.iter().chain(&follow).any(|calls| calls.is_off);
     Ok(Some(Watched {
