@@ -6,7 +6,7 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 520.0;
 const MARGIN: f64 = 60.0;
 /// Okabe and Ito's colours, which people with colour blindness tell apart.
-const COLOURS: [&str; 6] = [
+pub const COLOURS: [&str; 6] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
 ];
 

@@ -1,7 +1,10 @@
 //! Joins of many tables: what a refresh takes against the number of tables, when one, half or all of them changed on
-//! the same key, beside computing the query again.
+//! the same key, beside computing the query again: processor time, since planning and starting so many joins is what
+//! both mostly do.
 
-use crate::stats::{median, time_ms};
+use crate::plot::{COLOURS, Line, log_log};
+use crate::processor::Clocked;
+use crate::stats::median;
 use anyhow::{Result, ensure};
 use harness::client::{Session, quote_literal};
 use harness::oracle::Question;
@@ -15,7 +18,7 @@ pub const TABLES: [usize; 5] = [4, 8, 12, 16, 20];
 const ROUNDS: usize = 9;
 const WARMING: usize = 3;
 /// How often the query is computed again.
-const RECOMPUTED: usize = 3;
+const RECOMPUTED: usize = 5;
 
 /// A query over so many tables.
 pub type Query = fn(usize) -> String;
@@ -42,13 +45,15 @@ pub const CHANGES: [(&str, IsChanged); 3] = [
     ("all", |_| true),
 ];
 
-/// Medians of one query in milliseconds, commit included.
+/// Medians of one query in milliseconds of processor time, commit included.
 #[derive(Debug, Clone)]
 pub struct Row {
     pub shape: &'static str,
     pub tables: usize,
     /// For each of [`CHANGES`].
     pub refresh_ms: Vec<f64>,
+    /// The first after each set of changed tables, which plans: the slowest.
+    pub first_ms: f64,
     pub recompute_ms: f64,
 }
 
@@ -57,6 +62,24 @@ impl Row {
     pub fn ratio(&self) -> f64 {
         self.refresh_ms.iter().copied().fold(0.0, f64::max) / self.recompute_ms
     }
+}
+
+/// By how much a table more costs in the widest joins than in the narrowest, all changed: 1 if the cost is linear. The
+/// greatest of all shapes.
+pub fn growth(rows: &[Row]) -> f64 {
+    let per_table = |row: &Row| {
+        let all = row.refresh_ms.last().copied().unwrap_or(f64::NAN);
+        all / row.tables as f64
+    };
+    let of_shape = |(shape, _): &(&str, Query)| {
+        let rows = || rows.iter().filter(|row| row.shape == *shape);
+        let (least, most) = (
+            rows().min_by_key(|r| r.tables)?,
+            rows().max_by_key(|r| r.tables)?,
+        );
+        Some(per_table(most) / per_table(least))
+    };
+    SHAPES.iter().filter_map(of_shape).fold(0.0, f64::max)
 }
 
 fn listed(
@@ -134,11 +157,12 @@ pub async fn prepare(session: &Session) -> Result<()> {
 
 /// Measures a shape at a number of tables.
 pub async fn measure(
-    session: &Session,
+    clocked: &Clocked,
     shape: &'static str,
     query: &str,
     tables: usize,
 ) -> Result<Row> {
+    let session = &clocked.session;
     session
         .execute(&format!(
             "SELECT pgtrickle.create_stream_table('wide', {}, refresh_mode => 'DIFFERENTIAL', schedule => '24h');
@@ -147,6 +171,7 @@ pub async fn measure(
         ))
         .await?;
     let mut refresh_ms = Vec::new();
+    let mut first_ms = 0_f64;
     for (_, is_changed) in CHANGES {
         let updates = |key: usize| {
             let update = |t| format!("UPDATE t{t} SET c = c + 1 WHERE a = {key}");
@@ -158,9 +183,13 @@ pub async fn measure(
             session
                 .execute(&format!("BEGIN; {}; COMMIT", updates(100 + round)))
                 .await?;
-            let ms = time_ms(session, "SELECT pgtrickle.refresh_stream_table('wide')").await?;
+            let ms = clocked
+                .milliseconds("SELECT pgtrickle.refresh_stream_table('wide')")
+                .await?;
             if round >= WARMING {
                 times.push(ms);
+            } else if round == 0 {
+                first_ms = first_ms.max(ms);
             }
         }
         refresh_ms.push(median(&times));
@@ -172,7 +201,11 @@ pub async fn measure(
     );
     let mut again = Vec::new();
     for _ in 0..RECOMPUTED {
-        again.push(time_ms(session, "REFRESH MATERIALIZED VIEW full_wide").await?);
+        again.push(
+            clocked
+                .milliseconds("REFRESH MATERIALIZED VIEW full_wide")
+                .await?,
+        );
     }
     session
         .execute("DROP MATERIALIZED VIEW full_wide; SELECT pgtrickle.drop_stream_table('wide')")
@@ -181,6 +214,7 @@ pub async fn measure(
         shape,
         tables,
         refresh_ms,
+        first_ms,
         recompute_ms: median(&again),
     })
 }
@@ -188,8 +222,8 @@ pub async fn measure(
 /// The table, as Markdown.
 pub fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| join | tables | one changed, ms | half, ms | all, ms | all, per table | recomputation, ms |\n\
-         |---|---:|---:|---:|---:|---:|---:|\n",
+        "| join | tables | one changed, ms | half, ms | all, ms | all, per table | first, ms | recomputation, ms |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in rows {
         let all = row.refresh_ms.last().copied().unwrap_or(f64::NAN);
@@ -197,15 +231,41 @@ pub fn markdown(rows: &[Row]) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {:.2} | {:.1} |",
+            "| {} | {} | {} | {:.2} | {:.1} | {:.1} |",
             row.shape,
             row.tables,
             cells.join(" | "),
             all / row.tables as f64,
+            row.first_ms,
             row.recompute_ms
         );
     }
     text
+}
+
+/// Refreshes after changes of all tables against the number of tables.
+pub fn plot(rows: &[Row]) -> String {
+    let mut lines: Vec<Line> = Vec::new();
+    for row in rows {
+        let point = (
+            row.tables as f64,
+            row.refresh_ms.last().copied().unwrap_or(f64::NAN),
+        );
+        match lines.iter_mut().find(|line| line.name == row.shape) {
+            Some(line) => line.points.push(point),
+            None => lines.push(Line {
+                name: row.shape.into(),
+                colour: lines.len(),
+                is_dashed: lines.len() >= COLOURS.len(),
+                points: vec![point],
+            }),
+        }
+    }
+    log_log(
+        "joined tables, one row of each changed",
+        "ms of processor time",
+        &lines,
+    )
 }
 
 #[cfg(test)]
@@ -221,14 +281,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_table_costs_is_compared_between_the_widest_and_the_narrowest() {
+        let row = |tables, all| Row {
+            shape: SHAPES[0].0,
+            tables,
+            refresh_ms: vec![1.0, all],
+            first_ms: 1.0,
+            recompute_ms: 1.0,
+        };
+        assert_eq!(growth(&[row(4, 4.0), row(8, 1.0), row(20, 60.0)]), 3.0);
+    }
+
+    #[test]
     fn the_slowest_refresh_is_compared_with_recomputation() {
         let row = Row {
             shape: "chain",
             tables: 4,
             refresh_ms: vec![1.0, 2.0, 4.0],
+            first_ms: 16.0,
             recompute_ms: 8.0,
         };
         assert_eq!(row.ratio(), 0.5);
-        assert!(markdown(&[row]).contains("| chain | 4 | 1.0 | 2.0 | 4.0 | 1.00 | 8.0 |\n"));
+        assert!(plot(&[row.clone()]).contains(">chain</text>"));
+        assert!(markdown(&[row]).contains("| chain | 4 | 1.0 | 2.0 | 4.0 | 1.00 | 16.0 | 8.0 |\n"));
     }
 }

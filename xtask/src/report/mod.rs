@@ -16,6 +16,18 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// What benchmarks draw.
+const PLOTS: [(&str, &str); 2] = [
+    (
+        "Joins of many tables: refresh after a change of each",
+        "wide.svg",
+    ),
+    (
+        "AUTO and recomputation against the share of changed rows",
+        "crossing.svg",
+    ),
+];
+
 /// Writes `target/report/index.html`.
 pub fn run() -> Result<ExitCode> {
     let target = paths::target();
@@ -32,7 +44,13 @@ fn make(target: &Path) -> Result<String> {
     let mut sections = vec![soak::section(&target.join("soak"))?];
     sections.push(results::tests(target)?);
     sections.push(results::fuzz(target)?);
-    sections.push(results::benchmarks(target)?);
+    let mut benchmarks = results::benchmarks(target)?;
+    for (caption, plot) in PLOTS {
+        if let Ok(svg) = fs::read_to_string(target.join(plot)) {
+            benchmarks.body.push_str(&page::figure(caption, &svg));
+        }
+    }
+    sections.push(benchmarks);
     sections.push(demo(&target.join("demo/refresh.svg")));
     Ok(page::html(&sections))
 }
