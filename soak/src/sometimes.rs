@@ -16,7 +16,7 @@ pub enum Event {
     DrainUnderLoad,
     /// The server came back after a crash.
     RecoveredCrash,
-    /// Every table of the seven-way chain changed in one transaction.
+    /// Every table of the chain changed in one transaction.
     WholeChainChanged,
     /// A refresh in the prefix form of the chain's delta was judged.
     PrefixFormJudged,

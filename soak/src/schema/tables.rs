@@ -208,16 +208,26 @@ fn table(name: &str, query: String) -> StreamTable {
     }
 }
 
-/// The seven-way join, as rows and as groups.
-fn chain() -> [StreamTable; 2] {
-    let mut from = String::from("link1");
-    for number in 2..=CHAIN {
-        from.push_str(&format!(
-            " JOIN link{number} ON link{number}.id = link{}.next",
-            number - 1
-        ));
-    }
+/// The join of all links: as rows, as groups, and with what has no match.
+fn chain() -> [StreamTable; 4] {
+    let joined = |join: &str| {
+        let next = |number: usize| {
+            let before = number - 1;
+            format!(" {join} link{number} ON link{number}.id = link{before}.next")
+        };
+        format!("link1{}", (2..=CHAIN).map(next).collect::<String>())
+    };
+    let from = joined("JOIN");
+    let unmatched = |name: &str, join: &str| {
+        let from = joined(join);
+        table(
+            name,
+            format!("SELECT link1.id, link5.v AS middle, link{CHAIN}.v AS last FROM {from}"),
+        )
+    };
     [
+        unmatched("chain_left", "LEFT JOIN"),
+        unmatched("chain_full", "FULL JOIN"),
         table(
             "chain",
             format!(
@@ -283,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_joins_all_seven() {
+    fn the_chain_joins_all_links() {
         for table in chain() {
             assert_eq!(table.query.matches(" JOIN ").count(), CHAIN - 1);
         }

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_repeats_its_changes_and_the_whole_chain_has_seven() {
+    fn a_seed_repeats_its_changes_and_the_whole_chain_has_all_links() {
         let draw = |seed| {
             let mut random = Random::new(seed);
             (0..50).map(|_| any(&mut random, 100)).collect::<Vec<_>>()

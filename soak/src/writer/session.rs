@@ -53,7 +53,7 @@ pub async fn write(arena: Arc<Arena>, writer: u64) {
     }
 }
 
-/// Changes the chain until told to stop: mostly one table, often all seven at once.
+/// Changes the chain until told to stop: mostly one table, often all at once.
 pub async fn write_chain(arena: Arc<Arena>) {
     let who = "writer of the chain";
     let mut random = Random::new(arena.seed ^ 0xC4A1);
