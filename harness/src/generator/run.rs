@@ -250,8 +250,8 @@ impl Run<'_> {
         query: &str,
         mode: &str,
     ) -> Result<(), Stop> {
-        // Not the extension's fault if PostgreSQL cannot run it.
-        let probe = format!("SELECT count(*) FROM ({query}) q");
+        // Not the extension's fault if PostgreSQL cannot run it; a count would leave its expressions alone.
+        let probe = format!("SELECT * FROM ({query}) q");
         self.session.execute(&probe).await.map_err(|_| Stop::Void)?;
         let create = format!(
             "SELECT pgtrickle.create_stream_table({}, {}, refresh_mode => '{mode}')",
