@@ -11,7 +11,7 @@
 //! | `sql signature` | shows the form of a call; not run |
 //! | `sql citus` | needs a cluster of Citus, where `tests/citus_spread.rs` creates such stream tables; not run |
 //! | `sh elsewhere` | is for another machine, or never ends; has to be well formed |
-//! | `sh packaged install` | the test of packages runs it in a fresh Debian; so it does `update` and `remove` |
+//! | `sh packaged install` | the test of packages runs it in a fresh Debian; so it does `update` and `remove`, and elsewhere `dnf` and `pgxn` |
 //!
 //! A line `<!-- with a scheduler -->` asks for a server that has the library preloaded.
 //! A block in an HTML comment, `<!-- sql` to `-->`, runs too: it prepares what readers have already.
@@ -64,7 +64,16 @@ impl Block {
             .map(String::as_str)
             .filter(|mark| match self.language.as_str() {
                 "sql" => !["citus", "fails", "signature"].contains(mark),
-                "sh" => !["elsewhere", "packaged", "install", "update", "remove"].contains(mark),
+                "sh" => ![
+                    "dnf",
+                    "elsewhere",
+                    "install",
+                    "packaged",
+                    "pgxn",
+                    "remove",
+                    "update",
+                ]
+                .contains(mark),
                 _ => false,
             })
             .collect()

@@ -112,6 +112,11 @@ impl Installation {
         self.bin_dir.join(name)
     }
 
+    /// `18.6` of `PostgreSQL 18.6 (Debian …)`.
+    pub fn number(&self) -> &str {
+        self.version.split_whitespace().nth(1).unwrap_or("?")
+    }
+
     /// Whether a cluster can be made with it; some packages ship `pg_config` without the server.
     pub fn has_server(&self) -> bool {
         ["postgres", "initdb"]

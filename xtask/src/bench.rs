@@ -41,7 +41,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             cargo.env("GUNGRAUN_RUNNER", runner);
         }
     }
-    let (printed, succeeded) = command::pass_through(&mut cargo)?;
+    let (printed, succeeded) = command::pass_through(cargo)?;
     results::record("bench", printed);
     Ok(ui::exit(succeeded))
 }

@@ -15,8 +15,9 @@ use harness::postgres;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Instant;
+use xshell::{Shell, cmd};
 
 const PACKAGE: &str = "pg_trickle";
 const LIBRARY: &str = "libpg_trickle.so";
@@ -146,7 +147,10 @@ impl Drop for Ahead {
         let Some(child) = &mut self.0 else { return };
         // Its compilers are of its group.
         let group = format!("-{}", child.id());
-        command::succeeds(Command::new("kill").args(["-s", "INT", "--", &group]));
+        if let Ok(sh) = Shell::new() {
+            // It may have ended by itself.
+            let _ = command::output(cmd!(sh, "kill -s INT -- {group}"));
+        }
         // It has nothing to report.
         let _ = child.wait();
     }

@@ -1,44 +1,35 @@
-//! Running other programs: quietly with a log, or for their output.
+//! Running other programs is xshell's work; here is what its commands lack: an error that carries what the program said,
+//! output that goes to a log, and output that is shown and kept.
 
 use crate::paths;
 use crate::ui::Progress;
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use xshell::Shell;
 
 /// How many lines of a failed program's output are shown.
 const TAIL_LINES: usize = 25;
 
-/// The standard output of a program, trimmed; an error if it fails.
-pub fn output(command: &mut Command) -> Result<String> {
-    let shown = display(command);
-    let result = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("could not run `{shown}`"))?;
+/// The standard output of a program, trimmed; if it fails, an error with what it said.
+pub fn output(command: impl Into<Command>) -> Result<String> {
+    let mut command = command.into();
+    let result = command.stdin(Stdio::null()).output();
+    let result = result.with_context(|| format!("could not run {command:?}"))?;
     if !result.status.success() {
         let stderr = String::from_utf8_lossy(&result.stderr);
-        bail!("`{shown}` failed: {}", stderr.trim());
+        bail!("{command:?} failed: {}", stderr.trim());
     }
     Ok(String::from_utf8_lossy(&result.stdout).trim().to_owned())
 }
 
-/// Whether a program can be run and succeeds.
-pub fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
 /// Passes the output through and returns it, and whether the command succeeded.
-pub fn pass_through(command: &mut Command) -> Result<(String, bool)> {
+pub fn pass_through(command: impl Into<Command>) -> Result<(String, bool)> {
     let mut child = command
+        .into()
         .stdout(Stdio::piped())
         .spawn()
         .context("could not run the program")?;
@@ -55,13 +46,12 @@ pub fn pass_through(command: &mut Command) -> Result<(String, bool)> {
 
 /// Runs a program to its end with its output in `<cache>/logs/<log>.log`; the step's spinner shows
 /// the last line. If the program fails, the error carries the end of that output.
-pub fn logged(command: &mut Command, log: &str, progress: &Progress) -> Result<()> {
-    let shown = display(command);
-    let dir = paths::cache().join("logs");
-    std::fs::create_dir_all(&dir).with_context(|| format!("could not create {}", dir.display()))?;
-    let path = dir.join(format!("{log}.log"));
-    let mut file = File::create(&path)?;
-    writeln!(file, "$ {shown}")?;
+pub fn logged(command: impl Into<Command>, log: &str, progress: &Progress) -> Result<()> {
+    let mut command = command.into();
+    let path = paths::cache().join(format!("logs/{log}.log"));
+    // Xshell makes the folder, too.
+    Shell::new()?.write_file(&path, format!("$ {command:?}\n"))?;
+    let file = OpenOptions::new().append(true).open(&path)?;
     let sink = Mutex::new((file, VecDeque::with_capacity(TAIL_LINES)));
 
     let mut child = command
@@ -69,7 +59,7 @@ pub fn logged(command: &mut Command, log: &str, progress: &Progress) -> Result<(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("could not run `{shown}`"))?;
+        .with_context(|| format!("could not run {command:?}"))?;
     let stdout = child.stdout.take().ok_or_else(|| anyhow!("no stdout"))?;
     let stderr = child.stderr.take().ok_or_else(|| anyhow!("no stderr"))?;
     std::thread::scope(|scope| {
@@ -85,7 +75,7 @@ pub fn logged(command: &mut Command, log: &str, progress: &Progress) -> Result<(
         .map(|(_, tail)| tail.into_iter().collect::<Vec<_>>().join("\n    "))
         .unwrap_or_default();
     bail!(
-        "`{shown}` failed ({status})\n    {tail}\n  whole output: {}",
+        "{command:?} failed ({status})\n    {tail}\n  whole output: {}",
         path.display()
     )
 }
@@ -105,36 +95,17 @@ fn drain(stream: impl Read, sink: &Mutex<(File, VecDeque<String>)>, progress: &P
     }
 }
 
-/// A command line as a person would type it.
-pub fn display(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| {
-            let word = word.to_string_lossy();
-            if word.is_empty() || word.contains([' ', '\'', '"', '$', '*']) {
-                format!("'{}'", word.replace('\'', r"'\''"))
-            } else {
-                word.into_owned()
-            }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_is_displayed_so_that_it_can_be_pasted() {
-        let mut command = Command::new("psql");
-        command.args(["-c", "select 1", "-X"]);
-        assert_eq!(display(&command), "psql -c 'select 1' -X");
-    }
+    use xshell::cmd;
 
     #[test]
     fn output_reports_what_the_program_said() {
-        let error = output(Command::new("sh").args(["-c", "echo broken >&2; exit 3"])).unwrap_err();
-        assert!(error.to_string().ends_with("failed: broken"), "{error}");
+        let sh = Shell::new().unwrap();
+        let script = "echo broken >&2; exit 3";
+        let error = output(cmd!(sh, "sh -c {script}")).unwrap_err();
+        let said = r#""sh" "-c" "echo broken >&2; exit 3" failed: broken"#;
+        assert!(error.to_string().ends_with(said), "{error}");
     }
 }

@@ -6,7 +6,8 @@ use crate::setup::{packages, postgres, server_user};
 use crate::ui;
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, presets};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+use xshell::{Shell, cmd};
 
 struct Finding {
     what: &'static str,
@@ -46,7 +47,10 @@ pub fn run() -> Result<ExitCode> {
 }
 
 fn rust() -> Finding {
-    let ask = |program: &str| command::output(Command::new(program).arg("--version"));
+    let ask = |program: &str| {
+        let sh = Shell::new()?;
+        command::output(cmd!(sh, "{program} --version"))
+    };
     let found = ["rustc", "rustfmt", "cargo-clippy"]
         .into_iter()
         .map(|program| ask(program).map_err(|_| format!("{program} does not run")))

@@ -31,7 +31,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if let Some(seed) = options.seed {
         cargo.env("PGT_FUZZ_SEED", seed.to_string());
     }
-    let (printed, passed) = command::pass_through(&mut cargo)?;
+    let (printed, passed) = command::pass_through(cargo)?;
     let summary = printed.lines().last().unwrap_or_default().to_owned();
     results::record("fuzz", results::Fuzz { summary, passed });
     Ok(ui::exit(passed))

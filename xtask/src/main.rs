@@ -51,7 +51,7 @@ enum Task {
     /// Show stream tables over TPC-H data: changes, refreshes, times, and an oracle's verdict
     Demo(demo::Options),
     /// Run everything that must hold: unit tests, scenarios, generator, concurrency, faults
-    Test,
+    Test(test::Options),
     /// Run the generator of schemas, queries and changes for as long as you like
     Fuzz(fuzz::Options),
     /// Let writers, faults and checkers loose on one server, for minutes or days
@@ -114,7 +114,7 @@ fn run(task: Task, chosen: Option<u32>) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Demo(options) => Ok(ui::exit(demo::run(&options)?)),
-        Task::Test => test::run(),
+        Task::Test(options) => test::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Bench(options) => bench::run(&options),

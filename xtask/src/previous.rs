@@ -5,13 +5,21 @@ use crate::command;
 use crate::paths;
 use crate::setup::Machine;
 use anyhow::{Context, Result, bail};
+use harness::postgres;
 use harness::previous::{COMMIT, VERSION};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use xshell::{Shell, cmd};
 
 /// Its installation folder.
 pub fn build(machine: &Machine) -> Result<PathBuf> {
+    if machine.postgres.major != postgres::MAJOR {
+        bail!(
+            "version {VERSION} is for PostgreSQL {} only",
+            postgres::MAJOR
+        );
+    }
     let tree = paths::target().join("previous").join(COMMIT);
     let install = tree.join("target/pg_trickle-install");
     if install.join("lib/pg_trickle.so").exists() {
@@ -37,36 +45,21 @@ pub fn build(machine: &Machine) -> Result<PathBuf> {
 
 /// Puts the files of the commit there.
 fn lay_out(tree: &Path) -> Result<()> {
-    let git = || {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(paths::repository());
-        git
-    };
+    let (sh, repository) = (Shell::new()?, paths::repository());
     let commit = format!("{COMMIT}^{{commit}}");
-    if !command::succeeds(git().args(["cat-file", "-e", &commit])) {
+    if command::output(cmd!(sh, "git -C {repository} cat-file -e {commit}")).is_err() {
         bail!("the history of this checkout does not reach back to version {VERSION} ({COMMIT})");
     }
     // Under another name until it is complete.
     let draft = tree.with_extension("new");
-    if draft.exists() {
-        fs::remove_dir_all(&draft)?;
-    }
-    fs::create_dir_all(&draft)?;
+    sh.remove_path(&draft)?;
+    sh.create_dir(&draft)?;
     let archive = draft.with_extension("tar");
-    command::output(
-        git()
-            .arg("archive")
-            .arg("--output")
-            .arg(&archive)
-            .arg(COMMIT),
-    )?;
-    command::output(
-        Command::new("tar")
-            .arg("-xf")
-            .arg(&archive)
-            .arg("-C")
-            .arg(&draft),
-    )?;
-    fs::remove_file(&archive)?;
+    command::output(cmd!(
+        sh,
+        "git -C {repository} archive --output {archive} {COMMIT}"
+    ))?;
+    command::output(cmd!(sh, "tar -xf {archive} -C {draft}"))?;
+    sh.remove_path(&archive)?;
     fs::rename(&draft, tree).context("could not lay out the previous version")
 }

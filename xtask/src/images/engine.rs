@@ -78,7 +78,9 @@ impl Engine {
     }
 
     fn answers(&self) -> bool {
-        command::succeeds(self.docker().arg("version"))
+        let mut docker = self.docker();
+        docker.arg("version");
+        command::output(docker).is_ok()
     }
 
     /// The client, for this engine.

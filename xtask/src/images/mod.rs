@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Its name.
 const NAME: &str = "pg-trickle-local:dev";
@@ -77,10 +77,9 @@ pub fn local(machine: &Machine, options: &build::Options, engine: &Engine) -> Re
 /// Puts the server, the extension and what they need into a copy of the system; returns how many libraries
 /// that took.
 fn lay_out(machine: &Machine, install: &Path, system: &Path, tree: &Path) -> Result<usize> {
-    if tree.exists() {
-        fs::remove_dir_all(tree)?;
-    }
-    command::output(Command::new("cp").arg("-a").arg(system).arg(tree))?;
+    let sh = Shell::new()?;
+    sh.remove_path(tree)?;
+    command::output(cmd!(sh, "cp -a {system} {tree}"))?;
     let server = &machine.postgres;
     for dir in [&server.bin_dir, &server.package_lib_dir, &server.share_dir] {
         copy_dir(dir, &below(tree, dir))?;
@@ -137,21 +136,15 @@ fn below(root: &Path, path: &Path) -> PathBuf {
 }
 
 fn copy_dir(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    let mut contents = from.as_os_str().to_owned();
-    contents.push("/.");
-    command::output(
-        Command::new("cp")
-            .args(["-rL", "--preserve=mode"])
-            .arg(contents)
-            .arg(to),
-    )?;
-    Ok(())
+    let sh = Shell::new()?;
+    sh.create_dir(to)?;
+    command::output(cmd!(sh, "cp -rL --preserve=mode {from}/. {to}")).map(drop)
 }
 
 /// The files of the libraries that a program or a library asks for, and of the loader that it names.
 fn libraries(of: &Path) -> Result<BTreeSet<PathBuf>> {
-    let listed = command::output(Command::new("ldd").arg(of))?;
+    let sh = Shell::new()?;
+    let listed = command::output(cmd!(sh, "ldd {of}"))?;
     Ok(listed
         .lines()
         .filter_map(|line| line.split(" (").next())
@@ -179,33 +172,24 @@ fn import(machine: &Machine, tree: &Path, engine: &Engine, name: &str) -> Result
         machine.postgres.bin_dir.display()
     );
     let archive = paths::target().join("image.tar");
-    command::output(
-        Command::new("tar")
-            .args([
-                "--create",
-                "--numeric-owner",
-                "--owner=0",
-                "--group=0",
-                "--file",
-            ])
-            .arg(&archive)
-            .arg("-C")
-            .arg(tree)
-            .arg("."),
-    )?;
-    let imported = command::output(
-        engine
-            .docker()
-            .arg("import")
-            .args(["--change", "ENTRYPOINT [\"/usr/local/bin/entrypoint.sh\"]"])
-            .args(["--change", "USER postgres"])
-            .args(["--change", "ENV PGDATA=/var/lib/postgresql/data"])
-            // The client of this machine's server may look elsewhere; that of the published images looks there.
-            .args(["--change", "ENV PGHOST=/var/run/postgresql"])
-            .args(["--change", &format!("ENV {path}")])
-            .arg(&archive)
-            .arg(name),
-    );
+    let sh = Shell::new()?;
+    let owner = ["--numeric-owner", "--owner=0", "--group=0"];
+    command::output(cmd!(
+        sh,
+        "tar --create {owner...} --file {archive} -C {tree} ."
+    ))?;
+    let changes = [
+        "ENTRYPOINT [\"/usr/local/bin/entrypoint.sh\"]",
+        "USER postgres",
+        "ENV PGDATA=/var/lib/postgresql/data",
+        // The client of this machine's server may look elsewhere; that of the published images looks there.
+        "ENV PGHOST=/var/run/postgresql",
+        &format!("ENV {path}"),
+    ];
+    let changes = changes.map(|change| format!("--change={change}"));
+    let mut import = engine.docker();
+    import.arg("import").args(changes).arg(&archive).arg(name);
+    let imported = command::output(import);
     fs::remove_file(&archive)?;
     imported.map(|_| ())
 }

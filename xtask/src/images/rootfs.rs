@@ -7,7 +7,7 @@ use crate::ui::Progress;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Debootstrap's script for releases that it does not know yet.
 const LATEST: &str = "/usr/share/debootstrap/scripts/sid";
@@ -34,24 +34,20 @@ pub fn of_release(codename: &str, progress: &Progress) -> Result<(PathBuf, Strin
     let archive = apt::main_archive(&own_release()?)?;
     // Under another name until it is complete.
     let draft = system.with_extension("new");
-    if draft.exists() {
-        fs::remove_dir_all(&draft)?;
-    }
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", "--merged-usr"]);
-    if let Some(keyring) = &archive.signed_by {
-        debootstrap.arg(format!("--keyring={keyring}"));
-    }
-    debootstrap.arg(codename).arg(&draft).arg(&archive.uri);
+    let sh = Shell::new()?;
+    sh.remove_path(&draft)?;
+    let keyring = archive
+        .signed_by
+        .map(|keyring| format!("--keyring={keyring}"));
     let script = Path::new(LATEST).with_file_name(codename);
-    if !script.exists() {
-        debootstrap.arg(LATEST);
-    }
-    command::logged(&mut debootstrap, "debootstrap", progress)?;
-    let packages = draft.join("var/cache/apt/archives");
-    if packages.exists() {
-        fs::remove_dir_all(&packages)?;
-    }
+    let script = (!script.exists()).then_some(LATEST);
+    let uri = archive.uri;
+    let debootstrap = cmd!(
+        sh,
+        "debootstrap --variant=minbase --merged-usr {keyring...} {codename} {draft} {uri} {script...}"
+    );
+    command::logged(debootstrap, "debootstrap", progress)?;
+    sh.remove_path(draft.join("var/cache/apt/archives"))?;
     fs::rename(&draft, &system)?;
     Ok((system, format!("{codename} installed")))
 }

@@ -4,18 +4,18 @@ use super::files::{Contents, Place, licence};
 use super::{DESCRIPTION, MAINTAINER, SUMMARY};
 use crate::command;
 use anyhow::{Context, Result};
-use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Of the package, of one version of the extension.
 const REVISION: u32 = 1;
 
 /// Makes it.
 pub fn make(contents: &Contents) -> Result<PathBuf> {
-    let architecture = command::output(Command::new("dpkg").arg("--print-architecture"))?;
+    let sh = Shell::new()?;
+    let architecture = cmd!(sh, "dpkg --print-architecture").read()?;
     let tree = super::work(&format!("{}-deb", contents.name))?;
     let library = lay_out(contents, &tree)?;
     let version = format!("{}-{REVISION}", contents.version);
@@ -42,13 +42,8 @@ pub fn make(contents: &Contents) -> Result<PathBuf> {
     )?;
     let name = format!("{}_{version}_{architecture}.deb", contents.name);
     let file = super::folder()?.join(name);
-    command::output(
-        Command::new("dpkg-deb")
-            .env("SOURCE_DATE_EPOCH", super::timestamp())
-            .args(["--root-owner-group", "-Zxz", "--build"])
-            .arg(&tree)
-            .arg(&file),
-    )?;
+    let build = cmd!(sh, "dpkg-deb --root-owner-group -Zxz --build {tree} {file}");
+    command::output(build.env("SOURCE_DATE_EPOCH", super::timestamp()))?;
     Ok(file)
 }
 
@@ -101,7 +96,8 @@ fn create(folder: &Path) -> Result<()> {
 }
 
 fn gzip(file: &Path) -> Result<()> {
-    command::output(Command::new("gzip").args(["-9n", "--force"]).arg(file)).map(drop)
+    let sh = Shell::new()?;
+    command::output(cmd!(sh, "gzip -9n --force {file}")).map(drop)
 }
 
 /// Our licence, and where those of others are.
@@ -113,12 +109,10 @@ fn copyright() -> Result<String> {
 }
 
 fn changes(contents: &Contents) -> Result<String> {
-    let date = command::output(
-        Command::new("date")
-            .args(["--rfc-email", "--utc", "--date"])
-            .arg(format!("@{}", super::timestamp()))
-            .env("LC_ALL", "C"),
-    )?;
+    let (sh, time) = (Shell::new()?, super::timestamp());
+    let date = cmd!(sh, "date --rfc-email --utc --date @{time}")
+        .env("LC_ALL", "C")
+        .read()?;
     Ok(format!(
         "{} ({}-{REVISION}) unstable; urgency=medium\n\n  * Version {}, for PostgreSQL {} and later minor versions.\n\n \
          -- {MAINTAINER}  {date}\n",
@@ -134,12 +128,12 @@ fn libraries(tree: &Path, library: &Path) -> Result<String> {
         debian.join("control"),
         "Source: pg-trickle\n\nPackage: pg-trickle\nArchitecture: any\n",
     )?;
-    let found = command::output(
-        Command::new("dpkg-shlibdeps")
-            .current_dir(tree)
-            .args(["-O", "--ignore-missing-info"])
-            .arg(library),
-    )?;
+    let sh = Shell::new()?;
+    sh.change_dir(tree);
+    let found = command::output(cmd!(
+        sh,
+        "dpkg-shlibdeps -O --ignore-missing-info {library}"
+    ))?;
     fs::remove_dir_all(&debian)?;
     let found = found
         .lines()
@@ -150,14 +144,15 @@ fn libraries(tree: &Path, library: &Path) -> Result<String> {
 }
 
 fn md5sums(tree: &Path) -> Result<String> {
+    let sh = Shell::new()?;
+    sh.change_dir(tree);
     let sums = "find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum";
-    let mut sums = command::output(Command::new("sh").args(["-c", sums]).current_dir(tree))?;
-    writeln!(sums)?;
-    Ok(sums)
+    Ok(command::output(cmd!(sh, "sh -c {sums}"))? + "\n")
 }
 
 fn size_kb(tree: &Path) -> Result<String> {
-    let sizes = command::output(Command::new("du").args(["-sk", "usr"]).current_dir(tree))?;
+    let sh = Shell::new()?;
+    let sizes = cmd!(sh, "du -sk {tree}/usr").read()?;
     let size = sizes.split_whitespace().next();
     Ok(size.context("du prints no size")?.to_owned())
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use harness::postgres::Installation;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Where a file goes, among those of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +59,8 @@ impl Contents {
         let name = format!("postgresql-{major}-pg-trickle");
         let work = super::work(&format!("{name}-{version}"))?;
         let library = work.join("pg_trickle.so");
-        command::output(
-            Command::new("strip")
-                .args(["--strip-unneeded", "-o"])
-                .arg(&library)
-                .arg(install.join("lib/pg_trickle.so")),
-        )?;
+        let (sh, whole) = (Shell::new()?, install.join("lib/pg_trickle.so"));
+        command::output(cmd!(sh, "strip --strip-unneeded -o {library} {whole}"))?;
         let mut files = vec![File {
             place: Place::Library,
             source: library,
@@ -91,7 +87,7 @@ impl Contents {
             name,
             version: version.to_owned(),
             major,
-            server: super::server_version(server)?,
+            server: super::server_version(server),
             files,
         })
     }

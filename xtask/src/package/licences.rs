@@ -8,16 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Names, versions and licences of the crates, and the texts, each once.
 pub fn third_party() -> Result<String> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo
-        .current_dir(paths::repository())
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .args(["--filter-platform", "x86_64-unknown-linux-gnu"]);
-    let metadata: Value = serde_json::from_str(&command::output(&mut cargo)?)?;
+    let sh = Shell::new()?;
+    sh.change_dir(paths::repository());
+    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+    let platform = "x86_64-unknown-linux-gnu";
+    let metadata = cmd!(
+        sh,
+        "{cargo} metadata --format-version 1 --locked --filter-platform {platform}"
+    );
+    let metadata: Value = serde_json::from_str(&command::output(metadata)?)?;
     let mut text = "Libraries that pg_trickle is made of, and their licences.\n\n".to_owned();
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for package in linked(&metadata)? {

@@ -16,16 +16,16 @@ mod pgxn;
 mod rpm;
 
 use crate::build;
-use crate::command;
 use crate::paths;
+use crate::previous;
 use crate::setup::{self, Machine, packages};
 use crate::ui::Steps;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use files::Contents;
 use harness::postgres::{self, Installation};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 pub use check::{Verdict, run as check};
 
@@ -84,7 +84,7 @@ pub fn run(chosen: Option<u32>, options: &Options) -> Result<bool> {
     }
     let machine = setup::ensure()?;
     if options.check {
-        return match check::run(&machine, options)? {
+        return match check::run(&machine, options, &previous::build(&machine))? {
             Verdict::Works => Ok(true),
             Verdict::Skipped(why) => bail!("{why}"),
         };
@@ -95,20 +95,15 @@ pub fn run(chosen: Option<u32>, options: &Options) -> Result<bool> {
     Ok(true)
 }
 
-/// Each major version in a process of its own: a process knows one server.
+/// Each major version.
 fn all(options: &Options) -> Result<bool> {
     for major in postgres::SERVED {
-        let mut own = Command::new(std::env::current_exe()?);
-        own.args(["--pg", &major.to_string(), "package"])
-            .args(["--profile", options.profile.name()]);
+        let mut own = setup::on_version(major, "package")?;
+        own.args(["--profile", options.profile.name()]);
         for (flag, is_set) in [("--deb", options.deb), ("--check", options.check)] {
             if is_set {
                 own.arg(flag);
             }
-        }
-        // What cargo and the environment say of a server is of another one.
-        for variable in ["PG_CONFIG", "PGRX_PG_CONFIG_PATH", postgres::VARIABLE] {
-            own.env_remove(variable);
         }
         if !own.status()?.success() {
             return Ok(false);
@@ -165,29 +160,25 @@ pub fn folder() -> Result<PathBuf> {
 /// An empty folder to lay things out in.
 fn work(name: &str) -> Result<PathBuf> {
     let folder = paths::target().join("package-work").join(name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
+    let sh = Shell::new()?;
+    sh.remove_path(&folder)?;
+    Ok(sh.create_dir(&folder)?)
 }
 
 /// The version of the server as packages name it: `18.6`, `19~rc1`.
-fn server_version(server: &Installation) -> Result<String> {
-    let version = server.version.split_whitespace().nth(1);
-    let version = version.with_context(|| format!("no version in {}", server.version))?;
-    let end = version.find(|letter: char| letter.is_ascii_alphabetic());
-    Ok(match end {
+fn server_version(server: &Installation) -> String {
+    let version = server.number();
+    match version.find(|letter: char| letter.is_ascii_alphabetic()) {
         Some(end) => format!("{}~{}", &version[..end], &version[end..]),
         None => version.to_owned(),
-    })
+    }
 }
 
 /// The time of the packages: that of the last commit, so that they can be made again.
 fn timestamp() -> String {
-    let mut git = Command::new("git");
-    git.arg("-C").arg(paths::repository());
-    let commit = command::output(git.args(["log", "-1", "--format=%ct"]));
+    let repository = paths::repository();
+    let commit =
+        Shell::new().and_then(|sh| cmd!(sh, "git -C {repository} log -1 --format=%ct").read());
     commit.unwrap_or_else(|_| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |now| now.as_secs()).to_string()
@@ -209,7 +200,7 @@ mod tests {
             major: 0,
             version: version.to_owned(),
         };
-        let version = |of: &str| server_version(&server(of)).unwrap();
+        let version = |of: &str| server_version(&server(of));
         assert_eq!(version("PostgreSQL 18.6 (Debian 18.6-3)"), "18.6");
         assert_eq!(version("PostgreSQL 19rc1 (Debian 19~rc1-1)"), "19~rc1");
     }

@@ -5,7 +5,7 @@ use crate::paths;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Makes the archive.
 pub fn make(version: &str) -> Result<PathBuf> {
@@ -14,15 +14,14 @@ pub fn make(version: &str) -> Result<PathBuf> {
     fs::write(work.join("META.json"), meta(version)?)?;
     fs::copy(source("Makefile"), work.join("Makefile"))?;
     let file = super::folder()?.join(format!("{name}.zip"));
-    let mut git = Command::new("git");
-    git.arg("-C")
-        .arg(paths::repository())
-        .args(["archive", "--format=zip"])
-        .arg(format!("--prefix={name}/"));
-    for added in ["META.json", "Makefile"] {
-        git.arg(format!("--add-file={}", work.join(added).display()));
-    }
-    command::output(git.arg("--output").arg(&file).arg("HEAD"))?;
+    let (sh, repository) = (Shell::new()?, paths::repository());
+    let added =
+        ["META.json", "Makefile"].map(|name| format!("--add-file={}", work.join(name).display()));
+    let archive = cmd!(
+        sh,
+        "git -C {repository} archive --format=zip --prefix={name}/ {added...}"
+    );
+    command::output(archive.arg("--output").arg(&file).arg("HEAD"))?;
     Ok(file)
 }
 

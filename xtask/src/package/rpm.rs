@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Makes it.
 pub fn make(contents: &Contents) -> Result<PathBuf> {
@@ -16,31 +16,27 @@ pub fn make(contents: &Contents) -> Result<PathBuf> {
     let tree = top.join("tree");
     let specification = top.join("pg_trickle.spec");
     fs::write(&specification, spec(contents, &tree)?)?;
-    let define = |name: &str, value: &Path| format!("{name} {}", value.display());
     let made = top.join("made");
-    command::output(
-        Command::new("rpmbuild")
-            .env("SOURCE_DATE_EPOCH", super::timestamp())
-            .args(["-bb", "--quiet", "--noclean"])
-            .args(["--define", &define("_topdir", &top)])
-            .args(["--define", &define("_rpmdir", &made)])
-            .args([
-                "--define",
-                "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm",
-            ])
-            // Others unpack zstd only since a few years.
-            .args(["--define", "_binary_payload w9.gzdio"])
-            .args(["--define", "_build_id_links none"])
-            // The files are as they should be.
-            .args(["--define", "debug_package %{nil}"])
-            .args(["--define", "__os_install_post %{nil}"])
-            .args(["--define", "use_source_date_epoch_as_buildtime 1"])
-            .arg(&specification),
-    )?;
-    let files: Vec<PathBuf> = fs::read_dir(&made)?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let definitions = [
+        &format!("_topdir {}", top.display()),
+        &format!("_rpmdir {}", made.display()),
+        "_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm",
+        // Others unpack zstd only since a few years.
+        "_binary_payload w9.gzdio",
+        "_build_id_links none",
+        // The files are as they should be.
+        "debug_package %{nil}",
+        "__os_install_post %{nil}",
+        "use_source_date_epoch_as_buildtime 1",
+    ];
+    let definitions = definitions.map(|definition| format!("--define={definition}"));
+    let sh = Shell::new()?;
+    let rpmbuild = cmd!(
+        sh,
+        "rpmbuild -bb --quiet --noclean {definitions...} {specification}"
+    );
+    command::output(rpmbuild.env("SOURCE_DATE_EPOCH", super::timestamp()))?;
+    let files = sh.read_dir(&made)?;
     let [file] = files.as_slice() else {
         bail!("rpmbuild has made {files:?}");
     };
@@ -54,7 +50,8 @@ fn spec(contents: &Contents, tree: &Path) -> Result<String> {
     let major = contents.major;
     let documentation = format!("/usr/share/doc/{}", contents.name);
     let licences = format!("/usr/share/licenses/{}", contents.name);
-    let mut files = String::new();
+    // The folders are the package's own, and go with it.
+    let mut files = format!("%dir {documentation}\n%dir {licences}\n");
     for file in &contents.files {
         let (folder, mark) = match file.place {
             Place::Library => (format!("/usr/pgsql-{major}/lib"), ""),

@@ -9,6 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
+use xshell::{Shell, cmd};
 
 /// How many of the latest runs are shown.
 const SHOWN: usize = 10;
@@ -17,6 +18,9 @@ const SHOWN: usize = 10;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Suite {
     pub name: String,
+    /// The server's version.
+    #[serde(default)]
+    pub server: String,
     pub passed: u64,
     pub failed: u64,
     pub ignored: u64,
@@ -68,10 +72,15 @@ fn append<T: Serialize>(target: &Path, command: &str, run: &Run<T>) -> Result<()
 }
 
 fn commit() -> String {
-    let mut git = std::process::Command::new("git");
-    git.current_dir(paths::repository())
-        .args(["rev-parse", "--short", "HEAD"]);
-    crate::command::output(&mut git).unwrap_or_default()
+    let repository = paths::repository();
+    Shell::new()
+        .and_then(|sh| cmd!(sh, "git -C {repository} rev-parse --short HEAD").read())
+        .unwrap_or_default()
+}
+
+/// What is known of a command, the latest run first; nothing where it cannot be read.
+pub fn history<T: for<'de> Deserialize<'de>>(command: &str) -> Vec<Run<T>> {
+    read(&paths::target(), command).unwrap_or_default()
 }
 
 /// The runs of a command, the latest first.
@@ -103,7 +112,9 @@ pub fn tests(target: &Path) -> Result<Section> {
             let history: Vec<Vec<String>> = runs.iter().take(SHOWN).map(history_row).collect();
             page::verdict(failed == 0, &summary)
                 + &page::table(
-                    &["suite", "passed", "failed", "ignored", "skipped", "time"],
+                    &[
+                        "suite", "server", "passed", "failed", "ignored", "skipped", "time",
+                    ],
                     &suites,
                 )
                 + &page::table(&["commit", "passed", "failed"], &history)
@@ -123,6 +134,7 @@ fn sums(suites: &[Suite]) -> (u64, u64) {
 fn suite_row(suite: &Suite) -> Vec<String> {
     vec![
         suite.name.clone(),
+        suite.server.clone(),
         suite.passed.to_string(),
         suite.failed.to_string(),
         suite.ignored.to_string(),
@@ -210,6 +222,7 @@ mod tests {
             commit: commit.into(),
             outcome: vec![Suite {
                 name: "harness".into(),
+                server: "18.6".into(),
                 passed: 5,
                 failed,
                 ignored: 0,

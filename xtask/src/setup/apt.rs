@@ -7,7 +7,7 @@ use crate::ui::Progress;
 use anyhow::{Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Cmd, Shell, cmd};
 
 /// A configured package archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,21 +22,25 @@ pub struct Archive {
 
 /// Refreshes the package lists.
 pub fn update(progress: &Progress) -> Result<()> {
-    command::logged(apt_get().arg("update"), "apt-update", progress)
+    let sh = Shell::new()?;
+    command::logged(cmd!(sh, "apt-get update"), "apt-update", progress)
 }
 
 /// Installs packages without asking.
 pub fn install(packages: &[&str], progress: &Progress) -> Result<()> {
-    let mut command = apt_get();
-    command
-        .args(["install", "-y", "--no-install-recommends"])
-        .args(packages);
-    command::logged(&mut command, "apt-install", progress)
+    let sh = Shell::new()?;
+    let install = cmd!(
+        sh,
+        "apt-get install -y --no-install-recommends {packages...}"
+    );
+    let install = install.env("DEBIAN_FRONTEND", "noninteractive");
+    command::logged(install, "apt-install", progress)
 }
 
 /// Whether the machine's lists hold an installable package of this name.
 pub fn offers(package: &str) -> bool {
-    command::output(Command::new("apt-cache").args(["policy", package])).is_ok_and(|policy| {
+    let Ok(sh) = Shell::new() else { return false };
+    command::output(cmd!(sh, "apt-cache policy {package}")).is_ok_and(|policy| {
         policy
             .lines()
             .filter_map(|line| line.trim().strip_prefix("Candidate:"))
@@ -44,16 +48,11 @@ pub fn offers(package: &str) -> bool {
     })
 }
 
-fn apt_get() -> Command {
-    let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive");
-    command
-}
-
 /// Other suites of an archive, with lists and state in a folder of our own: apt checks signatures, and the machine's
 /// configuration stays as it is.
 pub struct Elsewhere {
     state: PathBuf,
+    shell: Shell,
 }
 
 impl Elsewhere {
@@ -61,12 +60,14 @@ impl Elsewhere {
     pub fn new(state: &Path, archive: &Archive, kind: &str, suites: &str) -> Result<Self> {
         let elsewhere = Self {
             state: state.to_owned(),
+            shell: Shell::new()?,
         };
         for folder in ["lists/partial", "cache/archives/partial", "download"] {
             fs::create_dir_all(state.join(folder))?;
         }
         fs::remove_dir_all(elsewhere.downloads())?;
         fs::create_dir_all(elsewhere.downloads())?;
+        elsewhere.shell.change_dir(elsewhere.downloads());
         let keyring = match &archive.signed_by {
             Some(keyring) => format!("Signed-By: {keyring}\n"),
             None => String::new(),
@@ -92,53 +93,44 @@ impl Elsewhere {
         self.state.join("download")
     }
 
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir(self.downloads());
-        for (option, value) in [
+    fn command(&self, program: &str) -> Cmd<'_> {
+        let options = [
             ("Dir::Etc::sourcelist", self.sources()),
             ("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
             ("Dir::State::lists", self.state.join("lists")),
             ("Dir::State::status", self.state.join("status")),
             ("Dir::Cache", self.state.join("cache")),
             ("APT::Sandbox::User", PathBuf::from("root")),
-        ] {
-            command.arg("-o");
-            command.arg(format!("{option}={}", value.display()));
-        }
-        command
+        ];
+        let options = options.map(|(name, value)| format!("-o{name}={}", value.display()));
+        self.shell.cmd(program).args(options)
     }
 
     /// Refreshes the lists.
     pub fn update(&self, progress: &Progress) -> Result<()> {
-        command::logged(
-            self.command("apt-get").arg("update"),
-            "elsewhere-update",
-            progress,
-        )
+        let update = self.command("apt-get").arg("update");
+        command::logged(update, "elsewhere-update", progress)
     }
 
     /// The upstream tarball of a source package, and what comes with it.
     pub fn source(&self, package: &str, progress: &Progress) -> Result<()> {
-        let mut source = self.command("apt-get");
-        source.args(["source", "--download-only", package]);
-        command::logged(&mut source, "elsewhere-source", progress)
+        let apt_get = self.command("apt-get");
+        let source = apt_get.args(["source", "--download-only", package]);
+        command::logged(source, "elsewhere-source", progress)
     }
 
     /// Packages, and every library that they need, directly or not.
     pub fn with_libraries(&self, packages: &[&str]) -> Result<Vec<String>> {
-        let mut depends = self.command("apt-cache");
-        depends.args(["depends", "--recurse"]);
-        for relation in [
+        let others = [
             "recommends",
             "suggests",
             "conflicts",
             "breaks",
             "replaces",
             "enhances",
-        ] {
-            depends.arg(format!("--no-{relation}"));
-        }
+        ];
+        let depends = self.command("apt-cache").args(["depends", "--recurse"]);
+        let depends = depends.args(others.map(|relation| format!("--no-{relation}")));
         let found = command::output(depends.args(packages))?;
         let mut names: Vec<String> = found
             .lines()
@@ -156,9 +148,8 @@ impl Elsewhere {
         packages: impl Iterator<Item = &'a String>,
         progress: &Progress,
     ) -> Result<()> {
-        let mut download = self.command("apt-get");
-        download.arg("download").args(packages);
-        command::logged(&mut download, "elsewhere-download", progress)
+        let download = self.command("apt-get").arg("download").args(packages);
+        command::logged(download, "elsewhere-download", progress)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::ui::Progress;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// The program, and whether it was there.
 pub fn ensure(progress: &Progress) -> Result<(PathBuf, String)> {
@@ -19,26 +19,13 @@ pub fn ensure(progress: &Progress) -> Result<(PathBuf, String)> {
     }
     paths::on_path("python3").context("there is no python3: apt-get install python3-venv")?;
     let _ = fs::remove_file(&present);
-    command::logged(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&folder),
-        "dbt-environment",
-        progress,
-    )?;
-    command::logged(
-        Command::new(folder.join("bin/pip"))
-            .args([
-                "install",
-                "--disable-pip-version-check",
-                "--only-binary",
-                ":all:",
-            ])
-            .arg("--requirement")
-            .arg(&wanted),
-        "dbt",
-        progress,
-    )?;
+    let sh = Shell::new()?;
+    let environment = cmd!(sh, "python3 -m venv --clear {folder}");
+    command::logged(environment, "dbt-environment", progress)?;
+    let options = ["--disable-pip-version-check", "--only-binary", ":all:"];
+    let pip = folder.join("bin/pip");
+    let pip = cmd!(sh, "{pip} install {options...} --requirement {wanted}");
+    command::logged(pip, "dbt", progress)?;
     fs::copy(&wanted, &present)?;
     Ok((program, "installed".to_owned()))
 }

@@ -1,13 +1,12 @@
 //! `gungraun-runner`, with which `cargo bench` counts instructions where valgrind is there.
 
-use std::path::PathBuf;
-use std::process::Command;
-
 use super::cargo_install::{cargo_install, tool};
 use crate::command;
 use crate::paths;
 use crate::ui::Progress;
 use anyhow::{Context, Result};
+use std::path::PathBuf;
+use xshell::{Shell, cmd};
 
 const NAME: &str = "gungraun-runner";
 
@@ -22,7 +21,8 @@ pub fn ensure(progress: &Progress) -> Result<Option<PathBuf>> {
     }
     let version = version()?;
     let runner = tool(NAME);
-    let said = command::output(Command::new(&runner).arg("--version"));
+    let sh = Shell::new()?;
+    let said = command::output(cmd!(sh, "{runner} --version"));
     if !said.is_ok_and(|said| said == format!("{NAME} {version}")) {
         cargo_install(NAME, &version, progress)?;
     }

@@ -70,6 +70,17 @@ pub fn cargo_without_server(task: &str) -> Command {
     command
 }
 
+/// One of our commands on another major version, in a process of its own: a process knows one server.
+pub fn on_version(major: u32, task: &str) -> Result<Command> {
+    let mut own = Command::new(std::env::current_exe()?);
+    own.args(["--pg", &major.to_string(), task]);
+    // What cargo and the environment say of a server is of another one.
+    for variable in ["PG_CONFIG", "PGRX_PG_CONFIG_PATH", server::VARIABLE] {
+        own.env_remove(variable);
+    }
+    Ok(own)
+}
+
 /// Runs every step and says so.
 pub fn run() -> Result<Machine> {
     let cache = paths::cache();

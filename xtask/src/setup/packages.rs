@@ -5,7 +5,7 @@ use crate::command;
 use crate::paths;
 use crate::ui::Progress;
 use anyhow::{Result, bail};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// A Debian package, and a program or file pattern that shows that it is there on other systems.
 pub struct Package {
@@ -64,6 +64,8 @@ pub const TESTS: &[Package] = &[
     program("debootstrap", "debootstrap"),
     program("lintian", "lintian"),
     program("rpm", "rpmbuild"),
+    program("dnf", "dnf"),
+    program("unzip", "unzip"),
     library("python3-venv"),
 ];
 
@@ -85,8 +87,11 @@ pub fn missing(wanted: &'static [Package]) -> Vec<&'static str> {
 }
 
 fn installed(package: &str) -> bool {
-    command::output(Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]))
-        .is_ok_and(|status| status == "installed")
+    let format = "${db:Status-Status}";
+    let status = Shell::new()
+        .map_err(Into::into)
+        .and_then(|sh| command::output(cmd!(sh, "dpkg-query -W -f {format} {package}")));
+    status.is_ok_and(|status| status == "installed")
 }
 
 /// Installs what is missing, or says which command would.

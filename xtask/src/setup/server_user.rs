@@ -3,7 +3,7 @@
 use crate::command;
 use crate::paths;
 use anyhow::Result;
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Users that may run a server, in order of preference; the last one is ours to create.
 const CANDIDATES: [&str; 2] = ["postgres", "pgtrickle"];
@@ -13,9 +13,10 @@ pub fn find() -> Option<String> {
     if !paths::is_root() {
         return Some(std::env::var("USER").unwrap_or_else(|_| "the current user".to_owned()));
     }
+    let sh = Shell::new().ok()?;
     CANDIDATES
         .into_iter()
-        .find(|name| command::succeeds(Command::new("id").args(["-u", name])))
+        .find(|name| command::output(cmd!(sh, "id -u {name}")).is_ok())
         .map(str::to_owned)
 }
 
@@ -25,15 +26,11 @@ pub fn ensure() -> Result<String> {
         return Ok(user);
     }
     let [_, ours] = CANDIDATES;
-    command::output(Command::new("useradd").args([
-        "--system",
-        "--user-group",
-        "--no-create-home",
-        "--home-dir",
-        "/nonexistent",
-        "--shell",
-        "/bin/sh",
-        ours,
-    ]))?;
+    let sh = Shell::new()?;
+    let home = ["--no-create-home", "--home-dir", "/nonexistent"];
+    command::output(cmd!(
+        sh,
+        "useradd --system --user-group {home...} --shell /bin/sh {ours}"
+    ))?;
     Ok(format!("{ours} created"))
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 const CONFIGURE: &[&str] = &[
     "--with-icu",
@@ -31,61 +31,39 @@ pub fn build(major: u32, progress: &Progress) -> Result<PathBuf> {
     let version = version_of(&tarball, major)?;
     let prefix = paths::cache().join(format!("postgresql-{version}"));
     let tree = work.join(format!("postgresql-{version}"));
-    if tree.exists() {
-        fs::remove_dir_all(&tree)?;
-    }
-    fs::create_dir_all(&tree)?;
+    let sh = Shell::new()?;
+    sh.remove_path(&tree)?;
+    sh.create_dir(&tree)?;
     progress.phase(&format!("unpacking PostgreSQL {version}"));
-    command::logged(
-        Command::new("tar")
-            .arg("xf")
-            .arg(&tarball)
-            .args(["--strip-components=1", "--no-same-owner", "-C"])
-            .arg(&tree),
-        "postgresql-unpack",
-        progress,
-    )?;
+    let unpack = cmd!(
+        sh,
+        "tar xf {tarball} --strip-components=1 --no-same-owner -C {tree}"
+    );
+    command::logged(unpack, "postgresql-unpack", progress)?;
 
     // Installed under a name of its own until complete: an interrupted build leaves nothing to find.
     progress.phase("configuring");
-    let mut configure = Command::new("./configure");
-    configure
-        .arg(format!("--prefix={}", prefix.display()))
-        .args(CONFIGURE)
-        .current_dir(&tree);
-    command::logged(&mut configure, "postgresql-configure", progress)?;
+    sh.change_dir(&tree);
+    let configure = cmd!(sh, "./configure --prefix={prefix} {CONFIGURE...}");
+    command::logged(configure, "postgresql-configure", progress)?;
     let jobs = std::thread::available_parallelism().map_or(2, |n| n.get());
+    let jobs = jobs.to_string();
     progress.phase(&format!("compiling with {jobs} jobs"));
-    let make = |what: &str, log: &str, extra: &[String]| {
-        command::logged(
-            Command::new("make")
-                .arg(format!("-j{jobs}"))
-                .arg(what)
-                .args(extra)
-                // A jobserver of an outer make or cargo would serialise this build.
-                .env_remove("MAKEFLAGS")
-                .env_remove("MAKELEVEL")
-                .current_dir(&tree),
-            log,
-            progress,
-        )
+    let make = |what: &[&str], log: &str| {
+        let make = cmd!(sh, "make -j{jobs} {what...}");
+        // A jobserver of an outer make or cargo would serialise this build.
+        let make = make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+        command::logged(make, log, progress)
     };
-    make("world-bin", "postgresql-make", &[])?;
+    make(&["world-bin"], "postgresql-make")?;
     progress.phase("installing");
     let staging = work.join("staging");
-    if staging.exists() {
-        fs::remove_dir_all(&staging)?;
-    }
-    make(
-        "install-world-bin",
-        "postgresql-install",
-        &[format!("DESTDIR={}", staging.display())],
-    )?;
+    sh.remove_path(&staging)?;
+    let to = format!("DESTDIR={}", staging.display());
+    make(&["install-world-bin", &to], "postgresql-install")?;
     let staged = staging.join(prefix.strip_prefix("/").unwrap_or(&prefix));
-    command::output(Command::new("chmod").args(["-R", "a+rX"]).arg(&staged))?;
-    if prefix.exists() {
-        fs::remove_dir_all(&prefix)?;
-    }
+    command::output(cmd!(sh, "chmod -R a+rX {staged}"))?;
+    sh.remove_path(&prefix)?;
     fs::rename(&staged, &prefix)?;
     fs::remove_dir_all(&staging)?;
     Ok(prefix)

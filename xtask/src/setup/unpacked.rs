@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use xshell::{Shell, cmd};
 
 /// Which release of Debian has the libraries of a major version, and which its packages, if that is another one.
 pub fn suites(major: u32) -> Option<&'static str> {
@@ -114,26 +114,20 @@ fn unpack(major: u32, more: &[&str], folder: &str, progress: &Progress) -> Resul
     let headers = format!("postgresql-server-dev-{major}");
     apt.download(wanted.iter().chain([&headers]), progress)?;
 
-    let mut files: Vec<PathBuf> = fs::read_dir(apt.downloads())?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    files.sort();
+    let sh = Shell::new()?;
+    let files = sh.read_dir(apt.downloads())?;
     let version = files
         .iter()
         .find_map(|file| version_of(file, major))
         .with_context(|| format!("there is no package postgresql-{major}"))?;
     let prefix = paths::cache().join(format!("{folder}-{version}"));
     let draft = paths::cache().join(format!("unpacking-{folder}-{major}"));
-    for folder in [&prefix, &draft] {
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
-    }
-    fs::create_dir_all(&draft)?;
+    sh.remove_path(&prefix)?;
+    sh.remove_path(&draft)?;
+    sh.create_dir(&draft)?;
     progress.phase(&format!("unpacking {folder} {version}"));
     for file in &files {
-        command::output(Command::new("dpkg-deb").arg("-x").arg(file).arg(&draft))?;
+        command::output(cmd!(sh, "dpkg-deb -x {file} {draft}"))?;
     }
     let programs = format!("usr/lib/postgresql/{major}/bin");
     relocate(&draft, &prefix, &programs)?;
@@ -144,7 +138,7 @@ fn unpack(major: u32, more: &[&str], folder: &str, progress: &Progress) -> Resul
     let list: String = files.iter().filter_map(|file| listed(file)).collect();
     fs::write(draft.join(LIST), list)?;
     symlink(&programs, draft.join("bin"))?;
-    command::output(Command::new("chmod").args(["-R", "a+rX"]).arg(&draft))?;
+    command::output(cmd!(sh, "chmod -R a+rX {draft}"))?;
     fs::rename(&draft, &prefix)?;
     fs::remove_dir_all(&work)?;
     Ok(prefix)
@@ -152,27 +146,20 @@ fn unpack(major: u32, more: &[&str], folder: &str, progress: &Progress) -> Resul
 
 /// Has the programs use the unpacked loader and libraries. They lie in `draft`, and will in `prefix`.
 fn relocate(draft: &Path, prefix: &Path, programs: &str) -> Result<()> {
-    for entry in fs::read_dir(draft.join(programs))? {
-        let program = entry?.path();
-        let patchelf = || {
-            let mut patchelf = Command::new("patchelf");
-            patchelf.env("LC_ALL", "C");
-            patchelf
-        };
+    let sh = Shell::new()?;
+    sh.set_var("LC_ALL", "C");
+    for program in sh.read_dir(draft.join(programs))? {
         // Scripts have none.
-        let Ok(loader) = command::output(patchelf().arg("--print-interpreter").arg(&program))
-        else {
+        let Ok(loader) = command::output(cmd!(sh, "patchelf --print-interpreter {program}")) else {
             continue;
         };
         let (loader, libraries) = places(draft, Path::new(&loader))?;
-        command::output(
-            patchelf()
-                .arg("--set-interpreter")
-                .arg(prefix.join(loader))
-                .args(["--force-rpath", "--set-rpath"])
-                .arg(prefix.join(libraries))
-                .arg(&program),
-        )?;
+        let (loader, libraries) = (prefix.join(loader), prefix.join(libraries));
+        let places = cmd!(
+            sh,
+            "patchelf --set-interpreter {loader} --force-rpath --set-rpath {libraries}"
+        );
+        command::output(places.arg(program))?;
     }
     Ok(())
 }

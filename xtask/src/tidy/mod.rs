@@ -8,13 +8,13 @@ mod layers;
 mod lints;
 mod text;
 
-use crate::command;
 use crate::digests;
 use crate::paths;
 use crate::ui;
 use anyhow::{Result, bail};
 use std::fmt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+use xshell::{Shell, cmd};
 
 /// A file of the repository.
 pub struct File {
@@ -93,12 +93,12 @@ fn complaints(files: &[File]) -> Vec<Complaint> {
 /// The text files that are tracked, and new ones that are not ignored.
 fn files() -> Result<Vec<File>> {
     let root = paths::repository();
-    let listed = command::output(Command::new("git").current_dir(&root).args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]))?;
+    let sh = Shell::new()?;
+    let listed = cmd!(
+        sh,
+        "git -C {root} ls-files --cached --others --exclude-standard"
+    )
+    .read()?;
     let files: Vec<File> = listed
         .lines()
         .filter_map(|path| {
