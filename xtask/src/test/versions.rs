@@ -82,3 +82,19 @@ pub fn here(machine: &Machine, runner: &Runner) -> Vec<Suite> {
     results::record(&history(machine.postgres.major), &suites);
     suites
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_cannot_be_had_is_a_row_that_is_skipped() {
+        // The program of these tests knows no set-up.
+        let rows = elsewhere(17);
+        let [row] = rows.as_slice() else {
+            panic!("{rows:?}");
+        };
+        assert_eq!((row.skipped, row.passed, row.failed), (1, 0, 0));
+        assert_eq!((row.name.as_str(), row.server.as_str()), ("set-up", "17"));
+    }
+}
