@@ -1,13 +1,15 @@
 //! The change buffer of a source: `pgtrickle_changes.changes_<oid>`, its name and its columns.
 //!
 //! The first three columns say whose change it is, in which epoch, and with which weight; then
-//! follow the captured columns, `a<attnum>` each, in the order in which consumers asked for them.
+//! follow the captured columns, `a<attnum>` each, and `s6` for the table of the row, in the order in which consumers
+//! asked for them.
 
 use crate::error::{CaptureError, Error, Result};
 use crate::pg::name;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::{attribute_name, attributes};
 use pgrx::pg_sys;
+use pgtrickle_dvm::sql::names;
 
 /// The schema of all buffers.
 pub const SCHEMA: &str = "pgtrickle_changes";
@@ -17,15 +19,17 @@ pub const SCHEMA: &str = "pgtrickle_changes";
 pub const WEIGHT: usize = 2;
 /// Position of the first captured column.
 pub const FIRST_COLUMN: usize = 3;
+/// The attribute number that stands for the table of a row.
+pub const TABLE: i16 = pg_sys::TableOidAttributeNumber as i16;
 
 /// The name of a source's buffer, without schema.
 pub fn name(source: pg_sys::Oid) -> String {
     format!("changes_{}", source.to_u32())
 }
 
-/// The name of a buffer column.
+/// The name of a buffer column, which is that in a delta.
 pub fn column_name(attnum: i16) -> String {
-    format!("a{attnum}")
+    names::attribute(attnum)
 }
 
 /// The OID of a source's buffer, if it has one.
@@ -40,8 +44,7 @@ pub fn find(source: pg_sys::Oid) -> Result<Option<pg_sys::Oid>> {
 pub fn columns(buffer: &Relation) -> Vec<(usize, i16)> {
     let attributes = attributes(buffer.tuple_desc());
     let captured = |attribute: &pg_sys::FormData_pg_attribute| {
-        let name = attribute_name(attribute).to_str().ok()?;
-        name.strip_prefix('a')?.parse::<i16>().ok()
+        names::attnum(attribute_name(attribute).to_str().ok()?)
     };
     attributes
         .iter()

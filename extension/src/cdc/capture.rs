@@ -7,8 +7,8 @@ use super::seen;
 use super::target::{self, Target};
 use super::writer;
 use crate::error::{Error, Result};
-use crate::pg::capture_trigger::{self, CAPTURE};
-use crate::pg::change_insert::ChangedPairs;
+use crate::pg::capture_trigger::{self, CAPTURE, EACH};
+use crate::pg::change_insert::{ChangedPairs, Pick};
 use crate::pg::fmgr::Call;
 use crate::pg::image::ImageType;
 use crate::pg::inherit;
@@ -43,13 +43,19 @@ fn capture_native(call: &Call) -> pg_sys::Datum {
 
 fn capture(call: &Call) -> Result<()> {
     if let Some(change) = RowChange::of(call) {
-        return capture_row(&change);
+        return match change.is_of(EACH) {
+            true => capture_each(&change),
+            false => capture_row(&change),
+        };
     }
     let Some(event) = Transition::of(call) else {
         return Err(Error::Internal(
             "capture_native is not an AFTER STATEMENT trigger here".into(),
         ));
     };
+    if event.is_of(EACH) {
+        return capture_truncate(&event);
+    }
     if event.statement() != Statement::Truncate
         && transition::is_replica()
         && is_told_by_rows(&event)
@@ -90,20 +96,40 @@ fn is_told_by_rows(event: &Transition) -> bool {
         && !timescale::is_hypertable(event.table())
 }
 
-/// Copies the versions of one row, unless no captured column has changed.
+/// Copies a row for the server that applies it.
 fn capture_row(change: &RowChange) -> Result<()> {
     seen::row(CAPTURE, change);
-    let Some(target) = target::of(change.table(), change.tuple_desc())? else {
-        return Ok(());
-    };
-    if target.is_outdated {
-        return writer::push_recompute(&target, Marker::Rewritten);
+    match target::of(change.table(), change.tuple_desc())? {
+        Some(target) => copy_row(change, &target),
+        None => Ok(()),
     }
-    let captured: Vec<usize> = target.columns.iter().flatten().copied().collect();
+}
+
+/// Copies a row for those that read its table apart.
+fn capture_each(change: &RowChange) -> Result<()> {
+    seen::row(EACH, change);
+    let targets = target::by_rows(change.table(), change.tuple_desc())?;
+    (targets.iter()).try_for_each(|target| copy_row(change, target))
+}
+
+/// Tells those that read the table apart to recompute.
+fn capture_truncate(event: &Transition) -> Result<()> {
+    seen::statement(EACH, event, None, None);
+    let targets = target::by_rows(event.table(), event.tuple_desc())?;
+    (targets.iter()).try_for_each(|target| writer::push_recompute(target, Marker::Truncated))
+}
+
+/// Copies the versions of one row, unless no captured column has changed.
+fn copy_row(change: &RowChange, target: &Target) -> Result<()> {
+    if target.is_outdated {
+        return writer::push_recompute(target, Marker::Rewritten);
+    }
+    let picked = target.columns.iter().copied();
+    let captured: Vec<usize> = picked.filter_map(Pick::position).collect();
     if !change.differs_in(&captured, target.width) {
         return Ok(());
     }
-    let mut insert = writer::open(&target)?;
+    let mut insert = writer::open(target)?;
     for (version, weight) in [
         (change.old_version(target.width), -1),
         (change.new_version(target.width), 1),
@@ -127,9 +153,9 @@ fn copy_all(target: &Target, rows: Rows, weight: i32) -> Result<()> {
 /// Copies both versions of the rows that changed in a captured column.
 fn copy_changed(event: &Transition, target: &Target, old: Rows, new: Rows) -> Result<()> {
     let types = attributes(event.tuple_desc());
-    let captured = target.columns.iter().flatten();
+    let captured = target.columns.iter().copied().filter_map(Pick::position);
     let compared: Vec<(usize, ImageType)> = captured
-        .filter_map(|&at| Some((at, ImageType::from(types.get(at)?))))
+        .filter_map(|at| Some((at, ImageType::from(types.get(at)?))))
         .collect();
     let Some(pairs) = ChangedPairs::first(old, new, target.width, &compared) else {
         return Ok(());

@@ -5,6 +5,7 @@
 //! keeps clean-up exact: no change can be captured, and removed as consumed by all others, between a
 //! new consumer's first snapshot and the moment its frontier is there for all to see.
 
+use super::belonging::{self, is_captured};
 use super::buffer::{self, SCHEMA};
 use super::marker::Marker;
 use super::seen;
@@ -13,7 +14,7 @@ use super::target;
 use super::writer;
 use crate::config::{TriggerMode, cdc_trigger_mode};
 use crate::error::{CaptureError, Error, Result};
-use crate::pg::capture_trigger::CAPTURE;
+use crate::pg::capture_trigger::{CAPTURE, EACH};
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::{attribute_name, attributes};
 use crate::pg::user::OwnerContext;
@@ -65,11 +66,15 @@ pub fn ensure_partition_triggers(source: pg_sys::Oid) -> Result<()> {
 /// new type, its new name in a generated writer, a detached partition. New partitions wait for the next refresh, which
 /// finds them by [`super::partitions_signature`]: attaching one must not wait for writers.
 pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
-    let source = inherit::root(table);
-    if !is_captured(source)? {
+    let sources = belonging::sources_of(table)?;
+    if sources.is_empty() {
         return Ok(());
     }
     let _owner = OwnerContext::extension_owner()?;
+    sources.into_iter().try_for_each(follow_altered)
+}
+
+fn follow_altered(source: pg_sys::Oid) -> Result<()> {
     ensure_buffer(source, &[])?;
     let tables = members(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
     remove_strays(source, &tables)?;
@@ -88,8 +93,7 @@ pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
 /// Follows what changes a captured table without a statement on it that triggers see: a rewrite by ALTER TABLE, for
 /// instance, where a generation expression may have changed.
 pub fn follow_rewrite(table: pg_sys::Oid, why: Marker) -> Result<()> {
-    let relation = Relation::open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    if let Some(target) = target::of(table, relation.tuple_desc())? {
+    for target in target::all(table)? {
         writer::push_recompute(&target, why)?;
     }
     Ok(())
@@ -98,24 +102,20 @@ pub fn follow_rewrite(table: pg_sys::Oid, why: Marker) -> Result<()> {
 /// Removes triggers and buffer of a source, which may be gone itself.
 pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
     let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
+    let mut tables = Vec::new();
     if Relation::try_open(source, lockmode).is_some() {
-        for table in inherit::tree(source, lockmode) {
-            capture_trigger::remove_all(CAPTURE, table)?;
-        }
+        tables = inherit::tree(source, lockmode);
     }
     if let Some(found) = buffer::find(source)? {
         depend::drop_relation(found, false);
     }
+    // What is read apart, or from further above, keeps its own.
+    tables.into_iter().try_for_each(belonging::prune)?;
     remove_strays(source, &[])?;
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))? {
         depend::drop_object(pg_sys::ProcedureRelationId, writer);
     }
     Ok(())
-}
-
-/// Whether there is a buffer for a table, and made for it.
-fn is_captured(source: pg_sys::Oid) -> Result<bool> {
-    Ok(buffer::find(source)?.is_some_and(|found| depend::belongs_to(found, source)))
 }
 
 /// Removes triggers from tables that have left their source: detached partitions, children that no
@@ -130,9 +130,15 @@ fn remove_strays(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
     }
     if let Some(native) = function::without_arguments("pgtrickle", "capture_native")? {
         for table in capture_trigger::tables_of(native)? {
+            if tables.contains(&table) {
+                continue;
+            }
             let root = inherit::root(table);
-            if !tables.contains(&table) && (root == source || !is_captured(root)?) {
+            if root == source || !is_captured(root)? {
                 capture_trigger::remove_all(CAPTURE, table)?;
+            }
+            if belonging::sources_of(table)?.is_empty() {
+                capture_trigger::remove_all(EACH, table)?;
             }
         }
     }
@@ -174,6 +180,8 @@ fn ensure_buffer(source: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
     let created = buffer::find(source)?
         .ok_or_else(|| Error::Internal(format!("{qualified} is gone after its creation")))?;
     depend::drop_with(pg_sys::RelationRelationId, created, source);
+    // Triggers may be there already, for a source above.
+    depend::tell_of_change(source);
     Ok(())
 }
 
@@ -241,7 +249,7 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
         actions.join(", ")
     ))?;
     if (is_emptied || !outdated.is_empty())
-        && let Some(target) = target::of(table.oid(), table.tuple_desc())?
+        && let Some(target) = target::towards(table.oid(), table.oid(), table.tuple_desc())?
     {
         // What was captured before, or in the old type, is lost.
         writer::push_recompute(&target, Marker::Rewritten)?;
@@ -250,19 +258,22 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
 }
 
 fn ensure_triggers(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
+    let by_rows = belonging::needs_rows(source)?;
     let mode = cdc_trigger_mode();
     let native = native_writer()?;
-    let writer = match mode {
-        TriggerMode::Native => native,
-        TriggerMode::Sql => ensure_sql_writer(source)?,
+    let (family, writer) = match mode {
+        _ if by_rows => (EACH, native),
+        TriggerMode::Native => (CAPTURE, native),
+        TriggerMode::Sql => (CAPTURE, ensure_sql_writer(source)?),
     };
     for table in tables {
-        if capture_trigger::ensure(CAPTURE, *table, writer, native)? {
-            seen::begin(CAPTURE, *table);
+        if capture_trigger::ensure(family, *table, writer, native)? {
+            seen::begin(family, *table);
         }
+        belonging::prune(*table)?;
     }
     remove_strays(source, tables)?;
-    if mode == TriggerMode::Native
+    if (mode == TriggerMode::Native || by_rows)
         && let Some(unused) = function::without_arguments(SCHEMA, &sql_writer(source))?
     {
         depend::drop_object(pg_sys::ProcedureRelationId, unused);
@@ -325,6 +336,9 @@ fn qualified_buffer(source: pg_sys::Oid) -> String {
 
 /// `a<attnum> type COLLATE …` as the source has it. A domain stays a domain.
 fn column_definition(table: &Relation, attnum: i16) -> Result<String> {
+    if attnum == buffer::TABLE {
+        return Ok(format!("{} pg_catalog.oid", buffer::column_name(attnum)));
+    }
     let given = attributes(table.tuple_desc());
     let column = given
         .get((attnum - 1).max(0) as usize)

@@ -9,6 +9,7 @@
 //!
 //! Invariant: a row is removed only when all consumers' frontiers contain it.
 
+mod belonging;
 mod buffer;
 mod capture;
 mod cleanup;
@@ -25,7 +26,8 @@ mod transient;
 pub mod weighted;
 mod writer;
 
-pub use buffer::find as buffer_of;
+pub use belonging::{has_shared_child, is_captured, is_told_by_rows, sources_by_rows, sources_of};
+pub use buffer::{TABLE, find as buffer_of};
 pub use cleanup::{cleanup, wants_cleanup};
 pub use consolidation::SourceDelta;
 pub use delta::{pending_rows, read_delta};

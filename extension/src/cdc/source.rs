@@ -1,5 +1,6 @@
 //! Which relations can be captured, and which tables belong to a source.
 
+use super::belonging::parents_outside;
 use crate::error::{CaptureError, Result};
 use crate::pg::catalog_scan;
 use crate::pg::citus;
@@ -27,8 +28,8 @@ pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
     if own.is_some() {
         return Ok(own);
     }
-    if inherit::has_parent(source) {
-        return Ok(Some(CaptureError::HasParent(name)));
+    if timescale::hypertable_of(source).is_some() {
+        return Ok(Some(CaptureError::Chunk(name)));
     }
     for member in inherit::tree(source, lockmode) {
         if let Some(kind) = citus::kind(member) {
@@ -46,12 +47,6 @@ pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
         }
         if child.persistence() == b'u' {
             return Ok(Some(CaptureError::Unlogged(child.name())));
-        }
-        if inherit::parents(member).len() > 1 {
-            return Ok(Some(CaptureError::SharedChild {
-                table: name,
-                child: child.name(),
-            }));
         }
     }
     Ok(None)
@@ -73,8 +68,8 @@ pub fn lock_chunks(source: pg_sys::Oid) {
     }
 }
 
-/// What capture of a source rests on: its partitions and children, and whether it has become one
-/// itself. When it changes, capture is reinstalled and the content recomputed. The chunks of a hypertable do not count:
+/// What capture of a source rests on: its partitions and children, and the tables above them, through which they may
+/// be written. When it changes, capture is reinstalled and the content recomputed. The chunks of a hypertable do not count:
 /// new ones are filled by statements on it, and those that go have its readers recomputed.
 pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
     let tree = members(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
@@ -82,6 +77,7 @@ pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
     signature.extend(
         inherit::parents(source)
             .iter()
+            .chain(&parents_outside(source, &tree))
             .map(|parent| parent.to_u32()),
     );
     Ok(signature)

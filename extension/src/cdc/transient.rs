@@ -130,8 +130,9 @@ fn map_columns(source: pg_sys::Oid, attnums: &[i16], desc: pg_sys::TupleDesc) ->
     let mut from = Vec::with_capacity(attnums.len());
     let mut kept = Vec::with_capacity(attnums.len());
     for attnum in attnums {
-        let Some(wanted) = of_source
-            .get((*attnum).max(1) as usize - 1)
+        let Some(wanted) = usize::try_from(attnum - 1)
+            .ok()
+            .and_then(|at| of_source.get(at))
             .filter(|a| !a.attisdropped)
         else {
             continue;

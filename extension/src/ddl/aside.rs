@@ -1,4 +1,4 @@
-//! Sources that can be captured no more: a foreign partition or child has come, or a parent. The server would fail
+//! Sources that can be captured no more: a foreign partition or child has come. The server would fail
 //! every statement that reaches a foreign child while a trigger above it has transition tables; so capture steps
 //! aside with the command that brings it, and who reads the source is recomputed from then on, as its mode says.
 //!
@@ -15,8 +15,7 @@ use crate::refresh;
 
 /// Follows a command that has altered a table, which may be one below a source.
 pub fn follow(altered: pg_sys::Oid) -> Result<()> {
-    let source = inherit::root(altered);
-    for table in [source, altered] {
+    for table in inherit::lineage(altered) {
         let readers = catalog::consumers_of(table)?;
         if readers.is_empty() || cdc::obstacle(table)?.is_none() {
             continue;
@@ -28,9 +27,6 @@ pub fn follow(altered: pg_sys::Oid) -> Result<()> {
             {
                 step_aside(&table)?;
             }
-        }
-        if source == altered {
-            break;
         }
     }
     Ok(())

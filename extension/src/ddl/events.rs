@@ -195,11 +195,7 @@ fn follow_relatives(relatives: &[pg_sys::Oid]) -> Result<()> {
         if Relation::try_open(*table, lockmode).is_none() {
             continue;
         }
-        let source = inherit::root(*table);
-        cdc::follow_rewrite(source, Marker::Rewritten)?;
-        if source != *table {
-            cdc::follow_rewrite(*table, Marker::Rewritten)?;
-        }
+        cdc::follow_rewrite(*table, Marker::Rewritten)?;
     }
     Ok(())
 }

@@ -22,17 +22,9 @@ pub enum CaptureError {
     /// Its content does not survive a crash, which no trigger sees.
     #[error("changes of \"{0}\" cannot be captured: it is an unlogged table")]
     Unlogged(String),
-    /// It is written through its parent, whose statements do not tell which rows went where.
-    #[error("changes of \"{0}\" cannot be captured: it is a partition or an inheritance child")]
-    HasParent(String),
-    /// One of its inheritance children has another parent as well.
-    #[error("changes of \"{table}\" cannot be captured: its child \"{child}\" has several parents")]
-    SharedChild {
-        /// The source.
-        table: String,
-        /// Its child.
-        child: String,
-    },
+    /// It is written through its hypertable, whose statements do not tell which rows went where.
+    #[error("changes of \"{0}\" cannot be captured: it is a chunk of a hypertable")]
+    Chunk(String),
     /// One of its partitions is a foreign table.
     #[error(
         "changes of \"{table}\" cannot be captured: its partition \"{child}\" is a foreign table"
@@ -73,8 +65,8 @@ impl CaptureError {
     /// Facts that help to understand it.
     pub fn detail(&self) -> Option<String> {
         let detail = match self {
-            CaptureError::HasParent(_) => {
-                "Statements on the parent change it without firing its own triggers."
+            CaptureError::Chunk(_) => {
+                "Statements on the hypertable change it without firing its own triggers."
             }
             CaptureError::Citus(..) => {
                 "Its rows are in shards, and statements on it do not fire its triggers."
@@ -89,7 +81,7 @@ impl CaptureError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            CaptureError::HasParent(_) => "Let the query read the topmost parent.",
+            CaptureError::Chunk(_) => "Let the query read the hypertable.",
             CaptureError::NotCaptured(_) => "Refresh with force_full => true.",
             CaptureError::InUse(_) => "Refresh after the statement.",
             CaptureError::Rewritten(_) => "The transaction might succeed if retried.",

@@ -84,7 +84,16 @@ impl Analyzer {
         };
         let mut reads = reads.clone();
         let relation = match range {
-            Range::Table { scan, .. } => Relation::Scan(scan.clone()),
+            Range::Table { scan, only, .. } => {
+                let rows = Relation::Scan(scan.clone());
+                match only {
+                    Some(only) => Relation::Filter {
+                        input: Box::new(rows),
+                        predicates: vec![(**only).clone()],
+                    },
+                    None => rows,
+                }
+            }
             Range::Derived(derived) => derived.relation.clone(),
             Range::Computed(computed) => {
                 let mut stage = Stage::new(level, None);

@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{ColumnId, Index, Relation, Scan, ScanColumn};
+use pgtrickle_dvm::tree::{
+    Column, ColumnId, Expr, Index, Piece, Predicate, Relation, Scan, ScanColumn,
+};
 
 use super::analyzer::{Access, Analyzer, Derived};
 use super::computed::Computed;
 use super::scale::Scale;
 use super::scope::Scope;
-use crate::capability::{CTE, LATERAL, SUBQUERY, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW};
+use crate::capability::{
+    CTE, LATERAL, SUBQUERY, TABLE_COLUMN, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW,
+};
+use crate::cdc;
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::table::TableFacts;
@@ -24,6 +29,8 @@ pub(super) enum Range {
         scan: Scan,
         /// Its columns by attribute number.
         columns: BTreeMap<i16, ColumnId>,
+        /// Whether the rows are those of the table alone: of others the captured changes tell, too.
+        only: Option<Box<Predicate>>,
     },
     /// A subquery, view or CTE reference.
     Derived(Derived),
@@ -163,6 +170,16 @@ impl Analyzer {
     fn scan(&mut self, facts: &Rc<TableFacts>, with_children: bool, used: &BTreeSet<i16>) -> Range {
         let mut columns = Vec::new();
         let mut ids = BTreeMap::new();
+        let has_parts = facts.has_children || facts.kind == pg_sys::RELKIND_PARTITIONED_TABLE;
+        let is_only = !with_children && has_parts;
+        let mut only = None;
+        if (is_only || used.contains(&cdc::TABLE)) && !facts.is_hypertable {
+            let column = self.table_column();
+            self.note(&TABLE_COLUMN, facts.qualified.clone());
+            only = is_only.then(|| Box::new(is_table(&column.column, facts.oid)));
+            ids.insert(column.attnum, column.column.id);
+            columns.push(column);
+        }
         for attribute in facts.attributes.iter().filter(|a| used.contains(&a.attnum)) {
             let scale = match types::base_type(attribute.type_oid, attribute.typmod) {
                 (pg_sys::NUMERICOID, typmod) => Scale::of_typmod(typmod),
@@ -182,9 +199,8 @@ impl Analyzer {
             });
         }
         self.use_columns(facts.oid, ids.keys().copied());
-        let only = !with_children && facts.kind == pg_sys::RELKIND_RELATION && facts.has_children;
         // The rows of children share the parent's columns and not its keys.
-        let has_own_keys = only || !facts.has_children;
+        let has_own_keys = is_only || !facts.has_children;
         let not_null = |attnum: i16| {
             facts
                 .attribute(attnum)
@@ -193,7 +209,7 @@ impl Analyzer {
         Range::Table {
             scan: Scan {
                 oid: facts.oid.to_u32(),
-                relation: format!("{}{}", if only { "ONLY " } else { "" }, facts.qualified),
+                relation: format!("{}{}", if is_only { "ONLY " } else { "" }, facts.qualified),
                 columns,
                 indexes: facts
                     .indexes
@@ -207,6 +223,17 @@ impl Analyzer {
                     .collect(),
             },
             columns: ids,
+            only,
+        }
+    }
+
+    /// The column with the table of a row.
+    fn table_column(&mut self) -> ScanColumn {
+        let ty = (pg_sys::OIDOID, -1, pg_sys::InvalidOid);
+        ScanColumn {
+            column: self.add_column("tableoid", ty, false, Scale::Unknown),
+            attnum: cdc::TABLE,
+            quoted: "tableoid".into(),
         }
     }
 
@@ -252,6 +279,21 @@ impl Analyzer {
         let copy = node::copy_query(inner);
         let derived = self.query(copy, Some(scope), access, &Needed::Only(used.clone()))?;
         Ok(Range::Derived(derived))
+    }
+}
+
+/// That a row is of this table.
+fn is_table(column: &Column, table: pg_sys::Oid) -> Predicate {
+    let number = format!("'{}'::pg_catalog.oid", table.to_u32());
+    let column = Expr::of(column);
+    let pieces = [
+        Piece::Expr(&column),
+        Piece::Sql(" OPERATOR(pg_catalog.=) "),
+        Piece::Sql(&number),
+    ];
+    Predicate {
+        expr: Expr::truth(pieces, false),
+        equality: None,
     }
 }
 

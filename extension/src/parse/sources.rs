@@ -6,13 +6,14 @@ use pgrx::pg_sys;
 
 use super::analyzer::{Access, Analyzer};
 use crate::capability::{
-    CATALOG_TABLE, FOREIGN_PARTITION, FOREIGN_TABLE, INHERITANCE, INHERITANCE_CHILD,
-    INHERITANCE_ONLY, INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION, PARTITIONED_TABLE,
-    PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE, UNKNOWN_CONSTRUCT,
-    UNLOGGED_TABLE, VIRTUAL_GENERATED_COLUMN,
+    CATALOG_TABLE, FOREIGN_PARTITION, FOREIGN_TABLE, HYPERTABLE_PART, INHERITANCE,
+    INHERITANCE_CHILD, INHERITANCE_ONLY, INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION,
+    PARTITIONED_TABLE, PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE,
+    UNKNOWN_CONSTRUCT, UNLOGGED_TABLE, VIRTUAL_GENERATED_COLUMN,
 };
 use crate::cdc;
 use crate::error::{CaptureError, Result};
+use crate::pg::inherit;
 use crate::pg::node::{self, NodeOf, Walk};
 use crate::pg::table::{self, TableFacts};
 
@@ -121,9 +122,21 @@ impl Analyzer {
             || facts.is_hypertable
             || facts.kind == pg_sys::RELKIND_PARTITIONED_TABLE;
         if has_children && !with_children {
-            self.refuse(&INHERITANCE_ONLY, format!("ONLY {name}"));
+            match facts.is_hypertable {
+                true => self.refuse(&HYPERTABLE_PART, format!("ONLY {name}")),
+                false => self.note(&INHERITANCE_ONLY, format!("ONLY {name}")),
+            }
         } else if facts.has_children {
             self.note(&INHERITANCE, name.clone());
+            if cdc::has_shared_child(facts.oid) {
+                self.note(&INHERITANCE_SHARED_CHILD, name.clone());
+            }
+        }
+        if inherit::has_parent(facts.oid) {
+            match facts.is_partition {
+                true => self.note(&PARTITION, name.clone()),
+                false => self.note(&INHERITANCE_CHILD, name.clone()),
+            }
         }
         if cdc::is_subscribed(facts.oid) {
             self.note(&SUBSCRIBED_TABLE, name.clone());
@@ -147,16 +160,7 @@ impl Analyzer {
         let name = &facts.qualified;
         match obstacle {
             CaptureError::Unlogged(table) => self.refuse(&UNLOGGED_TABLE, table.clone()),
-            CaptureError::HasParent(_) if facts.is_partition => {
-                self.refuse(&PARTITION, name.clone());
-            }
-            CaptureError::HasParent(_) => self.refuse(&INHERITANCE_CHILD, name.clone()),
-            CaptureError::SharedChild { child, .. } => {
-                self.refuse(
-                    &INHERITANCE_SHARED_CHILD,
-                    format!("{child}, child of {name}"),
-                );
-            }
+            CaptureError::Chunk(_) => self.refuse(&HYPERTABLE_PART, name.clone()),
             CaptureError::ForeignChild { child, .. } => {
                 self.refuse(
                     &FOREIGN_PARTITION,
@@ -194,7 +198,7 @@ pub(super) fn selected(info: &pg_sys::RTEPermissionInfo, facts: &TableFacts) -> 
     for member in node::bitmap_members(info.selectedCols) {
         match i16::try_from(member + pg_sys::FirstLowInvalidHeapAttributeNumber) {
             Ok(0) => return all(),
-            Ok(attnum) if attnum > 0 => {
+            Ok(attnum) if attnum > 0 || attnum == cdc::TABLE => {
                 columns.insert(attnum);
             }
             _ => {}

@@ -1,10 +1,14 @@
-//! The triggers that read changes, in two families: those that capture, and those that have stream tables follow
-//! at once. For each kind of statement there is an internal AFTER statement trigger. What applies the changes of
+//! The triggers that read changes, in three families: those that capture, those that capture row by row, and those that
+//! have stream tables follow at once. For each kind of statement there is an internal AFTER statement trigger. What applies the changes of
 //! another server (a subscription, say) runs no statements: it acts in the replication role `replica` and fires
 //! row triggers, so that for each kind there is one of these, too, which fires in that role alone.
+//! Where statements do not tell whose rows they change (on a table that is read apart from the one above it, and wherever
+//! the table of a row counts), row triggers tell of all rows, in any role, and of statements only TRUNCATE.
 //!
 //! Internal triggers are not dumped and not listed by `\d`, a table's owner cannot disable them, and
 //! they need no privilege on the table.
+
+use std::ffi::{CStr, c_char};
 
 use super::catalog_scan;
 use super::depend::drop_object;
@@ -21,6 +25,8 @@ pub struct Family {
     prefix: &'static str,
     /// Whether there is also a BEFORE statement trigger, which calls the same function.
     is_around: bool,
+    /// Whether rows are told of in any role, and statements are not.
+    is_of_rows: bool,
 }
 
 /// The index of `pg_trigger` over tables and names, and the column of the table.
@@ -34,17 +40,45 @@ const PREFIX: &str = "pgt_";
 pub const CAPTURE: Family = Family {
     prefix: "pgt_cdc_",
     is_around: false,
+    is_of_rows: false,
+};
+
+/// The triggers that fill the buffers of tables that are read apart from those above them.
+pub const EACH: Family = Family {
+    prefix: "pgt_each_",
+    is_around: false,
+    is_of_rows: true,
 };
 
 /// The triggers before and after statements on what IMMEDIATE stream tables read.
 pub const IMMEDIATE: Family = Family {
     prefix: "pgt_immediate_",
     is_around: true,
+    is_of_rows: false,
 };
 
 impl Family {
     /// The first in their order.
     pub const FIRST: Family = CAPTURE;
+
+    /// Whether a trigger with this name is one of them.
+    pub fn has(self, name: &CStr) -> bool {
+        name.to_bytes().starts_with(self.prefix.as_bytes())
+    }
+
+    /// How its triggers fire, by the bits of `pg_trigger.tgtype`.
+    fn firing(self, tgtype: u32) -> c_char {
+        match tgtype & ROW {
+            0 => trigger::FIRES_ALWAYS,
+            _ if self.is_of_rows => trigger::FIRES_ALWAYS,
+            _ => trigger::FIRES_ON_REPLICA,
+        }
+    }
+
+    /// Whether it has a trigger for this event.
+    fn wants(self, event: u32) -> bool {
+        !self.is_of_rows || event & (ROW | pg_sys::TRIGGER_TYPE_TRUNCATE) != 0
+    }
 }
 
 /// Name, bits of `pg_trigger.tgtype`, old and new transition tables.
@@ -98,10 +132,7 @@ fn existing(family: Family, table: &Relation) -> Vec<Existing> {
         }
         std::slice::from_raw_parts((*desc).triggers, (*desc).numtriggers as usize)
             .iter()
-            .filter(|trigger| {
-                let name = std::ffi::CStr::from_ptr(trigger.tgname).to_bytes();
-                trigger.tgisinternal && name.starts_with(family.prefix.as_bytes())
-            })
+            .filter(|trigger| trigger.tgisinternal && family.has(CStr::from_ptr(trigger.tgname)))
             .map(|trigger| Existing {
                 oid: trigger.tgoid,
                 function: trigger.tgfoid,
@@ -142,13 +173,22 @@ pub fn ensure(
         })
     };
     for (name, event, old, new) in TRIGGERS {
-        if !is_there(event, 0) && (event & ROW == 0 || holds_rows) {
+        let is_wanted = family.wants(event) && (event & ROW == 0 || holds_rows);
+        if is_wanted && !is_there(event, 0) {
             let transition_tables: Vec<_> = [(old, OLD_ROWS, false), (new, NEW_ROWS, true)]
                 .into_iter()
                 .filter_map(|(is_wanted, alias, is_new)| is_wanted.then_some((alias, is_new)))
                 .collect();
             let name = format!("{}{name}", family.prefix);
-            trigger::create(table, &name, wanted(event), event, &transition_tables)?;
+            let firing = family.firing(event);
+            trigger::create(
+                table,
+                &name,
+                wanted(event),
+                event,
+                firing,
+                &transition_tables,
+            )?;
         }
     }
     for (event, bit) in [
@@ -259,16 +299,15 @@ pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
         let names: Vec<_> =
             std::slice::from_raw_parts((*desc).triggers, (*desc).numtriggers as usize)
                 .iter()
-                .filter(|trigger| {
-                    trigger.tgisinternal
-                        && trigger.tgenabled as u8 != b'D'
-                        && trigger.tgenabled != trigger::firing(trigger.tgtype as u32)
+                .filter(|trigger| trigger.tgisinternal && trigger.tgenabled as u8 != b'D')
+                .filter_map(|trigger| {
+                    let name = CStr::from_ptr(trigger.tgname);
+                    let family = [CAPTURE, EACH, IMMEDIATE]
+                        .into_iter()
+                        .find(|f| f.has(name))?;
+                    let firing = family.firing(trigger.tgtype as u32);
+                    (trigger.tgenabled != firing).then(|| (name.to_owned(), firing))
                 })
-                .map(|trigger| {
-                    let name = std::ffi::CStr::from_ptr(trigger.tgname).to_owned();
-                    (name, trigger::firing(trigger.tgtype as u32))
-                })
-                .filter(|(name, _)| name.to_bytes().starts_with(PREFIX.as_bytes()))
                 .collect();
         let _owner = OwnerContext::extension_owner()?;
         for (name, firing) in &names {

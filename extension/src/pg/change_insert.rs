@@ -10,8 +10,29 @@ use crate::error::Result;
 use pgrx::pg_sys::Datum;
 use std::rc::Rc;
 
-/// For each column of a change row after the weight, its position in the table's row.
-pub type Picked = Rc<[Option<usize>]>;
+/// Where a column of a change row comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Pick {
+    /// From this position in the table's row.
+    At(usize),
+    /// It is the same in all rows of the table.
+    Constant(Datum),
+    /// The table does not have it.
+    Null,
+}
+
+impl Pick {
+    /// The position in the table's row, if it comes from there.
+    pub fn position(self) -> Option<usize> {
+        match self {
+            Pick::At(position) => Some(position),
+            Pick::Constant(_) | Pick::Null => None,
+        }
+    }
+}
+
+/// For each column of a change row after the weight, where it comes from.
+pub type Picked = Rc<[Pick]>;
 
 /// A writer to an open buffer; [`ChangeInsert::finish`] writes the last rows.
 #[derive(Debug)]
@@ -126,10 +147,15 @@ impl ChangeInsert {
             self.nulls.iter_mut().skip(self.weight + 1),
         );
         for ((value, null), from) in to_values.zip(to_nulls).zip(self.picked.iter()) {
-            match from.map(|at| (values.get(at), nulls.get(at))) {
-                Some((Some(given), Some(is_null))) => (*value, *null) = (*given, *is_null),
-                _ => (*value, *null) = (Datum::from(0), true),
-            }
+            (*value, *null) = match *from {
+                Pick::At(at) => match (values.get(at), nulls.get(at)) {
+                    (Some(given), Some(is_null)) => (*given, *is_null),
+                    _ => (Datum::from(0), true),
+                },
+                // A row without values says something of the table.
+                Pick::Constant(given) => (given, false),
+                Pick::Null => (Datum::from(0), true),
+            };
         }
     }
 }

@@ -76,3 +76,10 @@ pub fn ancestors(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     }
     found
 }
+
+/// The table itself and all that it inherits from.
+pub fn lineage(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let mut found = vec![table];
+    found.extend(ancestors(table));
+    found
+}

@@ -1,6 +1,9 @@
 //! What an AFTER trigger is given: of a statement the event, the table and its transition tables; of a row its
 //! versions.
 
+use std::ffi::CStr;
+
+use super::capture_trigger::Family;
 use super::change_insert::differ_at;
 use super::fmgr::Call;
 use super::image::ImageType;
@@ -61,6 +64,12 @@ impl RowChange {
         self.statement
     }
 
+    /// Whether the trigger is one of a family.
+    pub fn is_of(&self, family: Family) -> bool {
+        // SAFETY: the server passes valid trigger data.
+        family.has(unsafe { trigger_name(self.data) })
+    }
+
     /// The table that the trigger is on.
     pub fn table(&self) -> pg_sys::Oid {
         // SAFETY: the table is open while its trigger runs.
@@ -107,6 +116,15 @@ impl RowChange {
             unguarded::guarded(|| (compared.iter()).any(|&(at, ty)| differ_at(at, ty, old, new)))
         }
     }
+}
+
+/// The name of the trigger that is called.
+///
+/// # Safety
+/// The data is that of a call, and outlives the result.
+unsafe fn trigger_name<'a>(data: *mut pg_sys::TriggerData) -> &'a CStr {
+    // SAFETY: per contract; a trigger has a name.
+    unsafe { CStr::from_ptr((*(*data).tg_trigger).tgname) }
 }
 
 /// The first columns of the row in a slot.
@@ -168,6 +186,12 @@ impl Transition {
     /// The statement.
     pub fn statement(&self) -> Statement {
         self.statement
+    }
+
+    /// Whether the trigger is one of a family.
+    pub fn is_of(&self, family: Family) -> bool {
+        // SAFETY: the server passes valid trigger data.
+        family.has(unsafe { trigger_name(self.data) })
     }
 
     /// The table that the trigger is on.

@@ -16,18 +16,10 @@ pub enum Event {
     Truncate,
 }
 
-/// How statement triggers of ours fire: in any replication role.
-const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
-/// How row triggers of ours fire: for what applies the changes of another server.
-const FIRES_ON_REPLICA: std::ffi::c_char = b'R' as std::ffi::c_char;
-
-/// How a trigger of ours fires, by the bits of `pg_trigger.tgtype`.
-pub(super) fn firing(tgtype: u32) -> std::ffi::c_char {
-    match tgtype & pg_sys::TRIGGER_TYPE_ROW {
-        0 => FIRES_ALWAYS,
-        _ => FIRES_ON_REPLICA,
-    }
-}
+/// What `pg_trigger.tgenabled` says of a trigger that fires in any replication role.
+pub(super) const FIRES_ALWAYS: std::ffi::c_char = b'A' as std::ffi::c_char;
+/// What it says of one that fires for what applies the changes of another server.
+pub(super) const FIRES_ON_REPLICA: std::ffi::c_char = b'R' as std::ffi::c_char;
 
 /// Creates an internal BEFORE statement trigger that fires always, in any replication role.
 pub fn create_before_statement(
@@ -43,16 +35,17 @@ pub fn create_before_statement(
         Event::Truncate => pg_sys::TRIGGER_TYPE_TRUNCATE,
     };
     let tgtype = events | pg_sys::TRIGGER_TYPE_BEFORE;
-    create(relid, name, function, tgtype, &[])
+    create(relid, name, function, tgtype, FIRES_ALWAYS, &[])
 }
 
-/// Creates an internal trigger that fires as [`firing`] says. `tgtype` has the bits of the events, of BEFORE and of
+/// Creates an internal trigger that fires as `firing` says. `tgtype` has the bits of the events, of BEFORE and of
 /// ROW; the transition tables are names, and whether they hold the new rows.
 pub fn create(
     relid: pg_sys::Oid,
     name: &str,
     function: pg_sys::Oid,
     tgtype: u32,
+    firing: std::ffi::c_char,
     transition_tables: &[(&str, bool)],
 ) -> Result<()> {
     let name = c_string(name)?;
@@ -93,7 +86,7 @@ pub fn create(
             std::ptr::null_mut(),
             true,
             false,
-            firing(tgtype),
+            firing,
         );
         pg_sys::CommandCounterIncrement();
     }

@@ -1,6 +1,7 @@
 //! The engine's refusals, as reports show them.
 
-use crate::capability::CITUS_NOT_IMMEDIATE;
+use crate::capability::{APART_NOT_IMMEDIATE, CITUS_NOT_IMMEDIATE};
+use crate::cdc;
 use crate::error::Obstacle;
 use crate::parse;
 use crate::pg::name;
@@ -30,8 +31,13 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
 
 /// Why an IMMEDIATE stream table cannot follow what is maintained otherwise.
 pub fn not_immediate(analysis: &parse::Analysis) -> Option<Obstacle> {
-    let table = analysis.spread.replaced.first()?;
-    let name = name::relation_name(*table).unwrap_or_default();
-    let found = parse::Unsupported::new(&CITUS_NOT_IMMEDIATE, name);
+    if let Some(table) = analysis.spread.replaced.first() {
+        let name = name::relation_name(*table).unwrap_or_default();
+        let found = parse::Unsupported::new(&CITUS_NOT_IMMEDIATE, name);
+        return Some(Obstacle::from(&found));
+    }
+    let is_apart = |source: &&parse::SourceTable| cdc::is_told_by_rows(source.oid, &source.columns);
+    let source = analysis.sources.iter().find(is_apart)?;
+    let found = parse::Unsupported::new(&APART_NOT_IMMEDIATE, source.relation.clone());
     Some(Obstacle::from(&found))
 }

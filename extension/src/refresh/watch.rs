@@ -19,7 +19,7 @@ use super::immediate;
 use crate::catalog::{self, UnseenCause};
 use crate::cdc::{self, Marker, seen};
 use crate::error::Result;
-use crate::pg::capture_trigger::{self, CAPTURE, Family, IMMEDIATE};
+use crate::pg::capture_trigger::{self, CAPTURE, EACH, Family, IMMEDIATE};
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::written::{self, RowCounts};
@@ -38,6 +38,8 @@ pub struct Watched {
     is_captured: bool,
     is_captured_natively: bool,
     is_followed: bool,
+    /// Row triggers tell of it to those that read it apart.
+    is_told_by_rows: bool,
     /// A trigger has been switched off.
     is_off: bool,
 }
@@ -95,14 +97,13 @@ fn look_at(table: pg_sys::Oid) -> Result<Option<Watched>> {
     else {
         return Ok(None);
     };
-    let (capture, follow) = (
-        capture_trigger::calls(CAPTURE, &relation),
-        capture_trigger::calls(IMMEDIATE, &relation),
-    );
-    if capture.is_none() && follow.is_none() {
+    let calls = |family| capture_trigger::calls(family, &relation);
+    let (capture, each, follow) = (calls(CAPTURE), calls(EACH), calls(IMMEDIATE));
+    if capture.is_none() && each.is_none() && follow.is_none() {
         return of_hypertable();
     }
-    let is_off = capture.iter().chain(&follow).any(|calls| calls.is_off);
+    let all = capture.iter().chain(&each).chain(&follow);
+    let is_off = all.clone().any(|calls| calls.is_off);
     Ok(Some(Watched {
         root: inherit::root(table),
         is_captured: capture.is_some(),
@@ -111,6 +112,7 @@ fn look_at(table: pg_sys::Oid) -> Result<Option<Watched>> {
             None => false,
         },
         is_followed: follow.is_some(),
+        is_told_by_rows: each.is_some(),
         is_off,
     }))
 }
@@ -128,11 +130,11 @@ struct Source {
 }
 
 impl Source {
-    fn saw(&mut self, family: Family) -> &mut RowCounts {
-        if family == IMMEDIATE {
-            &mut self.followed
-        } else {
-            &mut self.captured
+    fn saw(&mut self, family: Family, rows: RowCounts) {
+        match family {
+            IMMEDIATE => self.followed.add(rows),
+            CAPTURE => self.captured.add(rows),
+            _ => {}
         }
     }
 
@@ -208,11 +210,11 @@ fn unseen() -> Result<Vec<(pg_sys::Oid, u64, UnseenCause)>> {
         if let Some(watched) = watched(table)?
             && let Some(source) = sources.get_mut(&watched.root.to_u32())
         {
-            source.saw(family).add(rows);
+            source.saw(family, rows);
         }
     }
     let may_take_back = running_writes::had_conflict_clause();
-    let mut found = Vec::new();
+    let mut found = unseen_by_rows(&all_written, may_take_back)?;
     for (root, source) in sources {
         let root = pg_sys::Oid::from(root);
         let missed = |saw: RowCounts| beyond(source.written, saw, may_take_back);
@@ -227,6 +229,39 @@ fn unseen() -> Result<Vec<(pg_sys::Oid, u64, UnseenCause)>> {
         }
         if rows > 0 {
             found.push((root, rows, source.cause()));
+        }
+    }
+    Ok(found)
+}
+
+/// The same of tables that row triggers tell of, each by itself: for all sources that have their rows so.
+fn unseen_by_rows(
+    all_written: &[(pg_sys::Oid, RowCounts)],
+    may_take_back: bool,
+) -> Result<Vec<(pg_sys::Oid, u64, UnseenCause)>> {
+    let all_seen = seen::by_transaction();
+    let mut found: Vec<(pg_sys::Oid, u64, UnseenCause)> = Vec::new();
+    for (table, written) in all_written {
+        let Some(watched) = watched(*table)?.filter(|watched| watched.is_told_by_rows) else {
+            continue;
+        };
+        let mut saw = RowCounts::default();
+        for (_, _, rows) in (all_seen.iter()).filter(|(of, by, _)| of == table && *by == EACH) {
+            saw.add(*rows);
+        }
+        let rows = beyond(*written, saw, may_take_back);
+        if rows == 0 {
+            continue;
+        }
+        let source = Source {
+            is_off: watched.is_off,
+            ..Source::default()
+        };
+        for by_rows in cdc::sources_by_rows(*table)? {
+            match found.iter_mut().find(|(of, ..)| *of == by_rows) {
+                Some((_, all, _)) => *all += rows,
+                None => found.push((by_rows, rows, source.cause())),
+            }
         }
     }
     Ok(found)

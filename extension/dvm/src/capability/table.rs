@@ -84,16 +84,10 @@ capabilities! {
         },
         "SELECT a FROM unlogged_table";
     INHERITANCE_ONLY: Source, "ONLY over a parent of partitions or children",
-        FullOnly {
-            reason: "a statement on the parent does not tell which of its rows are the children's",
-            remedy: "read the parent with its children",
-        },
+        Maintained { how: "captured row by row, with the table of each row" },
         "SELECT a FROM ONLY parent";
     INHERITANCE_SHARED_CHILD: Source, "parents whose child has several parents",
-        FullOnly {
-            reason: "statements on the other parent change the child unseen",
-            remedy: "end one inheritance: ALTER TABLE … NO INHERIT",
-        },
+        Maintained { how: "captured row by row in each table of the tree" },
         "SELECT a FROM parent_of_shared";
     SUBSCRIBED_TABLE: Source, "targets of subscriptions, and of whatever else applies rows for another server",
         Maintained { how: "what is copied and applied is captured by row triggers" },
@@ -129,16 +123,21 @@ capabilities! {
         },
         "";
     INHERITANCE_CHILD: Source, "children of inheritance trees",
-        FullOnly {
-            reason: "changes made through the parent do not fire the child's statement triggers",
-            remedy: "end the inheritance: ALTER TABLE … NO INHERIT",
-        },
+        Maintained { how: "captured row by row, whichever parent a statement names" },
         "SELECT a FROM child";
     PARTITION: Source, "a single partition",
+        Maintained { how: "captured row by row, also what comes through the partitioned table or leaves for another partition" },
+        "SELECT a FROM p_2026";
+    HYPERTABLE_PART: Source, "single chunks of hypertables, and ONLY over one",
         FullOnly {
-            reason: "changes made through the partitioned table do not fire the partition's \
-                     statement triggers",
-            remedy: "read the partitioned table with a condition on its partition key",
+            reason: "changes of chunks are captured at the hypertable, whose statements do not tell which rows went where",
+            remedy: "read the hypertable with a condition on its time",
+        },
+        "";
+    APART_NOT_IMMEDIATE: Source, "tables apart from those above or below them, and the table of a row, in an IMMEDIATE stream table",
+        NotImmediate {
+            reason: "their changes are told of row by row, in the middle of a statement",
+            remedy: "read the topmost parent with all its children, or use refresh_mode DIFFERENTIAL",
         },
         "SELECT a FROM p_2026";
     SET_RETURNING_FUNCTION: Source, "functions in FROM, also set-returning, WITH ORDINALITY, ROWS FROM",
@@ -248,7 +247,10 @@ capabilities! {
     ARRAY_SUBQUERY: Expression, "ARRAY (SELECT …)",
         Maintained { how: "as array_agg over the subquery" },
         "SELECT a, ARRAY (SELECT b FROM u WHERE u.a = t.a ORDER BY b) AS bs FROM t";
-    SYSTEM_COLUMN: Expression, "system columns",
+    TABLE_COLUMN: Expression, "tableoid",
+        Maintained { how: "captured row by row, with the table of each row" },
+        "SELECT tableoid::regclass AS part, count(*) AS n FROM p GROUP BY 1";
+    SYSTEM_COLUMN: Expression, "system columns but tableoid",
         FullOnly {
             reason: "system columns are not part of the captured rows",
             remedy: "select ordinary columns",
@@ -375,12 +377,15 @@ capabilities! {
     LIMIT: Query, "LIMIT, FETCH FIRST, WITH TIES and OFFSET, also in subqueries",
         Maintained { how: "the first rows are kept; an index in their order makes them cheap to find again" },
         "SELECT a FROM t ORDER BY a LIMIT 10";
-    LIMIT_EXPRESSION: Query, "LIMIT and OFFSET of what is not constant",
+    LIMIT_VALUE: Query, "LIMIT and OFFSET by the value of a subquery",
+        Maintained { how: "rows are numbered in the order, and those kept whose number is within" },
+        "SELECT a, b FROM t ORDER BY a, b LIMIT (SELECT count(*) / 2 FROM u)";
+    LIMIT_EXPRESSION: Query, "FETCH … WITH TIES of what is not constant",
         FullOnly {
             reason: "how many rows there are is not known before the query runs",
-            remedy: "write a number, or number the rows with row_number() and compare",
+            remedy: "write a number, or number the rows with rank() and compare",
         },
-        "SELECT a FROM t ORDER BY a LIMIT (SELECT count(*) FROM u)";
+        "SELECT a FROM t ORDER BY a FETCH FIRST (SELECT count(*) FROM u) ROWS WITH TIES";
     TIES: Query, "LIMIT, OFFSET, DISTINCT ON, window functions and ordered aggregates over rows that ORDER BY does not tell apart",
         Maintained {
             how: "the order goes on by the columns that are read, then by their images, in every mode alike; \

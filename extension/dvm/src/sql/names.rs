@@ -37,9 +37,20 @@ pub fn prefix(branch: usize, step: usize) -> String {
     format!("__pgt_prefix_{branch}_{step}")
 }
 
-/// Column of a table's delta, by attribute number.
+/// Column of a table's delta, by attribute number. Those of system columns are negative.
 pub fn attribute(attnum: i16) -> String {
-    format!("a{attnum}")
+    match attnum {
+        0.. => format!("a{attnum}"),
+        _ => format!("s{}", attnum.unsigned_abs()),
+    }
+}
+
+/// The attribute number in the name of such a column.
+pub fn attnum(name: &str) -> Option<i16> {
+    match name.strip_prefix('s') {
+        Some(number) => number.parse::<i16>().ok().map(|number| -number),
+        None => name.strip_prefix('a')?.parse().ok(),
+    }
 }
 
 /// Column of a node's delta, by position.

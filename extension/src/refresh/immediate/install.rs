@@ -56,7 +56,10 @@ pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
         return Ok(());
     }
     for table in inherit::tree(source, lockmode) {
-        capture_trigger::remove_all(IMMEDIATE, table)?;
+        let root = inherit::root(table);
+        if root == source || catalog::immediate_readers_of(root)?.is_empty() {
+            capture_trigger::remove_all(IMMEDIATE, table)?;
+        }
     }
     Ok(())
 }

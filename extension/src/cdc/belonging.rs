@@ -1,0 +1,113 @@
+//! To which sources a table belongs, and how their changes are told of.
+//!
+//! A source that is a root tells by statements: the transition tables of one on the root hold the rows of all tables
+//! below. They do not say of which table a row is, and a statement on a table above a source fires none of the source's
+//! triggers, nor does one on another parent of a table below it. So a source tells row by row, by triggers on each
+//! table that has rows of it, if it has a parent, if a table below has one that is no part of it, or if the table of a
+//! row is read.
+
+use pgrx::pg_sys;
+
+use super::buffer;
+use super::source::members;
+use crate::config::{TriggerMode, cdc_trigger_mode};
+use crate::error::Result;
+use crate::pg::capture_trigger::{self, CAPTURE, EACH};
+use crate::pg::depend;
+use crate::pg::inherit;
+use crate::pg::relation::Relation;
+
+const LOCK: pg_sys::LOCKMODE = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+
+/// Whether there is a buffer for a table, and made for it.
+pub fn is_captured(source: pg_sys::Oid) -> Result<bool> {
+    Ok(buffer::find(source)?.is_some_and(|found| depend::belongs_to(found, source)))
+}
+
+/// The captured sources that have the rows of a table: itself, and tables above it.
+pub fn sources_of(table: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
+    let mut sources = Vec::new();
+    for above in inherit::lineage(table) {
+        if is_captured(above)? {
+            sources.push(above);
+        }
+    }
+    Ok(sources)
+}
+
+/// Those of them that row triggers tell of.
+pub fn sources_by_rows(table: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
+    let mut sources = sources_of(table)?;
+    sources.retain(|source| tells_by_rows(*source));
+    Ok(sources)
+}
+
+/// Whether row triggers tell of a captured source. A table without a parent has them for its own sake alone, and one
+/// with a parent tells by nothing else.
+pub fn tells_by_rows(source: pg_sys::Oid) -> bool {
+    Relation::try_open(source, LOCK)
+        .is_some_and(|source| capture_trigger::calls(EACH, &source).is_some())
+}
+
+/// Whether row triggers have to tell of a source with a buffer.
+pub fn needs_rows(source: pg_sys::Oid) -> Result<bool> {
+    let tables = members(source, LOCK);
+    if is_told_by_rows(source, &[]) {
+        return Ok(true);
+    }
+    let Some(found) = buffer::find(source)? else {
+        return Ok(false);
+    };
+    let has_table = {
+        let changes = Relation::open(found, LOCK)?;
+        buffer::columns(&changes)
+            .iter()
+            .any(|(_, attnum)| *attnum == buffer::TABLE)
+    };
+    let has_parts = tables.len() > 1 || is_partitioned(source);
+    Ok(has_table && (has_parts || cdc_trigger_mode() == TriggerMode::Sql))
+}
+
+fn is_partitioned(table: pg_sys::Oid) -> bool {
+    Relation::try_open(table, LOCK)
+        .is_some_and(|table| table.kind() == pg_sys::RELKIND_PARTITIONED_TABLE)
+}
+
+/// Whether a table below has another parent.
+pub fn has_shared_child(source: pg_sys::Oid) -> bool {
+    !parents_outside(source, &members(source, LOCK)).is_empty()
+}
+
+/// Whether row triggers will have to tell of a source of which these columns are read.
+pub fn is_told_by_rows(source: pg_sys::Oid, attnums: &[i16]) -> bool {
+    attnums.contains(&buffer::TABLE) || inherit::has_parent(source) || has_shared_child(source)
+}
+
+/// The parents, outside of a tree, of the tables in it but its root. A partition has one parent.
+pub fn parents_outside(root: pg_sys::Oid, tree: &[pg_sys::Oid]) -> Vec<pg_sys::Oid> {
+    if tree.len() < 2 || is_partitioned(root) {
+        return Vec::new();
+    }
+    let mut outside: Vec<pg_sys::Oid> = (tree.iter())
+        .filter(|table| **table != root)
+        .flat_map(|table| inherit::parents(*table))
+        .filter(|parent| !tree.contains(parent))
+        .collect();
+    outside.sort_unstable_by_key(|parent| parent.to_u32());
+    outside.dedup();
+    outside
+}
+
+/// Removes triggers from a table that no source needs there any more.
+pub fn prune(table: pg_sys::Oid) -> Result<()> {
+    let root = inherit::root(table);
+    if !is_captured(root)? || needs_rows(root)? {
+        capture_trigger::remove_all(CAPTURE, table)?;
+    }
+    for source in sources_of(table)? {
+        if needs_rows(source)? {
+            return Ok(());
+        }
+    }
+    capture_trigger::remove_all(EACH, table)
+}
