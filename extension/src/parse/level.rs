@@ -7,6 +7,7 @@ use super::analyzer::{Access, Analyzer, Derived};
 use super::computed::{entry_content, with_sets};
 use super::grouping::is_grouped;
 use super::grouping_sets::references;
+use super::limit::is_by_value;
 use super::order;
 use super::range::Needed;
 use super::scope::Scope;
@@ -150,7 +151,10 @@ impl Analyzer {
             self.note(&DISTINCT, "SELECT DISTINCT");
             relation = self.distinct(relation);
         }
-        relation = self.limited(query, relation, &column);
+        relation = match is_by_value(&query) {
+            true => self.limited_by_value(&level, relation, &column)?,
+            false => self.limited(query, relation, &column),
+        };
         Ok(Derived {
             relation: shown(relation, &selected.ids),
             columns: selected.ids,
@@ -217,7 +221,7 @@ impl Analyzer {
 }
 
 /// The columns of a result, without those that only order it.
-fn shown(relation: Relation, ids: &[Option<ColumnId>]) -> Relation {
+pub(super) fn shown(relation: Relation, ids: &[Option<ColumnId>]) -> Relation {
     let columns = relation.columns();
     let is_shown = |column: &Column| ids.contains(&Some(column.id));
     if columns.iter().all(is_shown) {

@@ -36,6 +36,7 @@ mod implied;
 mod join;
 mod json_value;
 mod level;
+mod limit;
 mod nullable;
 mod opaque;
 mod order;

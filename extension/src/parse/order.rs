@@ -12,13 +12,13 @@ use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation, SortKey};
 
 use super::analyzer::{Analyzer, Slot};
 use super::scale::Scale;
-use crate::capability::{DISTINCT_ON, LIMIT, LIMIT_EXPRESSION, ORDER_BY};
+use crate::capability::{DISTINCT_ON, LIMIT, ORDER_BY};
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::{query, settle, types};
 
 /// A number of rows as LIMIT and OFFSET give it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Count {
+pub(super) enum Count {
     /// None given.
     Absent,
     /// This many.
@@ -38,7 +38,8 @@ pub(super) fn limits(query: &pg_sys::Query) -> bool {
         || !matches!(count(query.limitOffset), Count::Absent | Count::Rows(0))
 }
 
-fn count(pointer: *mut pg_sys::Node) -> Count {
+/// How many rows LIMIT or OFFSET gives.
+pub(super) fn count(pointer: *mut pg_sys::Node) -> Count {
     let Some(expr) = Node::new(pointer) else {
         return Count::Absent;
     };
@@ -119,7 +120,8 @@ impl Analyzer {
         }
     }
 
-    /// What LIMIT and OFFSET leave of `input`; `column` is that of an output column by number.
+    /// What LIMIT and OFFSET leave of `input`; `column` is that of an output column by number. [`super::limit`] has those
+    /// that are not known before.
     pub fn limited(
         &mut self,
         query: NodeOf<pg_sys::Query>,
@@ -133,10 +135,6 @@ impl Analyzer {
             return input;
         }
         let (limit, offset) = (count(query.limitCount), count(query.limitOffset));
-        if limit == Count::Unknown || offset == Count::Unknown {
-            self.refuse(&LIMIT_EXPRESSION, "LIMIT or OFFSET");
-            return input;
-        }
         self.note(&LIMIT, "LIMIT or OFFSET");
         let rows = |count| match count {
             Count::Rows(rows) => Some(rows),
@@ -154,7 +152,7 @@ impl Analyzer {
         }
     }
 
-    fn order(
+    pub(super) fn order(
         &mut self,
         query: NodeOf<pg_sys::Query>,
         column: &dyn Fn(i16) -> Option<ColumnId>,
@@ -174,7 +172,7 @@ impl Analyzer {
     }
 
     /// The relation with a column at least: rows that only count must be kept, too.
-    fn with_columns(&mut self, input: Relation) -> Relation {
+    pub(super) fn with_columns(&mut self, input: Relation) -> Relation {
         if !input.columns().is_empty() {
             return self.storable(input);
         }

@@ -19,6 +19,7 @@ use pgtrickle_dvm::tree::{
 };
 
 use super::analyzer::{Access, Analyzer, Derived};
+use super::limit::is_by_value;
 use super::order;
 use super::range::Needed;
 use super::scale::Scale;
@@ -82,9 +83,15 @@ impl Analyzer {
         };
         let mut derived = self.operation(&around, operation, &needed)?;
         let columns = derived.columns.clone();
-        derived.relation = self.limited(query, derived.relation, &|position| {
-            *columns.get(usize::try_from(position - 1).ok()?)?
-        });
+        let column = |position| *columns.get(usize::try_from(position - 1).ok()?)?;
+        derived.relation = if is_by_value(&query) {
+            let counts = [query.limitCount, query.limitOffset];
+            let roots: Vec<Node> = counts.into_iter().filter_map(Node::new).collect();
+            let level = self.level(query, scope.parent, access, &roots)?;
+            self.limited_by_value(&level, derived.relation, &column)?
+        } else {
+            self.limited(query, derived.relation, &column)
+        };
         derived.ordered = node::list_length(query.sortClause) > 0;
         Ok(derived)
     }

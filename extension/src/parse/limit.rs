@@ -1,0 +1,154 @@
+//! LIMIT and OFFSET whose values the query computes, from a subquery for instance. They do not depend on the rows.
+//!
+//! ```text
+//! R ORDER BY o LIMIT n OFFSET m  =  π R (σ m < p ≤ m + n (ω p := row_number() OVER (ORDER BY o) R × {(n, m)}))
+//! ```
+//! NULL says neither where to begin nor where to end. The window is maintained as any other: a change among the rows costs
+//! in proportion to those whose number changes. When a value changes, all numbers are looked at, in O(R).
+
+use pgrx::pg_sys;
+use pgtrickle_dvm::tree::{
+    Ahead, Carry, Column, ColumnId, Expr, Piece, Predicate, Reach, Relation, Ties, WindowCall,
+};
+
+use super::analyzer::Analyzer;
+use super::from::Level;
+use super::level::shown;
+use super::order::{Count, count, targets_of};
+use super::reach::comparisons;
+use super::scale::Scale;
+use super::stage::{Stage, filtered};
+use crate::capability::{LIMIT_EXPRESSION, LIMIT_VALUE};
+use crate::error::Result;
+use crate::pg::node::{self, Node, NodeOf};
+use crate::pg::query;
+
+/// Whether a count is not known before the query runs.
+pub(super) fn is_by_value(query: &pg_sys::Query) -> bool {
+    [query.limitCount, query.limitOffset]
+        .into_iter()
+        .any(|given| count(given) == Count::Unknown)
+}
+
+impl Analyzer {
+    /// What LIMIT and OFFSET leave of `input`; `column` is that of an output column by number.
+    pub fn limited_by_value(
+        &mut self,
+        level: &Level<'_>,
+        input: Relation,
+        column: &dyn Fn(i16) -> Option<ColumnId>,
+    ) -> Result<Relation> {
+        let query = level.query;
+        if query.limitOption == pg_sys::LimitOption::LIMIT_OPTION_WITH_TIES {
+            self.refuse(&LIMIT_EXPRESSION, "FETCH … WITH TIES");
+            return Ok(input);
+        }
+        self.note(&LIMIT_VALUE, "LIMIT or OFFSET");
+        let mut stage = Stage::new(level, None);
+        let limit = self.rows_given(&mut stage, query.limitCount)?;
+        let offset = self.rows_given(&mut stage, query.limitOffset)?;
+        let input = self.with_columns(input);
+        let ids: Vec<_> = input
+            .columns()
+            .iter()
+            .map(|column| Some(column.id))
+            .collect();
+        let call = self.place(query, column);
+        let place = call.column.clone();
+        let numbered = Relation::Window {
+            input: Box::new(input),
+            partition: Vec::new(),
+            calls: vec![call],
+        };
+        let conditions = within(&place, limit.as_ref(), offset.as_ref());
+        Ok(shown(filtered(stage.over(numbered), conditions), &ids))
+    }
+
+    /// A number of rows; `None` where none is given.
+    fn rows_given(
+        &mut self,
+        stage: &mut Stage<'_>,
+        given: *mut pg_sys::Node,
+    ) -> Result<Option<Expr>> {
+        let Some(given) = Node::new(given).filter(|_| count(given) != Count::Absent) else {
+            return Ok(None);
+        };
+        let bound = self.bind(stage, query::flatten(stage.level.query, given))?;
+        Ok(Some(self.expression(bound)))
+    }
+
+    /// The place of a row in the order of the query.
+    fn place(
+        &mut self,
+        query: NodeOf<pg_sys::Query>,
+        column: &dyn Fn(i16) -> Option<ColumnId>,
+    ) -> WindowCall {
+        let bigint = (pg_sys::INT8OID, -1, pg_sys::InvalidOid);
+        let place = self.add_column("place", bigint, false, Scale::Unknown);
+        let first = node::list_of::<pg_sys::SortGroupClause>(query.sortClause);
+        let order = first.first().and_then(|clause| {
+            let number = targets_of(&query, clause).first().copied();
+            let slot = self.slot(number.and_then(column)?)?;
+            comparisons(clause, slot.type_oid)
+        });
+        WindowCall {
+            function: Expr::constant("pg_catalog.row_number()", place.ty.clone(), false),
+            column: place,
+            arguments: Vec::new(),
+            partition: Vec::new(),
+            order: self.order(query, column),
+            frame: String::new(),
+            ties: Ties::Rows,
+            reach: order.map(|order| Reach {
+                order,
+                back: 0,
+                ahead: Ahead::All(Carry::Count),
+            }),
+        }
+    }
+}
+
+/// That a place is one of those that are kept. A negative number fails as it does in the query.
+fn within(place: &Column, limit: Option<&Expr>, offset: Option<&Expr>) -> Vec<Predicate> {
+    let zero = Expr::constant("0", place.ty.clone(), false);
+    let place = Expr::of(place);
+    let offset_or_zero = offset.unwrap_or(&zero);
+    let mut conditions = Vec::new();
+    if let Some(offset) = offset {
+        conditions.push(vec![
+            Piece::Expr(&place),
+            Piece::Sql(" OPERATOR(pg_catalog.>) COALESCE("),
+            Piece::Expr(offset),
+            Piece::Sql(", 0)"),
+        ]);
+        conditions.push(not_negative(offset, ") THEN (SELECT true OFFSET "));
+    }
+    if let Some(limit) = limit {
+        conditions.push(vec![
+            Piece::Sql("COALESCE(("),
+            Piece::Expr(&place),
+            Piece::Sql(" OPERATOR(pg_catalog.-) COALESCE("),
+            Piece::Expr(offset_or_zero),
+            Piece::Sql(", 0)) OPERATOR(pg_catalog.<=) "),
+            Piece::Expr(limit),
+            Piece::Sql(", true)"),
+        ]);
+        conditions.push(not_negative(limit, ") THEN (SELECT true LIMIT "));
+    }
+    let condition = |pieces| Predicate {
+        expr: Expr::truth(pieces, false),
+        equality: None,
+    };
+    conditions.into_iter().map(condition).collect()
+}
+
+fn not_negative<'a>(rows: &'a Expr, otherwise: &'a str) -> Vec<Piece<'a>> {
+    vec![
+        Piece::Sql("CASE WHEN ("),
+        Piece::Expr(rows),
+        Piece::Sql(" OPERATOR(pg_catalog.<) 0"),
+        Piece::Sql(otherwise),
+        Piece::Expr(rows),
+        Piece::Sql(") ELSE true END"),
+    ]
+}
