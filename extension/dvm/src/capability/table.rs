@@ -139,7 +139,7 @@ capabilities! {
             reason: "their changes are told of row by row, in the middle of a statement",
             remedy: "read the topmost parent with all its children, or use refresh_mode DIFFERENTIAL",
         },
-        "SELECT a FROM p_2026";
+        "";
     SET_RETURNING_FUNCTION: Source, "functions in FROM, also set-returning, WITH ORDINALITY, ROWS FROM",
         Maintained { how: "computed for each changed row of what they read" },
         "SELECT t.a, u.x FROM t, unnest(t.arr) u(x)";
