@@ -56,6 +56,22 @@ const BY_ROW: [(&str, &str); 5] = [
     ("sizes", "SELECT n, count(*) AS groups FROM sums GROUP BY n"),
 ];
 
+/// Joins of two tables and extrema, which read more than the change.
+const READING: [(&str, &str); 3] = [
+    (
+        "pairs",
+        "SELECT a.id, b.id AS bid, a.g, b.y FROM a JOIN b ON b.aid = a.id",
+    ),
+    (
+        "greatest",
+        "SELECT g, count(*) AS n, max(x) AS m FROM a GROUP BY g",
+    ),
+    (
+        "totals",
+        "SELECT a.g, count(*) AS n, sum(b.y) AS y, min(b.y) AS least FROM a JOIN b ON b.aid = a.id GROUP BY a.g",
+    ),
+];
+
 /// Aggregates alone: who changes different groups never waits.
 const GROUPED: [(&str, &str); 1] = [("sums", BY_ROW[0].1)];
 
@@ -127,6 +143,49 @@ const MEETINGS: [[&str; 2]; 7] = [
         "INSERT INTO a SELECT i, i, i FROM generate_series(20, 120) i",
         "INSERT INTO a SELECT i, i - 200, i FROM generate_series(220, 320) i",
     ],
+];
+
+/// The same of those that read more.
+const MEETINGS_OF_READERS: [[&str; 2]; 9] = [
+    // Both sides of a pair: changed, made, gone.
+    [
+        "UPDATE a SET g = 5 WHERE id = 1",
+        "UPDATE b SET y = 9 WHERE aid = 1",
+    ],
+    [
+        "INSERT INTO a VALUES (20, 1, 1)",
+        "INSERT INTO b VALUES (120, 20, 1)",
+    ],
+    [
+        "DELETE FROM a WHERE id = 1",
+        "INSERT INTO b VALUES (120, 1, 1)",
+    ],
+    // Rows that move from pair to pair.
+    [
+        "UPDATE b SET aid = 3 - aid WHERE aid IN (1, 2)",
+        "UPDATE a SET x = 0, g = 9 WHERE id IN (1, 2)",
+    ],
+    // What becomes the greatest, without being it yet.
+    [
+        "UPDATE a SET x = 6 WHERE id = 4",
+        "DELETE FROM a WHERE id = 7",
+    ],
+    [
+        "UPDATE b SET y = 2 WHERE id = 3",
+        "DELETE FROM b WHERE y < 3",
+    ],
+    // Both tables in one statement.
+    [
+        "WITH d AS (DELETE FROM b WHERE aid = 1) UPDATE a SET x = 0, g = 2 WHERE id = 1",
+        "INSERT INTO b VALUES (120, 1, 5)",
+    ],
+    // More values than a transaction may lock one by one.
+    [
+        "INSERT INTO b SELECT i, i - 100, i FROM generate_series(120, 220) i",
+        "INSERT INTO a SELECT i, 1, i FROM generate_series(20, 25) i",
+    ],
+    // All is computed again.
+    ["TRUNCATE b", "UPDATE a SET g = 5 WHERE id = 1"],
 ];
 
 /// Two transactions and a statement by itself.
@@ -295,6 +354,52 @@ async fn every_interleaving_of_writers_that_follow_row_by_row_is_exact() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_interleaving_of_writers_whose_changes_meet_other_rows_is_exact() {
+    let cluster = start();
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    let database = world.database("reading", &[]).await.expect("a database");
+    let mut stage = Stage::new(&cluster, &database, &READING, 2).await;
+    for level in ["READ COMMITTED", "REPEATABLE READ"] {
+        let mut tally = Tally::default();
+        for scripts in MEETINGS_OF_READERS {
+            let scripts = scripts.map(|step| as_transaction(level, &[step]));
+            stage.play(&scripts, &mut tally).await;
+        }
+        println!("{level}: {tally:?}");
+        assert!(tally.waits > 0, "no session ever waited");
+        assert_eq!(tally.refused > 0, level != "READ COMMITTED");
+    }
+    finish(&stage.witness, &READING).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_different_pairs_and_groups_do_not_wait() {
+    let cluster = start();
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    let database = world.database("pairs", &[]).await.expect("a database");
+    let mut stage = Stage::new(&cluster, &database, &READING, 2).await;
+    let mut tally = Tally::default();
+    let others = [
+        "UPDATE b SET y = 0 WHERE aid = 2",
+        "DELETE FROM a WHERE id = 2",
+        "UPDATE a SET x = 100 WHERE id = 2",
+    ];
+    for other in others {
+        let scripts = [
+            as_transaction("READ COMMITTED", &["UPDATE b SET y = y + 1 WHERE aid = 1"]),
+            as_transaction("READ COMMITTED", &[other]),
+        ];
+        stage.play(&scripts, &mut tally).await;
+    }
+    assert_eq!(tally.waits, 0, "{tally:?}");
+    finish(&stage.witness, &READING).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_interleaving_of_three_writers_is_exact() {
     let cluster = start();
     let world = World::with_extension(&cluster)
@@ -351,6 +456,11 @@ async fn a_crowd_of_writers_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_writers_that_are_followed_row_by_row_leaves_nothing_behind() {
     crowd("crowded_rows", &BY_ROW).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_writers_whose_changes_meet_other_rows_leaves_nothing_behind() {
+    crowd("crowded_pairs", &READING).await;
 }
 
 async fn crowd(name: &str, tables: Tables<'_>) {

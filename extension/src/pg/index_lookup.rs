@@ -40,18 +40,59 @@ pub fn equality_columns(table: &Relation, columns: &[usize]) -> Vec<usize> {
     columns.iter().copied().filter(can_hash).collect()
 }
 
-/// What an index over these columns can be over: where the server can hash none of them, their values.
+/// What an index over these columns can be over: their values where the server can hash none of them, or where these
+/// take no more room than a hash or two, and are the same exactly if they look alike. They come in an order, at times the
+/// table's, so that neighbours are entered on the same page; and no function has to be called.
 pub fn settled(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Over> {
-    if over != Over::Equality {
-        return Ok(over);
-    }
     let table = Relation::open(table, pg_sys::AccessShareLock as i32)?;
-    let hashed = equality_columns(&table, columns);
-    Ok(if hashed.is_empty() {
-        Over::Values
-    } else {
-        over
-    })
+    let serve = match over {
+        Over::Image => are_numbers(&table, columns),
+        Over::Equality => equality_columns(&table, columns).is_empty(),
+        Over::Key | Over::Values => false,
+    };
+    Ok(if serve { Over::Values } else { over })
+}
+
+/// How many numbers are indexed rather than their hash.
+const NUMBERS_MAX: usize = 3;
+
+/// Whether the columns are a few of types that are compared as the numbers that they are.
+fn are_numbers(table: &Relation, columns: &[usize]) -> bool {
+    let all = attributes(table.tuple_desc());
+    let is_number = |at: &usize| {
+        let ty = all.get(*at).map(|column| column.atttypid);
+        ty.is_some_and(|ty| NUMBERS.contains(&ty))
+    };
+    columns.len() <= NUMBERS_MAX && columns.iter().all(is_number)
+}
+
+const NUMBERS: &[pg_sys::Oid] = &[
+    pg_sys::BOOLOID,
+    pg_sys::INT2OID,
+    pg_sys::INT4OID,
+    pg_sys::INT8OID,
+    pg_sys::OIDOID,
+    pg_sys::DATEOID,
+    pg_sys::TIMEOID,
+    pg_sys::TIMESTAMPOID,
+    pg_sys::TIMESTAMPTZOID,
+];
+
+/// The index by which these columns are looked up, and what it is over: as it would be made now, or as it was asked for.
+pub fn find_settled(
+    table: pg_sys::Oid,
+    columns: &[usize],
+    over: Over,
+) -> Result<Option<(pg_sys::Oid, Over)>> {
+    let settled = settled(table, columns, over)?;
+    if let Some(index) = find(table, columns, settled)? {
+        return Ok(Some((index, settled)));
+    }
+    let asked = match settled == over {
+        true => None,
+        false => find(table, columns, over)?,
+    };
+    Ok(asked.map(|index| (index, over)))
 }
 
 /// A usable index of `table` over these columns (positions from 0).

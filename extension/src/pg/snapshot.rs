@@ -99,7 +99,7 @@ impl Drop for LatestSnapshot {
 }
 
 /// Which transactions a snapshot sees.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
     /// All before this one have ended.
     pub xmin: pg_sys::TransactionId,

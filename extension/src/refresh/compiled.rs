@@ -8,7 +8,7 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 use pgtrickle_dvm::canary;
 use pgtrickle_dvm::operators::statement::{BlockDelta, Context};
-use pgtrickle_dvm::plan::{BlockScan, Factor, Node, Output, Plan, Source, Store};
+use pgtrickle_dvm::plan::{BlockScan, Factor, Independence, Node, Output, Plan, Source, Store};
 
 use crate::catalog::{self, RefreshMode, StreamTable};
 use crate::error::{Obstacle, Result};
@@ -62,8 +62,8 @@ pub struct Compiled {
     pub settings: Settings,
     /// Those of them that its result depends on.
     pub settings_read: BTreeSet<&'static str>,
-    /// Whether each of its rows can be maintained without regard to others.
-    pub has_independent_rows: bool,
+    /// What it takes to maintain each of its rows without regard to others, if that is possible.
+    pub independence: Option<Independence>,
     /// Whether nodes compute what may fail for rows that the query does not reach.
     pub computes_apart: bool,
     /// The query to be read for the content, where that is not the view itself.
@@ -228,7 +228,7 @@ impl Compiled {
             false => None,
         };
         Ok(Compiled {
-            has_independent_rows: plan.has_independent_rows(),
+            independence: plan.independence().filter(|_| are_apart(&tables)),
             // IMMEDIATE and a part of a distributed query have nothing to fall back on.
             computes_apart: table.refresh_mode != RefreshMode::Immediate
                 && query.is_none()
@@ -294,6 +294,13 @@ impl Compiled {
             let is_changed = |factor: &&Factor| factor.sources().any(|s| changed.contains(&s));
             branch.scans.iter().filter(is_changed).count() > 1
         })
+    }
+
+    /// Where these columns of a source stand in its delta.
+    pub fn positions(&self, source: u32, attnums: &[i16]) -> Vec<usize> {
+        let table = self.tables.iter().find(|t| t.oid.to_u32() == source);
+        let position = |attnum| table?.attnums.iter().position(|there| there == attnum);
+        attnums.iter().filter_map(position).collect()
     }
 
     /// Which statements a delta consists of.
@@ -363,6 +370,12 @@ fn tables_of(plan: &Plan) -> Result<Vec<TableSource>> {
             })
         })
         .collect()
+}
+
+/// Whether no table is below another one.
+fn are_apart(tables: &[TableSource]) -> bool {
+    let all: Vec<u32> = tables.iter().flat_map(|t| t.tree.iter().copied()).collect();
+    all.iter().collect::<BTreeSet<_>>().len() == all.len()
 }
 
 /// Whether a node keeps a table of its own.

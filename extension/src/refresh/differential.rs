@@ -156,9 +156,10 @@ fn run_plan(
                     node: stage.node,
                     inputs: &inputs,
                     memory,
+                    hold,
                 };
                 match stage.output {
-                    Some(identity) => write_last(&run, identity, hold)?,
+                    Some(identity) => write_last(&run, identity)?,
                     None => {
                         if let Some(store) = run_inner(&run)? {
                             done.touched = true;
@@ -196,8 +197,8 @@ fn run_inner(run: &NodeRun<'_>) -> Result<Option<TupleStore>> {
 }
 
 /// The node whose projection the stream table holds.
-fn write_last(run: &NodeRun<'_>, identity: &Identity, hold: Hold<'_>) -> Result<Done> {
-    let compiled = run.compiled;
+fn write_last(run: &NodeRun<'_>, identity: &Identity) -> Result<Done> {
+    let (compiled, hold) = (run.compiled, run.hold);
     let key = match identity {
         Identity::Key { columns, .. } => Some(columns.as_slice()),
         Identity::Image => None,
@@ -250,7 +251,8 @@ fn write_output(
     let connection = Connection::open()?;
     inputs.register(&connection, &changed)?;
     let delta = |sources: &_| stage.delta(compiled.context(), sources);
-    let rows = run_delta(compiled, &connection, memory, None, &changed, &delta)?;
+    let read = || run_delta(compiled, &connection, memory, None, &changed, &delta);
+    let rows = hold.read(compiled, read)?;
     drop(connection);
     match rows {
         None => Ok(Done::default()),

@@ -1,7 +1,7 @@
 //! The objects that a plan needs: state tables, their indexes, and the stream table's key index.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::operators::{image, state, stored};
+use pgtrickle_dvm::operators::{image, state};
 use pgtrickle_dvm::plan::{Identity, Node, Store};
 use pgtrickle_dvm::sql::{image_table, state_table};
 
@@ -108,6 +108,8 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
         ensure_index(table.relid, Some(&name), columns, *over)?;
     }
     match compiled.plan.output.identity() {
+        // Rows are found by their partition alone.
+        _ if partitions.is_some() => Ok(()),
         Identity::Key { columns, .. } if columns.is_empty() => Ok(()),
         Identity::Key { columns, .. } => ensure_index(
             table.relid,
@@ -115,7 +117,6 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
             columns,
             compiled.output_index(),
         ),
-        Identity::Image if partitions.is_some() => Ok(()),
         Identity::Image => {
             let all: Vec<usize> = (0..compiled.plan.columns.len()).collect();
             ensure_index(
@@ -136,17 +137,7 @@ fn create_state_indexes(state_prefix: &str, node: &Node) -> Result<()> {
     }
     if let Store::Table { indexes } = &node.store {
         for positions in indexes {
-            let names = stored::names(node);
-            let list: Vec<&str> = positions
-                .iter()
-                .filter_map(|p| names.get(*p))
-                .map(String::as_str)
-                .collect();
-            utility::run_as_extension_owner(&format!(
-                "CREATE INDEX ON {} ({})",
-                state_table(state_prefix, node.id),
-                list.join(", ")
-            ))?;
+            ensure_index(oid, None, positions, Over::Values)?;
         }
     }
     Ok(())
@@ -180,10 +171,10 @@ fn ensure_index(
     columns: &[usize],
     over: Over,
 ) -> Result<()> {
-    let over = index_lookup::settled(table, columns, over)?;
-    if columns.is_empty() || index_lookup::find(table, columns, over)?.is_some() {
+    if columns.is_empty() || index_lookup::find_settled(table, columns, over)?.is_some() {
         return Ok(());
     }
+    let over = index_lookup::settled(table, columns, over)?;
     let relation = Relation::open(table, pg_sys::AccessShareLock as i32)?;
     let list = match over {
         Over::Image => relation.quoted_columns(index_lookup::image_columns(columns))?,

@@ -21,7 +21,7 @@ use crate::pg::tuplestore::TupleStore;
 use super::compiled::Compiled;
 use super::consolidated::consolidated;
 use super::delta_set::DeltaSet;
-use super::immediate::rows::Keys;
+use super::immediate::rows::{Hold, Keys};
 use super::inputs::Inputs;
 use super::keyed_table::{KeyedTable, Place};
 use super::row_types::{self, Rows};
@@ -39,6 +39,8 @@ pub struct NodeRun<'a> {
     pub inputs: &'a Inputs,
     /// Where stores are allocated.
     pub memory: &'a MemoryContext,
+    /// Who else may change rows meanwhile.
+    pub hold: Hold<'a>,
 }
 
 impl NodeRun<'_> {
@@ -76,7 +78,8 @@ impl NodeRun<'_> {
             return Ok(None);
         }
         self.inputs.register(connection, &changed)?;
-        let groups = self.group_deltas(connection, &changed)?;
+        let read = || self.group_deltas(connection, &changed);
+        let groups = self.hold.read(self.compiled, read)?;
         Ok(groups.filter(|groups| groups.count() > 0))
     }
 
@@ -317,9 +320,13 @@ impl NodeRun<'_> {
         let keys = self.node.keys.len();
         for (null_keys, part_of) in self.by_null_keys(touched)? {
             connection.register(TOUCHED, &part_of)?;
-            let again = Statement::Recompute(null_keys);
-            let fresh = self.run(connection, again, part_of.count())?;
+            let read = || {
+                let again = Statement::Recompute(null_keys.clone());
+                self.run(connection, again, part_of.count()).map(Some)
+            };
+            let fresh = self.hold.read(self.compiled, read)?;
             connection.unregister(TOUCHED)?;
+            let Some(fresh) = fresh else { continue };
             let mut seen = HashSet::new();
             let mut scan = fresh.scan();
             while let Some(slot) = scan.next() {

@@ -119,8 +119,7 @@ fn lookup_of(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Lookup
     if columns.is_empty() {
         return Ok(Lookup::Single);
     }
-    let over = index_lookup::settled(table, columns, over)?;
-    let index = index_lookup::find(table, columns, over)?
+    let (index, over) = index_lookup::find_settled(table, columns, over)?
         .ok_or_else(|| Error::Internal(format!("relation {} has no key index", table.to_u32())))?;
     Ok(Lookup::Index {
         index,

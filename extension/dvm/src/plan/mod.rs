@@ -37,6 +37,7 @@ pub use accumulator::{Accumulator, Count, Extremum, Final};
 pub use block::{Block, BlockScan, Branch, Factor, Matched, Outer, Source};
 pub use compile::compile;
 pub use image::{Image, Recursion};
+pub use independence::Independence;
 pub use indexes::MissingIndex;
 pub use keys::fits_index;
 pub use locality::{Crossing, Spread, spread_of};

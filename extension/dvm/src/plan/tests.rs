@@ -2,12 +2,12 @@
 
 use insta::assert_snapshot;
 
-use super::compile;
+use super::{Independence, compile};
 use crate::tree::testing::{
     aggregate, bounded, condition, distinct, equal, filter, filtered, group, join, keyed_scan,
     of_distinct, opaque, project, scan, union_all,
 };
-use crate::tree::{AggregateKind, Relation};
+use crate::tree::{AggregateKind, Predicate, Relation};
 
 fn plan(relation: Relation) -> String {
     compile(relation).expect("supported").to_string()
@@ -44,7 +44,8 @@ fn a_primary_key_that_is_shown_identifies_rows() {
 
 #[test]
 fn rows_are_independent_of_each_other_only_where_nothing_but_the_change_is_read() {
-    let independent = |relation| compile(relation).expect("supported").has_independent_rows();
+    let independence = |relation| compile(relation).expect("supported").independence();
+    let independent = |relation| independence(relation).is_some();
     let summed = |input: Relation, kind: AggregateKind| {
         group(input, &[(14, "g", "$11")], vec![aggregate(15, kind, "$12")])
     };
@@ -54,19 +55,61 @@ fn rows_are_independent_of_each_other_only_where_nothing_but_the_change_is_read(
     assert!(independent(shown(sum())));
     // Rows of different groups can be the same row of the result.
     assert!(!independent(project(sum(), &[(21, "s", "$15")])));
-    // The rest of a group, the other side of a join.
+    // The rest of a group, in its order.
     assert!(!independent(shown(summed(
         scan(1, 10, "r"),
         AggregateKind::Recompute
     ))));
-    let both = join(
-        scan(1, 10, "r"),
-        scan(2, 20, "s"),
-        vec![equal("$11", "$21")],
-    );
-    assert!(!independent(shown(summed(both, AggregateKind::SumInteger))));
+    // The rest of a group, when its extremum leaves.
+    let greatest = independence(shown(summed(scan(1, 10, "r"), AggregateKind::Max)));
+    let expected = Independence {
+        joined: Vec::new(),
+        rereads: true,
+    };
+    assert_eq!(greatest, Some(expected));
     let arms = || (scan(1, 10, "r"), vec!["$11"]);
     assert!(!independent(union_all(&[(21, "x")], vec![arms(), arms()])));
+}
+
+#[test]
+fn rows_of_two_tables_are_independent_of_those_with_other_values_in_the_join() {
+    let independence = |relation| compile(relation).expect("supported").independence();
+    let two = |on: Vec<Predicate>| join(scan(1, 10, "r"), scan(2, 20, "s"), on);
+    let shown = |relation| project(relation, &[(31, "a", "$11")]);
+    let expected = Independence {
+        joined: vec![(1, vec![1, 2]), (2, vec![1, 3])],
+        rereads: false,
+    };
+    let by_two = vec![equal("$11", "$21"), equal("$23", "$12")];
+    assert_eq!(independence(shown(two(by_two))), Some(expected));
+    let summed = group(
+        two(vec![equal("$11", "$21")]),
+        &[(14, "g", "$22")],
+        vec![aggregate(15, AggregateKind::SumInteger, "$12")],
+    );
+    let summed = project(summed, &[(32, "g", "$14"), (33, "s", "$15")]);
+    let expected = Independence {
+        joined: vec![(1, vec![1]), (2, vec![1])],
+        rereads: false,
+    };
+    assert_eq!(independence(summed), Some(expected));
+    // A change can meet any row, a row of its own table, or one of a third through a second.
+    assert_eq!(
+        independence(shown(two(vec![condition("($11 < $21)")]))),
+        None
+    );
+    let same = join(
+        scan(1, 10, "r"),
+        scan(1, 20, "r"),
+        vec![equal("$11", "$21")],
+    );
+    assert_eq!(independence(shown(same)), None);
+    let three = join(
+        two(vec![equal("$11", "$21")]),
+        scan(3, 40, "t"),
+        vec![equal("$22", "$41")],
+    );
+    assert_eq!(independence(shown(three)), None);
 }
 
 #[test]

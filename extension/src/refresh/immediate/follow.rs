@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 
 use super::followers::{follows, is_followed_by_row};
 use super::graph::{self, Follower};
-use super::rows::{Hold, require_latest};
+use super::rows::{Hold, lock_joined, require_latest};
 use super::running;
 use super::turn::take_turn;
 use crate::catalog::{self, StreamTable};
@@ -125,6 +125,7 @@ fn take_in(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContext)
         return recompute(table, compiled, memory);
     }
     let hold = if is_followed_by_row(table, compiled) {
+        lock_joined(table, compiled, &inputs);
         Hold::Rows(table)
     } else {
         // Held already, unless the plan has changed since the statement began.

@@ -63,5 +63,5 @@ fn lock_mode(table: &StreamTable) -> Result<Mode> {
 pub fn is_followed_by_row(table: &StreamTable, compiled: &Compiled) -> bool {
     table.refresh_mode == RefreshMode::Immediate
         && table.defining_query_hash == Some(compiled.fingerprint)
-        && compiled.has_independent_rows
+        && compiled.independence.is_some()
 }

@@ -1,22 +1,28 @@
 //! Following row by row: locks on single rows of a stream table, instead of the whole.
 //!
-//! Where a row of the result follows from the delta and its own old state (`Plan::has_independent_rows`),
+//! Where a row of the result follows from the delta and its own old state (`Plan::independence`),
 //! only writers of the same row wait for each other. Before the snapshot at which the stream table follows, a writer
 //! locks the image of each row's key, so that rows which appear and vanish are covered too, and keeps it until commit:
 //! the snapshot shows the row as its last writer left it.
 //!
+//! In a join of two tables the delta of one meets rows of the other with the same values in the columns of the join. These
+//! values are locked before the snapshot at which the delta is computed: whoever has changed such a row and holds no lock
+//! yet will find our change in its own snapshot.
+//!
 //! A snapshot of a whole transaction may be older. The row has been written since exactly if the latest
 //! snapshot shows another version of it, or shows it where the transaction's does not: then there is a
 //! serialization failure. A row that was made and removed meanwhile is not there in either, and its state
-//! is that of a row that never was.
+//! is that of a row that never was. What is read beside the row is read at both snapshots, and has to be the same.
 //!
-//! All locks of a statement are taken in one order. A statement that needs many takes the one for all of them.
+//! All locks of a statement are taken in one order. A statement that needs many takes the one for all of them. Transactions
+//! of several statements can deadlock, as by rows of tables.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::canary;
+use pgtrickle_dvm::plan::Source;
 
 use super::followers::is_followed_by_row;
 use crate::catalog::{self, StreamTable};
@@ -26,10 +32,12 @@ use crate::pg::image;
 use crate::pg::lock::{Lockable, Mode, per_transaction};
 use crate::pg::place::block_of;
 use crate::pg::row::{OwnedRow, Row};
-use crate::pg::snapshot::{ActiveSnapshot, LatestSnapshot, is_transaction_wide};
+use crate::pg::snapshot::{self, ActiveSnapshot, LatestSnapshot, is_transaction_wide};
 use crate::pg::transaction_end;
 use crate::pg::tupdesc::attributes;
+use crate::pg::tuplestore::TupleStore;
 use crate::refresh::compiled::Compiled;
+use crate::refresh::inputs::Inputs;
 
 thread_local! {
     /// How many rows of each stream table this transaction has locked.
@@ -64,8 +72,8 @@ impl Keys {
         key: Row<'_>,
         types: impl Iterator<Item = &'t pg_sys::FormData_pg_attribute>,
     ) {
-        let hash = image::hash64(key.0, key.1, types).cast_unsigned();
-        self.hashes.insert((hash ^ (hash >> 32)) as u32);
+        self.hashes
+            .insert(folded(image::hash64(key.0, key.1, types)));
         if is_transaction_wide() {
             self.keys.push(OwnedRow::of(key));
         }
@@ -93,7 +101,7 @@ impl Hold<'_> {
         };
         let keys = keys()?;
         if !canary::active(canary::ROW_LOCK_FORGOTTEN) {
-            lock(table.relid, &keys.hashes);
+            lock(table.relid, ROW, &keys.hashes);
         }
         let snapshot = ActiveSnapshot::push();
         if is_transaction_wide() {
@@ -101,14 +109,95 @@ impl Hold<'_> {
         }
         Ok(Some(snapshot))
     }
+
+    /// Reads what follows from the tables, which only others that wait for us change.
+    ///
+    /// # Errors
+    /// A serialization failure if the transaction's snapshot does not show them as they are.
+    pub fn read(
+        self,
+        compiled: &Compiled,
+        read: impl Fn() -> Result<Option<TupleStore>>,
+    ) -> Result<Option<TupleStore>> {
+        let rows = read()?;
+        if let Hold::Rows(table) = self
+            && is_transaction_wide()
+            && reads_tables(compiled)
+        {
+            let latest = {
+                let _latest = ActiveSnapshot::push_latest();
+                read()?
+            };
+            if images(rows.as_ref()) != images(latest.as_ref()) {
+                return Err(Error::SnapshotTooOld(table.plain_name()));
+            }
+        }
+        Ok(rows)
+    }
 }
 
-/// Locks rows of the stream table by the hashes of their keys.
-fn lock(table: pg_sys::Oid, hashes: &BTreeSet<u32>) {
+/// Whether more is read than changes and rows of the stream table.
+fn reads_tables(compiled: &Compiled) -> bool {
+    let independence = compiled.independence.as_ref();
+    independence.is_some_and(|i| i.rereads || !i.joined.is_empty())
+}
+
+/// The images of the rows, in order.
+fn images(rows: Option<&TupleStore>) -> Vec<u128> {
+    let mut images = Vec::new();
+    if let Some(rows) = rows {
+        let columns = attributes(rows.tuple_desc());
+        let mut scan = rows.scan();
+        while let Some(row) = scan.next() {
+            let (values, nulls) = row.values();
+            images.push(image::hash128(values, nulls, columns));
+        }
+    }
+    images.sort_unstable();
+    images
+}
+
+/// Locks the values by which changed rows are joined to others, before these are looked at.
+pub fn lock_joined(table: &StreamTable, compiled: &Compiled, inputs: &Inputs) {
+    let joined = compiled.independence.iter().flat_map(|i| &i.joined);
+    let mut hashes = BTreeSet::new();
+    for (oid, attnums) in joined {
+        let source = [Source::Table(*oid)].into();
+        let columns = compiled.positions(*oid, attnums);
+        for (_, store) in inputs.of(&source) {
+            let all = attributes(store.tuple_desc());
+            let types = || columns.iter().filter_map(|at| all.get(*at));
+            let mut scan = store.scan();
+            while let Some(slot) = scan.next() {
+                let of_join = OwnedRow::columns_of(slot.values(), &columns);
+                let (values, nulls) = of_join.row();
+                hashes.insert(folded(image::hash64(values, nulls, types())));
+            }
+        }
+    }
+    if !hashes.is_empty() && !canary::active(canary::ROW_LOCK_FORGOTTEN) {
+        lock(table.relid, JOINED, &hashes);
+    }
+}
+
+fn folded(hash: i64) -> u32 {
+    let hash = hash.cast_unsigned();
+    (hash ^ (hash >> 32)) as u32
+}
+
+/// What a hash is of that is locked: the key of a row of the stream table.
+const ROW: u16 = 0;
+/// All rows, and all values in a join.
+const ALL: u16 = 1;
+/// The values in a join.
+const JOINED: u16 = 2;
+
+/// Locks parts of the stream table by their hashes.
+fn lock(table: pg_sys::Oid, part: u16, hashes: &BTreeSet<u32>) {
     let all = Lockable {
         class: table,
         object: 0,
-        part: 1,
+        part: ALL,
     };
     if all.is_locked(Mode::Exclusive) {
         return;
@@ -124,7 +213,7 @@ fn lock(table: pg_sys::Oid, hashes: &BTreeSet<u32>) {
         let row = Lockable {
             class: table,
             object: *hash,
-            part: 0,
+            part,
         };
         new += usize::from(row.lock(Mode::Exclusive));
     }
@@ -153,6 +242,18 @@ fn require_no_other(table: &StreamTable, compiled: &Compiled, keys: &Keys) -> Re
 pub fn require_latest(table: &StreamTable, compiled: &Compiled) -> Result<()> {
     if !is_transaction_wide() || !is_followed_by_row(table, compiled) {
         return Ok(());
+    }
+    if reads_tables(compiled) {
+        // Rows of the tables may have changed that no row of the stream table tells of yet.
+        let own = snapshot::active();
+        let latest = {
+            let _latest = LatestSnapshot::push();
+            snapshot::active()
+        };
+        return match own == latest {
+            true => Ok(()),
+            false => Err(Error::SnapshotTooOld(table.plain_name())),
+        };
     }
     compare(table, &|| {
         let mut found = Vec::new();
