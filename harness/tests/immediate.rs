@@ -18,7 +18,7 @@ use harness::scenario::{World, orphans};
 #[path = "immediate/scripts.rs"]
 mod scripts;
 
-use scripts::{MEETINGS, MEETINGS_OF_READERS, SCRIPTS, THREE};
+use scripts::{MEETINGS, SCRIPTS, THREE};
 
 const SOURCES: &str = "
     CREATE TABLE a (id int PRIMARY KEY, g int, x int);
@@ -240,27 +240,6 @@ async fn every_interleaving_of_writers_that_follow_row_by_row_is_exact() {
         assert_eq!(tally.refused > 0, level != "READ COMMITTED");
     }
     finish(&stage.witness, &BY_ROW).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_interleaving_of_writers_whose_changes_meet_other_rows_is_exact() {
-    let cluster = start();
-    let world = World::with_extension(&cluster)
-        .await
-        .expect("the extension can be created");
-    let database = world.database("reading", &[]).await.expect("a database");
-    let mut stage = Stage::new(&cluster, &database, &READING, 2).await;
-    for level in ["READ COMMITTED", "REPEATABLE READ"] {
-        let mut tally = Tally::default();
-        for scripts in MEETINGS_OF_READERS {
-            let scripts = scripts.map(|step| as_transaction(level, &[step]));
-            stage.play(&scripts, &mut tally).await;
-        }
-        println!("{level}: {tally:?}");
-        assert!(tally.waits > 0, "no session ever waited");
-        assert_eq!(tally.refused > 0, level != "READ COMMITTED");
-    }
-    finish(&stage.witness, &READING).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,49 +66,6 @@ pub const MEETINGS: [[&str; 2]; 7] = [
     ],
 ];
 
-/// The same of those that read more.
-pub const MEETINGS_OF_READERS: [[&str; 2]; 9] = [
-    // Both sides of a pair: changed, made, gone.
-    [
-        "UPDATE a SET g = 5 WHERE id = 1",
-        "UPDATE b SET y = 9 WHERE aid = 1",
-    ],
-    [
-        "INSERT INTO a VALUES (20, 1, 1)",
-        "INSERT INTO b VALUES (120, 20, 1)",
-    ],
-    [
-        "DELETE FROM a WHERE id = 1",
-        "INSERT INTO b VALUES (120, 1, 1)",
-    ],
-    // Rows that move from pair to pair.
-    [
-        "UPDATE b SET aid = 3 - aid WHERE aid IN (1, 2)",
-        "UPDATE a SET x = 0, g = 9 WHERE id IN (1, 2)",
-    ],
-    // What becomes the greatest, without being it yet.
-    [
-        "UPDATE a SET x = 6 WHERE id = 4",
-        "DELETE FROM a WHERE id = 7",
-    ],
-    [
-        "UPDATE b SET y = 2 WHERE id = 3",
-        "DELETE FROM b WHERE y < 3",
-    ],
-    // Both tables in one statement.
-    [
-        "WITH d AS (DELETE FROM b WHERE aid = 1) UPDATE a SET x = 0, g = 2 WHERE id = 1",
-        "INSERT INTO b VALUES (120, 1, 5)",
-    ],
-    // More values than a transaction may lock one by one.
-    [
-        "INSERT INTO b SELECT i, i - 100, i FROM generate_series(120, 220) i",
-        "INSERT INTO a SELECT i, 1, i FROM generate_series(20, 25) i",
-    ],
-    // All is computed again.
-    ["TRUNCATE b", "UPDATE a SET g = 5 WHERE id = 1"],
-];
-
 /// Two transactions and a statement by itself.
 pub const THREE: [&str; 3] = [
     "DELETE FROM a WHERE id IN (1, 4)",
