@@ -342,6 +342,10 @@ CREATE FUNCTION pgtrickle.create_stream_table(
     output_distribution_column text DEFAULT NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_stream_table_and_distribute_wrapper';
 COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column is the column by which it is distributed (NULL: derived from the query)';
+CREATE FUNCTION pgtrickle.take_part(
+    name text, query text, schedule text, status text, settings text[], task text, known text[]
+) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'take_part_wrapper';
+COMMENT ON FUNCTION pgtrickle.take_part(text, text, text, text, text[], text, text[]) IS 'has the parts of a stream table in two steps that this node keeps follow their sources, and tells what has changed; the coordinator of a Citus cluster calls it';
 CREATE FUNCTION pgtrickle.maintain_shards(
     name text, query text, schedule text, status text, settings text[], task text
 ) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'maintain_shards_wrapper';

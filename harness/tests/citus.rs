@@ -29,12 +29,12 @@ INSERT INTO p SELECT i, i % 5 FROM generate_series(1, 20) i;
 const CROSSING: [(&str, &str, &str); 2] = [
     (
         "of_distributed",
-        "SELECT g, count(*) AS n, sum(v) AS v FROM d GROUP BY g",
+        "SELECT g, row_number() OVER (PARTITION BY g ORDER BY id) AS n FROM d",
         "CITUS_DISTRIBUTED_TABLE",
     ),
     (
         "of_local_and_distributed",
-        "SELECT d.id, l.g FROM d JOIN l USING (id)",
+        "SELECT d.id, l.g, rank() OVER (ORDER BY d.id) AS n FROM d JOIN l USING (id)",
         "CITUS_DISTRIBUTED_TABLE",
     ),
 ];
@@ -202,7 +202,12 @@ async fn shards_of_tables_with_long_names_are_found() {
         let stream = format!("of_{length}");
         create(&session, &stream, &format!("SELECT id FROM \"{name}\"")).await;
         run(&session, &format!("INSERT INTO \"{name}\" VALUES (1)")).await;
-        assert_eq!(refreshed(&session, &stream).await, "DIFFERENTIAL");
+        // The scheduler may have been before us: it looks at all sources from time to time.
+        let action = refreshed(&session, &stream).await;
+        assert!(
+            ["DIFFERENTIAL", "NO_DATA"].contains(&action.as_str()),
+            "{action}"
+        );
         exact(&session, &[&stream]).await;
     }
 }

@@ -178,6 +178,7 @@ COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'interval of a schedule;
 COMMENT ON FUNCTION pgtrickle.runtime_counters() IS 'counters and gauges that are kept in shared memory';
 
 COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column is the column by which it is distributed (NULL: derived from the query)';
+COMMENT ON FUNCTION pgtrickle.take_part(text, text, text, text, text[], text, text[]) IS 'has the parts of a stream table in two steps that this node keeps follow their sources, and tells what has changed; the coordinator of a Citus cluster calls it';
 COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
 COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
 COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; settings are name=value, or name for its value in this session';

@@ -54,7 +54,9 @@ fn refresh_stream_table(call: &Call) -> pg_sys::Datum {
 /// Refuses what other nodes would do in transactions of their own.
 fn require_here(pgt_id: i64) -> Result<()> {
     match catalog::load(pgt_id)? {
-        Some(table) if table.is_spread() => Err(SpreadError::InBlock(table.plain_name()).into()),
+        Some(table) if table.is_spread() || table.is_in_two_steps() => {
+            Err(SpreadError::InBlock(table.plain_name()).into())
+        }
         _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use pgrx::prelude::*;
 
 use super::{argument, change};
+use crate::ddl::parts::{self, Known};
 use crate::ddl::shards::{self, Definition};
 use crate::error::{Error, Result, SpreadError};
 use crate::pg::settings::Settings;
@@ -20,12 +21,7 @@ fn maintain_shards(
     task: Option<&str>,
 ) -> String {
     change(c"maintain_shards()", || {
-        let definition = Definition {
-            query: argument::required(query, "query")?,
-            schedule: argument::schedule(argument::required(schedule, "schedule")?)?,
-            status: argument::required(status, "status")?.parse()?,
-            settings: Settings::from_items(&settings.unwrap_or_default()),
-        };
+        let definition = definition(query, schedule, status, settings)?;
         maintain(
             argument::required(name, "name")?,
             &definition,
@@ -34,13 +30,59 @@ fn maintain_shards(
     })
 }
 
-fn maintain(table: &str, definition: &Definition<'_>, task: &str) -> Result<String> {
+/// Has the parts of a stream table in two steps that this node keeps follow their sources, and tells what has changed in
+/// them since the positions `known`. The coordinator calls it.
+#[pg_extern(schema = "pgtrickle")]
+fn take_part(
+    name: Option<&str>,
+    query: Option<&str>,
+    schedule: Option<&str>,
+    status: Option<&str>,
+    settings: Option<Vec<String>>,
+    task: Option<&str>,
+    known: Option<Vec<String>>,
+) -> String {
+    change(c"take_part()", || {
+        let definition = definition(query, schedule, status, settings)?;
+        let relation = permitted(argument::required(name, "name")?)?;
+        let task = task_of(argument::required(task, "task")?)?;
+        let known: Vec<Known> = (known.unwrap_or_default().iter())
+            .filter_map(|text| Known::parse(text))
+            .collect();
+        parts::take(relation, &definition, task, &known)
+    })
+}
+
+fn definition<'a>(
+    query: Option<&'a str>,
+    schedule: Option<&'a str>,
+    status: Option<&str>,
+    settings: Option<Vec<String>>,
+) -> Result<Definition<'a>> {
+    Ok(Definition {
+        query: argument::required(query, "query")?,
+        schedule: argument::schedule(argument::required(schedule, "schedule")?)?,
+        status: argument::required(status, "status")?.parse()?,
+        settings: Settings::from_items(&settings.unwrap_or_default()),
+    })
+}
+
+/// The table of this name, if the caller may have it maintained.
+fn permitted(table: &str) -> Result<pg_sys::Oid> {
     let unknown = || Error::UnknownStreamTable(table.to_owned());
     let relation = name::find_relation(table)?.ok_or_else(unknown)?;
-    if !acl::owns_relation(relation) && !acl::may_maintain(relation) {
-        return Err(Error::NotOwner(table.to_owned()));
+    match acl::owns_relation(relation) || acl::may_maintain(relation) {
+        true => Ok(relation),
+        false => Err(Error::NotOwner(table.to_owned())),
     }
-    let task = Task::of(task).ok_or_else(|| SpreadError::BadTask(task.to_owned()))?;
-    let sum = shards::maintain(relation, definition, task)?;
+}
+
+fn task_of(name: &str) -> Result<Task> {
+    Task::of(name).ok_or_else(|| SpreadError::BadTask(name.to_owned()).into())
+}
+
+fn maintain(table: &str, definition: &Definition<'_>, task: &str) -> Result<String> {
+    let relation = permitted(table)?;
+    let sum = shards::maintain(relation, definition, task_of(task)?)?;
     Ok(sum.told())
 }

@@ -9,7 +9,7 @@ use pgtrickle_dvm::frontier::Frontier;
 
 use super::definitions::note_change;
 use super::modes::{RefreshMode, RequestedMode, Status};
-use crate::capability::CITUS_SHARD_LOCAL;
+use crate::capability::{CITUS_SHARD_LOCAL, CITUS_TWO_STEPS};
 use crate::error::{Error, Result};
 use crate::pg::catalog_table::{CatalogTable, Key, Row, TextForm, Value, next_value, relid};
 use crate::pg::cluster::{self, Moment};
@@ -97,6 +97,11 @@ impl StreamTable {
     /// Whether it is kept by the nodes of a cluster, which have its shards.
     pub fn is_spread(&self) -> bool {
         self.mode_code.as_deref() == Some(CITUS_SHARD_LOCAL.code)
+    }
+
+    /// Whether nodes of a cluster keep a part of it.
+    pub fn is_in_two_steps(&self) -> bool {
+        self.mode_code.as_deref() == Some(CITUS_TWO_STEPS.code)
     }
 
     /// Refuses a stream table that a restore has brought here and that has not been rebuilt.

@@ -35,7 +35,7 @@ pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     catalog::lock(table.pgt_id)?;
     let table = &catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     table.require_home()?;
-    if table.is_spread() {
+    if table.is_spread() || table.is_in_two_steps() {
         return alter_spread(table, changes);
     }
     if let Some(status) = changes.status {
@@ -95,6 +95,10 @@ fn alter_spread(table: &StreamTable, changes: &Changes) -> Result<()> {
     }
     if let Some(status) = changes.status {
         catalog::set_status(table.pgt_id, status)?;
+    }
+    if table.is_in_two_steps() {
+        // The next refresh tells the nodes.
+        return Ok(());
     }
     let table = catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
     refresh::ask_nodes(&table, refresh::Task::Define).map(|_| ())

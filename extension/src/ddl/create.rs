@@ -2,6 +2,7 @@
 
 use pgrx::prelude::*;
 
+use super::divided::{self, Divided};
 use super::spread::{self, Finding, Spread};
 use super::{alter, mode, ties};
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
@@ -60,18 +61,24 @@ pub fn create(definition: &Definition) -> Result<()> {
         Finding::Crosses(why) => (None, Some(why)),
         Finding::Local => (None, None),
     };
-    let decision = match &spread {
-        Some(spread) => mode::Decision::spread(definition.mode, spread),
-        None => mode::decide(view, owner, settings, definition.mode, crossing.as_deref())?,
+    let divided = match &spread {
+        None if definition.may_spread => divided::find(view, owner, settings, definition.mode)?,
+        _ => None,
+    };
+    let decision = match (&spread, &divided) {
+        (Some(spread), _) => spread.decision(definition.mode),
+        (None, Some(divided)) => divided.decision(definition.mode),
+        (None, None) => mode::decide(view, owner, settings, definition.mode, crossing.as_deref())?,
     };
     let relid = create_table(&target, &view_name)?;
     if let Some(spread) = &spread {
         spread.apply(relid, &target.qualified, &view_name, definition.initialize)?;
     }
     adopt(relid, view)?;
-    let (mode_code, mode_reason) = match &spread {
-        Some(spread) => (Some(Spread::CODE.to_owned()), Some(spread.reason())),
-        None => decision.why().unzip(),
+    let (mode_code, mode_reason) = match (&spread, &divided) {
+        (Some(spread), _) => (Some(Spread::CODE.to_owned()), Some(spread.reason())),
+        (None, Some(divided)) => (Some(Divided::CODE.to_owned()), Some(divided.reason())),
+        (None, None) => decision.why().unzip(),
     };
     catalog::insert(
         &StreamTable {
@@ -90,7 +97,7 @@ pub fn create(definition: &Definition) -> Result<()> {
             home: catalog::home(),
             data_timestamp: None,
             // Nothing tells the coordinator of changes, and of shards that move.
-            is_polled: spread.is_some(),
+            is_polled: spread.is_some() || divided.is_some(),
             settings: definition.settings.clone(),
         },
         definition.query,
@@ -101,6 +108,11 @@ pub fn create(definition: &Definition) -> Result<()> {
     if let Some(spread) = &spread {
         spread.announce(&target.name);
         return Ok(());
+    }
+    if let Some(divided) = &divided {
+        divided.apply(pgt_id)?;
+        refresh::prepare(pgt_id)?;
+        return divided.announce(&target.name);
     }
     refresh::prepare_as_decided(pgt_id, decision.draft.clone())?;
     if definition.initialize {

@@ -10,8 +10,6 @@ use crate::pg::{acl, invalidation, report};
 use crate::refresh::Draft;
 use crate::{parse, refresh};
 
-use super::spread::Spread;
-
 /// How a stream table will be refreshed, why, and from which tables.
 #[derive(Debug, Clone)]
 pub struct Decision {
@@ -31,16 +29,20 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The decision to have nodes keep it.
-    pub fn spread(requested: RequestedMode, spread: &Spread) -> Self {
+    /// The decision to have nodes keep it, or parts of it.
+    pub fn by_nodes(
+        requested: RequestedMode,
+        sources: Vec<parse::SourceTable>,
+        settings: Vec<String>,
+    ) -> Self {
         Decision {
             requested,
             used: RefreshMode::Differential,
             obstacles: Vec::new(),
             draft: None,
-            sources: spread.sources.clone(),
+            sources,
             is_captured: false,
-            settings: spread.settings.clone(),
+            settings,
         }
     }
 

@@ -24,8 +24,12 @@ pub fn drop(table: &StreamTable, cascade: bool) -> Result<()> {
 /// Removes all that the catalog knows of a stream table whose relation is gone, and what is left of
 /// its parts. Does nothing the second time.
 pub fn forget(pgt_id: i64) -> Result<()> {
+    let known = catalog::load(pgt_id)?;
     if !catalog::delete(pgt_id)? {
         return Ok(());
+    }
+    if known.is_some_and(|table| table.is_in_two_steps()) {
+        refresh::two_steps::drop_anchors(pgt_id)?;
     }
     catalog::delete_history(pgt_id)?;
     catalog::delete_last_writer(pgt_id)?;

@@ -64,15 +64,8 @@ fn ensure(
 ) -> Result<i64> {
     let present = catalog::load_by_relid(relation)?;
     if let Some(present) = &present
-        && present.settings == definition.settings
-        && catalog::query_of(present.pgt_id)?.as_deref() == Some(definition.query)
+        && is_kept(present, definition)?
     {
-        if present.schedule != definition.schedule {
-            catalog::set_schedule(present.pgt_id, definition.schedule)?;
-        }
-        if present.status != definition.status {
-            alter::set_status(present, definition.status)?;
-        }
         return Ok(present.pgt_id);
     }
     // Who may only refresh does not say what is computed with the owner's rights.
@@ -89,6 +82,22 @@ fn ensure(
     create(table, shard, relation, definition)
 }
 
+/// Whether a stream table has this query, under these settings. If so, it is given schedule and status.
+pub(super) fn is_kept(present: &StreamTable, definition: &Definition<'_>) -> Result<bool> {
+    if present.settings != definition.settings
+        || catalog::query_of(present.pgt_id)?.as_deref() != Some(definition.query)
+    {
+        return Ok(false);
+    }
+    if present.schedule != definition.schedule {
+        catalog::set_schedule(present.pgt_id, definition.schedule)?;
+    }
+    if present.status != definition.status {
+        alter::set_status(present, definition.status)?;
+    }
+    Ok(true)
+}
+
 /// Makes a stream table of a shard.
 fn create(
     table: pg_sys::Oid,
@@ -99,9 +108,31 @@ fn create(
     let owner = depend::owner_of(relation).ok_or(Error::Vanished)?;
     let pgt_id = catalog::new_id()?;
     let _owner = OwnerContext::enter(owner, &definition.settings)?;
+    let view = view_of(table, shard, pgt_id, definition)?;
+    register(pgt_id, shard, relation, view, definition)
+}
+
+/// Makes the view of a query over the shards that are beside a shard of `table`.
+pub(super) fn view_of(
+    table: pg_sys::Oid,
+    shard: &Shard,
+    pgt_id: i64,
+    definition: &Definition<'_>,
+) -> Result<pg_sys::Oid> {
     let query = parse::single_select(definition.query, &definition.settings)?;
     shards::replace(query, &|read| beside(table, shard, read))?;
-    let view = view::create(STATE_SCHEMA, &view_name(pgt_id), query)?;
+    view::create(STATE_SCHEMA, &view_name(pgt_id), query)
+}
+
+/// Makes a table, as whose owner we are, the stream table of a view.
+pub(super) fn register(
+    pgt_id: i64,
+    shard: &Shard,
+    relation: pg_sys::Oid,
+    view: pg_sys::Oid,
+    definition: &Definition<'_>,
+) -> Result<i64> {
+    let owner = depend::owner_of(relation).ok_or(Error::Vanished)?;
     let decision = mode::decide(
         view,
         owner,

@@ -20,6 +20,7 @@ use crate::pg::table::TableFacts;
 use crate::pg::{replica_identity, report, utility};
 
 use super::create::STATE_SCHEMA;
+use super::mode::Decision;
 
 /// How a stream table is spread.
 #[derive(Debug, Clone)]
@@ -153,6 +154,11 @@ impl Spread {
             "the nodes that have the shards keep it, distributed by column \"{}\"",
             self.column
         )
+    }
+
+    /// The decision to have nodes keep it.
+    pub fn decision(&self, requested: RequestedMode) -> Decision {
+        Decision::by_nodes(requested, self.sources.clone(), self.settings.clone())
     }
 
     /// Distributes the table, which is empty, and fills it if that is wanted.

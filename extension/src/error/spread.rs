@@ -38,6 +38,17 @@ pub enum SpreadError {
         /// The constructs because of which.
         why: String,
     },
+    /// No node, or more than one, has told of a shard.
+    #[error("shards of stream table \"{table}\" are on no node, or on several: {shards}")]
+    ShardsUnclear {
+        /// The stream table.
+        table: String,
+        /// The shards.
+        shards: String,
+    },
+    /// A row that goes is not in the image of what a node has.
+    #[error("the image of what nodes keep of stream table \"{0}\" lacks rows that go")]
+    ImageDiffers(String),
     /// A task that no node knows.
     #[error("invalid task \"{0}\"")]
     BadTask(String),
@@ -54,6 +65,8 @@ impl SpreadError {
             | SpreadError::NotMaintained { .. }
             | SpreadError::BadColumn { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             SpreadError::ShardMissing(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            SpreadError::ShardsUnclear { .. } => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            SpreadError::ImageDiffers(_) => Code::ERRCODE_DATA_CORRUPTED,
             SpreadError::BadTask(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
         }
     }
@@ -70,6 +83,8 @@ impl SpreadError {
             SpreadError::Fixed(_)
             | SpreadError::NotMaintained { .. }
             | SpreadError::ShardMissing(_)
+            | SpreadError::ShardsUnclear { .. }
+            | SpreadError::ImageDiffers(_)
             | SpreadError::BadTask(_) => None,
         }
     }
@@ -87,7 +102,10 @@ impl SpreadError {
             SpreadError::BadColumn { .. } => {
                 Some("Leave output_distribution_column out, and the column is derived.".into())
             }
-            SpreadError::ShardMissing(_) => {
+            SpreadError::ImageDiffers(_) => {
+                Some("Compute it again: refresh_stream_table(name, force_full => true).".into())
+            }
+            SpreadError::ShardMissing(_) | SpreadError::ShardsUnclear { .. } => {
                 Some("It may be on its way to another node. Refresh the stream table again.".into())
             }
             SpreadError::BadTask(_) => Some("Use 'DEFINE', 'REFRESH' or 'RECOMPUTE'.".into()),

@@ -80,6 +80,11 @@ fn all() -> Vec<Error> {
             shard: 102_008,
             why: "table \"orders\": its rows are elsewhere".to_owned(),
         }),
+        Error::Spread(SpreadError::ShardsUnclear {
+            table: name(),
+            shards: "102008, 102011".to_owned(),
+        }),
+        Error::Spread(SpreadError::ImageDiffers(name())),
         Error::Spread(SpreadError::BadTask("SLEEP".to_owned())),
         Error::UnfinishedStatement(name()),
         Error::DefinitionChanged(name()),

@@ -93,6 +93,16 @@ pub fn analyse_over_shards(
     analyse_at(view, owner, settings, Place::Shards)
 }
 
+/// The same of a query that is to be maintained in two steps: the tree reads distributed tables as if they were ordinary
+/// ones, and for others this node's shards.
+pub fn analyse_for_two_steps(
+    view: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    settings: &Settings,
+) -> Result<Analysis> {
+    analyse_at(view, owner, settings, Place::Both)
+}
+
 fn analyse_at(
     view: pg_sys::Oid,
     owner: pg_sys::Oid,

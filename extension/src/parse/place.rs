@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 use super::analyzer::Analyzer;
 use crate::capability::{
     CITUS_DISTRIBUTED_TABLE, CITUS_LOCAL_SHARD, CITUS_LOCAL_TABLE, CITUS_REFERENCE_TABLE,
-    CITUS_SHARD_LOCAL,
+    CITUS_SHARD_LOCAL, CITUS_TWO_STEPS,
 };
 use crate::error::{CitusTable, Result};
 use crate::pg::citus::{self, Distribution};
@@ -25,6 +25,8 @@ pub enum Place {
     ThisNode,
     /// On each node, with the shards that it has.
     Shards,
+    /// What is local to shards on each node, and the rest on this one.
+    Both,
 }
 
 /// The tables of Citus that a query reads.
@@ -46,7 +48,7 @@ impl Analyzer {
 
     /// Puts the shards of this node in the place of tables.
     pub fn read_shards(&mut self, query: NodeOf<pg_sys::Query>) -> Result<()> {
-        if self.place != Place::ThisNode || !citus::is_installed() {
+        if self.place == Place::Shards || !citus::is_installed() {
             return Ok(());
         }
         for table in shards::replace(query, &single_shard)? {
@@ -69,6 +71,14 @@ impl Analyzer {
             && let Some(found) = citus::distribution(facts.oid)
         {
             self.note(&CITUS_SHARD_LOCAL, name);
+            self.spread.tables.insert(facts.oid.to_u32(), found);
+            return;
+        }
+        if self.place == Place::Both
+            && kind == CitusTable::Distributed
+            && let Some(found) = citus::distribution(facts.oid)
+        {
+            self.note(&CITUS_TWO_STEPS, name);
             self.spread.tables.insert(facts.oid.to_u32(), found);
             return;
         }

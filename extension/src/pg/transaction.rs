@@ -26,6 +26,12 @@ pub fn local_id() -> u32 {
     unsafe { (*pg_sys::MyProc).vxid.lxid }
 }
 
+/// Has the commit wait until it survives a crash, whatever `synchronous_commit` says.
+pub fn commit_durably() {
+    // SAFETY: sets a flag of the running transaction.
+    unsafe { pg_sys::ForceSyncCommit() }
+}
+
 /// Whether the transaction goes on after the statement.
 pub fn is_block() -> bool {
     // SAFETY: reads the transaction state.

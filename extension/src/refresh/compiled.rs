@@ -26,6 +26,7 @@ use super::keyed_table::Lookup;
 use super::layout;
 use super::row_types::RowTypes;
 use super::statements::Statements;
+use super::two_steps;
 
 /// A table that the plan reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,14 +154,20 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
         return Ok(Outcome::Compiled(compiled));
     }
     let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
-    let mut analysis = parse::analyse_view(table.view, owner, &table.settings)?;
+    let (mut analysis, rest) = match table.is_in_two_steps() {
+        true => two_steps::rest_of(table, owner)?,
+        false => (
+            parse::analyse_view(table.view, owner, &table.settings)?,
+            None,
+        ),
+    };
     if table.refresh_mode == RefreshMode::Immediate
         && let Some(obstacle) = not_immediate(&analysis)
     {
         return Ok(Outcome::Unsupported(vec![obstacle]));
     }
     Ok(match Draft::of(&mut analysis, generation) {
-        Some(Ok(draft)) => Outcome::Compiled(keep(table, draft)?),
+        Some(Ok(draft)) => Outcome::Compiled(keep(table, Draft { rest, ..draft })?),
         Some(Err(obstacle)) => Outcome::Unsupported(vec![obstacle]),
         None => Outcome::Unsupported(analysis.unsupported.iter().map(Obstacle::from).collect()),
     })
@@ -223,9 +230,10 @@ impl Compiled {
             true => plan.fingerprint(&trees),
             false => plan.fingerprint(&(trees, definitions)),
         };
-        let query = match draft.reads_shards {
-            true => Some(parse::text_on_this_node(table.view, &table.settings)?),
-            false => None,
+        let query = match (draft.rest, draft.reads_shards) {
+            (Some(rest), _) => Some(rest),
+            (None, true) => Some(parse::text_on_this_node(table.view, &table.settings)?),
+            (None, false) => None,
         };
         Ok(Compiled {
             independence: plan.independence().filter(|_| are_apart(&tables)),

@@ -25,6 +25,8 @@ pub struct Draft {
     pub(super) relations: Vec<pg_sys::Oid>,
     /// Whether shards of this node stand for tables of Citus.
     pub(super) reads_shards: bool,
+    /// The query to be read for the content, where the plan is that of the second of two steps.
+    pub(super) rest: Option<String>,
     /// When it was analysed.
     pub(super) generation: u64,
 }
@@ -42,6 +44,7 @@ impl Draft {
             settings_read: analysis.settings.clone(),
             relations: analysis.relations.clone(),
             reads_shards: !analysis.spread.replaced.is_empty(),
+            rest: None,
             generation,
         });
         Some(draft.map_err(|error| engine_obstacle(&error)))

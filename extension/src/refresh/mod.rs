@@ -44,6 +44,7 @@ mod sink;
 mod spread;
 mod statements;
 mod transaction;
+pub mod two_steps;
 pub mod watch;
 mod work;
 

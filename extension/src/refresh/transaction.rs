@@ -16,7 +16,7 @@ use crate::pg::cluster::{self, Moment};
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
-use crate::pg::{depend, inherit, replica_identity, report};
+use crate::pg::{depend, inherit, replica_identity, report, utility};
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 use crate::shmem::notes;
 use crate::{cdc, parse};
@@ -28,7 +28,7 @@ use super::draft::Draft;
 use super::files::Files;
 use super::keyed_table::Counts;
 use super::work::Work;
-use super::{immediate, layout, rewritten, spread};
+use super::{immediate, layout, rewritten, spread, two_steps};
 
 /// What is asked of a refresh.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,6 +88,11 @@ pub fn prepare_as_decided(pgt_id: i64, draft: Option<Draft>) -> Result<()> {
     };
     prepare_compiled(&table, &compiled)?;
     for missing in compiled.plan.missing_indexes() {
+        if two_steps::is_image(&missing.relation) {
+            let (image, column) = (missing.relation, missing.column);
+            utility::run_as_extension_owner(&format!("CREATE INDEX ON {image} ({column})"))?;
+            continue;
+        }
         report::notice(
             &format!(
                 "no index on {} leads with {}",
@@ -123,8 +128,10 @@ pub(super) fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Resu
         .map(|source| (source.oid, source.attnums.as_slice()))
         .collect();
     dependencies::sync(table.pgt_id, &sources, true)?;
-    if table.is_polled != compiled.plan.is_polled() {
-        catalog::set_polled(table.pgt_id, compiled.plan.is_polled())?;
+    // Nothing tells the coordinator of what changes on nodes.
+    let is_polled = compiled.plan.is_polled() || table.is_in_two_steps();
+    if table.is_polled != is_polled {
+        catalog::set_polled(table.pgt_id, is_polled)?;
     }
     replica_identity::ensure(table.relid)?;
     layout::drop_key_index(table)?;
@@ -146,6 +153,9 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
     lock_itself(&table)?;
     if table.is_spread() {
         return spread::refresh(&table, request);
+    }
+    if table.is_in_two_steps() && request.group.is_none() {
+        two_steps::pull(&table, request.force_full)?;
     }
     let plan = Choice::made_with_locks(&table, request)?;
     immediate::lock_followers(table.relid)?;
@@ -245,6 +255,9 @@ pub fn lock_before_snapshot(pgt_id: i64, shared: &mut SharedDeltas) -> Result<()
     catalog::lock(pgt_id)?;
     let table = load(pgt_id)?;
     lock_itself(&table)?;
+    if table.is_in_two_steps() {
+        two_steps::pull(&table, false)?;
+    }
     match table.refresh_mode {
         _ if table.is_spread() => return Ok(()),
         RefreshMode::Full => lock_query(&table)?,

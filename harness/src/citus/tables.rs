@@ -136,10 +136,12 @@ pub async fn right(session: &Session, name: &str, query: &str) {
 /// What is left of stream tables on a node.
 async fn left(node: &dyn Backend) -> String {
     let session = Session::connect(node, "postgres").await.unwrap();
-    value(&session, "SELECT (SELECT count(*) FROM pgtrickle.pgt_stream_tables) + (SELECT count(*) FROM pgtrickle.pgt_dependencies)
-        + (SELECT count(*) FROM pg_class WHERE relnamespace IN ('pgtrickle_changes'::regnamespace, 'pgtrickle_state'::regnamespace))
-        + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'pgtrickle_changes'::regnamespace)
-        + (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = 'pgtrickle'::regnamespace)").await
+    value(&session, "SELECT coalesce(string_agg(name, ' ' ORDER BY name), '') FROM (
+        SELECT 'stream table ' || pgt_relid FROM pgtrickle.pgt_stream_tables
+        UNION ALL SELECT 'dependency of ' || pgt_id FROM pgtrickle.pgt_dependencies
+        UNION ALL SELECT relname FROM pg_class WHERE relnamespace IN ('pgtrickle_changes'::regnamespace, 'pgtrickle_state'::regnamespace)
+        UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'pgtrickle_changes'::regnamespace
+        UNION ALL SELECT tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = 'pgtrickle'::regnamespace) AS l(name)").await
 }
 
 /// No node has anything of a stream table.
@@ -147,8 +149,8 @@ async fn left(node: &dyn Backend) -> String {
 /// # Panics
 /// If one has.
 pub async fn nothing_is_left(citus: &Citus) {
-    assert_eq!(left(citus).await, "0");
+    assert_eq!(left(citus).await, "");
     for worker in citus.workers() {
-        assert_eq!(left(worker).await, "0");
+        assert_eq!(left(worker).await, "");
     }
 }

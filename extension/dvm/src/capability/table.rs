@@ -98,10 +98,14 @@ capabilities! {
     CITUS_SHARD_LOCAL: Source, "distributed tables of Citus, joined and grouped by their distribution columns",
         Maintained { how: "by the nodes that have the shards: a stream table for each group of shards" },
         "";
+    CITUS_TWO_STEPS: Source, "distributed tables of Citus, grouped by other columns; in `DIFFERENTIAL`, joined by others",
+        Maintained { how: "in two steps: nodes keep what is local to their shards, the coordinator what is made of that" },
+        "";
     CITUS_DISTRIBUTED_TABLE: Source, "distributed tables of Citus in any other query",
         FullOnly {
             reason: "its rows are in shards on the workers, and rows of the result are made of several of them",
-            remedy: "join, group and partition by the distribution columns of co-located tables, and show one of them",
+            remedy: "join, group and partition by the distribution columns of co-located tables, and show one of them; or use \
+                     refresh_mode DIFFERENTIAL, which may keep images of the tables on the coordinator",
         },
         "";
     CITUS_REFERENCE_TABLE: Source, "reference tables of Citus, of which this node has no copy or that another rule does not reach",

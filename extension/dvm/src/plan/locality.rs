@@ -93,6 +93,15 @@ pub fn spread_of(
     }
 }
 
+/// Whether the result is the union of the results over the groups, whatever it shows.
+pub(super) fn is_local(relation: &Relation, tables: &BTreeMap<u32, Spread>) -> bool {
+    let locality = Locality { tables };
+    matches!(
+        locality.rows(relation, &Keys::new(), &[]),
+        Ok(Rows::Parts(_))
+    )
+}
+
 struct Locality<'a> {
     tables: &'a BTreeMap<u32, Spread>,
 }

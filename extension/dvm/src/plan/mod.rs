@@ -30,6 +30,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod two_steps;
 mod width;
 mod windows;
 
@@ -45,3 +46,4 @@ pub use maintenance::{Maintenance, Partition};
 use pipeline::blocks_of;
 pub use pipeline::{Identity, Node, Output, Plan, Store};
 pub use reach::Order;
+pub use two_steps::{ImageTable, Part, TwoSteps, image_column, two_steps};

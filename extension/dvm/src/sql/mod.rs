@@ -5,6 +5,8 @@
 
 pub mod names;
 pub(crate) mod printing;
+mod query;
 
 pub use names::{image_table, state_table};
 pub(crate) use printing::{Printed, render_over};
+pub use query::query_text;

@@ -70,6 +70,30 @@ impl Relation {
         reads
     }
 
+    /// Whether it is made of tables by operators that have a plain text, and whose result follows from their inputs as
+    /// sets of rows alone.
+    pub fn is_plain(&self) -> bool {
+        let is_plain = match self {
+            Relation::Scan(_)
+            | Relation::Filter { .. }
+            | Relation::Project { .. }
+            | Relation::Join { .. }
+            | Relation::FullJoin { .. }
+            | Relation::UnionAll { .. }
+            | Relation::Aggregate { .. }
+            | Relation::Distinct { .. } => true,
+            Relation::LeftJoin { present, .. } => present.is_none(),
+            Relation::Opaque(_)
+            | Relation::SingleRow
+            | Relation::Bounded { .. }
+            | Relation::Expand { .. }
+            | Relation::Apply { .. }
+            | Relation::Window { .. }
+            | Relation::TopN { .. } => false,
+        };
+        is_plain && self.inputs().iter().all(|input| input.is_plain())
+    }
+
     fn collect_reads(&self, reads: &mut BTreeSet<ColumnId>) {
         reads.extend(self.expressions().into_iter().flat_map(Expr::columns));
         for input in self.inputs() {

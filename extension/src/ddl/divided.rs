@@ -1,0 +1,86 @@
+//! A new stream table in two steps: nodes keep parts of it, and the coordinator what is made of them.
+//!
+//! Its tables are made in the transaction that creates it: a failure leaves nothing on any node. Nodes hear of their parts
+//! in the first refresh afterwards, which fills it.
+
+use pgrx::pg_sys;
+
+use super::mode::Decision;
+use crate::capability::CITUS_TWO_STEPS;
+use crate::catalog::{self, RequestedMode};
+use crate::error::{Error, Result};
+use crate::pg::citus::is_installed;
+use crate::pg::report;
+use crate::pg::settings::Settings;
+use crate::refresh::two_steps;
+
+/// A query in two steps.
+#[derive(Debug, Clone)]
+pub struct Divided {
+    query: two_steps::Divided,
+    /// Settings that the result depends on, with their values.
+    settings: Vec<String>,
+}
+
+/// Divides the query in `view`, which crosses shards. Tables as such have images only where DIFFERENTIAL is asked for:
+/// they may be of any size.
+pub fn find(
+    view: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    settings: &Settings,
+    requested: RequestedMode,
+) -> Result<Option<Divided>> {
+    let may_be = matches!(requested, RequestedMode::Auto | RequestedMode::Differential);
+    if !may_be || !is_installed() {
+        return Ok(None);
+    }
+    let may_hold_rows = requested == RequestedMode::Differential;
+    let found = two_steps::find(view, owner, settings)?;
+    let found = found.filter(|found| may_hold_rows || !found.parts.iter().any(|p| p.holds_rows));
+    Ok(found.map(|query| Divided {
+        settings: settings.items_of(&query.analysis.settings),
+        query,
+    }))
+}
+
+impl Divided {
+    /// The code under which the catalog knows it.
+    pub const CODE: &str = CITUS_TWO_STEPS.code;
+
+    /// The decision to have nodes keep parts of it.
+    pub fn decision(&self, requested: RequestedMode) -> Decision {
+        let sources = self.query.analysis.sources.clone();
+        Decision::by_nodes(requested, sources, self.settings.clone())
+    }
+
+    /// Why it is maintained in this way, in words.
+    pub fn reason(&self) -> String {
+        let parts = self.query.parts.len();
+        format!(
+            "the nodes that have the shards keep {parts} of its parts, the coordinator the rest"
+        )
+    }
+
+    /// Makes the tables that it needs.
+    pub fn apply(&self, pgt_id: i64) -> Result<()> {
+        let table = catalog::load(pgt_id)?.ok_or(Error::Vanished)?;
+        two_steps::create(&table, &self.query)
+    }
+
+    /// Tells the user, with the size of images.
+    pub fn announce(&self, name: &str) -> Result<()> {
+        let images = self.query.parts.iter().map(|part| match part.holds_rows {
+            true => Ok(format!("{} rows", two_steps::count(part)?)),
+            false => Ok("one row for each group and shard".to_owned()),
+        });
+        let images = images.collect::<Result<Vec<_>>>()?.join(", ");
+        report::notice(
+            &format!("stream table \"{name}\" is maintained in two steps"),
+            Some(&format!(
+                "Nodes keep what is local to their shards; the coordinator has images of that: {images}."
+            )),
+            None,
+        );
+        Ok(())
+    }
+}
