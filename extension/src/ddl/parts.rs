@@ -87,13 +87,12 @@ fn ensure(
     let owner = depend::owner_of(own).ok_or(Error::Vanished)?;
     let qualified = format!("{STATE_SCHEMA}.rows_{}", own.to_u32());
     let relation = name::find_relation(&qualified)?;
-    if let Some(relation) = relation {
-        if let Some(present) = catalog::load_by_relid(relation)?
-            && depend::owner_of(relation) == Some(owner)
-            && is_kept(&present, definition)?
-        {
-            return Ok(present.pgt_id);
-        }
+    if let Some(relation) = relation
+        && let Some(present) = catalog::load_by_relid(relation)?
+        && depend::owner_of(relation) == Some(owner)
+        && is_kept(&present, definition)?
+    {
+        return Ok(present.pgt_id);
     }
     if !acl::owns_relation(anchor) {
         return Err(Error::NotOwner(
