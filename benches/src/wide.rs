@@ -302,7 +302,7 @@ mod tests {
             recompute_ms: 8.0,
         };
         assert_eq!(row.ratio(), 0.5);
-        assert!(plot(&[row.clone()]).contains(">chain</text>"));
+        assert!(plot(std::slice::from_ref(&row)).contains(">chain</text>"));
         assert!(markdown(&[row]).contains("| chain | 4 | 1.0 | 2.0 | 4.0 | 1.00 | 16.0 | 8.0 |\n"));
     }
 }

@@ -113,6 +113,13 @@ pub fn prepare_as_decided(pgt_id: i64, draft: Option<Draft>) -> Result<()> {
 
 /// Makes them for this plan.
 pub(super) fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> {
+    let sources: Vec<_> = compiled
+        .tables
+        .iter()
+        .map(|source| (source.oid, source.attnums.as_slice()))
+        .collect();
+    // Stored first: triggers on what nothing reads are taken for left over when others are made.
+    dependencies::sync(table.pgt_id, &sources, true)?;
     for source in &compiled.tables {
         if table.refresh_mode == RefreshMode::Immediate {
             immediate::prepare_source(source.oid)?;
@@ -122,12 +129,6 @@ pub(super) fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Resu
             cdc::install(source.oid, &source.attnums)?;
         }
     }
-    let sources: Vec<_> = compiled
-        .tables
-        .iter()
-        .map(|source| (source.oid, source.attnums.as_slice()))
-        .collect();
-    dependencies::sync(table.pgt_id, &sources, true)?;
     // Nothing tells the coordinator of what changes on nodes.
     let is_polled = compiled.plan.is_polled() || table.is_in_two_steps();
     if table.is_polled != is_polled {
