@@ -80,13 +80,16 @@ async fn schedule(session: &Session, on: bool) {
     run(session, "SELECT pg_reload_conf()").await;
     let shown = format!("SELECT current_setting('pg_trickle.enabled') = '{value}'");
     until(session, &shown).await;
+    if on {
+        return;
+    }
     // The scheduler has read it as well, and hands out nothing more.
     until(
         session,
         "SELECT count(*) = 0 FROM pgtrickle.refresh_workers() WHERE state = 'BUSY'",
     )
     .await;
-    tokio::time::sleep(Duration::from_millis(if on { 0 } else { 300 })).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

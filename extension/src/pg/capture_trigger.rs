@@ -302,11 +302,11 @@ pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
                 .filter(|trigger| trigger.tgisinternal && trigger.tgenabled as u8 != b'D')
                 .filter_map(|trigger| {
                     let name = CStr::from_ptr(trigger.tgname);
-                    let family = [CAPTURE, EACH, IMMEDIATE]
-                        .into_iter()
-                        .find(|f| f.has(name))?;
+                    // Guards of stream tables fire like the triggers that capture.
+                    let family = if EACH.has(name) { EACH } else { CAPTURE };
                     let firing = family.firing(trigger.tgtype as u32);
-                    (trigger.tgenabled != firing).then(|| (name.to_owned(), firing))
+                    let is_ours = name.to_bytes().starts_with(PREFIX.as_bytes());
+                    (is_ours && trigger.tgenabled != firing).then(|| (name.to_owned(), firing))
                 })
                 .collect();
         let _owner = OwnerContext::extension_owner()?;

@@ -109,6 +109,52 @@ pub struct Seen {
     pub running: Vec<pg_sys::TransactionId>,
 }
 
+impl Seen {
+    /// Whether another transaction has committed that `later` sees and this does not.
+    pub fn misses_commit(&self, later: &Seen) -> bool {
+        let mut xid = self.xmin;
+        // SAFETY: comparisons of numbers, and a look at the commit log, which has all from a snapshot's xmin on.
+        unsafe {
+            while pg_sys::TransactionIdPrecedes(xid, later.xmax) {
+                let is_new = !self.sees(xid) && later.sees(xid);
+                let is_own = is_new && pg_sys::TransactionIdIsCurrentTransactionId(xid);
+                if is_new && !is_own && pg_sys::TransactionIdDidCommit(xid) {
+                    return true;
+                }
+                xid = match xid.into_inner().wrapping_add(1) {
+                    next if next < pg_sys::FirstNormalTransactionId.into_inner() => {
+                        pg_sys::FirstNormalTransactionId
+                    }
+                    next => next.into(),
+                };
+            }
+        }
+        false
+    }
+
+    /// Whether the transaction had ended.
+    fn sees(&self, xid: pg_sys::TransactionId) -> bool {
+        // SAFETY: compares numbers.
+        unsafe { pg_sys::TransactionIdPrecedes(xid, self.xmax) && !self.running.contains(&xid) }
+    }
+}
+
+/// Whether another transaction has committed that the transaction's own snapshot, which it keeps, does not show.
+pub fn is_behind() -> bool {
+    if !is_transaction_wide() {
+        return false;
+    }
+    let own = {
+        let _own = ActiveSnapshot::push();
+        active()
+    };
+    let latest = {
+        let _latest = LatestSnapshot::push();
+        active()
+    };
+    own.misses_commit(&latest)
+}
+
 /// What the active snapshot sees.
 pub fn active() -> Seen {
     // SAFETY: the snapshot's array is valid while it is active, and we copy it.

@@ -15,7 +15,7 @@ use crate::frontier::{epoch, of_active_snapshot, top_xid};
 use crate::pg::cluster::{self, Moment};
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
-use crate::pg::snapshot::ActiveSnapshot;
+use crate::pg::snapshot::{self, ActiveSnapshot};
 use crate::pg::{depend, inherit, replica_identity, report, utility};
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 use crate::shmem::notes;
@@ -161,6 +161,10 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
     let plan = Choice::made_with_locks(&table, request)?;
     immediate::lock_followers(table.relid)?;
 
+    // Computed from the start it would be of the latest snapshot, which other stream tables in this transaction do not show.
+    if plan.starts_anew() && table.is_populated && snapshot::is_behind() {
+        return Err(Error::SnapshotTooOld(table.plain_name()));
+    }
     let mut snapshot = if plan.starts_anew() {
         ActiveSnapshot::push_latest()
     } else if request.group.is_some() {

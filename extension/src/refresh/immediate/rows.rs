@@ -250,9 +250,9 @@ pub fn require_latest(table: &StreamTable, compiled: &Compiled) -> Result<()> {
             let _latest = LatestSnapshot::push();
             snapshot::active()
         };
-        return match own == latest {
-            true => Ok(()),
-            false => Err(Error::SnapshotTooOld(table.plain_name())),
+        return match own.misses_commit(&latest) {
+            true => Err(Error::SnapshotTooOld(table.plain_name())),
+            false => Ok(()),
         };
     }
     compare(table, &|| {
