@@ -70,8 +70,17 @@ impl Choice {
     /// Decides and locks what is read: again if what the decision rests on changed while we waited for that,
     /// since a plan names tables and columns.
     pub fn made_with_locks(table: &StreamTable, request: Request<'_>) -> Result<Self> {
+        let mut is_prepared = false;
         loop {
-            let choice = Self::of(table, request)?;
+            let choice = Self::of(table, request, is_prepared)?;
+            // What was made for this plan is empty, and no delta's basis for the next one.
+            is_prepared |= matches!(
+                choice,
+                Choice::Rebuild {
+                    cause: Cause::Again(Reason::DefinitionChanged),
+                    ..
+                }
+            );
             match &choice {
                 Choice::Current => return Ok(choice),
                 Choice::Query { .. } => {
@@ -90,7 +99,8 @@ impl Choice {
 
     /// Decides, and brings the state tables up to date with the plan: before the snapshot is taken,
     /// since installing capture must precede it.
-    fn of(table: &StreamTable, request: Request<'_>) -> Result<Self> {
+    /// `is_prepared` says that they were, for another one.
+    fn of(table: &StreamTable, request: Request<'_>, is_prepared: bool) -> Result<Self> {
         if table.refresh_mode == RefreshMode::Full {
             return Ok(Choice::Query {
                 reason: table.mode_code.clone().map(Reason::Construct),
@@ -112,7 +122,7 @@ impl Choice {
         };
         let same_plan = table.defining_query_hash == Some(compiled.fingerprint);
         let cause = match &table.frontier {
-            Some(frontier) if table.is_populated && same_plan => {
+            Some(frontier) if table.is_populated && same_plan && !is_prepared => {
                 if request.force_full {
                     Cause::Again(Reason::Forced)
                 } else if table.refresh_mode == RefreshMode::Immediate {
