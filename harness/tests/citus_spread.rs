@@ -3,7 +3,9 @@
 //! Without Citus the tests are reported as skipped, with the reason, which fails where `PGT_REQUIRE_CITUS` is set.
 
 use harness::citus::is_missing;
-use harness::citus::tables::{CHANGES, LOCAL, create, nothing_is_left, refreshed, right, start};
+use harness::citus::tables::{
+    CHANGES, LOCAL, SPLIT, create, move_shard, nothing_is_left, refreshed, right, start,
+};
 use harness::cluster::StopMode;
 use harness::insist::{exact, run, until, value};
 
@@ -103,26 +105,11 @@ async fn shards_that_move_and_split_are_computed_where_they_come_to() {
     let query = LOCAL[2].1;
     create(&session, name, query).await;
     refreshed(&session, name).await;
-    let move_shard = |from: usize, to: usize, mode: &str| {
-        let (from, to) = (&citus.workers()[from], &citus.workers()[to]);
-        format!(
-            "SELECT citus_move_shard_placement(min(s.shardid), '{}', {}, '{}', {}, '{mode}')
-             FROM citus_shards s WHERE s.table_name = 'd'::regclass AND s.nodeport = {}",
-            from.socket_dir().display(),
-            from.port(),
-            to.socket_dir().display(),
-            to.port(),
-            from.port()
-        )
-    };
-    let split = "SELECT citus_split_shard_by_split_points(min(shardid), ARRAY[((min(shardminvalue::int8) + min(shardmaxvalue::int8)) / 2)::text],
-        (SELECT array_agg(nodeid::int ORDER BY nodeid) FROM pg_dist_node WHERE groupid > 0), 'block_writes')
-        FROM pg_dist_shard WHERE logicalrelid = 'd'::regclass AND shardminvalue = '-2147483648'".to_owned();
     for (step, statement) in [
-        move_shard(0, 1, "block_writes"),
+        move_shard(&citus, 0, 1, "block_writes"),
         "ALTER TABLE d ADD COLUMN more int DEFAULT 1, DROP COLUMN v".to_owned(),
-        move_shard(1, 0, "force_logical"),
-        split,
+        move_shard(&citus, 1, 0, "force_logical"),
+        SPLIT.to_owned(),
         "SELECT rebalance_table_shards(shard_transfer_mode => 'block_writes')".to_owned(),
     ]
     .into_iter()

@@ -2,7 +2,9 @@
 //!
 //! Without Citus the tests are reported as skipped, with the reason, which fails where `PGT_REQUIRE_CITUS` is set.
 
-use harness::citus::tables::{CHANGES, create, nothing_is_left, refreshed, right, start};
+use harness::citus::tables::{
+    CHANGES, SPLIT, create, move_shard, nothing_is_left, refreshed, right, start,
+};
 use harness::citus::{Citus, is_missing};
 use harness::client::Session;
 use harness::cluster::StopMode;
@@ -180,25 +182,10 @@ async fn shards_that_move_and_split_are_taken_whole() {
         create(&session, name, query).await;
         refreshed(&session, name).await;
     }
-    let move_shard = |from: usize, to: usize, mode: &str| {
-        let (from, to) = (&citus.workers()[from], &citus.workers()[to]);
-        format!(
-            "SELECT citus_move_shard_placement(min(s.shardid), '{}', {}, '{}', {}, '{mode}')
-             FROM citus_shards s WHERE s.table_name = 'd'::regclass AND s.nodeport = {}",
-            from.socket_dir().display(),
-            from.port(),
-            to.socket_dir().display(),
-            to.port(),
-            from.port()
-        )
-    };
-    let split = "SELECT citus_split_shard_by_split_points(min(shardid), ARRAY[((min(shardminvalue::int8) + min(shardmaxvalue::int8)) / 2)::text],
-        (SELECT array_agg(nodeid::int ORDER BY nodeid) FROM pg_dist_node WHERE groupid > 0), 'block_writes')
-        FROM pg_dist_shard WHERE logicalrelid = 'd'::regclass AND shardminvalue = '-2147483648'".to_owned();
     for (step, statement) in [
-        move_shard(0, 1, "block_writes"),
-        move_shard(1, 0, "force_logical"),
-        split,
+        move_shard(&citus, 0, 1, "block_writes"),
+        move_shard(&citus, 1, 0, "force_logical"),
+        SPLIT.to_owned(),
         "SELECT rebalance_table_shards(shard_transfer_mode => 'block_writes')".to_owned(),
     ]
     .into_iter()

@@ -214,10 +214,8 @@ pub unsafe fn is_watched(table: pg_sys::Relation) -> bool {
             std::slice::from_raw_parts(desc.triggers, desc.numtriggers as usize)
                 .iter()
                 .any(|trigger| {
-                    let name = std::ffi::CStr::from_ptr(trigger.tgname).to_bytes();
-                    let mut families = [CAPTURE, IMMEDIATE].iter();
-                    trigger.tgisinternal
-                        && families.any(|family| name.starts_with(family.prefix.as_bytes()))
+                    let name = CStr::from_ptr(trigger.tgname);
+                    trigger.tgisinternal && (CAPTURE.has(name) || IMMEDIATE.has(name))
                 })
         })
     }
@@ -275,7 +273,7 @@ pub fn are_on(table: pg_sys::Oid) -> bool {
         // SAFETY: a row of pg_trigger, whose name is NUL-terminated.
         unsafe {
             let row = &*row.cast::<pg_sys::FormData_pg_trigger>();
-            let name = std::ffi::CStr::from_ptr(row.tgname.data.as_ptr());
+            let name = CStr::from_ptr(row.tgname.data.as_ptr());
             found = row.tgisinternal && name.to_bytes().starts_with(PREFIX.as_bytes());
         }
         !found

@@ -111,7 +111,7 @@ pub struct Seen {
 
 impl Seen {
     /// Whether another transaction has committed that `later` sees and this does not.
-    pub fn misses_commit(&self, later: &Seen) -> bool {
+    fn misses_commit(&self, later: &Seen) -> bool {
         let mut xid = self.xmin;
         // SAFETY: comparisons of numbers, and a look at the commit log, which has all from a snapshot's xmin on.
         unsafe {

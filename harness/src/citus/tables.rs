@@ -154,3 +154,22 @@ pub async fn nothing_is_left(citus: &Citus) {
         assert_eq!(left(worker).await, "");
     }
 }
+
+/// Splits the first shard of `d` and what is co-located with it.
+pub const SPLIT: &str = "SELECT citus_split_shard_by_split_points(min(shardid), ARRAY[((min(shardminvalue::int8) + min(shardmaxvalue::int8)) / 2)::text],
+        (SELECT array_agg(nodeid::int ORDER BY nodeid) FROM pg_dist_node WHERE groupid > 0), 'block_writes')
+        FROM pg_dist_shard WHERE logicalrelid = 'd'::regclass AND shardminvalue = '-2147483648'";
+
+/// SQL that moves the first shard of `d` that this worker has to another one, and what is co-located with it.
+pub fn move_shard(citus: &Citus, from: usize, to: usize, mode: &str) -> String {
+    let (from, to) = (&citus.workers()[from], &citus.workers()[to]);
+    format!(
+        "SELECT citus_move_shard_placement(min(s.shardid), '{}', {}, '{}', {}, '{mode}')
+             FROM citus_shards s WHERE s.table_name = 'd'::regclass AND s.nodeport = {}",
+        from.socket_dir().display(),
+        from.port(),
+        to.socket_dir().display(),
+        to.port(),
+        from.port()
+    )
+}

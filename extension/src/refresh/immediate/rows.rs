@@ -245,12 +245,7 @@ pub fn require_latest(table: &StreamTable, compiled: &Compiled) -> Result<()> {
     }
     if reads_tables(compiled) {
         // Rows of the tables may have changed that no row of the stream table tells of yet.
-        let own = snapshot::active();
-        let latest = {
-            let _latest = LatestSnapshot::push();
-            snapshot::active()
-        };
-        return match own.misses_commit(&latest) {
+        return match snapshot::is_behind() {
             true => Err(Error::SnapshotTooOld(table.plain_name())),
             false => Ok(()),
         };
