@@ -51,7 +51,6 @@ pub fn tells_by_rows(source: pg_sys::Oid) -> bool {
 
 /// Whether row triggers have to tell of a source with a buffer.
 pub fn needs_rows(source: pg_sys::Oid) -> Result<bool> {
-    let tables = members(source, LOCK);
     if is_told_by_rows(source, &[]) {
         return Ok(true);
     }
@@ -64,7 +63,7 @@ pub fn needs_rows(source: pg_sys::Oid) -> Result<bool> {
             .iter()
             .any(|(_, attnum)| *attnum == buffer::TABLE)
     };
-    let has_parts = tables.len() > 1 || is_partitioned(source);
+    let has_parts = members(source, LOCK).len() > 1 || is_partitioned(source);
     Ok(has_table && (has_parts || cdc_trigger_mode() == TriggerMode::Sql))
 }
 

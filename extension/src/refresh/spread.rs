@@ -201,20 +201,32 @@ pub fn ask(table: &StreamTable, task: Task) -> Result<Sum> {
         Argument::Text(task.name()),
     ];
     let answers = citus::call(&nodes, FUNCTION, &arguments)?;
+    let heard = heard_from_all(table, answers, |text| {
+        let strange = || format!("its answer is not understood: {text}");
+        Sum::heard(&text).ok_or_else(strange)
+    })?;
     let mut sum = Sum::default();
-    let mut failed = Vec::new();
+    for of_node in &heard {
+        sum.add_all(of_node);
+    }
+    Ok(sum)
+}
+
+/// What the nodes have answered, if every one has, and is understood.
+pub(super) fn heard_from_all<T>(
+    table: &StreamTable,
+    answers: Vec<Answer>,
+    understood: impl Fn(String) -> std::result::Result<T, String>,
+) -> Result<Vec<T>> {
+    let (mut heard, mut failed) = (Vec::new(), Vec::new());
     for Answer { node, result } in answers {
-        let heard = result.and_then(|text| {
-            let strange = || format!("its answer is not understood: {text}");
-            Sum::heard(&text).ok_or_else(strange)
-        });
-        match heard {
-            Ok(of_node) => sum.add_all(&of_node),
+        match result.and_then(&understood) {
+            Ok(of_node) => heard.push(of_node),
             Err(why) => failed.push(format!("{}:{}: {}", node.host, node.port, why.trim())),
         }
     }
     match failed.is_empty() {
-        true => Ok(sum),
+        true => Ok(heard),
         false => Err(SpreadError::Nodes {
             table: table.plain_name(),
             failed,

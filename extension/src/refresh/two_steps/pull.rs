@@ -10,12 +10,13 @@ use super::apply::{self, Taken};
 use super::division::{self, Divided, PartQuery};
 use super::layout::{self, Names};
 use crate::catalog::StreamTable;
-use crate::citus::{self, Answer, Argument};
+use crate::citus::{self, Argument};
 use crate::error::{Error, Result, SpreadError};
 use crate::pg::transaction;
 use crate::pg::user::OwnerContext;
 use crate::pg::{citus as shards, depend, name};
 use crate::refresh::Task;
+use crate::refresh::spread::heard_from_all;
 
 /// The function that the nodes are asked for.
 const FUNCTION: &str = "take_part";
@@ -75,30 +76,11 @@ fn pull_part(table: &StreamTable, names: &Names, part: &PartQuery, is_forced: bo
         Argument::Texts(&told),
     ];
     let answers = citus::call(&citus::nodes_of(anchor)?, FUNCTION, &arguments)?;
-    let answers = succeeded(table, answers)?;
+    let answers = heard_from_all(table, answers, Ok)?;
     let _owner = OwnerContext::enter(owner, &table.settings)?;
     let taken = apply::read(&answers)?;
     require_each_once(table, anchor, &taken)?;
     apply::apply(table, names, &answers, &known, &taken)
-}
-
-/// The answers, if every node has given one.
-fn succeeded(table: &StreamTable, answers: Vec<Answer>) -> Result<Vec<String>> {
-    let (mut given, mut failed) = (Vec::new(), Vec::new());
-    for Answer { node, result } in answers {
-        match result {
-            Ok(text) => given.push(text),
-            Err(why) => failed.push(format!("{}:{}: {}", node.host, node.port, why.trim())),
-        }
-    }
-    match failed.is_empty() {
-        true => Ok(given),
-        false => Err(SpreadError::Nodes {
-            table: table.plain_name(),
-            failed,
-        }
-        .into()),
-    }
 }
 
 /// Each shard is on one node. One that is moving may be on none for a moment.
