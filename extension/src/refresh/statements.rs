@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use pgtrickle_dvm::operators::IN_ORDER;
+use pgtrickle_dvm::operators::states_its_order;
 use pgtrickle_dvm::operators::script::Statement;
 use pgtrickle_dvm::plan::Source;
 
@@ -73,7 +73,7 @@ impl Statements {
         let sql = sql();
         let kept = Rc::new(match &key.kind {
             (_, Statement::Content | Statement::Initial) => connection.prepare_whole(&sql)?,
-            _ if sql.contains(IN_ORDER) => connection.prepare_in_order(&sql)?,
+            _ if states_its_order(&sql) => connection.prepare_in_order(&sql)?,
             _ => connection.prepare(&sql)?,
         });
         let mut cache = self.kept.borrow_mut();

@@ -25,4 +25,4 @@ mod term;
 mod touched;
 mod weight;
 
-pub use order::IN_ORDER;
+pub use order::states_its_order;

@@ -13,7 +13,12 @@ use std::collections::BTreeSet;
 use crate::tree::{ColumnId, Predicate};
 
 /// In front of a FROM list that has to be joined in the order in which it stands.
-pub const IN_ORDER: &str = "/* in this order */";
+pub(super) const IN_ORDER: &str = "/* in this order */";
+
+/// Whether a statement states the order of its joins, and is to be planned in that.
+pub fn states_its_order(sql: &str) -> bool {
+    sql.contains(IN_ORDER)
+}
 
 /// What stands in FROM for a factor.
 #[derive(Debug, Clone)]

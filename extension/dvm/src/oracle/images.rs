@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::joins::{numbers, replay_query};
+use super::joins::{numbers, replay_joined, replay_query};
 use super::queries::Draw;
 
 fn start(numbers: &[u16]) -> Draw<'_> {
@@ -11,13 +11,7 @@ fn start(numbers: &[u16]) -> Draw<'_> {
 
 /// A linear query.
 pub fn replay(numbers: &[u16], scans: usize, inline_limit: usize) {
-    replay_query(
-        numbers,
-        start,
-        |draw| draw.joined_and_selected(scans),
-        4,
-        inline_limit,
-    );
+    replay_joined(numbers, start, scans, inline_limit);
 }
 
 proptest! {

@@ -31,6 +31,17 @@ pub fn replay(numbers: &[u16], scans: usize, rows_max: usize, inline_limit: usiz
     replay_query(numbers, Draw::new, query, rows_max, inline_limit);
 }
 
+/// A join of so many scans, drawn as `start` has it.
+pub fn replay_joined<'n>(
+    numbers: &'n [u16],
+    start: impl Fn(&'n [u16]) -> Draw<'n>,
+    scans: usize,
+    inline_limit: usize,
+) {
+    let query = |draw: &mut Draw<'n>| draw.joined_and_selected(scans);
+    replay_query(numbers, start, query, 4, inline_limit);
+}
+
 /// Draws tables, three changes and a query from the numbers, and refreshes after each change.
 pub fn replay_query<'n>(
     numbers: &'n [u16],
@@ -107,7 +118,7 @@ proptest! {
         let mut both = first.clone();
         both.extend(second.clone());
         let relation = linear(&mut draw, scans);
-        let content = |steps: &[&BTreeMap<u32, super::refresh::Rows>]| {
+        let content = |steps: &[&BTreeMap<u32, super::tables::Rows>]| {
             let mut engine = Sqlite::new();
             let mut simulation = Simulation::new(&mut engine, &relation, &tables, 5);
             for step in steps {

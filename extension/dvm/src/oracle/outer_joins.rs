@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::joins::{numbers, replay_query};
+use super::joins::{numbers, replay_joined, replay_query};
 use super::queries::Draw;
 use crate::tree::testing::join;
 
@@ -12,13 +12,7 @@ fn start(numbers: &[u16]) -> Draw<'_> {
 
 /// Refreshes a join of so many scans, some of them outer; the simulation compares each time.
 pub fn replay(numbers: &[u16], scans: usize, inline_limit: usize) {
-    replay_query(
-        numbers,
-        start,
-        |draw| draw.joined_and_selected(scans),
-        4,
-        inline_limit,
-    );
+    replay_joined(numbers, start, scans, inline_limit);
 }
 
 proptest! {

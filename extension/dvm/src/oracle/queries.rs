@@ -10,11 +10,7 @@ use crate::tree::testing::{
 };
 use crate::tree::{AggregateKind, Predicate, Relation};
 
-use super::refresh::Rows;
-
-/// Tables: three without a key, one with the primary key `a`.
-pub const TABLES: [(u32, &str); 4] = [(1, "r"), (2, "s"), (3, "t"), (KEYED, "k")];
-const KEYED: u32 = 4;
+use super::tables::{KEYED, Rows, TABLES};
 
 /// Different values with different display scales.
 const NUMBERS: &str = "('{2,1.50,0.1250,-3,1e-20,Infinity,NaN}'::numeric[])";

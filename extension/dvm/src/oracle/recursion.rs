@@ -13,8 +13,9 @@ use crate::tree::testing::{condition, distinct, equal, filter, join, opaque, pro
 
 use super::engine::Sqlite;
 use super::joins::{numbers, replay_query};
-use super::queries::{Draw, TABLES};
+use super::queries::Draw;
 use super::refresh::{STATE, Simulation, insert};
+use super::tables::TABLES;
 
 type Row = Vec<Option<i64>>;
 type Weights = BTreeMap<Row, i64>;

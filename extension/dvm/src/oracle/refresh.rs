@@ -12,11 +12,8 @@ use crate::tree::testing::scan;
 use crate::tree::{Relation, Scan};
 
 use super::engine::Engine;
-use super::queries::TABLES;
+use super::tables::{Rows, TABLES};
 use super::truth;
-
-/// Rows of a table; `None` is NULL.
-pub type Rows = Vec<Vec<Option<i64>>>;
 
 /// A stream table over tables of integers, all in temporary tables of one session.
 pub struct Simulation<'e> {

@@ -1,16 +1,13 @@
 //! A tree as one plain query: nothing of it passes through plans or rules.
 
-use crate::tree::{ApplyKind, Column, Expr, Predicate, Relation};
+use crate::tree::{Aggregate, ApplyKind, Column, ColumnId, Expr, Predicate, Relation, SortKey};
 
 /// The query. Its columns are `v<identity>`.
 pub fn query(relation: &Relation) -> String {
     match relation {
         Relation::Scan(scan) => {
-            let mut items: Vec<String> = scan
-                .columns
-                .iter()
-                .map(|c| format!("{} AS v{}", c.quoted, c.column.id.0))
-                .collect();
+            let columns = scan.columns.iter();
+            let mut items: Vec<_> = columns.map(|c| shown(&c.quoted, &c.column)).collect();
             if items.is_empty() {
                 items.push("1 AS one".into());
             }
@@ -18,29 +15,17 @@ pub fn query(relation: &Relation) -> String {
         }
         Relation::SingleRow => "SELECT 1 AS one".into(),
         Relation::Filter { input, predicates } => {
-            format!(
-                "SELECT * FROM ({}) AS q WHERE {}",
-                query(input),
-                all(predicates)
-            )
+            let (input, conditions) = (query(input), all(predicates));
+            format!("SELECT * FROM ({input}) AS q WHERE {conditions}")
         }
         Relation::Project { input, columns } => {
-            let items: Vec<String> = columns
-                .iter()
-                .map(|(column, expr)| format!("{} AS v{}", print(expr), column.id.0))
-                .collect();
-            format!("SELECT {} FROM ({}) AS q", items.join(", "), query(input))
+            projected(input, columns.iter().map(|(column, expr)| (column, expr)))
         }
-        Relation::Opaque(opaque) => {
-            let names: Vec<String> = (opaque.columns.iter())
-                .map(|c| format!("v{}", c.id.0))
-                .collect();
-            format!(
-                "SELECT * FROM (WITH q({}) AS ({}) SELECT * FROM q) AS q",
-                names.join(", "),
-                opaque.query
-            )
-        }
+        Relation::Opaque(opaque) => format!(
+            "SELECT * FROM (WITH q({}) AS ({}) SELECT * FROM q) AS q",
+            names(&opaque.columns),
+            opaque.query
+        ),
         Relation::Bounded {
             input,
             value,
@@ -58,139 +43,62 @@ pub fn query(relation: &Relation) -> String {
             item,
             columns,
             ..
-        } => {
-            let alias = columns.first().map_or(0, |c| c.id.0);
-            let names: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
-            let items: Vec<String> = columns
-                .iter()
-                .zip(&names)
-                .map(|(column, name)| format!(", e{alias}.{name} AS v{}", column.id.0))
-                .collect();
-            format!(
-                "SELECT q.*{} FROM ({}) AS q, LATERAL {} AS e{alias}({})",
-                items.concat(),
-                query(input),
-                print(item),
-                names.join(", ")
-            )
-        }
+        } => expanded(input, item, columns),
         Relation::Join {
             left,
             right,
             predicates,
-        } => {
-            let items: Vec<String> = relation
-                .columns()
-                .iter()
-                .map(|c| format!("v{}", c.id.0))
-                .collect();
-            format!(
-                "SELECT {} FROM ({}) AS l CROSS JOIN ({}) AS r WHERE {}",
-                items.join(", "),
-                query(left),
-                query(right),
-                all(predicates)
-            )
-        }
+        } => format!(
+            "SELECT {} FROM ({}) AS l CROSS JOIN ({}) AS r WHERE {}",
+            names(&relation.columns()),
+            query(left),
+            query(right),
+            all(predicates)
+        ),
         Relation::LeftJoin {
             left,
             right,
             predicates,
             present,
-        } => {
-            let mark = present.as_ref().map_or_else(String::new, |column| {
-                format!(", present IS NOT NULL AS v{}", column.id.0)
-            });
-            let items: Vec<String> = left
-                .columns()
-                .iter()
-                .chain(&right.columns())
-                .map(|c| format!("v{}", c.id.0))
-                .collect();
-            format!(
-                "SELECT {}{mark} FROM ({}) AS l LEFT JOIN (SELECT *, 1 AS present FROM ({}) AS r) AS r ON {}",
-                items.join(", "),
-                query(left),
-                query(right),
-                all(predicates)
-            )
-        }
+        } => left_joined(left, right, predicates, present.as_ref()),
         Relation::FullJoin {
             left,
             right,
             predicates,
-        } => {
-            let columns = relation.columns();
-            let items: Vec<String> = columns.iter().map(|c| format!("v{}", c.id.0)).collect();
-            format!(
-                "SELECT {} FROM ({}) AS l FULL JOIN ({}) AS r ON {}",
-                items.join(", "),
-                query(left),
-                query(right),
-                all(predicates)
-            )
-        }
+        } => format!(
+            "SELECT {} FROM ({}) AS l FULL JOIN ({}) AS r ON {}",
+            names(&relation.columns()),
+            query(left),
+            query(right),
+            all(predicates)
+        ),
         Relation::Apply {
             input,
             subquery,
             kind,
         } => apply(input, subquery, kind),
         Relation::UnionAll { columns, inputs } => {
-            let arms: Vec<String> = inputs
-                .iter()
-                .map(|(input, exprs)| {
-                    let items: Vec<String> = columns
-                        .iter()
-                        .zip(exprs)
-                        .map(|(column, expr)| format!("{} AS v{}", print(expr), column.id.0))
-                        .collect();
-                    format!("SELECT {} FROM ({}) AS q", items.join(", "), query(input))
-                })
-                .collect();
-            arms.join(" UNION ALL ")
+            let arms = inputs.iter();
+            let arms = arms.map(|(input, exprs)| projected(input, columns.iter().zip(exprs)));
+            arms.collect::<Vec<_>>().join(" UNION ALL ")
         }
         Relation::Aggregate {
             input,
             keys,
             aggregates,
-        } => {
-            let computed: Vec<String> = keys
-                .iter()
-                .map(|(column, expr)| format!(", {} AS v{}", print(expr), column.id.0))
-                .collect();
-            let names: Vec<String> = keys.iter().map(|(c, _)| format!("v{}", c.id.0)).collect();
-            let items: Vec<String> = names
-                .iter()
-                .cloned()
-                .chain(
-                    aggregates
-                        .iter()
-                        .map(|a| format!("{} AS v{}", print(&a.call), a.column.id.0)),
-                )
-                .collect();
-            let mut sql = format!(
-                "SELECT {} FROM (SELECT *{} FROM ({}) AS q) AS q",
-                items.join(", "),
-                computed.concat(),
-                query(input)
-            );
-            if !names.is_empty() {
-                sql.push_str(&format!(" GROUP BY {}", names.join(", ")));
-            }
-            sql
-        }
+        } => grouped(input, keys, aggregates),
         Relation::Distinct { input } => format!("SELECT DISTINCT * FROM ({}) AS q", query(input)),
         Relation::Window {
             input,
             partition,
             calls,
         } => {
-            let by: Vec<String> = partition.iter().map(|id| format!("v{}", id.0)).collect();
-            let items: Vec<String> = calls
-                .iter()
-                .map(|call| format!(", {} AS v{}", call.render(&by, print), call.column.id.0))
-                .collect();
-            format!("SELECT *{} FROM ({}) AS q", items.concat(), query(input))
+            let by: Vec<String> = partition.iter().map(|id| name(*id)).collect();
+            let items = calls.iter();
+            let items =
+                items.map(|call| format!(", {}", shown(&call.render(&by, print), &call.column)));
+            let items: String = items.collect();
+            format!("SELECT *{items} FROM ({}) AS q", query(input))
         }
         Relation::TopN {
             input,
@@ -200,50 +108,103 @@ pub fn query(relation: &Relation) -> String {
             limit,
             with_ties,
         } => {
-            let by: Vec<String> = partition.iter().map(|id| format!("v{}", id.0)).collect();
-            let columns: Vec<String> = input
-                .columns()
-                .iter()
-                .map(|c| format!("v{}", c.id.0))
-                .collect();
-            let order: Vec<String> = order.iter().map(|key| key.render(print)).collect();
-            let mut over = String::new();
-            if !by.is_empty() {
-                over = format!("PARTITION BY {} ", by.join(", "));
-            }
-            if !order.is_empty() {
-                over.push_str(&format!("ORDER BY {}", order.join(", ")));
-            }
             let last = if *with_ties { "nth_peer" } else { "nth" };
             let end = limit.map_or_else(String::new, |limit| {
                 format!(" AND {last} <= {}", offset.saturating_add(limit))
             });
-            format!(
-                "SELECT {} FROM (SELECT *, row_number() OVER ({over}) AS nth, rank() OVER ({over}) \
-                 AS nth_peer FROM ({}) AS q) AS q WHERE nth > {offset}{end}",
-                columns.join(", "),
-                query(input)
-            )
+            let (numbered, names) = (numbered(input, partition, order), names(&input.columns()));
+            format!("SELECT {names} FROM ({numbered}) AS q WHERE nth > {offset}{end}")
         }
     }
+}
+
+fn projected<'a>(
+    input: &Relation,
+    columns: impl Iterator<Item = (&'a Column, &'a Expr)>,
+) -> String {
+    let items: Vec<_> = columns
+        .map(|(column, expr)| shown(&print(expr), column))
+        .collect();
+    format!("SELECT {} FROM ({}) AS q", items.join(", "), query(input))
+}
+
+fn expanded(input: &Relation, item: &Expr, columns: &[Column]) -> String {
+    let alias = columns.first().map_or(0, |c| c.id.0);
+    let inner: Vec<String> = (0..columns.len()).map(|i| format!("c{i}")).collect();
+    let items = columns.iter().zip(&inner);
+    let items = items.map(|(column, inner)| format!(", e{alias}.{inner} AS {}", name(column.id)));
+    format!(
+        "SELECT q.*{} FROM ({}) AS q, LATERAL {} AS e{alias}({})",
+        items.collect::<String>(),
+        query(input),
+        print(item),
+        inner.join(", ")
+    )
+}
+
+fn left_joined(
+    left: &Relation,
+    right: &Relation,
+    predicates: &[Predicate],
+    present: Option<&Column>,
+) -> String {
+    let mark = present.map_or_else(String::new, |column| {
+        format!(", {}", shown("present IS NOT NULL", column))
+    });
+    let columns: Vec<Column> = left.columns().into_iter().chain(right.columns()).collect();
+    format!(
+        "SELECT {}{mark} FROM ({}) AS l LEFT JOIN (SELECT *, 1 AS present FROM ({}) AS r) AS r ON {}",
+        names(&columns),
+        query(left),
+        query(right),
+        all(predicates)
+    )
+}
+
+fn grouped(input: &Relation, keys: &[(Column, Expr)], aggregates: &[Aggregate]) -> String {
+    let computed = keys.iter();
+    let computed = computed.map(|(column, expr)| format!(", {}", shown(&print(expr), column)));
+    let by: Vec<String> = keys.iter().map(|(column, _)| name(column.id)).collect();
+    let called = aggregates.iter().map(|a| shown(&print(&a.call), &a.column));
+    let items: Vec<String> = by.iter().cloned().chain(called).collect();
+    let sql = format!(
+        "SELECT {} FROM (SELECT *{} FROM ({}) AS q) AS q",
+        items.join(", "),
+        computed.collect::<String>(),
+        query(input)
+    );
+    match by.is_empty() {
+        true => sql,
+        false => format!("{sql} GROUP BY {}", by.join(", ")),
+    }
+}
+
+/// The rows with their number and that of their first peer, in the order of their partition.
+fn numbered(input: &Relation, partition: &[ColumnId], order: &[SortKey]) -> String {
+    let by: Vec<String> = partition.iter().map(|id| name(*id)).collect();
+    let order: Vec<String> = order.iter().map(|key| key.render(print)).collect();
+    let mut over = String::new();
+    if !by.is_empty() {
+        over = format!("PARTITION BY {} ", by.join(", "));
+    }
+    if !order.is_empty() {
+        over.push_str(&format!("ORDER BY {}", order.join(", ")));
+    }
+    format!(
+        "SELECT *, row_number() OVER ({over}) AS nth, rank() OVER ({over}) AS nth_peer FROM ({}) AS q",
+        query(input)
+    )
 }
 
 /// A dependent join, with the subquery where SQL has it. SQLite knows no LATERAL, so that those two kinds
 /// need a PostgreSQL server.
 fn apply(input: &Relation, subquery: &Relation, kind: &ApplyKind) -> String {
-    let items: Vec<String> = input
-        .columns()
-        .iter()
-        .map(|c| format!("v{}", c.id.0))
-        .collect();
+    let items = names(&input.columns());
     let (outer, inner) = (query(input), query(subquery));
     let with = |value: String, column: &Column| {
         let comma = if items.is_empty() { "" } else { ", " };
-        format!(
-            "SELECT {}{comma}({value}) AS v{} FROM ({outer}) AS q",
-            items.join(", "),
-            column.id.0
-        )
+        let value = shown(&format!("({value})"), column);
+        format!("SELECT {items}{comma}{value} FROM ({outer}) AS q")
     };
     match kind {
         ApplyKind::Exists { present } => with(format!("EXISTS ({inner})"), present),
@@ -269,8 +230,21 @@ fn apply(input: &Relation, subquery: &Relation, kind: &ApplyKind) -> String {
     }
 }
 
+fn name(id: ColumnId) -> String {
+    format!("v{}", id.0)
+}
+
+fn names(columns: &[Column]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| name(column.id)).collect();
+    names.join(", ")
+}
+
+fn shown(value: &str, column: &Column) -> String {
+    format!("{value} AS {}", name(column.id))
+}
+
 fn print(expr: &Expr) -> String {
-    expr.render(|id| format!("v{}", id.0))
+    expr.render(name)
 }
 
 fn all(predicates: &[Predicate]) -> String {

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::engine::Sqlite;
-use super::refresh::{Rows, Simulation};
+use super::refresh::Simulation;
+use super::tables::Rows;
 use crate::plan::compile;
 use crate::tree::testing::{
     aggregate, column, condition, equal, filter, full_join, group, integer, join, keyed_scan,

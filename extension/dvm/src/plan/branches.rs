@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::tree::{Column, ColumnId, Expr, Predicate};
+use crate::tree::{Column, ColumnId, Expr, Predicate, Side};
 
 use super::block::{BlockScan, Branch, Factor};
 
@@ -65,6 +65,41 @@ impl Branch {
     ) {
         let inputs = Inputs::new(columns, &self.outputs);
         self.outputs = exprs.into_iter().map(|expr| inputs.expr(expr)).collect();
+    }
+
+    /// Keeps the rows whose `value`, over `columns`, lies on one side of a bound.
+    pub(super) fn bound(
+        &mut self,
+        image: usize,
+        columns: &[Column],
+        value: &Expr,
+        operator: &str,
+        side: Side,
+    ) {
+        let value = Inputs::new(columns, &self.outputs).expr(value);
+        self.scans.push(Factor::inner(BlockScan::Bound {
+            image,
+            value,
+            operator: operator.to_owned(),
+            side,
+        }));
+    }
+
+    /// Adds the columns `added` of an item that is computed from `columns`.
+    pub(super) fn expand(
+        &mut self,
+        columns: &[Column],
+        item: &Expr,
+        added: &[Column],
+        key: Option<&[usize]>,
+    ) {
+        let item = Inputs::new(columns, &self.outputs).expr(item);
+        self.outputs.extend(added.iter().map(Expr::of));
+        self.scans.push(Factor::inner(BlockScan::Expand {
+            item,
+            columns: added.to_vec(),
+            key: key.map(<[usize]>::to_vec),
+        }));
     }
 
     /// The inner join with another branch; `columns` are those of both.

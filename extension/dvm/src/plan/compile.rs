@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::maintenance::Maintenance;
-use super::maintenance::Partition;
+use super::maintenance::{Maintenance, Partition};
 use super::width::require_narrow;
 use crate::rewrite::{ColumnAllocator, normalise};
-use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Relation};
+use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Predicate, Relation};
 
 use super::block::{Block, BlockScan, Branch, Factor};
-use super::branches::{Inputs, first};
+use super::branches::first;
 use super::placement::{holds_partitions, place_image_indexes, place_state};
 use super::{Identity, Image, Node, Output, Plan, Recursion, Store, image, keys};
 
@@ -112,10 +111,8 @@ impl Compiler {
                 let shown = opaque.columns.clone();
                 let columns = shown.clone();
                 let image = self.image(opaque)?;
-                Ok(vec![Branch::of(
-                    BlockScan::Image { image, columns },
-                    &shown,
-                )])
+                let scan = BlockScan::Image { image, columns };
+                Ok(vec![Branch::of(scan, &shown)])
             }
             Relation::Bounded {
                 input,
@@ -128,13 +125,7 @@ impl Compiler {
                 let mut branches = self.linearise(*input)?;
                 let image = image::intern(&mut self.images, *bound, true);
                 for branch in &mut branches {
-                    let value = Inputs::new(&columns, &branch.outputs).expr(&value);
-                    branch.scans.push(Factor::inner(BlockScan::Bound {
-                        image,
-                        value,
-                        operator: operator.clone(),
-                        side,
-                    }));
+                    branch.bound(image, &columns, &value, &operator, side);
                 }
                 Ok(branches)
             }
@@ -162,13 +153,7 @@ impl Compiler {
                 let input_columns = input.columns();
                 let mut branches = self.linearise(*input)?;
                 for branch in &mut branches {
-                    let item = Inputs::new(&input_columns, &branch.outputs).expr(&item);
-                    branch.outputs.extend(columns.iter().map(Expr::of));
-                    branch.scans.push(Factor::inner(BlockScan::Expand {
-                        item,
-                        columns: columns.clone(),
-                        key: key.clone(),
-                    }));
+                    branch.expand(&input_columns, &item, &columns, key.as_deref());
                 }
                 Ok(branches)
             }
@@ -176,18 +161,7 @@ impl Compiler {
                 left,
                 right,
                 predicates,
-            } => {
-                let mut columns = left.columns();
-                columns.extend(right.columns());
-                let (left, right) = self.sides(&left, &right, |left, right| left * right)?;
-                let mut branches = Vec::with_capacity(left.len() * right.len());
-                for l in &left {
-                    for r in &right {
-                        branches.push(l.product(r, &columns, &predicates));
-                    }
-                }
-                Ok(branches)
-            }
+            } => self.join(&left, &right, &predicates),
             Relation::LeftJoin {
                 left,
                 right,
@@ -224,26 +198,14 @@ impl Compiler {
                 };
                 self.partition(*input, &partition, rule)
             }
-            Relation::UnionAll { inputs, .. } => {
-                let mut branches = Vec::new();
-                for (input, exprs) in inputs {
-                    let columns = input.columns();
-                    for mut branch in self.linearise(input)? {
-                        branch.project(&columns, &exprs);
-                        branches.push(branch);
-                    }
-                }
-                Ok(branches)
-            }
+            Relation::UnionAll { inputs, .. } => self.union_all(inputs),
             Relation::Distinct { input } => {
-                let columns = input.columns();
-                let keys = columns
-                    .into_iter()
-                    .map(|c| {
-                        let expr = Expr::of(&c);
-                        (c, expr)
-                    })
-                    .collect();
+                let columns = input.columns().into_iter();
+                let keys = columns.map(|column| {
+                    let expr = Expr::of(&column);
+                    (column, expr)
+                });
+                let keys = keys.collect();
                 self.aggregate(*input, keys, Vec::new())
             }
             Relation::Aggregate {
@@ -252,6 +214,39 @@ impl Compiler {
                 aggregates,
             } => self.aggregate(*input, keys, aggregates),
         }
+    }
+
+    fn join(
+        &mut self,
+        left: &Relation,
+        right: &Relation,
+        predicates: &[Predicate],
+    ) -> Result<Vec<Branch>, crate::Error> {
+        let mut columns = left.columns();
+        columns.extend(right.columns());
+        let (left, right) = self.sides(left, right, |left, right| left * right)?;
+        let mut branches = Vec::with_capacity(left.len() * right.len());
+        for l in &left {
+            for r in &right {
+                branches.push(l.product(r, &columns, predicates));
+            }
+        }
+        Ok(branches)
+    }
+
+    fn union_all(
+        &mut self,
+        inputs: Vec<(Relation, Vec<Expr>)>,
+    ) -> Result<Vec<Branch>, crate::Error> {
+        let mut branches = Vec::new();
+        for (input, exprs) in inputs {
+            let columns = input.columns();
+            for mut branch in self.linearise(input)? {
+                branch.project(&columns, &exprs);
+                branches.push(branch);
+            }
+        }
+        Ok(branches)
     }
 
     /// The number of a subquery's image. Inside of a recursion its own text stands for its rows.

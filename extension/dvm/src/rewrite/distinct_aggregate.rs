@@ -55,141 +55,175 @@ fn tagged(tag: &Column, n: usize, filter: Option<&Expr>) -> Expr {
     }
 }
 
+/// The columns of the union.
+struct Union {
+    /// Which input a row is of: 0 for the plain one.
+    tag: Column,
+    /// The keys.
+    group: Vec<Column>,
+    /// What the plain aggregates read, and what carries it.
+    carried: Vec<(Column, Column)>,
+    /// The different arguments of the others with their filters, and what carries their values.
+    arguments: Vec<(Expr, Option<Expr>, Column)>,
+}
+
+impl Union {
+    fn over(
+        input: &Relation,
+        keys: &[(Column, Expr)],
+        aggregates: &[Aggregate],
+        columns: &mut ColumnAllocator,
+    ) -> Self {
+        let tag = columns.column("tag", ColumnType::integer(), false);
+        let group = copies(keys, columns);
+        let plain = aggregates.iter().filter(|a| !a.distinct);
+        let plain_reads: Vec<ColumnId> = plain
+            .flat_map(|a| [&a.argument, &a.filter])
+            .flatten()
+            .flat_map(Expr::columns)
+            .collect();
+        let read = input.columns().into_iter();
+        let read = read.filter(|column| plain_reads.contains(&column.id));
+        let carried = read.map(|column| {
+            let copy = columns.column(column.name.clone(), column.ty.clone(), true);
+            (column, copy)
+        });
+        let mut union = Union {
+            tag,
+            group,
+            carried: carried.collect(),
+            arguments: Vec::new(),
+        };
+        for aggregate in aggregates.iter().filter(|a| a.distinct) {
+            if let Some(argument) = &aggregate.argument
+                && union.position(aggregate).is_none()
+            {
+                let column = columns.column("distinct", argument.ty.clone(), true);
+                let argument = (argument.clone(), aggregate.filter.clone(), column);
+                union.arguments.push(argument);
+            }
+        }
+        union
+    }
+
+    /// Which of the arguments is that of the aggregate.
+    fn position(&self, aggregate: &Aggregate) -> Option<usize> {
+        self.arguments.iter().position(|(argument, filter, _)| {
+            Some(argument) == aggregate.argument.as_ref() && *filter == aggregate.filter
+        })
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        let mut columns = vec![self.tag.clone()];
+        columns.extend(self.group.iter().cloned());
+        columns.extend(self.carried.iter().map(|(_, copy)| copy.clone()));
+        columns.extend(self.arguments.iter().map(|(_, _, column)| column.clone()));
+        columns
+    }
+
+    /// The values of the plain input's rows.
+    fn plain(&self, keys: &[(Column, Expr)]) -> Vec<Expr> {
+        let mut exprs = vec![tag_value(0)];
+        exprs.extend(keys.iter().map(|(_, expr)| expr.clone()));
+        exprs.extend(self.carried.iter().map(|(original, _)| Expr::of(original)));
+        exprs.extend(self.arguments.iter().map(|(x, _, _)| Expr::null(&x.ty)));
+        exprs
+    }
+
+    /// The different values of an argument per group, as rows of the union.
+    fn distinct(
+        &self,
+        position: usize,
+        input: &Relation,
+        keys: &[(Column, Expr)],
+        columns: &mut ColumnAllocator,
+    ) -> Option<(Relation, Vec<Expr>)> {
+        let (argument, filter, _) = self.arguments.get(position)?;
+        let conditions = filter.iter().cloned().map(Predicate::of).collect();
+        let group = copies(keys, columns);
+        let value = columns.column("distinct", argument.ty.clone(), argument.nullable);
+
+        let mut exprs = vec![tag_value(position + 1)];
+        exprs.extend(group.iter().map(Expr::of));
+        exprs.extend(
+            self.carried
+                .iter()
+                .map(|(original, _)| Expr::null(&original.ty)),
+        );
+        let arguments = self.arguments.iter().enumerate();
+        exprs.extend(arguments.map(|(other, (x, _, _))| match other == position {
+            true => Expr::of(&value),
+            false => Expr::null(&x.ty),
+        }));
+        let computed = keys.iter().map(|(_, expr)| expr.clone());
+        let mut projected: Vec<_> = group.into_iter().zip(computed).collect();
+        projected.push((value, argument.clone()));
+        let rows = input.clone().filtered(conditions).projected(projected);
+        Some((rows.distinct(), exprs))
+    }
+
+    /// The aggregate over the rows of its input.
+    fn aggregate(&self, aggregate: Aggregate) -> Aggregate {
+        let position = match aggregate.distinct {
+            true => self.position(&aggregate),
+            false => None,
+        };
+        if let Some(position) = position {
+            return Aggregate {
+                argument: self.arguments.get(position).map(|(_, _, c)| Expr::of(c)),
+                filter: Some(tagged(&self.tag, position + 1, None)),
+                distinct: false,
+                ..aggregate
+            };
+        }
+        let copies = self.carried.iter();
+        let copies: Vec<_> = copies
+            .map(|(original, copy)| (original.id, Expr::of(copy)))
+            .collect();
+        let copy_of = |id| copies.iter().find(|(original, _)| *original == id);
+        let renamed = |expr: &Expr| expr.substitute(|id| copy_of(id).map(|(_, copy)| copy));
+        let filter = aggregate.filter.as_ref().map(renamed);
+        Aggregate {
+            argument: aggregate.argument.as_ref().map(renamed),
+            filter: Some(tagged(&self.tag, 0, filter.as_ref())),
+            ..aggregate
+        }
+    }
+}
+
+/// New columns for the keys.
+fn copies(keys: &[(Column, Expr)], columns: &mut ColumnAllocator) -> Vec<Column> {
+    let keys = keys.iter();
+    keys.map(|(key, _)| columns.column(key.name.clone(), key.ty.clone(), key.nullable))
+        .collect()
+}
+
+fn tag_value(n: usize) -> Expr {
+    Expr::constant(n.to_string(), ColumnType::integer(), false)
+}
+
 fn rewrite(
     input: Relation,
     keys: Vec<(Column, Expr)>,
     aggregates: Vec<Aggregate>,
     columns: &mut ColumnAllocator,
 ) -> Relation {
-    let tag = columns.column("tag", ColumnType::integer(), false);
-    let group: Vec<Column> = keys
-        .iter()
-        .map(|(key, _)| columns.column(key.name.clone(), key.ty.clone(), key.nullable))
-        .collect();
-
-    // What the plain aggregates read, carried through under new identities.
-    let input_columns = input.columns();
-    let plain_reads: Vec<ColumnId> = aggregates
-        .iter()
-        .filter(|a| !a.distinct)
-        .flat_map(|a| [&a.argument, &a.filter])
-        .flatten()
-        .flat_map(Expr::columns)
-        .collect();
-    let carried: Vec<(Column, Column)> = input_columns
-        .iter()
-        .filter(|c| plain_reads.contains(&c.id))
-        .map(|c| {
-            let copy = columns.column(c.name.clone(), c.ty.clone(), true);
-            (c.clone(), copy)
-        })
-        .collect();
-
-    // One DISTINCT input per distinct (argument, filter).
-    let mut arguments: Vec<(Expr, Option<Expr>, Column)> = Vec::new();
-    for aggregate in aggregates.iter().filter(|a| a.distinct) {
-        let Some(argument) = &aggregate.argument else {
-            continue;
-        };
-        if !arguments
-            .iter()
-            .any(|(x, f, _)| x == argument && *f == aggregate.filter)
-        {
-            let column = columns.column("distinct", argument.ty.clone(), true);
-            arguments.push((argument.clone(), aggregate.filter.clone(), column));
-        }
+    let union = Union::over(&input, &keys, &aggregates, columns);
+    let mut inputs = vec![(input.clone(), union.plain(&keys))];
+    for position in 0..union.arguments.len() {
+        inputs.extend(union.distinct(position, &input, &keys, columns));
     }
-
-    let mut union_columns = vec![tag.clone()];
-    union_columns.extend(group.iter().cloned());
-    union_columns.extend(carried.iter().map(|(_, copy)| copy.clone()));
-    union_columns.extend(arguments.iter().map(|(_, _, column)| column.clone()));
-
-    let tag_value = |n: usize| Expr::constant(n.to_string(), ColumnType::integer(), false);
-    let mut plain: Vec<Expr> = vec![tag_value(0)];
-    plain.extend(keys.iter().map(|(_, expr)| expr.clone()));
-    plain.extend(carried.iter().map(|(original, _)| Expr::of(original)));
-    plain.extend(arguments.iter().map(|(x, _, _)| Expr::null(&x.ty)));
-    let mut inputs = vec![(input.clone(), plain)];
-
-    for (position, (argument, filter, _)) in arguments.iter().enumerate() {
-        let conditions = filter.iter().cloned().map(Predicate::of).collect();
-        let filtered = input.clone().filtered(conditions);
-        let mut projected: Vec<(Column, Expr)> = keys
-            .iter()
-            .map(|(key, expr)| {
-                let column = columns.column(key.name.clone(), key.ty.clone(), key.nullable);
-                (column, expr.clone())
-            })
-            .collect();
-        let value = columns.column("distinct", argument.ty.clone(), argument.nullable);
-        projected.push((value, argument.clone()));
-        let distinct_columns: Vec<Column> = projected.iter().map(|(c, _)| c.clone()).collect();
-        let (value, group_of_distinct) = match distinct_columns.split_last() {
-            Some(split) => split,
-            None => continue,
-        };
-
-        let mut exprs = vec![tag_value(position + 1)];
-        exprs.extend(group_of_distinct.iter().map(Expr::of));
-        exprs.extend(carried.iter().map(|(original, _)| Expr::null(&original.ty)));
-        exprs.extend(arguments.iter().enumerate().map(|(other, (x, _, _))| {
-            if other == position {
-                Expr::of(value)
-            } else {
-                Expr::null(&x.ty)
-            }
-        }));
-        inputs.push((filtered.projected(projected).distinct(), exprs));
-    }
-
-    let carried_exprs: Vec<(ColumnId, Expr)> = carried
-        .iter()
-        .map(|(original, copy)| (original.id, Expr::of(copy)))
-        .collect();
-    let rename = |expr: &Expr| {
-        expr.substitute(|id| {
-            carried_exprs
-                .iter()
-                .find(|(original, _)| *original == id)
-                .map(|(_, copy)| copy)
-        })
-    };
     let aggregates = aggregates
         .into_iter()
-        .map(|aggregate| {
-            let input = arguments.iter().position(|(x, f, _)| {
-                aggregate.distinct
-                    && Some(x) == aggregate.argument.as_ref()
-                    && *f == aggregate.filter
-            });
-            match input {
-                Some(position) => Aggregate {
-                    argument: arguments.get(position).map(|(_, _, c)| Expr::of(c)),
-                    filter: Some(tagged(&tag, position + 1, None)),
-                    distinct: false,
-                    ..aggregate
-                },
-                None => Aggregate {
-                    argument: aggregate.argument.as_ref().map(&rename),
-                    filter: Some(tagged(
-                        &tag,
-                        0,
-                        aggregate.filter.as_ref().map(&rename).as_ref(),
-                    )),
-                    ..aggregate
-                },
-            }
-        })
-        .collect();
-
-    let keys = keys.into_iter().zip(&group);
-    let keys = keys.map(|((key, _), column)| (key, Expr::of(column)));
-    let union = Relation::UnionAll {
-        columns: union_columns,
+        .map(|aggregate| union.aggregate(aggregate));
+    let aggregates = aggregates.collect();
+    let grouped = keys.into_iter().zip(&union.group);
+    let keys = grouped.map(|((key, _), column)| (key, Expr::of(column)));
+    let rows = Relation::UnionAll {
+        columns: union.columns(),
         inputs,
     };
-    union.grouped(keys.collect(), aggregates)
+    rows.grouped(keys.collect(), aggregates)
 }
 
 #[cfg(test)]

@@ -77,41 +77,38 @@ impl Predicate {
 
     /// `a = b`, by the default equality of b's type.
     pub fn equality(a: &Expr, b: &Expr) -> Self {
-        let equal = format!(" {} ", b.ty.equality);
-        let pieces = [
-            Piece::Sql("("),
-            Piece::Expr(a),
-            Piece::Sql(&equal),
-            Piece::Expr(b),
-            Piece::Sql(")"),
-        ];
-        Predicate {
-            expr: Expr::truth(pieces, a.nullable || b.nullable),
-            equality: Some((a.clone(), b.clone())),
-        }
+        Self::fixing(a, b, Vec::new(), a.nullable || b.nullable)
     }
 
     /// `a IS NOT DISTINCT FROM b` in a form that indexes serve. It fixes either side as an equality does.
     pub fn same(a: &Expr, b: &Expr) -> Self {
-        let equality = Self::equality(a, b);
         if !a.nullable || !b.nullable {
-            return equality;
+            return Self::equality(a, b);
         }
-        let equal = format!(" {} ", b.ty.equality);
-        let pieces = [
-            Piece::Sql("("),
-            Piece::Expr(a),
-            Piece::Sql(&equal),
-            Piece::Expr(b),
+        let or_both_null = vec![
             Piece::Sql(" OR "),
             Piece::Expr(a),
             Piece::Sql(" IS NOT DISTINCT FROM NULL AND "),
             Piece::Expr(b),
-            Piece::Sql(" IS NOT DISTINCT FROM NULL)"),
+            Piece::Sql(" IS NOT DISTINCT FROM NULL"),
         ];
+        Self::fixing(a, b, or_both_null, false)
+    }
+
+    /// `(a = b …)`, which fixes either side.
+    fn fixing(a: &Expr, b: &Expr, more: Vec<Piece<'_>>, nullable: bool) -> Self {
+        let equal = format!(" {} ", b.ty.equality);
+        let mut pieces = vec![
+            Piece::Sql("("),
+            Piece::Expr(a),
+            Piece::Sql(&equal),
+            Piece::Expr(b),
+        ];
+        pieces.extend(more);
+        pieces.push(Piece::Sql(")"));
         Predicate {
-            expr: Expr::truth(pieces, false),
-            ..equality
+            expr: Expr::truth(pieces, nullable),
+            equality: Some((a.clone(), b.clone())),
         }
     }
 }

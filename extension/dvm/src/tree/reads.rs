@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::aggregate::Aggregate;
 use super::column::ColumnId;
 use super::expr::Expr;
-use super::relation::{ApplyKind, Predicate, Relation};
+use super::relation::Relation;
 
 impl Relation {
     /// Whether a subquery in it is computed for each row of what is around it.
@@ -16,48 +15,6 @@ impl Relation {
     /// The identities of the output columns.
     pub fn ids(&self) -> BTreeSet<ColumnId> {
         self.columns().iter().map(|c| c.id).collect()
-    }
-
-    /// The expressions of the operator itself.
-    pub fn expressions(&self) -> Vec<&Expr> {
-        fn conditions(predicates: &[Predicate]) -> Vec<&Expr> {
-            predicates.iter().map(|p| &p.expr).collect()
-        }
-        match self {
-            Relation::Scan(_)
-            | Relation::Opaque(_)
-            | Relation::SingleRow
-            | Relation::Distinct { .. } => Vec::new(),
-            Relation::Filter { predicates, .. }
-            | Relation::Join { predicates, .. }
-            | Relation::LeftJoin { predicates, .. }
-            | Relation::FullJoin { predicates, .. } => conditions(predicates),
-            Relation::Bounded { value: expr, .. } | Relation::Expand { item: expr, .. } => {
-                vec![expr]
-            }
-            Relation::Project { columns, .. } => columns.iter().map(|(_, expr)| expr).collect(),
-            Relation::Apply { kind, .. } => match kind {
-                ApplyKind::Any {
-                    tests: predicates, ..
-                }
-                | ApplyKind::Left { predicates } => conditions(predicates),
-                ApplyKind::Exists { .. } | ApplyKind::Scalar { .. } | ApplyKind::Cross => {
-                    Vec::new()
-                }
-            },
-            Relation::Window { calls, .. } => calls.iter().flat_map(|call| call.exprs()).collect(),
-            Relation::TopN { order, .. } => order.iter().map(|key| &key.expr).collect(),
-            Relation::UnionAll { inputs, .. } => {
-                inputs.iter().flat_map(|(_, exprs)| exprs).collect()
-            }
-            Relation::Aggregate {
-                keys, aggregates, ..
-            } => keys
-                .iter()
-                .map(|(_, expr)| expr)
-                .chain(aggregates.iter().flat_map(Aggregate::exprs))
-                .collect(),
-        }
     }
 
     /// The columns that the tree reads and does not make: those of the rows around it.
@@ -95,7 +52,7 @@ impl Relation {
     }
 
     fn collect_reads(&self, reads: &mut BTreeSet<ColumnId>) {
-        reads.extend(self.expressions().into_iter().flat_map(Expr::columns));
+        reads.extend(self.exprs().into_iter().flat_map(Expr::columns));
         for input in self.inputs() {
             input.collect_reads(reads);
         }

@@ -7,56 +7,87 @@ use super::aggregate::Aggregate;
 use super::column::{Column, ColumnId};
 use super::expr::Expr;
 use super::relation::{ApplyKind, Predicate, Relation};
+use super::window::SortKey;
+
+/// The inputs of an operator, to be read or changed.
+macro_rules! inputs {
+    ($relation:expr, $iter:ident) => {
+        match $relation {
+            Relation::Scan(_) | Relation::Opaque(_) | Relation::SingleRow => Vec::new(),
+            Relation::Filter { input, .. }
+            | Relation::Bounded { input, .. }
+            | Relation::Project { input, .. }
+            | Relation::Expand { input, .. }
+            | Relation::Aggregate { input, .. }
+            | Relation::Distinct { input }
+            | Relation::Window { input, .. }
+            | Relation::TopN { input, .. } => vec![input],
+            Relation::Join { left, right, .. }
+            | Relation::LeftJoin { left, right, .. }
+            | Relation::FullJoin { left, right, .. } => vec![left, right],
+            Relation::Apply {
+                input, subquery, ..
+            } => vec![input, subquery],
+            Relation::UnionAll { inputs, .. } => inputs.$iter().map(|(input, _)| input).collect(),
+        }
+    };
+}
+
+/// The expressions of an operator, to be read or changed; those of its conjuncts as `$conjuncts` has them.
+macro_rules! exprs {
+    ($relation:expr, $iter:ident, $exprs:ident, $conjuncts:expr) => {
+        match $relation {
+            Relation::Scan(_)
+            | Relation::Opaque(_)
+            | Relation::SingleRow
+            | Relation::Distinct { .. } => Vec::new(),
+            Relation::Filter { predicates, .. }
+            | Relation::Join { predicates, .. }
+            | Relation::LeftJoin { predicates, .. }
+            | Relation::FullJoin { predicates, .. } => $conjuncts(predicates),
+            Relation::Bounded { value: expr, .. } | Relation::Expand { item: expr, .. } => {
+                vec![expr]
+            }
+            Relation::Project { columns, .. } => columns.$iter().map(|(_, expr)| expr).collect(),
+            Relation::Apply { kind, .. } => match kind {
+                ApplyKind::Any {
+                    tests: predicates, ..
+                }
+                | ApplyKind::Left { predicates } => $conjuncts(predicates),
+                ApplyKind::Exists { .. } | ApplyKind::Scalar { .. } | ApplyKind::Cross => {
+                    Vec::new()
+                }
+            },
+            Relation::Window { calls, .. } => {
+                calls.$iter().flat_map(|call| call.$exprs()).collect()
+            }
+            Relation::TopN { order, .. } => {
+                let keys = order.$iter();
+                keys.map(|SortKey { expr, .. }| expr).collect()
+            }
+            Relation::UnionAll { inputs, .. } => {
+                inputs.$iter().flat_map(|(_, exprs)| exprs).collect()
+            }
+            Relation::Aggregate {
+                keys, aggregates, ..
+            } => {
+                let keys = keys.$iter().map(|(_, expr)| expr);
+                let calls = aggregates.$iter().flat_map(Aggregate::$exprs);
+                keys.chain(calls).collect()
+            }
+        }
+    };
+}
 
 impl Relation {
     /// The inputs.
     pub fn inputs(&self) -> Vec<&Relation> {
-        match self {
-            Relation::Scan(_) | Relation::Opaque(_) | Relation::SingleRow => Vec::new(),
-            Relation::Filter { input, .. }
-            | Relation::Bounded { input, .. }
-            | Relation::Project { input, .. }
-            | Relation::Expand { input, .. }
-            | Relation::Aggregate { input, .. }
-            | Relation::Distinct { input }
-            | Relation::Window { input, .. }
-            | Relation::TopN { input, .. } => vec![input],
-            Relation::Join { left, right, .. }
-            | Relation::LeftJoin { left, right, .. }
-            | Relation::FullJoin { left, right, .. } => {
-                vec![left, right]
-            }
-            Relation::Apply {
-                input, subquery, ..
-            } => vec![input, subquery],
-            Relation::UnionAll { inputs, .. } => inputs.iter().map(|(input, _)| input).collect(),
-        }
+        inputs!(self, iter)
     }
 
     /// The inputs, to be changed.
     pub fn inputs_mut(&mut self) -> Vec<&mut Relation> {
-        match self {
-            Relation::Scan(_) | Relation::Opaque(_) | Relation::SingleRow => Vec::new(),
-            Relation::Filter { input, .. }
-            | Relation::Bounded { input, .. }
-            | Relation::Project { input, .. }
-            | Relation::Expand { input, .. }
-            | Relation::Aggregate { input, .. }
-            | Relation::Distinct { input }
-            | Relation::Window { input, .. }
-            | Relation::TopN { input, .. } => vec![input],
-            Relation::Join { left, right, .. }
-            | Relation::LeftJoin { left, right, .. }
-            | Relation::FullJoin { left, right, .. } => {
-                vec![left, right]
-            }
-            Relation::Apply {
-                input, subquery, ..
-            } => vec![input, subquery],
-            Relation::UnionAll { inputs, .. } => {
-                inputs.iter_mut().map(|(input, _)| input).collect()
-            }
-        }
+        inputs!(self, iter_mut)
     }
 
     /// The same operator over inputs changed by `map`.
@@ -123,51 +154,21 @@ impl Relation {
         }
     }
 
+    /// The expressions of the operator.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        fn conditions(predicates: &[Predicate]) -> Vec<&Expr> {
+            predicates.iter().map(|predicate| &predicate.expr).collect()
+        }
+        exprs!(self, iter, exprs, conditions)
+    }
+
     /// The expressions of the operator, the sides of equalities among them, to be changed.
     pub fn exprs_mut(&mut self) -> Vec<&mut Expr> {
         fn all(predicates: &mut [Predicate]) -> Vec<&mut Expr> {
-            predicates
-                .iter_mut()
-                .flat_map(Predicate::exprs_mut)
-                .collect()
+            let predicates = predicates.iter_mut();
+            predicates.flat_map(Predicate::exprs_mut).collect()
         }
-        match self {
-            Relation::Scan(_)
-            | Relation::Opaque(_)
-            | Relation::SingleRow
-            | Relation::Distinct { .. } => Vec::new(),
-            Relation::Filter { predicates, .. }
-            | Relation::Join { predicates, .. }
-            | Relation::LeftJoin { predicates, .. }
-            | Relation::FullJoin { predicates, .. } => all(predicates),
-            Relation::Bounded { value: expr, .. } | Relation::Expand { item: expr, .. } => {
-                vec![expr]
-            }
-            Relation::Project { columns, .. } => columns.iter_mut().map(|(_, e)| e).collect(),
-            Relation::Apply { kind, .. } => match kind {
-                ApplyKind::Any {
-                    tests: predicates, ..
-                }
-                | ApplyKind::Left { predicates } => all(predicates),
-                ApplyKind::Exists { .. } | ApplyKind::Scalar { .. } | ApplyKind::Cross => {
-                    Vec::new()
-                }
-            },
-            Relation::Window { calls, .. } => {
-                calls.iter_mut().flat_map(|call| call.exprs_mut()).collect()
-            }
-            Relation::TopN { order, .. } => order.iter_mut().map(|key| &mut key.expr).collect(),
-            Relation::UnionAll { inputs, .. } => {
-                inputs.iter_mut().flat_map(|(_, exprs)| exprs).collect()
-            }
-            Relation::Aggregate {
-                keys, aggregates, ..
-            } => {
-                let keys = keys.iter_mut().map(|(_, expr)| expr);
-                keys.chain(aggregates.iter_mut().flat_map(Aggregate::exprs_mut))
-                    .collect()
-            }
-        }
+        exprs!(self, iter_mut, exprs_mut, all)
     }
 }
 

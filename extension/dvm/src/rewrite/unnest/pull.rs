@@ -26,7 +26,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
         });
     }
     let reads: BTreeSet<ColumnId> = relation
-        .expressions()
+        .exprs()
         .into_iter()
         .flat_map(Expr::columns)
         .collect();
