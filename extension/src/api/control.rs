@@ -32,7 +32,7 @@ fn resume_stream_table(name: Option<&str>) {
         let table = argument::owned(name)?;
         locks::lock_sources_of(&table, table.requested_mode)?;
         catalog::lock(table.pgt_id)?;
-        let table = catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
+        let table = catalog::existing(table.pgt_id)?;
         alter::set_status(&table, Status::Active)?;
         match catalog::failure(table.pgt_id)? {
             Some(failure) if failure.is_fuse => catalog::set_failure(&FailureRow {

@@ -120,7 +120,7 @@ fn running_recomputations() -> TableIterator<
         name!(rows_total, Option<i64>),
     ),
 > {
-    TableIterator::new(shmem::progress::all().into_iter().map(|seen| {
+    TableIterator::new(shmem::running_recomputations().into_iter().map(|seen| {
         (
             seen.pid,
             database::name(pg_sys::Oid::from(seen.database)),

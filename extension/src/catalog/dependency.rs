@@ -7,7 +7,8 @@ use super::definitions::note_change;
 use super::modes::RefreshMode;
 use super::stream_table::{self, StreamTable};
 use crate::error::Result;
-use crate::pg::catalog_table::{CatalogTable, Key, Row, Value};
+use crate::pg::catalog_row::{Row, Value};
+use crate::pg::catalog_table::{CatalogTable, Key};
 
 const TABLE: &str = "pgt_dependencies";
 const BY_ID: &str = "pgt_dependencies_pkey";

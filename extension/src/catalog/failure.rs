@@ -4,7 +4,8 @@
 use pgrx::datum::TimestampWithTimeZone;
 
 use crate::error::Result;
-use crate::pg::catalog_table::{CatalogTable, Key, Row, Value};
+use crate::pg::catalog_row::{Row, Value};
+use crate::pg::catalog_table::{CatalogTable, Key};
 use crate::shmem::notes;
 
 const TABLE: &str = "pgt_failures";

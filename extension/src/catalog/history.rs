@@ -4,7 +4,8 @@ use pgrx::datum::TimestampWithTimeZone;
 
 use super::action::{Action, Reason};
 use crate::error::Result;
-use crate::pg::catalog_table::{CatalogTable, Key, Value, next_value};
+use crate::pg::catalog_row::Value;
+use crate::pg::catalog_table::{CatalogTable, Key, next_value};
 
 const TABLE: &str = "pgt_refresh_history";
 const BY_TABLE: &str = "pgt_refresh_history_pkey";

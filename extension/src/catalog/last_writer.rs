@@ -2,7 +2,8 @@
 //! reads, last. Written under the stream table's lock, by every transaction that does.
 
 use crate::error::Result;
-use crate::pg::catalog_table::{CatalogTable, Key, Value};
+use crate::pg::catalog_row::Value;
+use crate::pg::catalog_table::{CatalogTable, Key};
 
 const TABLE: &str = "pgt_last_writers";
 const BY_ID: &str = "pgt_last_writers_pkey";

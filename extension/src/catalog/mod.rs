@@ -12,6 +12,7 @@ mod modes;
 mod names;
 mod overview;
 mod stream_table;
+mod stream_table_changes;
 mod unseen;
 mod version;
 
@@ -28,9 +29,12 @@ pub use modes::{RefreshMode, RequestedMode, Status};
 pub use names::{by_name, id_by_name};
 pub use overview::{has_immediate, immediate};
 pub use stream_table::{
-    StreamTable, all, delete, exists, forget_plan, home, ids, insert, is_stream_table, load,
-    load_by_relid, lock, lock_as, new_id, query_of, set_definition, set_home, set_mode, set_polled,
-    set_schedule, set_settings, set_status, store_frontier,
+    StreamTable, all, existing, exists, home, ids, is_stream_table, load, load_by_relid, lock,
+    lock_as, new_id, query_of,
+};
+pub use stream_table_changes::{
+    delete, forget_plan, insert, set_definition, set_home, set_mode, set_polled, set_schedule,
+    set_settings, set_status, store_frontier,
 };
 pub use unseen::{UnseenCause, record_unseen};
 pub use version::{LIBRARY, is_current, require_current};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys;
 
 use crate::error::Result;
-use crate::pg::catalog_table::{CatalogTable, Value, relid};
+use crate::pg::catalog_row::Value;
+use crate::pg::catalog_table::{CatalogTable, relid};
 use crate::pg::cluster;
 use crate::pg::process;
 

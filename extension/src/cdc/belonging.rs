@@ -15,9 +15,10 @@ use crate::error::Result;
 use crate::pg::capture_trigger::{self, CAPTURE, EACH};
 use crate::pg::depend;
 use crate::pg::inherit;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 
-const LOCK: pg_sys::LOCKMODE = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+const LOCK: LockMode = LockMode::AccessShare;
 
 /// Whether there is a buffer for a table, and made for it.
 pub fn is_captured(source: pg_sys::Oid) -> Result<bool> {
@@ -63,38 +64,18 @@ pub fn needs_rows(source: pg_sys::Oid) -> Result<bool> {
             .iter()
             .any(|(_, attnum)| *attnum == buffer::TABLE)
     };
-    let has_parts = members(source, LOCK).len() > 1 || is_partitioned(source);
+    let has_parts = members(source, LOCK).len() > 1 || inherit::is_partitioned(source);
     Ok(has_table && (has_parts || cdc_trigger_mode() == TriggerMode::Sql))
-}
-
-fn is_partitioned(table: pg_sys::Oid) -> bool {
-    Relation::try_open(table, LOCK)
-        .is_some_and(|table| table.kind() == pg_sys::RELKIND_PARTITIONED_TABLE)
 }
 
 /// Whether a table below has another parent.
 pub fn has_shared_child(source: pg_sys::Oid) -> bool {
-    !parents_outside(source, &members(source, LOCK)).is_empty()
+    !inherit::parents_outside(source, &members(source, LOCK)).is_empty()
 }
 
 /// Whether row triggers will have to tell of a source of which these columns are read.
 pub fn is_told_by_rows(source: pg_sys::Oid, attnums: &[i16]) -> bool {
     attnums.contains(&buffer::TABLE) || inherit::has_parent(source) || has_shared_child(source)
-}
-
-/// The parents, outside of a tree, of the tables in it but its root. A partition has one parent.
-pub fn parents_outside(root: pg_sys::Oid, tree: &[pg_sys::Oid]) -> Vec<pg_sys::Oid> {
-    if tree.len() < 2 || is_partitioned(root) {
-        return Vec::new();
-    }
-    let mut outside: Vec<pg_sys::Oid> = (tree.iter())
-        .filter(|table| **table != root)
-        .flat_map(|table| inherit::parents(*table))
-        .filter(|parent| !tree.contains(parent))
-        .collect();
-    outside.sort_unstable_by_key(|parent| parent.to_u32());
-    outside.dedup();
-    outside
 }
 
 /// Removes triggers from a table that no source needs there any more.

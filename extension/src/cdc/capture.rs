@@ -12,6 +12,7 @@ use crate::pg::change_insert::{ChangedPairs, Pick};
 use crate::pg::fmgr::Call;
 use crate::pg::image::ImageType;
 use crate::pg::inherit;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::timescale;
 use crate::pg::transition::{self, RowChange, Rows, Statement, Transition};
@@ -87,12 +88,13 @@ fn capture(call: &Call) -> Result<()> {
 /// Whether row triggers tell of the statement, too: of a partitioned table, those of its partitions. The chunks of a
 /// hypertable have none.
 fn is_told_by_rows(event: &Transition) -> bool {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     let tells = |table: &pg_sys::Oid| {
-        Relation::try_open(*table, lockmode)
+        Relation::try_open(*table, LockMode::AccessShare)
             .is_some_and(|table| capture_trigger::has_row_triggers(CAPTURE, &table))
     };
-    inherit::tree(event.table(), lockmode).iter().any(tells)
+    inherit::tree(event.table(), LockMode::AccessShare)
+        .iter()
+        .any(tells)
         && !timescale::is_hypertable(event.table())
 }
 
@@ -134,8 +136,8 @@ fn copy_row(change: &RowChange, target: &Target) -> Result<()> {
         (change.old_version(target.width), -1),
         (change.new_version(target.width), 1),
     ] {
-        if let Some((values, nulls)) = version {
-            insert.push(values, nulls, weight);
+        if let Some(row) = version {
+            insert.push(row, weight);
         }
     }
     insert.finish();

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::frontier::Frontier;
 use crate::pg::change_pages::INDEXED_PAGES;
 use crate::pg::change_scan::ChangeScan;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::removal;
 use crate::pg::snapshot::LatestSnapshot;
@@ -45,8 +46,7 @@ pub fn wants_cleanup(source: pg_sys::Oid) -> Result<bool> {
     let Some(found) = buffer::find(source)? else {
         return Ok(false);
     };
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let changes = Relation::try_open(found, lockmode);
+    let changes = Relation::try_open(found, LockMode::AccessShare);
     Ok(changes.is_some_and(|changes| changes.blocks() >= PAGES_MIN))
 }
 
@@ -65,8 +65,7 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
             .iter()
             .all(|frontier| frontier.consumes(xid, epoch))
     };
-    let lockmode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-    let pages = Relation::open(found, lockmode)?.blocks();
+    let pages = Relation::open(found, LockMode::RowExclusive)?.blocks();
     let next_try = NEXT_TRY.with_borrow(|next| next.get(&found.to_u32()).copied());
     if next_try.is_some_and(|next| pages < next.pages && slowest == next.slowest) {
         return Ok(());
@@ -97,8 +96,7 @@ fn is_drained(
     slowest: u64,
     is_consumed: impl Fn(u64, i32) -> bool,
 ) -> Result<bool> {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let changes = Relation::open(found, lockmode)?;
+    let changes = Relation::open(found, LockMode::AccessShare)?;
     let _latest = LatestSnapshot::push();
     let mut scan = ChangeScan::begin(&changes, slowest)?;
     Ok(scan.next(|xid, epoch| !is_consumed(xid, epoch)).is_none())
@@ -117,7 +115,7 @@ fn truncate(
         lock.release();
         return Ok(false);
     }
-    let changes = Relation::open(found, pg_sys::NoLock as pg_sys::LOCKMODE)?;
+    let changes = Relation::open(found, LockMode::None)?;
     if changes.reference_count() > 1 {
         lock.release();
         return Ok(false);
@@ -128,8 +126,7 @@ fn truncate(
 
 /// Deletes consumed rows; whether there may be more.
 fn delete_consumed(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Result<bool> {
-    let lockmode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
-    let changes = Relation::open(found, lockmode)?;
+    let changes = Relation::open(found, LockMode::RowExclusive)?;
     let _latest = LatestSnapshot::push();
     let mut scan = ChangeScan::begin(&changes, 0)?;
     let mut deleted = 0;

@@ -7,6 +7,7 @@
 use super::marker::Marker;
 use crate::error::Result;
 use crate::pg::image::{self, ImageType};
+use crate::pg::row::{OwnedRow, Row};
 use crate::pg::tupdesc::{Column, OwnTupleDesc};
 use crate::pg::tuplestore::TupleStore;
 use pgrx::pg_sys;
@@ -47,8 +48,7 @@ pub struct Consolidation {
     positions: Vec<usize>,
     types: Vec<ImageType>,
     /// The row under construction.
-    values: Vec<pg_sys::Datum>,
-    nulls: Vec<bool>,
+    filled: OwnedRow,
     store: TupleStore,
     /// What they add up to.
     sum: RowSum,
@@ -92,8 +92,7 @@ impl Consolidation {
             is_lasting,
             positions: positions.to_vec(),
             types: captured.iter().map(|a| ImageType::from(*a)).collect(),
-            values: vec![pg_sys::Datum::from(0); columns.len()],
-            nulls: vec![false; columns.len()],
+            filled: OwnedRow::blank(columns.len()),
             store: new_store(context, desc.as_ptr(), is_lasting),
             sum: RowSum::default(),
             recompute: None,
@@ -106,26 +105,18 @@ impl Consolidation {
     }
 
     /// Adds a change, or a marker by its weight; false if no more are needed.
-    pub fn add(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) -> bool {
+    pub fn add(&mut self, row: Row<'_>, weight: i32) -> bool {
         if let Some(marker) = Marker::of(weight) {
             self.recompute = Some(marker);
             return false;
         }
-        for (at, position) in self.positions.iter().enumerate() {
-            if let (Some(value), Some(null)) = (self.values.get_mut(at), self.nulls.get_mut(at)) {
-                *value = values
-                    .get(*position)
-                    .copied()
-                    .unwrap_or(pg_sys::Datum::from(0));
-                *null = nulls.get(*position).copied().unwrap_or(true);
-            }
+        for ((value, is_null), at) in self.filled.columns_mut().zip(&self.positions) {
+            (*value, *is_null) = row.get_or_null(*at);
         }
-        if let Some(last) = self.values.last_mut() {
-            *last = pg_sys::Datum::from(weight);
-        }
-        let hash = image::hash128(&self.values, &self.nulls, self.types.iter().copied());
+        self.filled.set(self.types.len(), weight);
+        let hash = image::hash128(self.filled.row(), self.types.iter().copied());
         self.sum.add(hash, Weight::from(weight));
-        self.store.put_values(&self.values, &self.nulls);
+        self.store.put(self.filled.row());
         true
     }
 
@@ -165,11 +156,7 @@ impl Consolidation {
                 continue;
             }
             pgrx::check_for_interrupts!();
-            let (values, nulls) = row.values();
-            if let (Some((_, values)), Some((_, nulls))) = (values.split_last(), nulls.split_last())
-            {
-                weighted::put(&mut result, values, nulls, weight);
-            }
+            weighted::put(&mut result, row.row().without_last(), weight);
         }
         drop(rows);
         result

@@ -7,6 +7,7 @@ use crate::error::{CaptureError, Result};
 use crate::frontier::Frontier;
 use crate::pg::change_pages;
 use crate::pg::change_scan::ChangeScan;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::attributes;
 use pgrx::pg_sys;
@@ -23,9 +24,9 @@ pub fn pending_rows(
     frontier: &Frontier,
     present: &LazyCell<Frontier>,
 ) -> Result<u64> {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     let found = buffer::find(source)?;
-    let Some(changes) = found.and_then(|found| Relation::try_open(found, lockmode)) else {
+    let Some(changes) = found.and_then(|found| Relation::try_open(found, LockMode::AccessShare))
+    else {
         return Ok(0);
     };
     if changes.blocks() <= FEW_PAGES {
@@ -76,10 +77,9 @@ impl Reading<'_> {
         begin: impl FnOnce(&[pg_sys::FormData_pg_attribute], &[usize]) -> Result<Consolidation>,
         meet: impl Fn(u64, i32),
     ) -> Result<SourceDelta> {
-        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let not_captured = || CaptureError::NotCaptured(self.source.to_u32().to_string());
         let found = buffer::find(self.source)?.ok_or_else(not_captured)?;
-        let changes = Relation::try_open(found, lockmode).ok_or_else(not_captured)?;
+        let changes = Relation::try_open(found, LockMode::AccessShare).ok_or_else(not_captured)?;
         let positions = buffer::positions(&changes, self.attnums)?;
         let mut delta = begin(attributes(changes.tuple_desc()), &positions)?;
         if changes.blocks() > 0 {
@@ -88,11 +88,11 @@ impl Reading<'_> {
                 meet(xid, epoch);
                 !self.frontier.consumes(xid, epoch)
             };
-            while let Some((values, nulls)) = scan.next(wanted) {
-                let Some(weight) = values.get(WEIGHT) else {
+            while let Some(row) = scan.next(wanted) {
+                let Some((weight, _)) = row.get(WEIGHT) else {
                     break;
                 };
-                if !delta.add(values, nulls, weight.value() as i32) {
+                if !delta.add(row, weight.value() as i32) {
                     break;
                 }
             }

@@ -15,6 +15,7 @@ use super::writer;
 use crate::config::{TriggerMode, cdc_trigger_mode};
 use crate::error::{CaptureError, Error, Result};
 use crate::pg::capture_trigger::{CAPTURE, EACH};
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::{attribute_name, attributes};
 use crate::pg::user::OwnerContext;
@@ -76,7 +77,7 @@ pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
 
 fn follow_altered(source: pg_sys::Oid) -> Result<()> {
     ensure_buffer(source, &[])?;
-    let tables = members(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+    let tables = members(source, LockMode::AccessShare);
     remove_strays(source, &tables)?;
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))?
         && !sql_writer_text(source)?.contains(&function::source_text(writer)?)
@@ -101,10 +102,9 @@ pub fn follow_rewrite(table: pg_sys::Oid, why: Marker) -> Result<()> {
 
 /// Removes triggers and buffer of a source, which may be gone itself.
 pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
-    let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
     let mut tables = Vec::new();
-    if Relation::try_open(source, lockmode).is_some() {
-        tables = inherit::tree(source, lockmode);
+    if Relation::try_open(source, LockMode::AccessExclusive).is_some() {
+        tables = inherit::tree(source, LockMode::AccessExclusive);
     }
     if let Some(found) = buffer::find(source)? {
         depend::drop_relation(found, false);
@@ -148,13 +148,12 @@ fn remove_strays(source: pg_sys::Oid, tables: &[pg_sys::Oid]) -> Result<()> {
 /// Takes the lock that conflicts with every writer, on the table and on all below it, and returns those that have
 /// triggers.
 pub fn keep_writers_out(source: pg_sys::Oid) -> Vec<pg_sys::Oid> {
-    let lockmode = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
-    lock::relation(source, lockmode);
-    members(source, lockmode)
+    lock::relation(source, LockMode::ShareRowExclusive);
+    members(source, LockMode::ShareRowExclusive)
 }
 
 fn ensure_buffer(source: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
-    let table = Relation::open(source, pg_sys::NoLock as pg_sys::LOCKMODE)?;
+    let table = Relation::open(source, LockMode::None)?;
     if let Some(found) = buffer::find(source)? {
         if depend::belongs_to(found, source) {
             return extend(&table, found, attnums);
@@ -188,7 +187,7 @@ fn ensure_buffer(source: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
 /// Adds columns that are missing, replaces those whose type in the source has changed, and drops those that the
 /// source has no more, which would keep their types alive.
 fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
-    let changes = Relation::open(found, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let changes = Relation::open(found, LockMode::AccessShare)?;
     let present = buffer::columns(&changes);
     let (stored, given) = (
         attributes(changes.tuple_desc()),
@@ -236,8 +235,7 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
         .any(|column| types::is_constrained_domain(column.atttypid));
     let mut is_emptied = false;
     if is_checked {
-        let lockmode = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
-        let changes = Relation::open(found, lockmode)?;
+        let changes = Relation::open(found, LockMode::AccessExclusive)?;
         if changes.blocks() > 0 {
             removal::truncate(changes);
             is_emptied = true;
@@ -306,8 +304,8 @@ fn ensure_sql_writer(source: pg_sys::Oid) -> Result<pg_sys::Oid> {
 fn sql_writer_text(source: pg_sys::Oid) -> Result<String> {
     let not_captured = || CaptureError::NotCaptured(source.to_u32().to_string());
     let found = buffer::find(source)?.ok_or_else(not_captured)?;
-    let changes = Relation::open(found, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
-    let table = Relation::open(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let changes = Relation::open(found, LockMode::AccessShare)?;
+    let table = Relation::open(source, LockMode::AccessShare)?;
     let given = attributes(table.tuple_desc());
     let columns: Vec<CapturedColumn> = buffer::columns(&changes)
         .into_iter()

@@ -11,6 +11,7 @@ use super::delta::Reading;
 use crate::error::{Error, Result};
 use crate::frontier::Frontier;
 use crate::pg::memory::MemoryContext;
+use crate::pg::row::Row;
 use crate::pg::tupdesc::attributes;
 use crate::shmem::counters::{DELTAS_READ, DELTAS_SHARED};
 use crate::shmem::notes;
@@ -80,13 +81,13 @@ impl Known {
         let columns = attributes(self.delta.store.tuple_desc());
         let mut delta = Consolidation::lasting(columns, &positions, context)?;
         if let Some(why) = self.delta.recompute {
-            delta.add(&[], &[], why.weight());
+            delta.add(Row::EMPTY, why.weight());
         }
         let mut rows = self.delta.store.scan();
         while let Some(row) = rows.next() {
-            let (values, nulls) = row.values();
-            let weight = values.last().map_or(0, |weight| weight.value() as i32);
-            delta.add(values, nulls, weight);
+            let row = row.row();
+            let weight = row.values.last().map_or(0, |weight| weight.value() as i32);
+            delta.add(row, weight);
         }
         let delta = SourceDelta {
             raw_rows: self.delta.raw_rows,

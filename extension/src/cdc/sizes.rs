@@ -4,6 +4,7 @@ use super::buffer;
 use crate::error::Result;
 use crate::frontier::Frontier;
 use crate::pg::change_scan::ChangeScan;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use pgrx::pg_sys;
 
@@ -26,8 +27,7 @@ pub fn size(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<Option<Buffer
     let Some(found) = buffer::find(source)? else {
         return Ok(None);
     };
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let Some(changes) = Relation::try_open(found, lockmode) else {
+    let Some(changes) = Relation::try_open(found, LockMode::AccessShare) else {
         return Ok(None);
     };
     let (mut rows, mut pending_rows) = (0, 0);
@@ -49,8 +49,8 @@ pub fn size(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<Option<Buffer
 /// Reads until all of them have one.
 pub fn has_news(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<Vec<bool>> {
     let mut news = vec![false; frontiers.len()];
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let Some(changes) = buffer::find(source)?.and_then(|oid| Relation::try_open(oid, lockmode))
+    let Some(changes) =
+        buffer::find(source)?.and_then(|oid| Relation::try_open(oid, LockMode::AccessShare))
     else {
         return Ok(news);
     };

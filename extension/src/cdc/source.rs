@@ -1,10 +1,10 @@
 //! Which relations can be captured, and which tables belong to a source.
 
-use super::belonging::parents_outside;
 use crate::error::{CaptureError, Result};
 use crate::pg::catalog_scan;
 use crate::pg::citus;
 use crate::pg::inherit;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::running_writes;
 use crate::pg::timescale;
@@ -17,8 +17,7 @@ const SUBSCRIPTION_REL_RELATION: u32 = 2;
 
 /// Why the changes of `source` cannot be captured; `None` if they can.
 pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let table = Relation::open(source, lockmode)?;
+    let table = Relation::open(source, LockMode::AccessShare)?;
     let name = table.name();
     let own = match (table.kind(), table.persistence()) {
         (b'r' | b'p', b'p') => None,
@@ -31,14 +30,14 @@ pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
     if timescale::hypertable_of(source).is_some() {
         return Ok(Some(CaptureError::Chunk(name)));
     }
-    for member in inherit::tree(source, lockmode) {
+    for member in inherit::tree(source, LockMode::AccessShare) {
         if let Some(kind) = citus::kind(member) {
             return Ok(Some(CaptureError::Citus(name, kind)));
         }
         if member == source {
             continue;
         }
-        let child = Relation::open(member, lockmode)?;
+        let child = Relation::open(member, LockMode::AccessShare)?;
         if child.kind() == b'f' {
             return Ok(Some(CaptureError::ForeignChild {
                 table: name,
@@ -53,7 +52,7 @@ pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
 }
 
 /// The source and all tables below it, locked, that have triggers: the chunks of a hypertable have none.
-pub fn members(source: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Vec<pg_sys::Oid> {
+pub fn members(source: pg_sys::Oid, lockmode: LockMode) -> Vec<pg_sys::Oid> {
     let tree = inherit::tree(source, lockmode);
     if tree.len() > 1 && timescale::is_hypertable(source) {
         return vec![source];
@@ -64,7 +63,7 @@ pub fn members(source: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Vec<pg_sys::O
 /// Locks the chunks of a hypertable as [`lock_idle`] does the table itself.
 pub fn lock_chunks(source: pg_sys::Oid) {
     if timescale::is_hypertable(source) {
-        inherit::tree(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        inherit::tree(source, LockMode::AccessShare);
     }
 }
 
@@ -72,12 +71,12 @@ pub fn lock_chunks(source: pg_sys::Oid) {
 /// be written. When it changes, capture is reinstalled and the content recomputed. The chunks of a hypertable do not count:
 /// new ones are filled by statements on it, and those that go have its readers recomputed.
 pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
-    let tree = members(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+    let tree = members(source, LockMode::AccessShare);
     let mut signature: Vec<u32> = tree.iter().map(|table| table.to_u32()).collect();
     signature.extend(
         inherit::parents(source)
             .iter()
-            .chain(&parents_outside(source, &tree))
+            .chain(&inherit::parents_outside(source, &tree))
             .map(|parent| parent.to_u32()),
     );
     Ok(signature)
@@ -87,8 +86,7 @@ pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
 /// statement whose trigger or function asks for the refresh for instance: the table shows its rows already, but its
 /// changes are captured only when it ends.
 pub fn lock_idle(table: pg_sys::Oid) -> Result<()> {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    match Relation::try_open(table, lockmode) {
+    match Relation::try_open(table, LockMode::AccessShare) {
         Some(table) => require_idle(&table),
         None => Ok(()),
     }
@@ -104,8 +102,9 @@ pub fn require_idle(table: &Relation) -> Result<()> {
 
 /// Whether the table, or one below it, is the target of a subscription.
 pub fn is_subscribed(source: pg_sys::Oid) -> bool {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    inherit::tree(source, lockmode).into_iter().any(is_target)
+    inherit::tree(source, LockMode::AccessShare)
+        .into_iter()
+        .any(is_target)
 }
 
 fn is_target(table: pg_sys::Oid) -> bool {

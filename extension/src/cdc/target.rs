@@ -10,6 +10,7 @@ use crate::pg::change_insert::{Pick, Picked};
 use crate::pg::depend::belongs_to;
 use crate::pg::inherit;
 use crate::pg::invalidation;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::tupdesc::{attribute_name, attributes};
 use pgrx::pg_sys;
@@ -86,7 +87,7 @@ pub fn by_rows(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Rc<[Target
 
 /// Where it has to be said that all of `table` may have changed.
 pub fn all(table: pg_sys::Oid) -> Result<Vec<Target>> {
-    let relation = Relation::open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let relation = Relation::open(table, LockMode::AccessShare)?;
     let mut targets = Vec::new();
     for source in sources_of(table)? {
         targets.extend(towards(source, table, relation.tuple_desc())?);
@@ -108,8 +109,8 @@ pub fn towards(
     if !belongs_to(found, source) {
         return Ok(None);
     }
-    let buffer = Relation::open(found, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)?;
-    let source = Relation::open(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let buffer = Relation::open(found, LockMode::RowExclusive)?;
+    let source = Relation::open(source, LockMode::AccessShare)?;
     let (of_buffer, of_source, of_table) = (
         attributes(buffer.tuple_desc()),
         attributes(source.tuple_desc()),

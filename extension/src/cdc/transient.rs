@@ -7,7 +7,9 @@ use super::buffer;
 use super::consolidation::{Consolidation, SourceDelta, weight_column};
 use super::marker::Marker;
 use crate::error::Result;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
+use crate::pg::row::{OwnedRow, Row};
 use crate::pg::tupdesc::{Column, attribute_name, attributes};
 use crate::pg::tuplestore::TupleStore;
 use pgrx::pg_sys;
@@ -42,15 +44,15 @@ impl TransientChanges {
                 none => none.insert(Consolidation::new(columns, &positions, context)?),
             };
             if changes.recompute || positions.len() < attnums.len() {
-                delta.add(&[], &[], Marker::Truncated.weight());
+                delta.add(Row::EMPTY, Marker::Truncated.weight());
                 continue;
             }
             delta.read_from(positions);
             let mut rows = changes.store.scan();
             while let Some(row) = rows.next() {
-                let (values, nulls) = row.values();
-                let weight = values.last().map_or(0, |weight| weight.value() as i32);
-                delta.add(values, nulls, weight);
+                let row = row.row();
+                let weight = row.values.last().map_or(0, |weight| weight.value() as i32);
+                delta.add(row, weight);
             }
         }
         Ok(delta.map(Consolidation::finish))
@@ -65,8 +67,7 @@ pub struct TransientWriter {
     from: Vec<Option<usize>>,
     /// How many leading columns of these are needed.
     width: usize,
-    values: Vec<pg_sys::Datum>,
-    nulls: Vec<bool>,
+    filled: OwnedRow,
 }
 
 impl TransientWriter {
@@ -82,8 +83,7 @@ impl TransientWriter {
             },
             width: from.iter().flatten().max().map_or(0, |last| last + 1),
             from,
-            values: vec![pg_sys::Datum::from(0); columns.len()],
-            nulls: vec![false; columns.len()],
+            filled: OwnedRow::blank(columns.len()),
         })
     }
 
@@ -93,18 +93,13 @@ impl TransientWriter {
     }
 
     /// Adds a change of the row whose leading columns are given.
-    pub fn push(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i32) {
-        let to = self.values.iter_mut().zip(self.nulls.iter_mut());
-        for ((value, null), from) in to.zip(&self.from) {
-            match from.map(|at| (values.get(at), nulls.get(at))) {
-                Some((Some(given), Some(is_null))) => (*value, *null) = (*given, *is_null),
-                _ => (*value, *null) = (pg_sys::Datum::from(0), true),
-            }
+    pub fn push(&mut self, row: Row<'_>, weight: i32) {
+        for ((value, is_null), from) in self.filled.columns_mut().zip(&self.from) {
+            let given = from.and_then(|at| row.get(at));
+            (*value, *is_null) = given.unwrap_or((pg_sys::Datum::from(0), true));
         }
-        if let Some(last) = self.values.last_mut() {
-            *last = pg_sys::Datum::from(weight);
-        }
-        self.changes.store.put_values(&self.values, &self.nulls);
+        self.filled.set(self.from.len(), weight);
+        self.changes.store.put(self.filled.row());
     }
 
     /// Has the readers recompute.
@@ -124,7 +119,7 @@ impl TransientWriter {
 type Mapping = (Vec<Column>, Vec<Option<usize>>, Vec<i16>);
 
 fn map_columns(source: pg_sys::Oid, attnums: &[i16], desc: pg_sys::TupleDesc) -> Result<Mapping> {
-    let table = Relation::open(source, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let table = Relation::open(source, LockMode::AccessShare)?;
     let (of_source, of_table) = (attributes(table.tuple_desc()), attributes(desc));
     let mut columns = Vec::with_capacity(attnums.len() + 1);
     let mut from = Vec::with_capacity(attnums.len());

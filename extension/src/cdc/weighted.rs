@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::weight::Weight;
 
 use crate::pg::image::ImageMap;
+use crate::pg::row::Row;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
@@ -23,8 +24,8 @@ impl WeightColumn {
     }
 
     /// The weight of a row.
-    pub fn read(self, values: &[pg_sys::Datum]) -> Weight {
-        values
+    pub fn read(self, row: Row<'_>) -> Weight {
+        row.values
             .last()
             .map_or(Weight::ZERO, |value| match self.is_wide {
                 true => Weight::of(value.value() as i64),
@@ -34,11 +35,11 @@ impl WeightColumn {
 }
 
 /// Appends a row with its weight, in as many rows as the column needs for it.
-pub fn put(store: &mut TupleStore, values: &[pg_sys::Datum], nulls: &[bool], weight: Weight) {
+pub fn put(store: &mut TupleStore, row: Row<'_>, weight: Weight) {
     match WeightColumn::of(store.tuple_desc()).is_wide {
         true if weight.is_zero() => {}
-        true => store.put_weighted(values, nulls, weight.rows()),
-        false => (weight.parts()).for_each(|part| store.put_weighted(values, nulls, part.into())),
+        true => store.put_weighted(row, weight.rows()),
+        false => (weight.parts()).for_each(|part| store.put_weighted(row, part.into())),
     }
 }
 

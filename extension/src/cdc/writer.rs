@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::frontier::{epoch, top_xid};
 
 use crate::pg::change_insert::ChangeInsert;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
+use crate::pg::row::Row;
 use crate::pg::slot::Slot;
 use crate::shmem::notes;
 use pgrx::pg_sys;
@@ -15,7 +17,7 @@ use pgtrickle_dvm::weight::Weight;
 /// Opens the target's buffer, for changes of the current transaction and epoch.
 pub fn open(target: &Target) -> Result<ChangeInsert> {
     notes::dirty(target.buffer);
-    let buffer = Relation::open(target.buffer, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)?;
+    let buffer = Relation::open(target.buffer, LockMode::RowExclusive)?;
     let leading = [
         pg_sys::Datum::from(top_xid().cast_signed()),
         pg_sys::Datum::from(epoch::current()),
@@ -26,7 +28,7 @@ pub fn open(target: &Target) -> Result<ChangeInsert> {
 /// Writes a row that tells the consumers to recompute.
 pub fn push_recompute(target: &Target, why: Marker) -> Result<()> {
     let mut insert = open(target)?;
-    insert.push(&[], &[], why.weight());
+    insert.push(Row::EMPTY, why.weight());
     insert.finish();
     Ok(())
 }
@@ -44,7 +46,7 @@ pub struct BufferWriter {
 impl BufferWriter {
     /// The writer for a stream table's changes; `None` if nothing reads them.
     pub fn open(stream_table: pg_sys::Oid) -> Result<Option<Self>> {
-        let table = Relation::open(stream_table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+        let table = Relation::open(stream_table, LockMode::AccessShare)?;
         let Some(target) = target::of(stream_table, table.tuple_desc())? else {
             return Ok(None);
         };
@@ -62,12 +64,10 @@ impl BufferWriter {
             self.push_recompute(Marker::Rewritten);
             return Ok(());
         }
-        let (values, nulls) = slot.values();
-        let width = self.width.min(values.len());
-        let (values, nulls) = (values.get(..width), nulls.get(..width));
-        let (values, nulls) = (values.unwrap_or_default(), nulls.unwrap_or_default());
+        let row = slot.row();
+        let row = row.part(0, self.width).unwrap_or(row);
         for part in Weight::from(weight).parts() {
-            self.writer.push(values, nulls, part);
+            self.writer.push(row, part);
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl BufferWriter {
     pub fn push_recompute(&mut self, why: Marker) {
         if !self.marked {
             self.marked = true;
-            self.writer.push(&[], &[], why.weight());
+            self.writer.push(Row::EMPTY, why.weight());
         }
     }
 

@@ -4,15 +4,15 @@ use pgrx::pg_sys;
 
 use crate::catalog::{self, RefreshMode, RequestedMode, Status, StreamTable};
 use crate::dag::check_for_cycles;
-use crate::error::{Error, Result, SpreadError};
+use crate::error::{Result, SpreadError};
 use crate::pg::{depend, user, view};
 use crate::{parse, refresh};
 
 use super::columns::Column;
-use super::create::{STATE_SCHEMA, view_name};
-use super::mode::Decision;
+use super::internal_view::{STATE_SCHEMA, view_name};
+use super::rebuild::rebuild;
 use super::recreate::{Replacement, recreate};
-use super::{columns, locks, mode, ties};
+use super::{columns, locks, ties};
 
 /// What to change; `None` keeps.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,7 +33,7 @@ pub struct Changes<'a> {
 pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     locks::lock_sources_of(table, changes.mode.unwrap_or(table.requested_mode))?;
     catalog::lock(table.pgt_id)?;
-    let table = &catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
+    let table = &catalog::existing(table.pgt_id)?;
     table.require_home()?;
     if table.is_spread() || table.is_in_two_steps() {
         return alter_spread(table, changes);
@@ -100,7 +100,7 @@ fn alter_spread(table: &StreamTable, changes: &Changes) -> Result<()> {
         // The next refresh tells the nodes.
         return Ok(());
     }
-    let table = catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
+    let table = catalog::existing(table.pgt_id)?;
     refresh::ask_nodes(&table, refresh::Task::Define).map(|_| ())
 }
 
@@ -162,45 +162,4 @@ fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
     columns::add(table, new, added.unwrap_or_default())?;
     ties::announce(&table.plain_name(), &told);
     Ok(Replaced::OtherQuery)
-}
-
-/// Decides on the mode again and rebuilds dependencies, state and, if there was any, content.
-pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
-    let table = catalog::load(pgt_id)?
-        .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;
-    let owner = depend::owner_of(table.relid)
-        .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
-    let decision = mode::decide(table.view, owner, &table.settings, requested, None)?;
-    redecide(pgt_id, decision.clone())?;
-    refresh::prepare_as_decided(pgt_id, decision.draft.clone())?;
-    if table.is_populated {
-        let request = refresh::Request {
-            force_full: true,
-            ..Default::default()
-        };
-        if let Some(message) = refresh::run(pgt_id, request)?.failed_apart {
-            redecide(pgt_id, decision.without_state(&message)?)?;
-        }
-    }
-    Ok(())
-}
-
-/// Stores a new decision on the mode, and gives up what the former one rested on.
-pub fn redecide(pgt_id: i64, decision: Decision) -> Result<()> {
-    let table = catalog::load(pgt_id)?.ok_or(Error::Vanished)?;
-    refresh::release(pgt_id)?;
-    refresh::drop_state_tables(pgt_id)?;
-    refresh::drop_key_index(&table)?;
-    refresh::forget(pgt_id);
-    decision.insert_dependencies(pgt_id)?;
-    let why = decision.why();
-    catalog::set_mode(
-        pgt_id,
-        decision.requested,
-        decision.used,
-        why.as_ref()
-            .map(|(code, reason)| (code.as_str(), reason.as_str())),
-    )?;
-    decision.announce(&table.plain_name());
-    catalog::forget_plan(pgt_id)
 }

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use super::create::{self, Definition};
 use crate::catalog::RequestedMode;
 use crate::error::{Error, Result};
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Settings;
 use crate::pg::table::TableFacts;
@@ -70,7 +71,7 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
         return Err(Error::ViewHasDependents(plain_name));
     }
     let owner = depend::owner_of(relid).ok_or(Error::Vanished)?;
-    let is_populated = Relation::open(relid, pg_sys::NoLock as pg_sys::LOCKMODE)?.is_populated();
+    let is_populated = Relation::open(relid, LockMode::None)?.is_populated();
     let settings = Settings::of_session();
     let _owner = OwnerContext::enter(owner, &settings)?;
     let query = view::definition(relid)?;
@@ -105,9 +106,8 @@ fn lock(relid: pg_sys::Oid, name: &str) -> Result<TableFacts> {
     if !acl::owns_relation(relid) {
         return Err(Error::NotOwnerOfView(plain_name));
     }
-    let lock = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
     // Closing it keeps the lock to the end of the transaction.
-    drop(Relation::try_open(relid, lock).ok_or_else(unknown)?);
+    drop(Relation::try_open(relid, LockMode::AccessExclusive).ok_or_else(unknown)?);
     Ok(facts)
 }
 

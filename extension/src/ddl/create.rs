@@ -3,17 +3,16 @@
 use pgrx::prelude::*;
 
 use super::divided::{self, Divided};
+use super::internal_view::{STATE_SCHEMA, view_name};
+use super::rebuild::redecide;
 use super::spread::{self, Finding, Spread};
-use super::{alter, mode, ties};
+use super::{mode, ties};
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
 use crate::pg::settings::Settings;
 use crate::pg::{depend, name, user, view};
 use crate::refresh;
-
-/// Schema of the internal views.
-pub const STATE_SCHEMA: &str = "pgtrickle_state";
 
 /// A stream table to be created.
 #[derive(Debug, Clone)]
@@ -118,21 +117,11 @@ pub fn create(definition: &Definition) -> Result<()> {
     if definition.initialize {
         let done = refresh::run(pgt_id, refresh::Request::default())?;
         if let Some(message) = done.failed_apart {
-            alter::redecide(pgt_id, decision.without_state(&message)?)?;
+            redecide(pgt_id, decision.without_state(&message)?)?;
         }
     }
     refresh::keep_if_few(pgt_id);
     Ok(())
-}
-
-/// Name of the internal view of a stream table.
-pub fn view_name(pgt_id: i64) -> String {
-    format!("view_{pgt_id}")
-}
-
-/// The stream table whose internal view has this name.
-pub fn id_of_view(name: &str) -> Option<i64> {
-    name.strip_prefix("view_")?.parse().ok()
 }
 
 /// Makes view and table one object, and guards the table.

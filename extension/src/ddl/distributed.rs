@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use pgrx::Spi;
 use pgrx::pg_sys;
 
-use super::create::{STATE_SCHEMA, view_name};
+use super::internal_view::{STATE_SCHEMA, view_name};
 use crate::catalog::{self, RefreshMode};
 use crate::error::{Error, Result};
 use crate::pg::{citus, name, object_hook, transaction_end};

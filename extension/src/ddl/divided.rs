@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 use super::mode::Decision;
 use crate::capability::CITUS_TWO_STEPS;
 use crate::catalog::{self, RequestedMode};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pg::citus::is_installed;
 use crate::pg::report;
 use crate::pg::settings::Settings;
@@ -63,7 +63,7 @@ impl Divided {
 
     /// Makes the tables that it needs.
     pub fn apply(&self, pgt_id: i64) -> Result<()> {
-        let table = catalog::load(pgt_id)?.ok_or(Error::Vanished)?;
+        let table = catalog::existing(pgt_id)?;
         two_steps::create(&table, &self.query)
     }
 

@@ -6,12 +6,12 @@ use std::collections::HashSet;
 
 use pgrx::pg_sys;
 
-use super::events;
+use super::remove;
 use crate::catalog;
 use crate::error::Result;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::{object_hook, transaction_end};
-use crate::refresh::chunks;
+use crate::refresh::{chunks, immediate};
 
 thread_local! {
     /// Relations that the transaction has dropped and no event trigger has told of.
@@ -42,5 +42,15 @@ fn clean_up() -> Result<()> {
         return Ok(());
     }
     let _snapshot = ActiveSnapshot::push();
-    events::forget_untold(&dropped)
+    forget_untold(&dropped)
+}
+
+/// Forgets the stream tables among relations of whose end no event trigger tells.
+fn forget_untold(relations: &[pg_sys::Oid]) -> Result<()> {
+    for relation in relations {
+        if let Some(table) = catalog::load_by_relid(*relation)? {
+            remove::forget(table.pgt_id)?;
+        }
+    }
+    immediate::follow_definitions()
 }

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use pgrx::prelude::*;
 
 use super::commands::{self, Command, Dropped};
-use super::create::{STATE_SCHEMA, id_of_view};
+use super::internal_view::{STATE_SCHEMA, id_of_view};
 use super::{aside, columns, distributed, functions, owner, protect, remove, types};
 use crate::catalog;
 use crate::cdc::{self, Marker};
 use crate::error::{Error, Result, or_report};
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Level;
 use crate::pg::{alter_table_hook, capture_trigger, event_trigger, extension, file_moves, inherit};
@@ -59,16 +60,6 @@ fn on_sql_drop() {
         clean_up(&dropped)?;
         protect::keep_triggers(&dropped)
     }));
-}
-
-/// Forgets the stream tables among relations of whose end no event trigger tells.
-pub fn forget_untold(relations: &[pg_sys::Oid]) -> Result<()> {
-    for relation in relations {
-        if let Some(table) = catalog::load_by_relid(*relation)? {
-            remove::forget(table.pgt_id)?;
-        }
-    }
-    immediate::follow_definitions()
 }
 
 fn clean_up(dropped: &[Dropped]) -> Result<()> {
@@ -189,10 +180,9 @@ fn follow_commands(commands: &[Command]) -> Result<()> {
 /// source, or below another, no trigger of the source sees what is written to it, and before a refresh looks all may
 /// be as it was.
 fn follow_relatives(relatives: &[pg_sys::Oid]) -> Result<()> {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     for table in relatives {
         // A command that failed has left its tables noted; they may be gone by the next one that looks.
-        if Relation::try_open(*table, lockmode).is_none() {
+        if Relation::try_open(*table, LockMode::AccessShare).is_none() {
             continue;
         }
         cdc::follow_rewrite(*table, Marker::Rewritten)?;

@@ -14,12 +14,13 @@ use crate::cdc;
 use crate::error::{Error, Result, SpreadError};
 use crate::frontier::{Frontier, epoch};
 use crate::pg::citus::{self, Shard};
+use crate::pg::local_settings::LocalSettings;
 use crate::pg::table::TableFacts;
-use crate::pg::user::{self, LocalSettings, OwnerContext};
+use crate::pg::user::{self, OwnerContext};
 use crate::pg::{acl, cluster, depend, name, transaction, utility};
 use crate::refresh::{self, Request, Task};
 
-use super::create::{STATE_SCHEMA, view_name};
+use super::internal_view::{STATE_SCHEMA, view_name};
 use super::remove;
 use super::shards::{Definition, is_kept, register, view_of};
 
@@ -135,7 +136,7 @@ fn tell(
     known: Option<&Known>,
     definition: &Definition<'_>,
 ) -> Result<String> {
-    let table = catalog::load(pgt_id)?.ok_or(Error::Vanished)?;
+    let table = catalog::existing(pgt_id)?;
     let facts = TableFacts::load(table.relid).ok_or(Error::Vanished)?;
     let buffer = cdc::buffer_of(table.relid)?.and_then(name::qualified_name);
     let buffer = buffer.ok_or(Error::Vanished)?;

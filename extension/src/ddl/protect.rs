@@ -11,9 +11,10 @@
 use pgrx::prelude::*;
 
 use super::commands::Dropped;
-use super::create::STATE_SCHEMA;
+use super::internal_view::STATE_SCHEMA;
 use crate::catalog;
 use crate::error::{Error, Result};
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::may_have;
 use crate::pg::user::OwnerContext;
 use crate::pg::{alter_table_hook, depend, inherit, name};
@@ -150,8 +151,7 @@ pub fn keep_altered(changed: Vec<Trigger>) -> Result<()> {
 pub fn family(relid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let mut family = inherit::ancestors(relid);
     if may_have(relid).children {
-        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        family.extend(inherit::tree(relid, lockmode));
+        family.extend(inherit::tree(relid, LockMode::AccessShare));
     } else {
         family.push(relid);
     }
@@ -210,7 +210,7 @@ pub fn keep_type(table: pg_sys::Oid, column: &str) -> Result<()> {
     if !catalog::exists() {
         return Ok(());
     }
-    let tables = inherit::tree(table, pg_sys::NoLock as pg_sys::LOCKMODE);
+    let tables = inherit::tree(table, LockMode::None);
     let _owner = OwnerContext::extension_owner()?;
     let users = Spi::connect(|client| {
         let mut users = Vec::new();

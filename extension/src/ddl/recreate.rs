@@ -14,7 +14,8 @@ use crate::{catalog, refresh};
 use super::columns::Column;
 use super::create::Definition;
 use super::kept::{self, Kept};
-use super::{alter, create, owner, remove};
+use super::rebuild::rebuild;
+use super::{create, owner, remove};
 
 /// What is to come of a stream table.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ pub fn recreate(table: &StreamTable, new: &Replacement<'_>) -> Result<()> {
     if !is_owner {
         depend::change_owner(relid, owner);
         owner::sync(&created)?;
-        alter::rebuild(created.pgt_id, new.mode)?;
+        rebuild(created.pgt_id, new.mode)?;
         if table.is_populated {
             refresh::run(created.pgt_id, refresh::Request::default())?;
         }

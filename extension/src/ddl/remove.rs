@@ -7,14 +7,14 @@ use crate::error::{Error, Result};
 use crate::pg::{depend, name};
 use crate::refresh;
 
-use super::create::view_name;
+use super::internal_view::view_name;
 use super::locks;
 
 /// Drops a stream table as `DROP TABLE` does, with the caller's rights.
 pub fn drop(table: &StreamTable, cascade: bool) -> Result<()> {
     locks::lock_sources_of(table, table.requested_mode)?;
     catalog::lock(table.pgt_id)?;
-    catalog::load(table.pgt_id)?.ok_or(Error::Vanished)?;
+    catalog::existing(table.pgt_id)?;
     let behavior = if cascade { "CASCADE" } else { "RESTRICT" };
     Spi::run(&format!("DROP TABLE {} {behavior}", table.qualified_name()))
         .map_err(|error| Error::Internal(error.to_string()))?;

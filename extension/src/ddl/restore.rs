@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use pgrx::prelude::*;
 
-use super::{alter, remove};
+use super::rebuild::rebuild;
+use super::remove;
 use crate::catalog::{self, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
@@ -42,7 +43,7 @@ pub fn restore() -> Result<usize> {
         if table.settings.is_empty() {
             catalog::set_settings(table.pgt_id, &Settings::of_session())?;
         }
-        alter::rebuild(table.pgt_id, table.requested_mode)?;
+        rebuild(table.pgt_id, table.requested_mode)?;
         if table.is_populated {
             refresh::run(
                 table.pgt_id,

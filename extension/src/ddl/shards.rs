@@ -12,12 +12,13 @@ use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{CitusTable, Error, Obstacle, Result, SpreadError};
 use crate::parse;
 use crate::pg::citus::{self, Shard};
+use crate::pg::local_settings::LocalSettings;
 use crate::pg::settings::Settings;
-use crate::pg::user::{LocalSettings, OwnerContext};
+use crate::pg::user::OwnerContext;
 use crate::pg::{acl, depend, shards, view};
 use crate::refresh::{self, Request, Sum, Task, guard};
 
-use super::create::{STATE_SCHEMA, view_name};
+use super::internal_view::{STATE_SCHEMA, view_name};
 use super::{alter, mode, remove};
 
 /// What the coordinator tells of a stream table.

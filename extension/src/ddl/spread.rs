@@ -19,7 +19,7 @@ use crate::pg::settings::Settings;
 use crate::pg::table::TableFacts;
 use crate::pg::{replica_identity, report, utility};
 
-use super::create::STATE_SCHEMA;
+use super::internal_view::STATE_SCHEMA;
 use super::mode::Decision;
 
 /// How a stream table is spread.

@@ -4,7 +4,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Aggregate, AggregateKind};
 
 use super::analyzer::Analyzer;
-use super::scale::Scale;
+use super::display_scale::Scale;
 use super::stage::Stage;
 use crate::capability::{
     BOOL_AGGREGATE, COUNT, Capability, DISTINCT_AGGREGATE, FILTERED_AGGREGATE, MIN_MAX,

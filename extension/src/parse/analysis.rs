@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ColumnType, Relation};
 
-use super::place::Spread;
+use super::spread::Spread;
 use crate::capability::{Capability, Support};
 use crate::error::Obstacle;
 

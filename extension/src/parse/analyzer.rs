@@ -7,11 +7,10 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, ColumnId, Relation};
 
 use super::analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
+use super::derived::{Access, Needed, OpenRecursion};
+use super::display_scale::Scale;
 use super::facts::TypeFacts;
-use super::place::{Place, Spread};
-use super::range::Needed;
-use super::recursion::Open;
-use super::scale::Scale;
+use super::spread::{Place, Spread};
 use crate::capability::{Capability, SETTINGS, TOO_MANY_LEVELS};
 use crate::error::Result;
 use crate::pg::make_node;
@@ -34,26 +33,6 @@ pub(super) struct Slot {
     pub scale: Scale,
     /// Whether an expression that says COLLATE computes it.
     pub explicit_collation: bool,
-}
-
-/// Under whose rights a query level reads.
-#[derive(Debug, Clone)]
-pub(super) struct Access {
-    /// Whether the level belongs to a view that the query names.
-    pub through_view: bool,
-    /// Roles whose row security applies.
-    pub roles: Vec<pg_sys::Oid>,
-}
-
-/// An analysed query level.
-#[derive(Debug)]
-pub(super) struct Derived {
-    /// The tree.
-    pub relation: Relation,
-    /// Its columns by position; `None` for those that are not needed.
-    pub columns: Vec<Option<ColumnId>>,
-    /// Whether the query says ORDER BY.
-    pub ordered: bool,
 }
 
 /// The state of one analysis.
@@ -79,7 +58,7 @@ pub(super) struct Analyzer {
     /// Columns that subqueries read of the levels around them, in the order of analysis.
     outside: Vec<ColumnId>,
     /// The recursion whose parts are being analysed.
-    pub open_recursion: Option<Open>,
+    pub open_recursion: Option<OpenRecursion>,
 }
 
 /// How much has been found.

@@ -4,8 +4,8 @@
 use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
-use super::from::Level;
 use super::implied::with_value;
+use super::scope::Level;
 use super::stage::Stage;
 use crate::capability::{SYSTEM_COLUMN, UNKNOWN_CONSTRUCT};
 use crate::error::Result;

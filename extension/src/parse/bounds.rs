@@ -1,61 +1,16 @@
 //! Conjuncts that compare a value of the rows with one that follows the clock:
 //! `ts > now() - interval '1 hour'`, `day = CURRENT_DATE`.
 //!
-//! The one side reads columns and is immutable, the other reads none and changes with nothing but the
-//! transaction's start, and the comparison of the two types is immutable, too: what is left to follow
-//! is one value, the bound. How it moves is the engine's business.
+//! What is left to follow is one value, the bound. How it moves is the engine's business.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Expr, Opaque, Predicate, Relation, Side};
+use pgtrickle_dvm::tree::{Expr, Opaque, Predicate, Relation};
 
 use super::analyzer::Analyzer;
-use super::clock_forms::plain_form;
-use super::scale::Scale;
+use super::clock::TimeFilter;
+use super::display_scale::Scale;
 use crate::capability::TIME_FILTER;
-use crate::pg::node::{self, Node, Walk};
-use crate::pg::{deparse, reads, types};
-
-/// A comparison with the clock.
-#[derive(Clone, Copy)]
-pub(super) struct TimeFilter {
-    /// The side that reads columns, flattened.
-    pub value: Node,
-    /// The side that follows the clock.
-    pub bound: Node,
-    /// The operator that stands between value and bound.
-    pub operator: pg_sys::Oid,
-    /// `None` for equality.
-    pub side: Option<Side>,
-}
-
-/// The flattened conjunct as a comparison with the clock, if it is one that can be followed.
-pub(super) fn time_filter(conjunct: Node) -> Option<TimeFilter> {
-    let call = plain_form(conjunct).cast::<pg_sys::OpExpr>()?;
-    let arguments = node::list(call.args);
-    let &[left, right] = arguments.as_slice() else {
-        return None;
-    };
-    let (value, bound, operator) = if follows_clock(right) {
-        (left, right, call.opno)
-    } else if follows_clock(left) {
-        (right, left, types::commutator(call.opno)?)
-    } else {
-        return None;
-    };
-    let side = match types::operator_name(operator).as_str() {
-        ">" | ">=" => Some(Side::Above),
-        "<" | "<=" => Some(Side::Below),
-        "=" => None,
-        _ => return None,
-    };
-    let function = types::operator_function(operator);
-    (types::is_builtin(operator) && reads::only_settings(function)).then_some(TimeFilter {
-        value,
-        bound,
-        operator,
-        side,
-    })
-}
+use crate::pg::{deparse, types};
 
 impl Analyzer {
     /// The rows of `input` that satisfy the comparison, whose value prints as given.
@@ -114,66 +69,4 @@ impl Analyzer {
             equality: is_default.then_some((value, bound)),
         }
     }
-}
-
-/// Whether the value is computed from the start of the transaction and constants, by functions of the
-/// server that depend on nothing else but settings.
-pub(super) fn follows_clock(expr: Node) -> bool {
-    let mut reads_clock = false;
-    let mut reads_else = false;
-    expr.walk(&mut |node| {
-        let is_clock = reads_start(node);
-        reads_clock |= is_clock;
-        reads_else |= !is_clock && !is_computed(node);
-        Walk::Descend
-    });
-    reads_clock && !reads_else
-}
-
-/// Whether the node is the start of the transaction, in one of its forms.
-fn reads_start(node: Node) -> bool {
-    use pg_sys::SQLValueFunctionOp as Op;
-    if let Some(function) = node.cast::<pg_sys::SQLValueFunction>() {
-        return matches!(
-            function.op,
-            Op::SVFOP_CURRENT_DATE
-                | Op::SVFOP_CURRENT_TIMESTAMP
-                | Op::SVFOP_CURRENT_TIMESTAMP_N
-                | Op::SVFOP_LOCALTIMESTAMP
-                | Op::SVFOP_LOCALTIMESTAMP_N
-        );
-    }
-    node.cast::<pg_sys::FuncExpr>().is_some_and(|call| {
-        matches!(
-            call.funcid.to_u32(),
-            pg_sys::F_NOW | pg_sys::F_TRANSACTION_TIMESTAMP
-        )
-    })
-}
-
-/// Whether the node adds nothing of its own to what its arguments are.
-fn is_computed(node: Node) -> bool {
-    const TIMES: [pg_sys::Oid; 4] = [
-        pg_sys::DATEOID,
-        pg_sys::TIMESTAMPOID,
-        pg_sys::TIMESTAMPTZOID,
-        pg_sys::INTERVALOID,
-    ];
-    if node.is::<pg_sys::Const>() || node.tag() == pg_sys::NodeTag::T_List {
-        return true;
-    }
-    if !node.is::<pg_sys::FuncExpr>() && !node.is::<pg_sys::OpExpr>() {
-        return node.is::<pg_sys::RelabelType>() || node.tag() == pg_sys::NodeTag::T_NamedArgExpr;
-    }
-    let has_arguments = match node.cast::<pg_sys::FuncExpr>() {
-        Some(call) => node::list_length(call.args) > 0 && !call.funcretset,
-        None => true,
-    };
-    has_arguments
-        && types::functions_called(node).into_iter().all(|function| {
-            types::is_builtin(function)
-                && (types::function_volatility(function) == b'i'
-                    || TIMES.contains(&node.type_oid()))
-                && reads::only_settings(function)
-        })
 }

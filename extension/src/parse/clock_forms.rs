@@ -11,13 +11,17 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::BoolExprType::{NOT_EXPR, OR_EXPR};
 use pgtrickle_dvm::tree::Side;
 
-use super::bounds::{follows_clock, time_filter};
-use super::expression::contains;
+use super::clock::{TimeFilter, follows_clock, plain_filter};
 use crate::pg::node::{self, Node};
 use crate::pg::{constant, make_node, types};
 
+/// The flattened conjunct as a comparison with the clock, if it is one that can be followed.
+pub(super) fn time_filter(conjunct: Node) -> Option<TimeFilter> {
+    plain_filter(plain_form(conjunct))
+}
+
 /// The flattened conjunct, in its plain form if it has one.
-pub(super) fn plain_form(conjunct: Node) -> Node {
+fn plain_form(conjunct: Node) -> Node {
     let plain = match conjunct.cast::<pg_sys::BoolExpr>() {
         Some(logic) if logic.boolop == NOT_EXPR => negated(&node::list(logic.args)),
         Some(logic) if logic.boolop == OR_EXPR => alternative(&node::list(logic.args)),
@@ -69,17 +73,17 @@ fn age(expr: Node) -> Option<Node> {
 fn alternative(arguments: &[Node]) -> Option<Node> {
     let plain: Vec<Node> = arguments.iter().map(|one| plain_form(*one)).collect();
     let (timed, others): (Vec<Node>, Vec<Node>) =
-        (plain.into_iter()).partition(|one| time_filter(*one).is_some());
+        (plain.into_iter()).partition(|one| plain_filter(*one).is_some());
     let &[timed] = timed.as_slice() else {
         return None;
     };
     if others
         .iter()
-        .any(|other| contains::<pg_sys::SubLink>(*other))
+        .any(|other| other.contains::<pg_sys::SubLink>())
     {
         return None;
     }
-    let filter = time_filter(timed)?;
+    let filter = plain_filter(timed)?;
     let is_above = filter.side? == Side::Above;
     let always = make_node::make_infinite(filter.value.type_oid(), is_above)?;
     let arms: Vec<(Node, Node)> = others.into_iter().map(|other| (other, always)).collect();

@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Part, Relation};
+use pgtrickle_dvm::tree::{Column, Expr, Part, Relation};
 
 use super::analyzer::Analyzer;
+use super::display_scale::Scale;
 use super::implied::name_operators;
-use super::scale::Scale;
+use super::input::Computed;
 use super::stage::Stage;
 use crate::capability::{
     SET_RETURNING_FUNCTION, SET_RETURNING_OUTPUT, TABLE_FUNCTION, UNKNOWN_CONSTRUCT, VALUES,
@@ -22,18 +23,6 @@ use crate::pg::from_item::{self, ItemColumn};
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::whole_row::MARK;
 use crate::pg::{deparse, make_node, query, types};
-
-/// A computed item of FROM.
-pub(super) struct Computed {
-    entry: NodeOf<pg_sys::RangeTblEntry>,
-    read: Vec<ItemColumn>,
-    /// The columns that are read.
-    pub columns: Vec<Column>,
-    /// The same by attribute number.
-    pub ids: BTreeMap<i16, ColumnId>,
-    /// Positions in `columns` that tell apart the rows of one row of its neighbours.
-    pub key: Option<Vec<usize>>,
-}
 
 /// The expressions that a computed item of FROM is made of.
 pub(super) fn entry_content(entry: &pg_sys::RangeTblEntry) -> Option<Node> {

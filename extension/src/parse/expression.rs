@@ -4,12 +4,13 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Expr, Predicate, Relation};
 
 use super::analyzer::Analyzer;
-use super::bounds::{TimeFilter, time_filter};
+use super::clock::TimeFilter;
+use super::clock_forms::time_filter;
 use super::implied::{as_one_value, name_operators};
 use super::stage::{Conjuncts, Stage, filtered};
 use crate::capability::{RECORD, REPEATED_FIELD, UNPRINTABLE_OPERATOR, WHOLE_ROW};
 use crate::error::Result;
-use crate::pg::node::{self, Node, Tagged, Walk};
+use crate::pg::node::{self, Node, Walk};
 use crate::pg::{deparse, query, types, whole_row};
 
 impl Analyzer {
@@ -44,7 +45,7 @@ impl Analyzer {
         for part in parts {
             let bound = self.bind(stage, part)?;
             let predicate = self.predicate(bound);
-            if contains::<pg_sys::SubLink>(part) {
+            if part.contains::<pg_sys::SubLink>() {
                 conjuncts.dependent.push(predicate);
             } else {
                 conjuncts.plain.push(predicate);
@@ -102,8 +103,8 @@ impl Analyzer {
         let family = types::ordering(left.type_oid())?.family;
         if !types::is_equality_in(operator.opno, family)
             || left.is::<pg_sys::RowExpr>()
-            || !contains::<pg_sys::Param>(left)
-            || !contains::<pg_sys::Param>(right)
+            || !left.contains::<pg_sys::Param>()
+            || !right.contains::<pg_sys::Param>()
             || self.collations_clash(bound)
         {
             return None;
@@ -178,17 +179,6 @@ pub(super) fn split(condition: Node, conjuncts: &mut Vec<Node>) {
 fn is_true(condition: Node) -> bool {
     condition.cast::<pg_sys::Const>().is_some_and(|c| {
         c.consttype == pg_sys::BOOLOID && !c.constisnull && c.constvalue.value() != 0
-    })
-}
-
-/// Whether a `T` stands in the expression.
-pub(super) fn contains<T: Tagged>(expr: Node) -> bool {
-    expr.walk(&mut |node| {
-        if node.is::<T>() {
-            Walk::Stop
-        } else {
-            Walk::Descend
-        }
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::ColumnType;
 
-use super::scale::Scale;
+use super::display_scale::Scale;
 use crate::pg::{deparse, types};
 
 /// Longest value, in bytes, that counts as short beside others in a btree entry.

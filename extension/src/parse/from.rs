@@ -3,82 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Column, ColumnId};
 
-use super::analyzer::{Access, Analyzer};
-use super::range::Range;
-use super::scope::{Offered, Scope};
+use super::analyzer::Analyzer;
+use super::derived::Access;
+use super::input::Range;
+use super::scope::{Input, Level, Offered, Scope};
 use crate::error::Result;
+use crate::pg::levels;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::query::flatten_lateral;
 use crate::pg::whole_row::{MARK, null_supplied};
-
-/// One query level with its inputs analysed.
-pub(super) struct Level<'a> {
-    /// The query.
-    pub query: NodeOf<pg_sys::Query>,
-    /// The level around it.
-    pub parent: Option<&'a Scope<'a>>,
-    /// Under whose rights it reads.
-    pub access: Access,
-    ranges: Vec<Input>,
-    names: Vec<String>,
-}
-
-/// A range table entry and the columns it reads laterally (its own may be among them).
-struct Input {
-    range: Range,
-    reads: BTreeSet<ColumnId>,
-    /// The mark that is true in each row, where it is read.
-    mark: Option<Column>,
-}
-
-impl<'a> Level<'a> {
-    /// The column that a Var means.
-    pub fn column(&self, varno: i32, attnum: i16) -> Option<ColumnId> {
-        let input = self.input(varno)?;
-        match &input.mark {
-            Some(mark) if attnum == MARK => Some(mark.id),
-            _ => input.range.column(attnum),
-        }
-    }
-
-    /// The mark of a range table entry.
-    pub fn mark(&self, varno: i32) -> Option<&Column> {
-        self.input(varno)?.mark.as_ref()
-    }
-
-    fn input(&self, varno: i32) -> Option<&Input> {
-        self.ranges
-            .get(usize::try_from(varno).ok()?.checked_sub(1)?)
-    }
-
-    /// A range table entry, and the columns around it that it reads.
-    pub fn range(&self, varno: i32) -> Option<(&Range, &BTreeSet<ColumnId>)> {
-        self.input(varno).map(|input| (&input.range, &input.reads))
-    }
-
-    /// Whether an input says ORDER BY.
-    pub fn has_ordered_input(&self) -> bool {
-        self.ranges
-            .iter()
-            .any(|input| matches!(&input.range, Range::Derived(derived) if derived.ordered))
-    }
-
-    /// Whether a range table entry has columns at all.
-    pub fn is_readable(&self, varno: i32) -> bool {
-        self.input(varno)
-            .is_some_and(|input| !matches!(input.range, Range::Other))
-    }
-
-    /// The name of a range table entry, for messages.
-    pub fn name_of(&self, varno: i32) -> &str {
-        usize::try_from(varno)
-            .ok()
-            .and_then(|n| self.names.get(n.checked_sub(1)?))
-            .map_or("", String::as_str)
-    }
-}
 
 /// The columns of each range table entry that a level reads, by range table index.
 pub(super) type Usage = BTreeMap<i32, BTreeSet<i16>>;
@@ -150,7 +84,7 @@ fn usage(roots: &[Node]) -> (Usage, BTreeSet<i32>) {
     let mut usage = Usage::new();
     let mut members = BTreeSet::new();
     for root in roots {
-        node::walk_levels(*root, &mut |node, level| {
+        levels::walk_levels(*root, &mut |node, level| {
             if let Some(var) = node.cast::<pg_sys::Var>() {
                 if var.varlevelsup == level {
                     usage.entry(var.varno).or_default().insert(var.varattno);

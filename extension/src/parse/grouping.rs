@@ -1,68 +1,20 @@
 //! GROUP BY, aggregates and HAVING of one query level. [`super::grouping_sets`] has several groupings.
 
-use std::collections::HashMap;
-
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
+use pgtrickle_dvm::tree::{Aggregate, Column, Expr, Relation};
 
 use super::analyzer::Analyzer;
 use super::computed::with_sets;
-use super::from::Level;
+use super::group_columns::Grouping;
+use super::scope::Level;
 use super::stage::Stage;
 use crate::capability::{
     GROUP_BY, HAVING, KEY_OF_PARENT, RECORD, SET_RETURNING_KEY, UNSORTABLE_KEY,
 };
 use crate::error::Result;
+use crate::pg::levels;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::{query, types};
-
-/// What a grouping offers to the expressions above it.
-#[derive(Default)]
-pub(super) struct Grouping {
-    /// Flattened expressions and the columns that carry their values.
-    known: Vec<(Node, ColumnId)>,
-    /// The columns of the keys, by what GROUP BY calls them.
-    keys: Vec<(u32, ColumnId)>,
-}
-
-impl Grouping {
-    /// The column that carries the value of a flattened expression, which stands inside of that many
-    /// subqueries.
-    pub fn find(&self, expr: Node, level: u32) -> Option<ColumnId> {
-        self.known
-            .iter()
-            .find(|(known, _)| match level {
-                0 => known.same_as(expr),
-                _ => {
-                    known.tag() == expr.tag()
-                        && query::shift_levels(*known, level as i32).same_as(expr)
-                }
-            })
-            .map(|(_, id)| *id)
-    }
-
-    /// The column of the key with this reference. An output column that GROUP BY refers to shows that key,
-    /// even where another one has the same expression and other grouping sets.
-    pub fn key(&self, reference: u32) -> Option<ColumnId> {
-        let mut keys = self.keys.iter();
-        keys.find(|(r, _)| *r == reference).map(|(_, id)| *id)
-    }
-
-    /// Says which column carries the value of a flattened expression.
-    pub fn add(&mut self, expr: Node, id: ColumnId) {
-        self.known.push((expr, id));
-    }
-
-    /// The same values in other columns.
-    pub fn renamed(&mut self, names: &HashMap<ColumnId, ColumnId>) {
-        let keys = self.keys.iter_mut().map(|(_, id)| id);
-        for id in self.known.iter_mut().map(|(_, id)| id).chain(keys) {
-            if let Some(new) = names.get(id) {
-                *id = *new;
-            }
-        }
-    }
-}
 
 /// A grouping key.
 pub(super) struct Key {
@@ -251,13 +203,13 @@ impl Analyzer {
 /// The aggregate calls of this level in an expression above the grouping, as they read at this level.
 fn calls_in(output: Node, grouping: &Grouping) -> Vec<NodeOf<pg_sys::Aggref>> {
     let mut calls = Vec::new();
-    node::walk_levels(output, &mut |node, level| {
+    levels::walk_levels(output, &mut |node, level| {
         if grouping.find(node, level).is_some() {
             return Walk::Skip;
         }
         match node.cast::<pg_sys::Aggref>() {
             Some(call) if call.agglevelsup == level => {
-                let here = query::shift_levels(node, -(level as i32));
+                let here = levels::shift_levels(node, -(level as i32));
                 calls.extend(here.cast());
                 Walk::Skip
             }
@@ -271,7 +223,7 @@ fn calls_in(output: Node, grouping: &Grouping) -> Vec<NodeOf<pg_sys::Aggref>> {
 /// read at this level.
 fn vars_outside(output: Node, grouping: &Grouping) -> Vec<Node> {
     let mut vars = Vec::new();
-    node::walk_levels(output, &mut |node, level| {
+    levels::walk_levels(output, &mut |node, level| {
         let is_call = node
             .cast::<pg_sys::Aggref>()
             .is_some_and(|call| call.agglevelsup == level);
@@ -282,7 +234,7 @@ fn vars_outside(output: Node, grouping: &Grouping) -> Vec<Node> {
             .cast::<pg_sys::Var>()
             .is_some_and(|var| var.varlevelsup == level)
         {
-            vars.push(query::shift_levels(node, -(level as i32)));
+            vars.push(levels::shift_levels(node, -(level as i32)));
         }
         Walk::Descend
     });

@@ -11,12 +11,13 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Aggregate, Column, Expr, Relation};
 
 use super::analyzer::Analyzer;
-use super::from::Level;
-use super::grouping::{Grouped, Grouping, Key};
-use super::scale::Scale;
+use super::display_scale::Scale;
+use super::group_columns::Grouping;
+use super::grouping::{Grouped, Key};
+use super::scope::Level;
 use crate::capability::{GROUPING_SETS, TOO_MANY_GROUPING_SETS};
+use crate::pg::levels;
 use crate::pg::node::{self, Node, NodeOf, Walk};
-use crate::pg::query;
 
 /// What a set groups by, by reference.
 pub(super) type Set = BTreeSet<u32>;
@@ -149,10 +150,10 @@ fn mask(call: &pg_sys::GroupingFunc, set: &Set) -> i32 {
 fn grouping_calls(outputs: &[Node]) -> Vec<NodeOf<pg_sys::GroupingFunc>> {
     let mut calls: Vec<NodeOf<pg_sys::GroupingFunc>> = Vec::new();
     for output in outputs {
-        node::walk_levels(*output, &mut |node, level| {
+        levels::walk_levels(*output, &mut |node, level| {
             let call = node.cast::<pg_sys::GroupingFunc>();
             if call.is_some_and(|call| call.agglevelsup == level) {
-                let here = query::shift_levels(node, -(level as i32));
+                let here = levels::shift_levels(node, -(level as i32));
                 if !calls.iter().any(|known| known.node().same_as(here)) {
                     calls.extend(here.cast());
                 }

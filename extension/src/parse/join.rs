@@ -11,8 +11,8 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{ApplyKind, Column, ColumnId, Expr, Part, Predicate, Relation};
 
 use super::analyzer::Analyzer;
-use super::from::Level;
-use super::range::Range;
+use super::input::Range;
+use super::scope::Level;
 use super::stage::{Conjuncts, Stage, filtered};
 use crate::capability::{INNER_JOIN, OUTER_JOIN, OUTER_JOIN_SUBQUERY, UNKNOWN_CONSTRUCT};
 use crate::error::Result;

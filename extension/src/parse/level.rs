@@ -3,15 +3,15 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation};
 
-use super::analyzer::{Access, Analyzer, Derived};
+use super::analyzer::Analyzer;
 use super::computed::{entry_content, with_sets};
+use super::derived::{Access, Derived, Needed};
 use super::grouping::is_grouped;
 use super::grouping_sets::references;
 use super::limit::is_by_value;
 use super::order;
-use super::range::Needed;
 use super::scope::Scope;
-use super::stage::Stage;
+use super::stage::{Stage, shown};
 use super::window::Written;
 use crate::capability::{DISTINCT, FILTER, PROJECTION, ROW_MARKS, SINGLE_ROW, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
@@ -217,26 +217,6 @@ impl Analyzer {
         if node::list_length(query.rowMarks) > 0 {
             self.refuse(&ROW_MARKS, "FOR UPDATE or FOR SHARE");
         }
-    }
-}
-
-/// The columns of a result, without those that only order it.
-pub(super) fn shown(relation: Relation, ids: &[Option<ColumnId>]) -> Relation {
-    let columns = relation.columns();
-    let is_shown = |column: &Column| ids.contains(&Some(column.id));
-    if columns.iter().all(is_shown) {
-        return relation;
-    }
-    Relation::Project {
-        input: Box::new(relation),
-        columns: columns
-            .into_iter()
-            .filter(is_shown)
-            .map(|column| {
-                let expr = Expr::of(&column);
-                (column, expr)
-            })
-            .collect(),
     }
 }
 

@@ -12,12 +12,11 @@ use pgtrickle_dvm::tree::{
 };
 
 use super::analyzer::Analyzer;
-use super::from::Level;
-use super::level::shown;
+use super::display_scale::Scale;
 use super::order::{Count, count, targets_of};
 use super::reach::comparisons;
-use super::scale::Scale;
-use super::stage::{Stage, filtered};
+use super::scope::Level;
+use super::stage::{Stage, filtered, shown};
 use crate::capability::{LIMIT_EXPRESSION, LIMIT_VALUE};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};

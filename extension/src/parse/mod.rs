@@ -6,16 +6,18 @@
 //! collected with its row of the [capability table](crate::capability). Nothing is changed in the
 //! database, and nothing is remembered between calls.
 //!
+//! Below, the types: [`analysis`] is what comes of it, [`analyzer`] its state, [`scope`] a level with its [`input`]s,
+//! [`derived`] a level as its reader knows it, [`group_columns`], [`display_scale`], [`spread`]. Above, what reads each construct:
+//!
 //! - [`level`]: one SELECT; [`set_operation`]: UNION, INTERSECT, EXCEPT; [`range`]: range table;
 //!   [`from`] and [`join`]: FROM; [`computed`]: functions and VALUES in it; [`grouping`], [`grouping_sets`] and [`aggregate`]: GROUP BY and
-//!   aggregates; [`window`]: window functions; [`order`]: ORDER BY with LIMIT or DISTINCT ON; [`settle`]: its ties.
-//! - [`stage`]: where expressions stand; [`scope`]: what they see around their level;
-//!   [`sublink`]: subqueries in them.
+//!   aggregates; [`window`] and [`window_functions`]: windows; [`order`]: ORDER BY with LIMIT or DISTINCT ON; [`settle`]: its ties.
+//! - [`stage`]: where expressions stand; [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
 //! - [`json_value`]: what a server gets wrong.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
-//! - [`opaque`]: subqueries computed as a whole; [`bounds`]: filters that follow the clock.
+//! - [`opaque`]: subqueries computed as a whole; [`bounds`], [`clock`], [`clock_forms`]: filters that follow the clock.
 //! - [`sources`]: every relation that a query names, supported or not; [`place`]: which shards stand for tables of Citus.
 
 mod aggregate;
@@ -23,16 +25,21 @@ mod analysis;
 mod analyzer;
 mod bind;
 mod bounds;
+mod clock;
 mod clock_forms;
 mod collation;
 mod computed;
+mod derived;
 mod describe;
+mod display_scale;
 mod expression;
 mod facts;
 mod from;
+mod group_columns;
 mod grouping;
 mod grouping_sets;
 mod implied;
+mod input;
 mod join;
 mod json_value;
 mod level;
@@ -49,10 +56,12 @@ mod scope;
 mod set_operation;
 mod settle;
 mod sources;
+mod spread;
 mod stage;
 mod sublink;
 mod volatility;
 mod window;
+mod window_functions;
 
 pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 pub use describe::describe;
@@ -62,7 +71,7 @@ pub use settle::{Settled, settled};
 use pgrx::pg_sys;
 use pgtrickle_dvm::plan;
 
-use self::place::Place;
+use self::spread::Place;
 use crate::capability::TIES;
 use crate::error::{Error, Result};
 use crate::pg::deparse::PrintSettings;

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, Opaque, OpaqueSource, Relation};
 
-use super::analyzer::{Access, Analyzer, Derived};
+use super::analyzer::Analyzer;
+use super::derived::{Access, Derived};
+use super::display_scale::Scale;
 use super::implied::name_operators;
-use super::range::{Range, access_of};
-use super::scale::Scale;
+use super::input::Range;
+use super::range::access_of;
 use super::scope::Scope;
 use super::sources::selected;
 use crate::capability::{
@@ -22,6 +24,7 @@ use crate::error::Result;
 use crate::pg::deparse;
 use crate::pg::from_item::{self, ItemColumn};
 use crate::pg::make_node::make_with;
+use crate::pg::name;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::table::TableFacts;
 
@@ -50,7 +53,7 @@ impl Analyzer {
             if let Some(id) = ids.get_mut(position) {
                 *id = Some(column.id);
             }
-            names.push(deparse::quoted(&attribute.name));
+            names.push(name::quote(&attribute.name));
             columns.push(column);
         }
         Range::Derived(Derived {

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, ColumnId, Expr, Relation, SortKey};
 
 use super::analyzer::{Analyzer, Slot};
-use super::scale::Scale;
+use super::display_scale::Scale;
 use crate::capability::{DISTINCT_ON, LIMIT, ORDER_BY};
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::{query, settle, types};

@@ -1,42 +1,21 @@
 //! What stands for tables of Citus: on this node the shard that it has of a table which has a single one, which is
 //! captured and read as any table is. A table in several shards is left to the nodes that have them.
 
-use std::collections::BTreeMap;
-
 use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
+use super::spread::Place;
 use crate::capability::{
     CITUS_DISTRIBUTED_TABLE, CITUS_LOCAL_SHARD, CITUS_LOCAL_TABLE, CITUS_REFERENCE_TABLE,
     CITUS_SHARD_LOCAL, CITUS_TWO_STEPS,
 };
 use crate::error::{CitusTable, Result};
-use crate::pg::citus::{self, Distribution};
+use crate::pg::citus;
 use crate::pg::deparse::{self, PrintSettings};
 use crate::pg::node::NodeOf;
 use crate::pg::settings::{Level, Settings};
 use crate::pg::table::TableFacts;
 use crate::pg::{query, shards};
-
-/// Where a query is maintained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// On this node, with what it has.
-    ThisNode,
-    /// On each node, with the shards that it has.
-    Shards,
-    /// What is local to shards on each node, and the rest on this one.
-    Both,
-}
-
-/// The tables of Citus that a query reads.
-#[derive(Debug, Clone, Default)]
-pub struct Spread {
-    /// Those for which shards of this node stand.
-    pub replaced: Vec<pg_sys::Oid>,
-    /// How those are spread that the tree reads as tables, by OID.
-    pub tables: BTreeMap<u32, Distribution>,
-}
 
 impl Analyzer {
     /// The query of a view that the query reads.

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{
-    Column, ColumnId, Expr, Index, Piece, Predicate, Relation, Scan, ScanColumn,
-};
+use pgtrickle_dvm::tree::{Column, Expr, Index, Piece, Predicate, Relation, Scan, ScanColumn};
 
-use super::analyzer::{Access, Analyzer, Derived};
-use super::computed::Computed;
-use super::scale::Scale;
+use super::analyzer::Analyzer;
+use super::derived::{Access, Derived, Needed};
+use super::display_scale::Scale;
+use super::input::Range;
 use super::scope::Scope;
 use crate::capability::{
     CTE, LATERAL, SUBQUERY, TABLE_COLUMN, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW,
@@ -19,70 +18,7 @@ use crate::cdc;
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::table::TableFacts;
-use crate::pg::{deparse, query, types};
-
-/// An entry of the range table.
-pub(super) enum Range {
-    /// A table.
-    Table {
-        /// The scan.
-        scan: Scan,
-        /// Its columns by attribute number.
-        columns: BTreeMap<i16, ColumnId>,
-        /// Whether the rows are those of the table alone: of others the captured changes tell, too.
-        only: Option<Box<Predicate>>,
-    },
-    /// A subquery, view or CTE reference.
-    Derived(Derived),
-    /// Rows computed from those of its neighbours.
-    Computed(Computed),
-    /// A join or grouping entry, or something refused.
-    Other,
-}
-
-impl Range {
-    /// The column with this attribute number.
-    pub fn column(&self, attnum: i16) -> Option<ColumnId> {
-        match self {
-            Range::Table { columns, .. } => columns.get(&attnum).copied(),
-            Range::Derived(derived) => {
-                let position = usize::try_from(attnum).ok()?.checked_sub(1)?;
-                derived.columns.get(position).copied().flatten()
-            }
-            Range::Computed(computed) => computed.ids.get(&attnum).copied(),
-            Range::Other => None,
-        }
-    }
-
-    /// All columns.
-    pub fn columns(&self) -> Vec<ColumnId> {
-        match self {
-            Range::Table { columns, .. } => columns.values().copied().collect(),
-            Range::Derived(derived) => derived.columns.iter().copied().flatten().collect(),
-            Range::Computed(computed) => computed.ids.values().copied().collect(),
-            Range::Other => Vec::new(),
-        }
-    }
-}
-
-/// The output columns of a query that are read.
-#[derive(Debug, Clone)]
-pub(super) enum Needed {
-    /// All of them.
-    All,
-    /// Those at these positions (from 1).
-    Only(BTreeSet<i16>),
-}
-
-impl Needed {
-    /// Whether the column at this position (from 1) is read.
-    pub fn contains(&self, position: i16) -> bool {
-        match self {
-            Needed::All => true,
-            Needed::Only(positions) => positions.contains(&position),
-        }
-    }
-}
+use crate::pg::{name, query, types};
 
 impl Analyzer {
     /// Analyses one entry, of which these columns are read.
@@ -195,7 +131,7 @@ impl Analyzer {
             columns.push(ScanColumn {
                 column,
                 attnum: attribute.attnum,
-                quoted: deparse::quoted(&attribute.name),
+                quoted: name::quote(&attribute.name),
             });
         }
         self.use_columns(facts.oid, ids.keys().copied());

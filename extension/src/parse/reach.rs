@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Ahead, Carry, Comparisons, Reach};
 
 use super::facts::is_image_equality;
-use super::window::{is_first, is_last};
+use super::window_functions::{is_first, is_last};
 use crate::pg::node::{Node, NodeOf};
 use crate::pg::version::null_treatment::ignores_nulls;
 use crate::pg::{query, settle, types};

@@ -6,10 +6,10 @@
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, Opaque, Recursion, Relation};
 
-use super::analyzer::{Access, Analyzer, Derived};
+use super::analyzer::Analyzer;
+use super::derived::{Access, Derived, Needed, OpenRecursion};
+use super::display_scale::Scale;
 use super::opaque::with_text;
-use super::range::Needed;
-use super::scale::Scale;
 use super::scope::Scope;
 use crate::error::Result;
 use crate::pg::from_item::{self, ItemColumn};
@@ -17,15 +17,6 @@ use crate::pg::node::{self, Node, NodeOf};
 
 /// Rows are found by a hash of all of their columns, of which a function takes so many.
 const COLUMNS_MAX: usize = 100;
-
-/// A recursion whose parts are being analysed.
-#[derive(Debug, Clone)]
-pub(super) struct Open {
-    name: String,
-    /// By which its rows are known.
-    text: String,
-    columns: Vec<Column>,
-}
 
 impl Analyzer {
     /// How the rows of a recursive CTE follow from each other, if that is by joins.
@@ -47,7 +38,7 @@ impl Analyzer {
             return Ok(None);
         };
         let before = self.findings();
-        let open = Open {
+        let open = OpenRecursion {
             name: node::text(cte.ctename),
             text,
             columns,

@@ -18,11 +18,11 @@ use pgtrickle_dvm::tree::{
     Aggregate, AggregateKind, Column, ColumnId, Expr, Part, Predicate, Relation,
 };
 
-use super::analyzer::{Access, Analyzer, Derived};
+use super::analyzer::Analyzer;
+use super::derived::{Access, Derived, Needed};
+use super::display_scale::Scale;
 use super::limit::is_by_value;
 use super::order;
-use super::range::Needed;
-use super::scale::Scale;
 use super::scope::Scope;
 use super::stage::filtered;
 use crate::capability::{SET_OPERATION, UNION_ALL, UNKNOWN_CONSTRUCT};

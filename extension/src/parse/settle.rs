@@ -23,7 +23,10 @@ use pgrx::pg_sys;
 
 use super::facts::is_image_equality;
 use super::order;
-use super::window::{commutes, follows_position, ignores_frame, is_first, is_last, ties_of};
+use super::window_functions::{
+    commutes, follows_position, ignores_frame, is_first, is_last, ties_of,
+};
+use crate::pg::levels;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::settle::{self, Operators};
 use crate::pg::{query, types};
@@ -390,7 +393,7 @@ fn parts(expr: Node, read: &mut Vec<Node>) {
         read.push(expr);
         return;
     }
-    node::walk_levels(expr, &mut |node, level| {
+    levels::walk_levels(expr, &mut |node, level| {
         if let Some(call) = node.cast::<pg_sys::WindowFunc>().filter(|_| level == 0) {
             for argument in node::list(call.args)
                 .into_iter()
@@ -403,7 +406,7 @@ fn parts(expr: Node, read: &mut Vec<Node>) {
         let is_own = (node.cast::<pg_sys::Var>()).is_some_and(|var| var.varlevelsup == level)
             || (node.cast::<pg_sys::Aggref>()).is_some_and(|call| call.agglevelsup == level);
         if is_own {
-            read.push(query::shift_levels(node, -(level as i32)));
+            read.push(levels::shift_levels(node, -(level as i32)));
             return Walk::Skip;
         }
         Walk::Descend

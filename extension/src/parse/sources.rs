@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pgrx::pg_sys;
 
-use super::analyzer::{Access, Analyzer};
+use super::analyzer::Analyzer;
+use super::derived::Access;
 use crate::capability::{
     CATALOG_TABLE, FOREIGN_PARTITION, FOREIGN_TABLE, HYPERTABLE_PART, INHERITANCE,
     INHERITANCE_CHILD, INHERITANCE_ONLY, INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION,

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use pgtrickle_dvm::tree::{ApplyKind, ColumnId, Predicate, Relation};
+use pgtrickle_dvm::tree::{ApplyKind, Column, ColumnId, Expr, Predicate, Relation};
 
-use super::from::Level;
-use super::grouping::Grouping;
-use super::scope::{Offered, Scope};
+use super::group_columns::Grouping;
+use super::scope::{Level, Offered, Scope};
 use crate::pg::node::Node;
 
 /// A subquery that waits for the relation whose rows it is computed for.
@@ -110,5 +109,25 @@ pub(super) fn filtered(input: Relation, predicates: Vec<Predicate>) -> Relation 
     Relation::Filter {
         input: Box::new(input),
         predicates,
+    }
+}
+
+/// The columns of a result, without those that only order it.
+pub(super) fn shown(relation: Relation, ids: &[Option<ColumnId>]) -> Relation {
+    let columns = relation.columns();
+    let is_shown = |column: &Column| ids.contains(&Some(column.id));
+    if columns.iter().all(is_shown) {
+        return relation;
+    }
+    Relation::Project {
+        input: Box::new(relation),
+        columns: columns
+            .into_iter()
+            .filter(is_shown)
+            .map(|column| {
+                let expr = Expr::of(&column);
+                (column, expr)
+            })
+            .collect(),
     }
 }

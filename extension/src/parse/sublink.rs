@@ -19,11 +19,11 @@ use pgtrickle_dvm::tree::{
     Aggregate, AggregateKind, ApplyKind, Column, ColumnId, Expr, Part, Relation, SortKey,
 };
 
-use super::analyzer::{Analyzer, Derived};
+use super::analyzer::Analyzer;
 use super::bind::placeholder;
+use super::derived::{Derived, Needed};
+use super::display_scale::Scale;
 use super::expression::split;
-use super::range::Needed;
-use super::scale::Scale;
 use super::stage::{Pending, Stage};
 use crate::capability::{ARRAY_SUBQUERY, EXISTS, IN_SUBQUERY, SCALAR_SUBQUERY, UNKNOWN_CONSTRUCT};
 use crate::error::Result;

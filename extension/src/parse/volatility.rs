@@ -7,8 +7,8 @@ use pgrx::pg_sys;
 use super::analyzer::Analyzer;
 use crate::capability::{Capability, STABLE_FUNCTION, VOLATILE_FUNCTION};
 use crate::pg::node::{self, Node, NodeOf, Walk};
-use crate::pg::printed::{self, Form};
-use crate::pg::reads::{self, Other, Reading, Reads};
+use crate::pg::printed;
+use crate::pg::reads::{self, Form, Other, Reading, Reads};
 use crate::pg::{constant, deparse, types};
 
 /// What was found, with its name.

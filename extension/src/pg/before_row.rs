@@ -83,10 +83,9 @@ pub unsafe fn delete(
 fn image_of(row: &mut Slot) -> Vec<u8> {
     // SAFETY: the slot lives as long as `row`, and with it its row type.
     let columns = attributes(unsafe { (*row.as_ptr()).tts_tupleDescriptor });
-    let (values, nulls) = row.values();
     let mut bytes = Vec::new();
-    for ((value, is_null), column) in values.iter().zip(nulls).zip(columns) {
-        image::append(&mut bytes, *value, *is_null, column.into());
+    for ((value, is_null), column) in row.row().columns().zip(columns) {
+        image::append(&mut bytes, value, is_null, column.into());
     }
     bytes
 }

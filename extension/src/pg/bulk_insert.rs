@@ -7,6 +7,7 @@ use std::ptr;
 
 use super::memory::MemoryContext;
 use super::relation::Relation;
+use super::row::Row;
 use super::slot::{Slot, SlotKind};
 use super::{is_aborting, statement_triggers, unguarded};
 use pgrx::pg_sys;
@@ -53,7 +54,7 @@ impl Batch {
     }
 
     /// Adds a row of the table's row type; the values are copied.
-    pub fn push(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+    pub fn push(&mut self, row: Row<'_>) {
         // SAFETY: the table is open.
         let desc = unsafe { (*self.table).rd_att };
         if self.used == self.slots.len() {
@@ -71,7 +72,8 @@ impl Batch {
             unguarded::guarded(|| {
                 let previous = pg_sys::CurrentMemoryContext;
                 pg_sys::CurrentMemoryContext = tuples;
-                let tuple = unguarded::heap_form_tuple(desc, values.as_ptr(), nulls.as_ptr());
+                let tuple =
+                    unguarded::heap_form_tuple(desc, row.values.as_ptr(), row.nulls.as_ptr());
                 pg_sys::CurrentMemoryContext = previous;
                 unguarded::ExecStoreHeapTuple(tuple, slot, true);
                 (*tuple).t_len as usize
@@ -155,11 +157,11 @@ impl Filler {
     }
 
     /// Adds a row of the table's row type; the values are copied.
-    pub fn push(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+    pub fn push(&mut self, row: Row<'_>) {
         if self.batch.is_full() {
             self.flush();
         }
-        self.batch.push(values, nulls);
+        self.batch.push(row);
         self.rows += 1;
     }
 

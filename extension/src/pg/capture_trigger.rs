@@ -12,6 +12,7 @@ use std::ffi::{CStr, c_char};
 
 use super::catalog_scan;
 use super::depend::drop_object;
+use super::lock_mode::LockMode;
 use super::relation::{Relation, may_have};
 use super::trigger;
 use super::user::OwnerContext;
@@ -152,7 +153,7 @@ pub fn ensure(
     function: pg_sys::Oid,
     of_rows: pg_sys::Oid,
 ) -> Result<bool> {
-    let relation = Relation::open(table, pg_sys::NoLock as pg_sys::LOCKMODE)?;
+    let relation = Relation::open(table, LockMode::None)?;
     let present = existing(family, &relation);
     // Rows are in the partitions; a row trigger on a partitioned table would be one on each of them.
     let holds_rows = relation.kind() != pg_sys::RELKIND_PARTITIONED_TABLE;
@@ -242,14 +243,14 @@ pub fn calls(family: Family, table: &Relation) -> Option<Calls> {
 
 /// Removes the family's triggers from `table`. Without any, readers and writers are not blocked.
 pub fn remove_all(family: Family, table: pg_sys::Oid) -> Result<()> {
-    let found = |lockmode: u32| {
-        Relation::try_open(table, lockmode as pg_sys::LOCKMODE)
+    let found = |lockmode| {
+        Relation::try_open(table, lockmode)
             .map_or_else(Vec::new, |relation| existing(family, &relation))
     };
-    if found(pg_sys::AccessShareLock).is_empty() {
+    if found(LockMode::AccessShare).is_empty() {
         return Ok(());
     }
-    for trigger in found(pg_sys::AccessExclusiveLock) {
+    for trigger in found(LockMode::AccessExclusive) {
         drop_object(pg_sys::TriggerRelationId, trigger.oid);
     }
     Ok(())
@@ -284,8 +285,7 @@ pub fn are_on(table: pg_sys::Oid) -> bool {
 /// Has the triggers of ours that were switched off and on again fire as before. Whether there were any: what
 /// happened to the table meanwhile is not known.
 pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
-    let Some(relation) = Relation::try_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
-    else {
+    let Some(relation) = Relation::try_open(table, LockMode::AccessShare) else {
         return Ok(false);
     };
     // SAFETY: as in `existing`; a row of pg_trigger changes under the lock that ALTER TABLE holds.
@@ -316,7 +316,7 @@ pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
                 *firing,
                 false,
                 false,
-                pg_sys::AccessShareLock as pg_sys::LOCKMODE,
+                LockMode::AccessShare.raw(),
             );
             pg_sys::CommandCounterIncrement();
         }

@@ -1,5 +1,6 @@
 //! Reading the server's catalogs through an index, as the server itself does.
 
+use super::lock_mode::LockMode;
 use pgrx::pg_sys;
 
 /// A key that an OID column must equal.
@@ -88,7 +89,7 @@ pub fn each_at(
     // SAFETY: catalog and index belong together; the keys are those of the index; a row is valid
     // until the next one is fetched.
     unsafe {
-        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let lockmode = LockMode::AccessShare.raw();
         let table = pg_sys::table_open(catalog, lockmode);
         let scan = pg_sys::systable_beginscan(
             table,
@@ -119,7 +120,7 @@ pub fn each_tuple(
     let mut keys = keys.to_vec();
     // SAFETY: the keys are those of the table's columns; a row is valid until the next one is fetched.
     unsafe {
-        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let lockmode = LockMode::AccessShare.raw();
         let table = pg_sys::table_open(catalog, lockmode);
         let scan = pg_sys::systable_beginscan(
             table,

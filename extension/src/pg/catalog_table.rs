@@ -4,11 +4,13 @@
 //! Rows are found through a btree index by equality on its leading columns. A row costs about two
 //! microseconds to read and five to write.
 
+use super::catalog_row::{Row, Value};
+use super::lock_mode::LockMode;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr;
 
-use pgrx::{FromDatum, IntoDatum, pg_sys};
+use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::pg::place::block_of;
@@ -70,117 +72,6 @@ pub enum Key {
     Oid(pg_sys::Oid),
 }
 
-/// One row, deformed. Valid inside the callback that receives it.
-pub struct Row {
-    values: Vec<pg_sys::Datum>,
-    nulls: Vec<bool>,
-    place: pg_sys::ItemPointerData,
-}
-
-impl Row {
-    /// # Safety
-    /// The tuple is valid and of the relation.
-    unsafe fn of(tuple: pg_sys::HeapTuple, relation: pg_sys::Relation) -> Self {
-        // SAFETY: per contract; the arrays have an entry for each column.
-        unsafe {
-            let descriptor = (*relation).rd_att;
-            let natts = usize::try_from((*descriptor).natts).unwrap_or(0);
-            let mut row = Row {
-                values: vec![pg_sys::Datum::from(0); natts],
-                nulls: vec![true; natts],
-                place: (*tuple).t_self,
-            };
-            pg_sys::heap_deform_tuple(
-                tuple,
-                descriptor,
-                row.values.as_mut_ptr(),
-                row.nulls.as_mut_ptr(),
-            );
-            row
-        }
-    }
-
-    /// Where this version of the row is, for [`CatalogTable::visit_at`].
-    pub fn place(&self) -> pg_sys::ItemPointerData {
-        self.place
-    }
-
-    /// The value of the column with this attribute number, copied; `None` when it is NULL.
-    pub fn get<T: FromDatum>(&self, attnum: usize) -> Option<T> {
-        let value = *self.values.get(attnum.checked_sub(1)?)?;
-        let is_null = *self.nulls.get(attnum - 1)?;
-        // SAFETY: the datum comes from a tuple whose column has the type that the caller's row
-        // type declares.
-        unsafe { T::from_datum(value, is_null) }
-    }
-
-    /// Like [`Row::get`] for a NOT NULL column.
-    pub fn require<T: FromDatum>(&self, attnum: usize) -> Result<T> {
-        self.get(attnum)
-            .ok_or_else(|| Error::Internal(format!("column {attnum} of a catalog row is null")))
-    }
-
-    /// The column's value as the text that the type's output function prints.
-    pub fn text(&self, attnum: usize, output: TextForm) -> Option<String> {
-        let value = *self.values.get(attnum.checked_sub(1)?)?;
-        if *self.nulls.get(attnum - 1)? {
-            return None;
-        }
-        let function = match output {
-            TextForm::Snapshot => pg_sys::pg_snapshot_out,
-        };
-        // SAFETY: the output function of the column's type; it returns a C string.
-        unsafe {
-            pgrx::direct_function_call::<&std::ffi::CStr>(function, &[Some(value)])
-                .map(|text| text.to_string_lossy().into_owned())
-        }
-    }
-}
-
-/// Types that are read and written as text.
-#[derive(Debug, Clone, Copy)]
-pub enum TextForm {
-    /// `pg_snapshot`.
-    Snapshot,
-}
-
-/// A value to store.
-pub struct Value(Option<pg_sys::Datum>);
-
-impl Value {
-    /// NULL.
-    pub fn null() -> Self {
-        Value(None)
-    }
-
-    /// A value of the column's type; `None` stores NULL.
-    pub fn of<T: IntoDatum>(value: T) -> Self {
-        Value(value.into_datum())
-    }
-
-    /// A `pg_lsn`.
-    pub fn lsn(position: u64) -> Self {
-        Value(Some(pg_sys::Datum::from(position)))
-    }
-
-    /// A value through the input function of its type.
-    pub fn parse(text: &str, input: TextForm) -> Result<Self> {
-        let text = std::ffi::CString::new(text)
-            .map_err(|_| Error::Internal("a stored text contains a zero byte".into()))?;
-        let function = match input {
-            TextForm::Snapshot => pg_sys::pg_snapshot_in,
-        };
-        // SAFETY: the input function of the column's type on a C string.
-        let datum = unsafe {
-            pgrx::direct_function_call_as_datum(
-                function,
-                &[Some(pg_sys::Datum::from(text.as_ptr()))],
-            )
-        };
-        Ok(Value(datum))
-    }
-}
-
 /// An open catalog table. The lock is kept to the end of the transaction.
 pub struct CatalogTable {
     relation: pg_sys::Relation,
@@ -189,18 +80,18 @@ pub struct CatalogTable {
 impl CatalogTable {
     /// Opens a table for reading.
     pub fn open(name: &'static str) -> Result<Self> {
-        Self::open_with(name, pg_sys::AccessShareLock)
+        Self::open_with(name, LockMode::AccessShare)
     }
 
     /// Opens a table for writing.
     pub fn open_for_update(name: &'static str) -> Result<Self> {
-        Self::open_with(name, pg_sys::RowExclusiveLock)
+        Self::open_with(name, LockMode::RowExclusive)
     }
 
-    fn open_with(name: &'static str, lock: u32) -> Result<Self> {
+    fn open_with(name: &'static str, lock: LockMode) -> Result<Self> {
         let oid = relid(name)?;
         // SAFETY: the OID is that of a table; Drop closes it.
-        let relation = unsafe { pg_sys::table_open(oid, lock as pg_sys::LOCKMODE) };
+        let relation = unsafe { pg_sys::table_open(oid, lock.raw()) };
         Ok(CatalogTable { relation })
     }
 
@@ -469,7 +360,7 @@ impl Drop for CatalogTable {
     fn drop(&mut self) {
         if !is_aborting() {
             // SAFETY: opened by `open_with`; the lock stays until the transaction ends.
-            unsafe { pg_sys::table_close(self.relation, pg_sys::NoLock as pg_sys::LOCKMODE) };
+            unsafe { pg_sys::table_close(self.relation, LockMode::None.raw()) };
         }
     }
 }

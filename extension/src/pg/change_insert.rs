@@ -1,10 +1,12 @@
 //! Writing change rows: leading values that all of them share, a weight, and columns picked from the
 //! rows of a table. Transition tables are copied in loops with one guard around many rows.
 
-use super::image::{self, ImageType};
+use super::image::ImageType;
 use super::multi_insert::MultiInsert;
 use super::relation::Relation;
-use super::transition::{Rows, Version};
+use super::row::{OwnedRow, Row};
+use super::row_version::differ_at;
+use super::transition::Rows;
 use super::unguarded;
 use crate::error::Result;
 use pgrx::pg_sys::Datum;
@@ -40,8 +42,7 @@ pub struct ChangeInsert {
     insert: MultiInsert,
     picked: Picked,
     weight: usize,
-    values: Vec<Datum>,
-    nulls: Vec<bool>,
+    filled: OwnedRow,
 }
 
 impl ChangeInsert {
@@ -51,25 +52,23 @@ impl ChangeInsert {
         leading: [Datum; N],
         picked: Picked,
     ) -> Result<Self> {
-        let width = N + 1 + picked.len();
-        let mut values = leading.to_vec();
-        values.resize(width, Datum::from(0));
-        let mut nulls = vec![false; N + 1];
-        nulls.resize(width, true);
+        let mut filled = OwnedRow::blank(N + 1 + picked.len());
+        for (at, value) in leading.into_iter().enumerate() {
+            filled.set(at, value);
+        }
         let indexed = leading.first().copied().unwrap_or(Datum::from(0));
         Ok(ChangeInsert {
             insert: MultiInsert::begin(buffer, indexed)?,
             picked,
             weight: N,
-            values,
-            nulls,
+            filled,
         })
     }
 
     /// Writes a change of the row whose leading columns are given.
-    pub fn push(&mut self, values: &[Datum], nulls: &[bool], weight: i32) {
-        self.fill(values, nulls, weight);
-        self.insert.push(&self.values, &self.nulls);
+    pub fn push(&mut self, row: Row<'_>, weight: i32) {
+        self.fill(row, weight);
+        self.insert.push(self.filled.row());
     }
 
     /// Copies rows, of which the first `width` columns are needed.
@@ -83,8 +82,7 @@ impl ChangeInsert {
                         if !rows.advance_unguarded() {
                             return true;
                         }
-                        let (values, nulls) = rows.values_unguarded(width);
-                        self.push_unguarded(values, nulls, weight);
+                        self.push_unguarded(rows.row_unguarded(width), weight);
                     }
                     false
                 })
@@ -106,12 +104,10 @@ impl ChangeInsert {
                 unguarded::guarded(|| {
                     while pairs.present != Pair::END && self.insert.free() >= 2 {
                         if pairs.present.old {
-                            let (values, nulls) = pairs.old.values_unguarded(pairs.width);
-                            self.push_unguarded(values, nulls, -1);
+                            self.push_unguarded(pairs.old.row_unguarded(pairs.width), -1);
                         }
                         if pairs.present.new {
-                            let (values, nulls) = pairs.new.values_unguarded(pairs.width);
-                            self.push_unguarded(values, nulls, 1);
+                            self.push_unguarded(pairs.new.row_unguarded(pairs.width), 1);
                         }
                         pairs.advance();
                     }
@@ -131,27 +127,19 @@ impl ChangeInsert {
     /// # Safety
     /// As of [`MultiInsert::push_unguarded`].
     #[inline]
-    unsafe fn push_unguarded(&mut self, values: &[Datum], nulls: &[bool], weight: i32) {
-        self.fill(values, nulls, weight);
+    unsafe fn push_unguarded(&mut self, row: Row<'_>, weight: i32) {
+        self.fill(row, weight);
         // SAFETY: per contract.
-        unsafe { self.insert.push_unguarded(&self.values, &self.nulls) }
+        unsafe { self.insert.push_unguarded(self.filled.row()) }
     }
 
     #[inline]
-    fn fill(&mut self, values: &[Datum], nulls: &[bool], weight: i32) {
-        if let Some(slot) = self.values.get_mut(self.weight) {
-            *slot = Datum::from(weight);
-        }
-        let (to_values, to_nulls) = (
-            self.values.iter_mut().skip(self.weight + 1),
-            self.nulls.iter_mut().skip(self.weight + 1),
-        );
-        for ((value, null), from) in to_values.zip(to_nulls).zip(self.picked.iter()) {
-            (*value, *null) = match *from {
-                Pick::At(at) => match (values.get(at), nulls.get(at)) {
-                    (Some(given), Some(is_null)) => (*given, *is_null),
-                    _ => (Datum::from(0), true),
-                },
+    fn fill(&mut self, row: Row<'_>, weight: i32) {
+        self.filled.set(self.weight, weight);
+        let columns = self.filled.columns_mut().skip(self.weight + 1);
+        for ((value, is_null), from) in columns.zip(self.picked.iter()) {
+            (*value, *is_null) = match *from {
+                Pick::At(at) => row.get_or_null(at),
                 // A row without values says something of the table.
                 Pick::Constant(given) => (given, false),
                 Pick::Null => (Datum::from(0), true),
@@ -236,31 +224,12 @@ impl<'a> ChangedPairs<'a> {
         // SAFETY: per contract.
         let (before, after) = unsafe {
             (
-                self.old.values_unguarded(self.width),
-                self.new.values_unguarded(self.width),
+                self.old.row_unguarded(self.width),
+                self.new.row_unguarded(self.width),
             )
         };
         // SAFETY: per contract.
         let differ = |at, ty| unsafe { differ_at(at, ty, before, after) };
         self.compared.iter().any(|&(at, ty)| differ(at, ty))
-    }
-}
-
-/// Whether two versions of a row differ in the column at this position.
-///
-/// # Safety
-/// Called within [`unguarded::guarded`]; both are rows whose column there has this type.
-pub unsafe fn differ_at(at: usize, ty: ImageType, before: Version<'_>, after: Version<'_>) -> bool {
-    match (
-        before.0.get(at),
-        before.1.get(at),
-        after.0.get(at),
-        after.1.get(at),
-    ) {
-        (Some(a), Some(false), Some(b), Some(false)) => {
-            // SAFETY: both are values of the column at `at`.
-            !unsafe { image::stored_equal_unguarded(*a, *b, ty) }
-        }
-        (_, a_is_null, _, b_is_null) => a_is_null != b_is_null,
     }
 }

@@ -5,6 +5,7 @@
 //! remembered until the page changes. Of a large buffer the BRIN index tells first which pages are worth a
 //! look. A few rows are fetched by their place.
 
+use super::lock_mode::LockMode;
 use super::memory::MemoryContext;
 use super::place::tid;
 use super::relation::Relation;
@@ -240,7 +241,7 @@ unsafe fn look_at_page(
 
 /// The ranges of pages of which the BRIN index says that they may hold an xid from `first_xid` on.
 fn indexed_pages(index: pg_sys::Oid, first_xid: u64, blocks: u32) -> Result<Vec<Range<u32>>> {
-    let index = Relation::open(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let index = Relation::open(index, LockMode::AccessShare)?;
     let memory = MemoryContext::new(c"pg_trickle change ranges");
     let mut ranges: Vec<Range<u32>> = Vec::new();
     memory.within(|| {

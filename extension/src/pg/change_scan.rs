@@ -5,6 +5,7 @@
 use super::change_pages::{Candidates, candidates};
 use super::place::tid;
 use super::relation::Relation;
+use super::row::Row;
 use super::slot::Slot;
 use super::table_scan::TableScan;
 use super::version::table_scan;
@@ -56,10 +57,7 @@ impl<'a> ChangeScan<'a> {
     }
 
     /// The next row that `wanted` says yes to by its xid and epoch. `wanted` must not panic.
-    pub fn next(
-        &mut self,
-        wanted: impl Fn(u64, i32) -> bool,
-    ) -> Option<(&[pg_sys::Datum], &[bool])> {
+    pub fn next(&mut self, wanted: impl Fn(u64, i32) -> bool) -> Option<Row<'_>> {
         while !self.seek(&wanted) {
             match self.left.as_mut()? {
                 Candidates::Rows(rows) => {
@@ -78,10 +76,10 @@ impl<'a> ChangeScan<'a> {
         // SAFETY: the slot holds a row, all of whose columns are filled.
         unsafe {
             let slot = self.slot.as_ptr();
-            Some((
-                std::slice::from_raw_parts((*slot).tts_values, self.width),
-                std::slice::from_raw_parts((*slot).tts_isnull, self.width),
-            ))
+            Some(Row {
+                values: std::slice::from_raw_parts((*slot).tts_values, self.width),
+                nulls: std::slice::from_raw_parts((*slot).tts_isnull, self.width),
+            })
         }
     }
 
@@ -97,8 +95,7 @@ impl<'a> ChangeScan<'a> {
 
     /// Whether `wanted` says yes to the fetched row.
     fn is(&mut self, wanted: &impl Fn(u64, i32) -> bool) -> bool {
-        let (values, _) = self.slot.values();
-        match values {
+        match self.slot.row().values {
             [xid, epoch, ..] => wanted(xid.value() as u64, epoch.value() as i32),
             _ => false,
         }

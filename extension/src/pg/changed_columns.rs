@@ -43,14 +43,12 @@ impl ChangedColumns {
     /// An update of this kind comes.
     pub fn note(&mut self, stored: &mut Slot, row: &mut Slot) {
         let columns = attributes(self.desc);
-        let (old, old_nulls) = stored.values();
-        let (new, new_nulls) = row.values();
-        let pairs = old.iter().zip(old_nulls).zip(new.iter().zip(new_nulls));
+        let pairs = stored.row().columns().zip(row.row().columns());
         let changed: Vec<i32> = columns
             .iter()
             .zip(pairs)
             .filter(|(column, ((old, old_null), (new, new_null)))| {
-                old_null != new_null || !(**old_null || image::datum_equal(**old, **new, *column))
+                old_null != new_null || !(*old_null || image::datum_equal(*old, *new, *column))
             })
             .map(|(column, _)| i32::from(column.attnum))
             .collect();

@@ -1,5 +1,6 @@
 //! The databases of the cluster.
 
+use super::lock_mode::LockMode;
 use pgrx::pg_sys;
 
 /// A database to which one can connect.
@@ -17,7 +18,7 @@ pub fn connectable() -> Vec<Database> {
     // SAFETY: a shared catalog, read in a transaction with a snapshot of its own; each row is used
     // before the next is fetched.
     unsafe {
-        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let lockmode = LockMode::AccessShare.raw();
         let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
         let table = pg_sys::table_open(pg_sys::DatabaseRelationId, lockmode);
         let scan = pg_sys::systable_beginscan(

@@ -2,9 +2,9 @@
 
 use pgrx::pg_sys;
 
+use super::local_settings::set_on_level;
 use super::node::{Node, NodeOf, copy_query, map_expressions, text};
 use super::settings::Level;
-use super::user::set_on_level;
 use super::whole_row;
 
 /// Pins everything that changes how the server prints expressions: the search path, and the
@@ -71,13 +71,4 @@ pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
 pub fn collation_name(collation: pg_sys::Oid) -> String {
     // SAFETY: the OID comes from a catalog or a node tree, so the collation exists.
     text(unsafe { pg_sys::generate_collation_name(collation) })
-}
-
-/// A name, quoted where needed.
-pub fn quoted(name: &str) -> String {
-    match std::ffi::CString::new(name) {
-        // SAFETY: a NUL-terminated string.
-        Ok(name) => text(unsafe { pg_sys::quote_identifier(name.as_ptr()) }),
-        Err(_) => String::new(),
-    }
 }

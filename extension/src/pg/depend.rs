@@ -1,6 +1,7 @@
 //! Dependencies between relations, and dropping them.
 
 use super::catalog_scan;
+use super::lock_mode::LockMode;
 use pgrx::pg_sys;
 
 /// `pg_depend` and its index over the dependent object, as `catalog/pg_depend.h` has them.
@@ -83,7 +84,7 @@ pub fn drop_relation(oid: pg_sys::Oid, cascade: bool) {
     };
     // SAFETY: the relation is locked as DROP TABLE locks it, then dropped.
     unsafe {
-        pg_sys::LockRelationOid(oid, pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE);
+        pg_sys::LockRelationOid(oid, LockMode::AccessExclusive.raw());
         if !pg_sys::SearchSysCacheExists(
             pg_sys::SysCacheIdentifier::RELOID as i32,
             pg_sys::Datum::from(oid),
@@ -106,12 +107,7 @@ pub fn drop_relation(oid: pg_sys::Oid, cascade: bool) {
 pub fn change_owner(oid: pg_sys::Oid, owner: pg_sys::Oid) {
     // SAFETY: `recursing` tells the server that the caller has checked the privileges.
     unsafe {
-        pg_sys::ATExecChangeOwner(
-            oid,
-            owner,
-            true,
-            pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE,
-        );
+        pg_sys::ATExecChangeOwner(oid, owner, true, LockMode::AccessExclusive.raw());
         pg_sys::CommandCounterIncrement();
     }
 }

@@ -1,12 +1,13 @@
 //! Extensions, as the server's catalog has them.
 
+use super::lock_mode::LockMode;
 use std::ffi::CStr;
 
 use pgrx::{FromDatum, pg_sys};
 
 /// The version of an extension in this database; `None` if it is not there.
 pub fn version(name: &CStr) -> Option<String> {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    let lockmode = LockMode::AccessShare.raw();
     let mut key = pg_sys::ScanKeyData::default();
     // SAFETY: table and index belong together; nameeq reads a C string as it does a name; the value is
     // copied before the scan ends.

@@ -5,6 +5,7 @@
 //! are NULL there. The 64-bit hash is stored in indexes: its encoding and function must not change.
 
 use super::fmgr::Call;
+use super::row::Row;
 use super::unguarded;
 use super::varlena::{self, Detoasted};
 use crate::error::Error;
@@ -106,34 +107,23 @@ fn with_image<R>(
 
 /// The columns of a row with their types.
 fn columns<T: Into<ImageType>>(
-    values: &[Datum],
-    nulls: &[bool],
+    row: Row<'_>,
     types: impl IntoIterator<Item = T>,
 ) -> impl Iterator<Item = (Datum, bool, ImageType)> {
-    let columns = values.iter().zip(nulls).zip(types);
-    columns.map(|((value, is_null), ty)| (*value, *is_null, ty.into()))
+    let columns = row.columns().zip(types);
+    columns.map(|((value, is_null), ty)| (value, is_null, ty.into()))
 }
 
 /// The 64-bit hash of a row's image: what `pgtrickle.row_image_hash` returns.
-pub fn hash64<T: Into<ImageType>>(
-    values: &[Datum],
-    nulls: &[bool],
-    types: impl IntoIterator<Item = T>,
-) -> i64 {
-    with_image(columns(values, nulls, types), |image| xxh3_64(image) as i64)
+pub fn hash64<T: Into<ImageType>>(row: Row<'_>, types: impl IntoIterator<Item = T>) -> i64 {
+    with_image(columns(row, types), |image| xxh3_64(image) as i64)
 }
 
 /// A 128-bit hash of a row's image, taken as the row's identity where rows are consolidated. It is
 /// seeded per session, so that rows that collide cannot be prepared.
-pub fn hash128<T: Into<ImageType>>(
-    values: &[Datum],
-    nulls: &[bool],
-    types: impl IntoIterator<Item = T>,
-) -> u128 {
+pub fn hash128<T: Into<ImageType>>(row: Row<'_>, types: impl IntoIterator<Item = T>) -> u128 {
     let seed = SEED.with(|seed| *seed);
-    with_image(columns(values, nulls, types), |image| {
-        xxh3_128_with_seed(image, seed)
-    })
+    with_image(columns(row, types), |image| xxh3_128_with_seed(image, seed))
 }
 
 /// Like [`datum_equal`] for values as tables hold them: two copies of one TOAST pointer are equal
@@ -221,21 +211,13 @@ fn argument_types(call: &Call, count: usize) -> Vec<ImageType> {
 
 /// Copies the values of a row into the current memory context.
 pub fn copy_row<T: Into<ImageType>>(
-    values: &[Datum],
-    nulls: &[bool],
+    row: Row<'_>,
     types: impl IntoIterator<Item = T>,
 ) -> Vec<Datum> {
-    values
-        .iter()
-        .zip(nulls)
-        .zip(types)
-        .map(|((value, is_null), ty)| {
-            let ty: ImageType = ty.into();
-            if *is_null {
-                return Datum::from(0);
-            }
-            // SAFETY: the value is of the type that `ty` describes.
-            unsafe { super::ffi::datumCopy(*value, ty.by_value, i32::from(ty.len)) }
-        })
-        .collect()
+    let copy = |(value, is_null, ty): (Datum, bool, ImageType)| match is_null {
+        true => Datum::from(0),
+        // SAFETY: the value is of the type that `ty` describes.
+        false => unsafe { super::ffi::datumCopy(value, ty.by_value, i32::from(ty.len)) },
+    };
+    columns(row, types).map(copy).collect()
 }

@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys;
 
+use super::lock_mode::LockMode;
 use super::name::c_string;
 use super::relation::Relation;
 use super::tupdesc::attributes;
@@ -44,7 +45,7 @@ pub fn equality_columns(table: &Relation, columns: &[usize]) -> Vec<usize> {
 /// take no more room than a hash or two, and are the same exactly if they look alike. They come in an order, at times the
 /// table's, so that neighbours are entered on the same page; and no function has to be called.
 pub fn settled(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Over> {
-    let table = Relation::open(table, pg_sys::AccessShareLock as i32)?;
+    let table = Relation::open(table, LockMode::AccessShare)?;
     let serve = match over {
         Over::Image => are_numbers(&table, columns),
         Over::Equality => equality_columns(&table, columns).is_empty(),
@@ -97,9 +98,9 @@ pub fn find_settled(
 
 /// A usable index of `table` over these columns (positions from 0).
 pub fn find(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Option<pg_sys::Oid>> {
-    let table = Relation::open(table, pg_sys::AccessShareLock as i32)?;
+    let table = Relation::open(table, LockMode::AccessShare)?;
     for oid in table.indexes() {
-        let Some(index) = Relation::try_open(oid, pg_sys::AccessShareLock as i32) else {
+        let Some(index) = Relation::try_open(oid, LockMode::AccessShare) else {
             continue;
         };
         if is_over(&table, &index, columns, over)? {

@@ -1,7 +1,8 @@
 //! Partitions and inheritance children: who is below a table, and who is above it.
 
 use super::ffi;
-use super::relation::oid_list;
+use super::lock_mode::LockMode;
+use super::relation::{Relation, oid_list};
 use pgrx::pg_sys;
 
 /// `pg_inherits` and its index over child and sequence number, as `catalog/pg_inherits.h` has them.
@@ -16,12 +17,12 @@ struct InheritsRow {
 }
 
 /// The table itself and all below it, locked, ascending.
-pub fn tree(root: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Vec<pg_sys::Oid> {
+pub fn tree(root: pg_sys::Oid, lockmode: LockMode) -> Vec<pg_sys::Oid> {
     // SAFETY: returns a fresh list of OIDs.
     let mut tables = unsafe {
         oid_list(ffi::find_all_inheritors(
             root,
-            lockmode,
+            lockmode.raw(),
             std::ptr::null_mut(),
         ))
     };
@@ -82,4 +83,25 @@ pub fn lineage(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let mut found = vec![table];
     found.extend(ancestors(table));
     found
+}
+
+/// The parents, outside of a tree, of the tables in it but its root. A partition has one parent.
+pub fn parents_outside(root: pg_sys::Oid, tree: &[pg_sys::Oid]) -> Vec<pg_sys::Oid> {
+    if tree.len() < 2 || is_partitioned(root) {
+        return Vec::new();
+    }
+    let mut outside: Vec<pg_sys::Oid> = (tree.iter())
+        .filter(|table| **table != root)
+        .flat_map(|table| parents(*table))
+        .filter(|parent| !tree.contains(parent))
+        .collect();
+    outside.sort_unstable_by_key(|parent| parent.to_u32());
+    outside.dedup();
+    outside
+}
+
+/// Whether the rows of a table are in partitions.
+pub fn is_partitioned(table: pg_sys::Oid) -> bool {
+    Relation::try_open(table, LockMode::AccessShare)
+        .is_some_and(|table| table.kind() == pg_sys::RELKIND_PARTITIONED_TABLE)
 }

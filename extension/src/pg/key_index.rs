@@ -10,7 +10,9 @@ use pgrx::pg_sys;
 
 use super::index_lookup::{Over, image_columns};
 use super::is_aborting;
+use super::lock_mode::LockMode;
 use super::relation::Relation;
+use super::row::Row;
 use super::row_equality::RowEquality;
 use super::slot::Slot;
 use super::tupdesc::attributes;
@@ -51,11 +53,7 @@ impl KeyIndex {
         columns: &[usize],
         over: Over,
     ) -> Result<Self> {
-        // SAFETY: index_open locks and checks the index; it is closed by the guard.
-        let index = unsafe {
-            pg_sys::LockRelationOid(index, pg_sys::AccessShareLock as i32);
-            Relation::open(index, pg_sys::NoLock as i32)?
-        };
+        let index = Relation::open(index, LockMode::AccessShare)?;
         let width = match over {
             Over::Image | Over::Equality => 1,
             Over::Key | Over::Values => columns.len(),
@@ -94,12 +92,12 @@ impl KeyIndex {
     }
 
     /// Starts to look for rows with this key.
-    pub fn seek(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+    pub fn seek(&mut self, wanted: Row<'_>) {
         match &mut self.matching {
             Matching::Indexed => {
-                for (key, (value, null)) in self.keys.iter_mut().zip(values.iter().zip(nulls)) {
-                    key.sk_argument = *value;
-                    key.sk_flags = if *null {
+                for (key, (value, null)) in self.keys.iter_mut().zip(wanted.columns()) {
+                    key.sk_argument = value;
+                    key.sk_flags = if null {
                         (pg_sys::SK_ISNULL | pg_sys::SK_SEARCHNULL) as i32
                     } else {
                         0
@@ -110,13 +108,13 @@ impl KeyIndex {
                 let all = attributes(*desc);
                 let hashed = image_columns(columns);
                 let of_key: Vec<_> = hashed.iter().filter_map(|c| all.get(*c)).collect();
-                let hash = image::hash64(values, nulls, of_key.iter().copied());
+                let hash = image::hash64(wanted, of_key.iter().copied());
                 for key in &mut self.keys {
                     key.sk_argument = pg_sys::Datum::from(hash);
                 }
             }
             Matching::Equality(rows) => {
-                let hash = rows.hash(values, nulls);
+                let hash = rows.hash(wanted);
                 for key in &mut self.keys {
                     key.sk_argument = hash;
                 }
@@ -136,7 +134,7 @@ impl KeyIndex {
 
     /// The next row with the key that was sought, which is given again for the recheck. The slot
     /// holds it until the next call.
-    pub fn next(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) -> Option<&mut Slot> {
+    pub fn next(&mut self, wanted: Row<'_>) -> Option<&mut Slot> {
         loop {
             // SAFETY: scan and slot belong to each other's table.
             let found = unsafe {
@@ -151,10 +149,10 @@ impl KeyIndex {
             }
             let is_same = match &mut self.matching {
                 Matching::Indexed => true,
-                Matching::Equality(rows) => rows.is_equal(self.slot.values(), (values, nulls)),
+                Matching::Equality(rows) => rows.is_equal(self.slot.row(), wanted),
                 Matching::Image { columns, desc } => {
                     let all = attributes(*desc);
-                    is_alike(columns, all, self.slot.values(), (values, nulls))
+                    is_alike(columns, all, self.slot.row(), wanted)
                 }
             };
             if !is_same {
@@ -169,19 +167,13 @@ impl KeyIndex {
 fn is_alike(
     columns: &[usize],
     all: &[pg_sys::FormData_pg_attribute],
-    (stored, stored_nulls): (&[pg_sys::Datum], &[bool]),
-    (values, nulls): (&[pg_sys::Datum], &[bool]),
+    stored: Row<'_>,
+    key: Row<'_>,
 ) -> bool {
     columns.iter().enumerate().all(|(position, column)| {
-        match (
-            all.get(*column),
-            stored.get(*column),
-            stored_nulls.get(*column),
-            values.get(position),
-            nulls.get(position),
-        ) {
-            (Some(attribute), Some(a), Some(a_null), Some(b), Some(b_null)) => {
-                a_null == b_null && (*a_null || image::datum_equal(*a, *b, attribute))
+        match (all.get(*column), stored.get(*column), key.get(position)) {
+            (Some(attribute), Some((a, a_null)), Some((b, b_null))) => {
+                a_null == b_null && (a_null || image::datum_equal(a, b, attribute))
             }
             _ => false,
         }

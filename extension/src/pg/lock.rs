@@ -4,13 +4,14 @@
 use pgrx::pg_sys;
 
 use super::is_aborting;
-use super::user::set_local;
+use super::local_settings::set_local;
+use super::lock_mode::LockMode;
 use crate::error::Result;
 
 /// Locks a relation, which may be gone, until the transaction ends.
-pub fn relation(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) {
+pub fn relation(oid: pg_sys::Oid, lockmode: LockMode) {
     // SAFETY: a plain lock request.
-    unsafe { pg_sys::LockRelationOid(oid, lockmode) }
+    unsafe { pg_sys::LockRelationOid(oid, lockmode.raw()) }
 }
 
 /// What is locked. `class` is the relation that gives `object` and `part` their meaning.
@@ -34,10 +35,10 @@ pub enum Mode {
 }
 
 impl Mode {
-    fn lockmode(self) -> pg_sys::LOCKMODE {
+    fn lockmode(self) -> LockMode {
         match self {
-            Mode::Shared => pg_sys::RowExclusiveLock as pg_sys::LOCKMODE,
-            Mode::Exclusive => pg_sys::ExclusiveLock as pg_sys::LOCKMODE,
+            Mode::Shared => LockMode::RowExclusive,
+            Mode::Exclusive => LockMode::Exclusive,
         }
     }
 }
@@ -60,7 +61,7 @@ impl Lockable {
         // SAFETY: the tag is copied. As LockDatabaseObject does, notices of what happened meanwhile are
         // read, since we may have waited for who sent them.
         unsafe {
-            let result = pg_sys::LockAcquire(&self.tag(), mode.lockmode(), false, false);
+            let result = pg_sys::LockAcquire(&self.tag(), mode.lockmode().raw(), false, false);
             pg_sys::AcceptInvalidationMessages();
             result == pg_sys::LockAcquireResult::LOCKACQUIRE_OK
         }
@@ -69,7 +70,7 @@ impl Lockable {
     /// Whether this transaction has the lock in this mode or a stronger one.
     pub fn is_locked(self, mode: Mode) -> bool {
         // SAFETY: a look into the locks of this process.
-        unsafe { pg_sys::LockHeldByMe(&self.tag(), mode.lockmode(), true) }
+        unsafe { pg_sys::LockHeldByMe(&self.tag(), mode.lockmode().raw(), true) }
     }
 }
 

@@ -4,8 +4,10 @@
 //! The table may have one index, a BRIN over a column whose value all rows of one writer share. It
 //! needs one entry per page rather than one per row: a summary that covers the value covers all.
 
+use super::lock_mode::LockMode;
 use super::memory::MemoryContext;
 use super::relation::Relation;
+use super::row::Row;
 use super::slot::{Slot, SlotKind};
 use super::{is_aborting, unguarded};
 use crate::error::{Error, Result};
@@ -63,13 +65,13 @@ impl MultiInsert {
     }
 
     /// Adds a row; the values are copied.
-    pub fn push(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+    pub fn push(&mut self, row: Row<'_>) {
         if self.used >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
             self.flush();
         }
         self.reserve(self.used + 1);
         // SAFETY: nothing to drop in between; there is a free slot.
-        unsafe { unguarded::guarded(|| self.push_unguarded(values, nulls)) };
+        unsafe { unguarded::guarded(|| self.push_unguarded(row)) };
     }
 
     /// Makes room for `rows`, at most for a full batch.
@@ -93,10 +95,10 @@ impl MultiInsert {
     /// Like [`MultiInsert::push`], for loops with a guard around them.
     ///
     /// # Safety
-    /// Called within [`unguarded::guarded`], when [`MultiInsert::free`] is not 0. Both slices cover
-    /// the table's columns.
+    /// Called within [`unguarded::guarded`], when [`MultiInsert::free`] is not 0. The row is one of
+    /// the table's.
     #[inline]
-    pub unsafe fn push_unguarded(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+    pub unsafe fn push_unguarded(&mut self, row: Row<'_>) {
         let Some(slot) = self.raw_slots.get(self.used) else {
             return;
         };
@@ -106,7 +108,7 @@ impl MultiInsert {
             let previous = pg_sys::CurrentMemoryContext;
             pg_sys::CurrentMemoryContext = self.batch.as_ptr();
             let desc = self.table.tuple_desc();
-            let tuple = unguarded::heap_form_tuple(desc, values.as_ptr(), nulls.as_ptr());
+            let tuple = unguarded::heap_form_tuple(desc, row.values.as_ptr(), row.nulls.as_ptr());
             pg_sys::CurrentMemoryContext = previous;
             self.bytes += (*tuple).t_len as usize;
             unguarded::ExecStoreHeapTuple(tuple, *slot, true);
@@ -166,7 +168,7 @@ impl MultiInsert {
 
 impl BrinIndex {
     fn open(oid: pg_sys::Oid, value: pg_sys::Datum) -> Result<Self> {
-        let relation = Relation::open(oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)?;
+        let relation = Relation::open(oid, LockMode::RowExclusive)?;
         // SAFETY: open, hence valid; an index has its pg_index row and access method.
         let (is_plain, info) = unsafe {
             let raw = relation.as_ptr();

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use pgrx::pg_sys;
 
 use super::catalog_scan;
+use super::lock_mode::LockMode;
 use crate::error::{Error, Result};
 
 /// A relation that is to be created: its schema, chosen as `CREATE TABLE` would, and its name.
@@ -45,7 +46,7 @@ pub fn find_relation(name: &str) -> Result<Option<pg_sys::Oid>> {
     let oid = unsafe {
         pg_sys::RangeVarGetRelidExtended(
             relation,
-            pg_sys::NoLock as pg_sys::LOCKMODE,
+            LockMode::None.raw(),
             pg_sys::RVROption::RVR_MISSING_OK,
             None,
             std::ptr::null_mut(),

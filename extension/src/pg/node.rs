@@ -108,6 +108,14 @@ impl Node {
         self.tag() == T::TAG
     }
 
+    /// Whether a `T` stands in the expression.
+    pub fn contains<T: Tagged>(self) -> bool {
+        self.walk(&mut |node| match node.is::<T>() {
+            true => Walk::Stop,
+            false => Walk::Descend,
+        })
+    }
+
     /// The pointer.
     pub fn as_ptr(self) -> *mut pg_sys::Node {
         self.0.as_ptr()
@@ -255,37 +263,6 @@ pub fn walk_query(query: NodeOf<pg_sys::Query>, visit: &mut dyn FnMut(Node) -> W
             (pg_sys::QTW_EXAMINE_RTES_BEFORE | pg_sys::QTW_IGNORE_JOINALIASES) as i32,
         )
     }
-}
-
-/// Visits the tree top-down, subqueries included: the number says how many queries a node is inside
-/// of, which is what `varlevelsup` and `agglevelsup` count. A query itself is not inside of itself;
-/// entries of range tables are not visited, only what is in them.
-pub fn walk_levels(node: Node, visit: &mut dyn FnMut(Node, u32) -> Walk) {
-    walk_from(node, 0, visit);
-}
-
-fn walk_from(node: Node, level: u32, visit: &mut dyn FnMut(Node, u32) -> Walk) -> bool {
-    check_stack_depth();
-    node.walk(&mut |found| {
-        if found.is::<pg_sys::RangeTblEntry>() {
-            return Walk::Skip;
-        }
-        match (visit(found, level), found.cast::<pg_sys::Query>()) {
-            (Walk::Descend, Some(query)) => {
-                let stopped = walk_query(query, &mut |part| {
-                    if part.is::<pg_sys::RangeTblEntry>() {
-                        Walk::Skip
-                    } else if walk_from(part, level + 1, visit) {
-                        Walk::Stop
-                    } else {
-                        Walk::Skip
-                    }
-                });
-                if stopped { Walk::Stop } else { Walk::Skip }
-            }
-            (action, _) => action,
-        }
-    })
 }
 
 /// A copy of one query level with its expressions, and the queries in it, replaced. In expressions,

@@ -7,22 +7,9 @@
 use pgrx::pg_sys;
 
 use super::node::{self, text};
-use super::reads::{Other, Reading, Reads};
+use super::reads::{Form, Other, Reading, Reads};
 use super::table::TableFacts;
-use super::{catalog_scan, deparse, types};
-
-/// How a value is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// As text.
-    Text,
-    /// As JSON text.
-    Json,
-    /// As `jsonb`.
-    Jsonb,
-    /// As XML.
-    Xml,
-}
+use super::{catalog_scan, name, types};
 
 /// What a type is made of.
 enum Made {
@@ -167,7 +154,7 @@ fn labels(type_oid: pg_sys::Oid) -> String {
         labels.push(format!(
             "{} {}",
             row.oid.to_u32(),
-            deparse::quoted(&text(row.enumlabel.data.as_ptr()))
+            name::quote(&text(row.enumlabel.data.as_ptr()))
         ));
         true
     });

@@ -4,6 +4,8 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 
+use super::levels;
+use super::lock_mode::LockMode;
 use super::make_node;
 use super::node::{self, Node, NodeOf, Walk};
 use super::snapshot::LatestSnapshot;
@@ -41,7 +43,7 @@ pub fn of_view(view: pg_sys::Oid) -> Result<NodeOf<pg_sys::Query>> {
     // SAFETY: the relation is opened with a lock, read, copied from and closed; the lock stays
     // until the end of the transaction. The copy lives in the current memory context.
     unsafe {
-        let relation = pg_sys::try_relation_open(view, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        let relation = pg_sys::try_relation_open(view, LockMode::AccessShare.raw());
         if relation.is_null() {
             return Err(Error::Internal(format!(
                 "view with OID {} does not exist",
@@ -55,7 +57,7 @@ pub fn of_view(view: pg_sys::Oid) -> Result<NodeOf<pg_sys::Query>> {
         } else {
             std::ptr::null_mut()
         };
-        pg_sys::relation_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+        pg_sys::relation_close(relation, LockMode::None.raw());
         let copy = query_node(query)?;
         pg_sys::AcquireRewriteLocks(copy.as_ptr(), false, false);
         Ok(copy)
@@ -82,7 +84,7 @@ pub fn flatten(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
         }
         Node::new(flat).unwrap_or(expr)
     };
-    node::walk_levels(flat, &mut |node, _| {
+    levels::walk_levels(flat, &mut |node, _| {
         if let Some(var) = node.cast::<pg_sys::Var>() {
             // SAFETY: a node of our own copy.
             unsafe { (*var.as_ptr()).varnullingrels = std::ptr::null_mut() };
@@ -101,16 +103,6 @@ pub fn flatten_lateral(
         .and_then(|link| flatten(query, link).cast::<pg_sys::SubLink>())
         .and_then(|link| Node::new(link.subselect)?.cast())
         .unwrap_or(subquery)
-}
-
-/// A copy of an expression as it reads `levels` queries further in, or out where negative.
-pub fn shift_levels(expr: Node, levels: i32) -> Node {
-    // SAFETY: a valid expression; its levels are changed in the copy only.
-    unsafe {
-        let copy = pg_sys::copyObjectImpl(expr.as_ptr().cast()).cast::<pg_sys::Node>();
-        pg_sys::IncrementVarSublevelsUp(copy, levels, 0);
-        Node::new(copy).unwrap_or(expr)
-    }
 }
 
 /// The negation of a condition, in three-valued logic, by negated operators where there are.
@@ -154,7 +146,7 @@ unsafe fn expand_virtual(
     }
     // SAFETY: the table is locked since the analysis of the query; it is open while it is read.
     unsafe {
-        let no_lock = pg_sys::NoLock as pg_sys::LOCKMODE;
+        let no_lock = LockMode::None.raw();
         let relation = pg_sys::relation_open(entry.relid, no_lock);
         let expanded = if !version::generated::has_virtual(relation) {
             expr

@@ -8,9 +8,21 @@ use std::sync::LazyLock;
 
 use pgrx::pg_sys;
 
-use super::printed::Form;
 use super::settings;
 use super::types;
+
+/// How a value is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As text.
+    Text,
+    /// As JSON text.
+    Json,
+    /// As `jsonb`.
+    Jsonb,
+    /// As XML.
+    Xml,
+}
 
 /// One thing that a function reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! Taking the rows of a statement one by one, as they come.
 
+use super::row::Row;
 use pgrx::pg_sys;
 
-/// Is shown the values and null flags of each row; they are valid until it returns.
-pub type EachRow<'a> = &'a mut dyn FnMut(&[pg_sys::Datum], &[bool]);
+/// Is shown each row, which is valid until it returns.
+pub type EachRow<'a> = &'a mut dyn FnMut(Row<'_>);
 
 /// A destination of the executor's that shows each row. The server knows it by its first field.
 #[repr(C)]
@@ -45,9 +46,10 @@ unsafe extern "C-unwind" fn receive(
         let receiver = &mut *destination.cast::<Receiver<'_>>();
         pg_sys::slot_getallattrs(slot);
         let natts = (*(*slot).tts_tupleDescriptor).natts as usize;
-        let values = std::slice::from_raw_parts((*slot).tts_values, natts);
-        let nulls = std::slice::from_raw_parts((*slot).tts_isnull, natts);
-        (receiver.each)(values, nulls);
+        (receiver.each)(Row {
+            values: std::slice::from_raw_parts((*slot).tts_values, natts),
+            nulls: std::slice::from_raw_parts((*slot).tts_isnull, natts),
+        });
     }
     true
 }

@@ -1,6 +1,7 @@
 //! Open relations.
 
 use super::is_aborting;
+use super::lock_mode::LockMode;
 use super::name;
 use super::tupdesc::{attribute_name, attributes};
 use crate::error::{Error, Result};
@@ -14,15 +15,15 @@ pub struct Relation {
 
 impl Relation {
     /// Opens a table or any other relation, waiting for the lock; an error if there is none.
-    pub fn open(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Result<Self> {
+    pub fn open(oid: pg_sys::Oid, lockmode: LockMode) -> Result<Self> {
         Self::try_open(oid, lockmode)
             .ok_or_else(|| Error::Internal(format!("relation with OID {} is gone", oid.to_u32())))
     }
 
     /// Like [`Relation::open`], with `None` if there is no such relation.
-    pub fn try_open(oid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Option<Self> {
+    pub fn try_open(oid: pg_sys::Oid, lockmode: LockMode) -> Option<Self> {
         // SAFETY: any OID is allowed; NULL says that there is none.
-        let raw = unsafe { pg_sys::try_relation_open(oid, lockmode) };
+        let raw = unsafe { pg_sys::try_relation_open(oid, lockmode.raw()) };
         // Made only if there is one: dropping it closes it.
         (!raw.is_null()).then(|| Relation { raw })
     }
@@ -153,9 +154,9 @@ impl Relation {
     }
 
     /// Whether this session holds such a lock on it.
-    pub fn is_locked_by_me(&self, lockmode: pg_sys::LOCKMODE, or_stronger: bool) -> bool {
+    pub fn is_locked_by_me(&self, lockmode: LockMode, or_stronger: bool) -> bool {
         // SAFETY: open, hence valid.
-        unsafe { pg_sys::CheckRelationLockedByMe(self.raw, lockmode, or_stronger) }
+        unsafe { pg_sys::CheckRelationLockedByMe(self.raw, lockmode.raw(), or_stronger) }
     }
 
     /// How often this session has it open.
@@ -174,7 +175,7 @@ impl Drop for Relation {
     fn drop(&mut self) {
         if !is_aborting() {
             // SAFETY: opened once by us, closed once here.
-            unsafe { pg_sys::relation_close(self.raw, pg_sys::NoLock as pg_sys::LOCKMODE) }
+            unsafe { pg_sys::relation_close(self.raw, LockMode::None.raw()) }
         }
     }
 }

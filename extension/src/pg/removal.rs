@@ -1,12 +1,11 @@
 //! Removing rows of the extension's own tables natively: one by one, or all at once.
 
+use super::lock_mode::LockMode;
 use super::relation::Relation;
 use super::user::OwnerContext;
 use super::version::row_deletion;
 use crate::error::Result;
 use pgrx::{IntoDatum, pg_sys};
-
-const ACCESS_EXCLUSIVE: pg_sys::LOCKMODE = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
 
 /// Whether a lock taken now is given back soon: the transaction is the statement.
 pub fn may_lock_briefly() -> bool {
@@ -23,7 +22,8 @@ pub struct Exclusive {
 /// Locks a relation exclusively if it is not in use.
 pub fn try_exclusive(relation: pg_sys::Oid) -> Option<Exclusive> {
     // SAFETY: a lock request that does not wait.
-    let granted = unsafe { pg_sys::ConditionalLockRelationOid(relation, ACCESS_EXCLUSIVE) };
+    let granted =
+        unsafe { pg_sys::ConditionalLockRelationOid(relation, LockMode::AccessExclusive.raw()) };
     granted.then_some(Exclusive { relation })
 }
 
@@ -31,14 +31,14 @@ impl Exclusive {
     /// Gives the lock back at once; nothing has been changed under it.
     pub fn release(self) {
         // SAFETY: the lock is held.
-        unsafe { pg_sys::UnlockRelationOid(self.relation, ACCESS_EXCLUSIVE) }
+        unsafe { pg_sys::UnlockRelationOid(self.relation, LockMode::AccessExclusive.raw()) }
     }
 }
 
 /// Completes the BRIN indexes of one of the extension's tables, unless it is being maintained.
 /// Only vacuum would do so otherwise, and until then a look-up returns every page that is new.
 pub fn summarise(table: &Relation) -> Result<()> {
-    let lockmode = pg_sys::ShareUpdateExclusiveLock as pg_sys::LOCKMODE;
+    let lockmode = LockMode::ShareUpdateExclusive.raw();
     // SAFETY: a lock request that does not wait.
     if !unsafe { pg_sys::ConditionalLockRelationOid(table.oid(), lockmode) } {
         return Ok(());

@@ -2,12 +2,13 @@
 
 use pgrx::pg_sys;
 
+use super::lock_mode::LockMode;
 use super::relation::Relation;
 use crate::error::Result;
 
 /// Has a table's whole rows be their identity, unless it has been given another one, or has a primary key.
 pub fn ensure(table: pg_sys::Oid) -> Result<()> {
-    let relation = Relation::open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let relation = Relation::open(table, LockMode::AccessShare)?;
     // SAFETY: the relation is open. The row of pg_class is a copy of ours until it is written.
     unsafe {
         let identity = (*(*relation.as_ptr()).rd_rel).relreplident as u8;
@@ -15,7 +16,7 @@ pub fn ensure(table: pg_sys::Oid) -> Result<()> {
         if has_index || identity != pg_sys::REPLICA_IDENTITY_DEFAULT {
             return Ok(());
         }
-        let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+        let lock = LockMode::RowExclusive.raw();
         let classes = pg_sys::table_open(pg_sys::RelationRelationId, lock);
         let tuple = pg_sys::SearchSysCacheCopy(
             pg_sys::SysCacheIdentifier::RELOID as i32,

@@ -2,12 +2,50 @@
 
 use pgrx::pg_sys;
 
-/// Values and null flags of a row.
-pub type Row<'r> = (&'r [pg_sys::Datum], &'r [bool]);
+/// Values and null flags of a row, one of each per column.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'r> {
+    /// Values; of a NULL any.
+    pub values: &'r [pg_sys::Datum],
+    /// Whether each is NULL.
+    pub nulls: &'r [bool],
+}
 
-/// The columns of a row from a position on; `None` if it has fewer.
-pub fn part(row: Row<'_>, at: usize, len: usize) -> Option<Row<'_>> {
-    Some((row.0.get(at..at + len)?, row.1.get(at..at + len)?))
+impl<'r> Row<'r> {
+    /// A row without columns.
+    pub const EMPTY: Row<'static> = Row {
+        values: &[],
+        nulls: &[],
+    };
+
+    /// The value of a column, and whether it is NULL.
+    pub fn get(self, at: usize) -> Option<(pg_sys::Datum, bool)> {
+        Some((*self.values.get(at)?, *self.nulls.get(at)?))
+    }
+
+    /// All columns.
+    pub fn columns(self) -> impl Iterator<Item = (pg_sys::Datum, bool)> {
+        self.values.iter().copied().zip(self.nulls.iter().copied())
+    }
+
+    /// The value of a column, and whether it is NULL; NULL where there is no such column.
+    pub fn get_or_null(self, at: usize) -> (pg_sys::Datum, bool) {
+        self.get(at).unwrap_or((pg_sys::Datum::from(0), true))
+    }
+
+    /// All columns but the last one, which is a weight for instance.
+    pub fn without_last(self) -> Self {
+        let width = self.values.len().saturating_sub(1);
+        self.part(0, width).unwrap_or(Row::EMPTY)
+    }
+
+    /// `len` columns from a position on; `None` if it has fewer.
+    pub fn part(self, at: usize, len: usize) -> Option<Self> {
+        Some(Row {
+            values: self.values.get(at..at + len)?,
+            nulls: self.nulls.get(at..at + len)?,
+        })
+    }
 }
 
 /// A row under construction. What its values point to is the business of who makes it.
@@ -21,8 +59,8 @@ impl OwnedRow {
     /// A copy.
     pub fn of(row: Row<'_>) -> Self {
         OwnedRow {
-            values: row.0.to_vec(),
-            nulls: row.1.to_vec(),
+            values: row.values.to_vec(),
+            nulls: row.nulls.to_vec(),
         }
     }
 
@@ -37,16 +75,36 @@ impl OwnedRow {
 
     /// The columns of a row at these positions, as far as it has them.
     pub fn columns_of(row: Row<'_>, positions: &[usize]) -> Self {
-        let picked = positions
-            .iter()
-            .filter_map(|at| Some((*row.0.get(*at)?, *row.1.get(*at)?)));
-        let (values, nulls) = picked.unzip();
+        let (values, nulls) = positions.iter().filter_map(|at| row.get(*at)).unzip();
         OwnedRow { values, nulls }
+    }
+
+    /// A row of NULLs.
+    pub fn blank(width: usize) -> Self {
+        OwnedRow {
+            values: vec![pg_sys::Datum::from(0); width],
+            nulls: vec![true; width],
+        }
+    }
+
+    /// Gives a column, if there is one at the position, a value that is not NULL.
+    pub fn set(&mut self, at: usize, value: impl Into<pg_sys::Datum>) {
+        if let (Some(place), Some(is_null)) = (self.values.get_mut(at), self.nulls.get_mut(at)) {
+            (*place, *is_null) = (value.into(), false);
+        }
+    }
+
+    /// All columns, to be changed.
+    pub fn columns_mut(&mut self) -> impl Iterator<Item = (&mut pg_sys::Datum, &mut bool)> {
+        self.values.iter_mut().zip(&mut self.nulls)
     }
 
     /// As it is read.
     pub fn row(&self) -> Row<'_> {
-        (&self.values, &self.nulls)
+        Row {
+            values: &self.values,
+            nulls: &self.nulls,
+        }
     }
 
     /// Removes all columns.
@@ -69,7 +127,7 @@ impl OwnedRow {
 
     /// Appends the columns of a row.
     pub fn extend(&mut self, row: Row<'_>) {
-        self.values.extend_from_slice(row.0);
-        self.nulls.extend_from_slice(row.1);
+        self.values.extend_from_slice(row.values);
+        self.nulls.extend_from_slice(row.nulls);
     }
 }

@@ -9,6 +9,7 @@ use pgrx::pg_sys::Datum;
 use super::index_lookup::equality_columns;
 use super::memory::MemoryContext;
 use super::relation::Relation;
+use super::row::Row;
 use super::tupdesc::{Column, OwnTupleDesc, attributes};
 use crate::error::{Error, Result};
 
@@ -83,10 +84,9 @@ impl RowEquality {
     }
 
     /// The hash of a key.
-    pub fn hash(&mut self, values: &[Datum], nulls: &[bool]) -> Datum {
-        let pick = |at: &usize| Some((*values.get(*at)?, *nulls.get(*at)?));
-        let (mut values, mut nulls): (Vec<Datum>, Vec<bool>) =
-            self.hashed.iter().filter_map(pick).unzip();
+    pub fn hash(&mut self, key: Row<'_>) -> Datum {
+        let hashed = self.hashed.iter().filter_map(|at| key.get(*at));
+        let (mut values, mut nulls): (Vec<Datum>, Vec<bool>) = hashed.unzip();
         let (desc, hash) = (self.row_type.as_ptr(), &mut self.hash);
         // SAFETY: one value and one flag for each column of the row type; the function takes a row
         // and a seed.
@@ -100,18 +100,14 @@ impl RowEquality {
     }
 
     /// Whether a row of the table has the key. NULLs equal NULLs.
-    pub fn is_equal(
-        &mut self,
-        (stored, stored_nulls): (&[Datum], &[bool]),
-        (values, nulls): (&[Datum], &[bool]),
-    ) -> bool {
+    pub fn is_equal(&mut self, stored: Row<'_>, key: Row<'_>) -> bool {
         let scratch = &self.scratch;
-        let mut key = values.iter().zip(nulls);
+        let mut key = key.columns();
         let is_equal = self.comparisons.iter_mut().all(|comparison| {
             let at = comparison.column;
-            match (stored.get(at), stored_nulls.get(at), key.next()) {
-                (Some(a), Some(a_null), Some((b, b_null))) => {
-                    a_null == b_null && (*a_null || scratch.within(|| comparison.holds(*a, *b)))
+            match (stored.get(at), key.next()) {
+                (Some((a, a_null)), Some((b, b_null))) => {
+                    a_null == b_null && (a_null || scratch.within(|| comparison.holds(a, b)))
                 }
                 _ => false,
             }

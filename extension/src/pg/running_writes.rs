@@ -14,6 +14,7 @@ use std::cell::RefCell;
 
 use pgrx::pg_sys;
 
+use super::lock_mode::LockMode;
 use super::merge_moves;
 use super::relation::Relation;
 use super::transaction_end::{self, End, nest_level};
@@ -88,13 +89,13 @@ pub fn is_written(table: &Relation) -> bool {
 impl Running {
     /// The same of what the hooks have not seen: statements that began before, and the worker of a subscription.
     fn may_write(&self, table: &Relation) -> bool {
-        let holds = |lockmode: u32| table.is_locked_by_me(lockmode as pg_sys::LOCKMODE, false);
+        let holds = |lockmode| table.is_locked_by_me(lockmode, false);
         // SAFETY: reads a variable of the server.
         let is_unseen = self.is_late || unsafe { pg_sys::IsLogicalWorker() };
         let truncates = self.writes.iter().any(|write| write.truncates);
         table.reference_count() > 1
-            && (is_unseen && holds(pg_sys::RowExclusiveLock)
-                || truncates && holds(pg_sys::AccessExclusiveLock))
+            && (is_unseen && holds(LockMode::RowExclusive)
+                || truncates && holds(LockMode::AccessExclusive))
     }
 
     fn end(&mut self, id: usize) -> Option<Write> {

@@ -15,8 +15,8 @@ use pgrx::pg_sys;
 use crate::error::SettingError;
 
 use super::is_aborting;
+use super::local_settings::try_set;
 use super::node::text;
-use super::user::try_set;
 
 /// A setting of the list.
 #[derive(Debug)]

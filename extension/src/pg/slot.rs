@@ -1,6 +1,7 @@
 //! Tuple table slots.
 
 use super::is_aborting;
+use super::row::Row;
 use super::tupdesc::attributes;
 use pgrx::pg_sys;
 
@@ -61,8 +62,7 @@ impl Slot {
         // SAFETY: the slot lives as long as self, and with it its row type.
         let desc = unsafe { (*self.raw).tts_tupleDescriptor };
         let is_place = attributes(desc).get(column)?.atttypid == pg_sys::TIDOID;
-        let (values, nulls) = self.values();
-        let (value, is_null) = (*values.get(column)?, *nulls.get(column)?);
+        let (value, is_null) = self.row().get(column)?;
         let place = value.cast_mut_ptr::<pg_sys::ItemPointerData>();
         // SAFETY: a value of type tid that is not NULL points to one; it may not be aligned.
         (is_place && !is_null).then(|| unsafe { place.read_unaligned() })
@@ -85,16 +85,16 @@ impl Slot {
         unsafe { pg_sys::ExecClearTuple(self.raw) };
     }
 
-    /// All values and null flags of its row; by-reference values live as long as the row.
-    pub fn values(&mut self) -> (&[pg_sys::Datum], &[bool]) {
+    /// Its row; by-reference values live as long as that.
+    pub fn row(&mut self) -> Row<'_> {
         // SAFETY: after slot_getallattrs both arrays have natts initialised elements.
         unsafe {
             pg_sys::slot_getallattrs(self.raw);
             let natts = (*(*self.raw).tts_tupleDescriptor).natts as usize;
-            (
-                std::slice::from_raw_parts((*self.raw).tts_values, natts),
-                std::slice::from_raw_parts((*self.raw).tts_isnull, natts),
-            )
+            Row {
+                values: std::slice::from_raw_parts((*self.raw).tts_values, natts),
+                nulls: std::slice::from_raw_parts((*self.raw).tts_isnull, natts),
+            }
         }
     }
 

@@ -10,10 +10,10 @@ use pgrx::pg_sys;
 
 use super::ffi::{CreateTuplestoreDestReceiver, SetTuplestoreDestReceiverParams};
 use super::is_aborting;
+use super::local_settings::LocalSettings;
 use super::receiver::{EachRow, Receiver};
 use super::tupdesc::{Column, attributes};
 use super::tuplestore::TupleStore;
-use super::user::LocalSettings;
 use crate::error::{Error, Result};
 
 /// A connection to SPI, in which ephemeral relations can be registered. Ends on drop.

@@ -2,7 +2,8 @@
 
 use pgrx::{PgTupleDesc, pg_sys};
 
-use super::deparse::quoted;
+use super::lock_mode::LockMode;
+use super::name;
 use super::node::{oid_list, text};
 use super::version;
 
@@ -65,7 +66,7 @@ pub struct TableFacts {
 impl TableFacts {
     /// Reads the facts; `None` when there is no such relation. Takes a lock as a reader does.
     pub fn load(oid: pg_sys::Oid) -> Option<Self> {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let lock = LockMode::AccessShare.raw();
         // SAFETY: the relation is open, and locked to the end of the transaction, while its
         // relcache entry is read.
         unsafe {
@@ -90,7 +91,7 @@ impl TableFacts {
                 is_catalog: pg_sys::IsCatalogRelation(relation)
                     || schema == "information_schema"
                     || schema == "pg_toast",
-                qualified: format!("{}.{}", quoted(&schema), quoted(&name)),
+                qualified: format!("{}.{}", name::quote(&schema), name::quote(&name)),
                 schema,
                 indexes: if is_table {
                     indexes(relation, &attributes)
@@ -110,7 +111,7 @@ impl TableFacts {
                     .len()
                         > 1,
             };
-            pg_sys::relation_close(relation, pg_sys::NoLock as pg_sys::LOCKMODE);
+            pg_sys::relation_close(relation, LockMode::None.raw());
             Some(facts)
         }
     }
@@ -150,7 +151,7 @@ unsafe fn attributes(relation: pg_sys::Relation) -> Vec<Attribute> {
 /// # Safety
 /// `table` is open and locked.
 unsafe fn indexes(table: pg_sys::Relation, attributes: &[Attribute]) -> Vec<IndexFacts> {
-    let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    let lock = LockMode::AccessShare.raw();
     // SAFETY: the table is open; the list is a copy.
     let oids = unsafe { oid_list(pg_sys::RelationGetIndexList(table)) };
     let mut found = Vec::new();
@@ -184,7 +185,7 @@ unsafe fn indexes(table: pg_sys::Relation, attributes: &[Attribute]) -> Vec<Inde
                     is_unique: is_btree && form.indisunique && form.indimmediate,
                 });
             }
-            pg_sys::relation_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
+            pg_sys::relation_close(index, LockMode::None.raw());
         }
     }
     found

@@ -13,6 +13,7 @@ use super::before_row;
 use super::bulk_insert::{Batch, is_heap};
 use super::changed_columns::ChangedColumns;
 use super::late_checks::LateChecks;
+use super::lock_mode::LockMode;
 use super::memory::Switched;
 use super::relation::Relation;
 use super::slot::Slot;
@@ -58,7 +59,7 @@ impl TableWriter {
             (*rte).rtekind = pg_sys::RTEKind::RTE_RELATION;
             (*rte).relid = table.oid();
             (*rte).relkind = table.kind() as std::ffi::c_char;
-            (*rte).rellockmode = pg_sys::AccessShareLock as i32;
+            (*rte).rellockmode = LockMode::AccessShare.raw();
             let mut permissions = ptr::null_mut();
             let permission = pg_sys::addRTEPermissionInfo(&mut permissions, rte);
             let range_table = pg_sys::lappend(ptr::null_mut(), rte.cast());
@@ -139,8 +140,7 @@ impl TableWriter {
             Batch::of(table)
         };
         let batch = self.batch.get_or_insert_with(new);
-        let (values, nulls) = row.values();
-        batch.push(values, nulls);
+        batch.push(row.row());
         if batch.is_full() {
             self.flush();
         }

@@ -2,11 +2,13 @@
 //! versions.
 
 use std::ffi::CStr;
+use std::marker::PhantomData;
 
 use super::capture_trigger::Family;
-use super::change_insert::differ_at;
 use super::fmgr::Call;
 use super::image::ImageType;
+use super::row::Row;
+use super::row_version::differ_at;
 use super::slot::{Slot, SlotKind};
 use super::tupdesc::attributes;
 use super::tuplestore::StoreReader;
@@ -37,29 +39,44 @@ impl Statement {
     }
 }
 
-/// The event of an AFTER ROW trigger.
+/// The event of an AFTER trigger, for a row or for a statement.
 #[derive(Debug)]
-pub struct RowChange {
+pub struct Fired<For> {
     data: *mut pg_sys::TriggerData,
     statement: Statement,
+    what: PhantomData<For>,
 }
 
-/// A version of a row: the leading values and null flags that were asked for.
-pub type Version<'a> = (&'a [pg_sys::Datum], &'a [bool]);
+/// The event of an AFTER ROW trigger.
+pub type RowChange = Fired<OneRow>;
 
-impl RowChange {
-    /// The event that `call` was fired for, if it is an AFTER ROW trigger.
-    pub fn of(call: &Call) -> Option<Self> {
+/// The event of an AFTER statement trigger.
+pub type Transition = Fired<AllRows>;
+
+/// For one row.
+#[derive(Debug)]
+pub struct OneRow;
+
+/// For all rows of a statement.
+#[derive(Debug)]
+pub struct AllRows;
+
+impl<For> Fired<For> {
+    /// The event that `call` was fired for, if it is one of an AFTER trigger for a row, or for a statement.
+    fn after(call: &Call, is_row: bool) -> Option<Self> {
         let data = call.trigger()?;
         // SAFETY: the server passes valid trigger data.
         let event = unsafe { (*data).tg_event };
-        let is_after_row = event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_AFTER
-            && event & pg_sys::TRIGGER_EVENT_ROW != 0;
-        let statement = Statement::of(event);
-        is_after_row.then_some(RowChange { data, statement })
+        let is_after = event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_AFTER;
+        let is_meant = is_after && (event & pg_sys::TRIGGER_EVENT_ROW != 0) == is_row;
+        is_meant.then(|| Fired {
+            data,
+            statement: Statement::of(event),
+            what: PhantomData,
+        })
     }
 
-    /// What happened to the row.
+    /// What happened.
     pub fn statement(&self) -> Statement {
         self.statement
     }
@@ -76,21 +93,28 @@ impl RowChange {
         unsafe { (*(*self.data).tg_relation).rd_id }
     }
 
-    /// Its row type.
+    /// Its row type, also that of the transition tables.
     pub fn tuple_desc(&self) -> pg_sys::TupleDesc {
         // SAFETY: as above.
         unsafe { (*(*self.data).tg_relation).rd_att }
     }
+}
+
+impl RowChange {
+    /// The event that `call` was fired for, if it is an AFTER ROW trigger.
+    pub fn of(call: &Call) -> Option<Self> {
+        Self::after(call, true)
+    }
 
     /// The first `width` columns of the deleted row or the old version, which the row type has.
-    pub fn old_version(&self, width: usize) -> Option<Version<'_>> {
+    pub fn old_version(&self, width: usize) -> Option<Row<'_>> {
         // SAFETY: the slot holds the old row in these events.
         (self.statement != Statement::Insert)
             .then(|| unsafe { leading((*self.data).tg_trigslot, width) })
     }
 
     /// The first `width` columns of the inserted row or the new version.
-    pub fn new_version(&self, width: usize) -> Option<Version<'_>> {
+    pub fn new_version(&self, width: usize) -> Option<Row<'_>> {
         // SAFETY: the server passes valid trigger data.
         let slot = unsafe {
             match self.statement {
@@ -131,16 +155,16 @@ unsafe fn trigger_name<'a>(data: *mut pg_sys::TriggerData) -> &'a CStr {
 ///
 /// # Safety
 /// The slot holds a row with at least `width` columns, and outlives the result.
-unsafe fn leading<'a>(slot: *mut pg_sys::TupleTableSlot, width: usize) -> Version<'a> {
+unsafe fn leading<'a>(slot: *mut pg_sys::TupleTableSlot, width: usize) -> Row<'a> {
     // SAFETY: per contract; nothing to drop in the guard.
     unsafe {
         if ((*slot).tts_nvalid as usize) < width {
             unguarded::guarded(|| unguarded::slot_getsomeattrs_int(slot, width as i32));
         }
-        (
-            std::slice::from_raw_parts((*slot).tts_values, width),
-            std::slice::from_raw_parts((*slot).tts_isnull, width),
-        )
+        Row {
+            values: std::slice::from_raw_parts((*slot).tts_values, width),
+            nulls: std::slice::from_raw_parts((*slot).tts_isnull, width),
+        }
     }
 }
 
@@ -150,24 +174,10 @@ pub fn is_replica() -> bool {
     unsafe { pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32 }
 }
 
-/// The event of an AFTER statement trigger.
-#[derive(Debug)]
-pub struct Transition {
-    data: *mut pg_sys::TriggerData,
-    statement: Statement,
-}
-
 impl Transition {
     /// The event that `call` was fired for, if it is an AFTER statement trigger.
     pub fn of(call: &Call) -> Option<Self> {
-        let data = call.trigger()?;
-        // SAFETY: the server passes valid trigger data.
-        let event = unsafe { (*data).tg_event };
-        let is_after_statement = event & pg_sys::TRIGGER_EVENT_TIMINGMASK
-            == pg_sys::TRIGGER_EVENT_AFTER
-            && event & pg_sys::TRIGGER_EVENT_ROW == 0;
-        let statement = Statement::of(event);
-        is_after_statement.then_some(Transition { data, statement })
+        Self::after(call, false)
     }
 
     /// The table whose BEFORE statement trigger `call` is, if it is one.
@@ -181,29 +191,6 @@ impl Transition {
                 && event & pg_sys::TRIGGER_EVENT_ROW == 0;
             is_before_statement.then_some((*(*data).tg_relation).rd_id)
         }
-    }
-
-    /// The statement.
-    pub fn statement(&self) -> Statement {
-        self.statement
-    }
-
-    /// Whether the trigger is one of a family.
-    pub fn is_of(&self, family: Family) -> bool {
-        // SAFETY: the server passes valid trigger data.
-        family.has(unsafe { trigger_name(self.data) })
-    }
-
-    /// The table that the trigger is on.
-    pub fn table(&self) -> pg_sys::Oid {
-        // SAFETY: the table is open while its trigger runs.
-        unsafe { (*(*self.data).tg_relation).rd_id }
-    }
-
-    /// The row type of the transition tables.
-    pub fn tuple_desc(&self) -> pg_sys::TupleDesc {
-        // SAFETY: as above.
-        unsafe { (*(*self.data).tg_relation).rd_att }
     }
 
     /// The deleted rows or the old versions, `None` if there are none.
@@ -252,18 +239,18 @@ impl Rows {
     }
 
     /// The first `width` columns of the next row, which the row type has; `None` at the end.
-    pub fn next(&mut self, width: usize) -> Option<(&[pg_sys::Datum], &[bool])> {
+    pub fn next(&mut self, width: usize) -> Option<Row<'_>> {
         // SAFETY: one guard for both, with nothing to drop between.
         unsafe {
             let is_there = unguarded::guarded(|| {
                 let is_there = self.advance_unguarded();
                 if is_there {
-                    self.values_unguarded(width);
+                    self.row_unguarded(width);
                 }
                 is_there
             });
             // Deformed already.
-            is_there.then(|| self.values_unguarded(width))
+            is_there.then(|| self.row_unguarded(width))
         }
     }
 
@@ -283,17 +270,17 @@ impl Rows {
     /// Called within [`unguarded::guarded`], after [`Rows::advance_unguarded`] said true. The row
     /// type has at least `width` columns.
     #[inline]
-    pub unsafe fn values_unguarded(&mut self, width: usize) -> (&[pg_sys::Datum], &[bool]) {
+    pub unsafe fn row_unguarded(&mut self, width: usize) -> Row<'_> {
         let slot = self.slot.as_ptr();
         // SAFETY: per contract.
         unsafe {
             if ((*slot).tts_nvalid as usize) < width {
                 unguarded::slot_getsomeattrs_int(slot, width as i32);
             }
-            (
-                std::slice::from_raw_parts((*slot).tts_values, width),
-                std::slice::from_raw_parts((*slot).tts_isnull, width),
-            )
+            Row {
+                values: std::slice::from_raw_parts((*slot).tts_values, width),
+                nulls: std::slice::from_raw_parts((*slot).tts_isnull, width),
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Internal triggers: like those of a foreign key they are not dumped, and only a superuser
 //! can disable them.
 
+use super::lock_mode::LockMode;
 use pgrx::pg_sys;
 
 use crate::error::Result;
@@ -95,7 +96,7 @@ pub fn create(
 
 /// Whether some trigger of the relation calls the function.
 pub fn calls(relid: pg_sys::Oid, function: pg_sys::Oid) -> Result<bool> {
-    let relation = Relation::open(relid, pg_sys::AccessShareLock as pg_sys::LOCKMODE)?;
+    let relation = Relation::open(relid, LockMode::AccessShare)?;
     // SAFETY: the trigger descriptor belongs to the open relation.
     unsafe {
         let triggers = (*relation.as_ptr()).trigdesc;

@@ -57,8 +57,9 @@ impl TupleStore {
         self.rows += 1;
     }
 
-    /// Appends a row of values; both slices have one element per column.
-    pub fn put_values(&mut self, values: &[pg_sys::Datum], nulls: &[bool]) {
+    /// Appends a row of our row type.
+    pub fn put(&mut self, row: Row<'_>) {
+        let Row { values, nulls } = row;
         // SAFETY: desc is our row type; the slices cover its columns.
         unsafe {
             debug_assert_eq!(values.len(), (*self.desc).natts as usize);
@@ -68,14 +69,9 @@ impl TupleStore {
         self.rows += 1;
     }
 
-    /// The same.
-    pub fn put(&mut self, row: Row<'_>) {
-        self.put_values(row.0, row.1);
-    }
-
     /// Appends a row whose last column is its weight, an `int8`, or an `int4` in which it fits.
-    pub fn put_weighted(&mut self, values: &[pg_sys::Datum], nulls: &[bool], weight: i64) {
-        let mut row = OwnedRow::of((values, nulls));
+    pub fn put_weighted(&mut self, row: Row<'_>, weight: i64) {
+        let mut row = OwnedRow::of(row);
         row.push(weight);
         self.put(row.row());
     }

@@ -2,6 +2,7 @@
 
 use pgrx::{IntoDatum, pg_sys};
 
+use super::name;
 use super::node::{Node, NodeOf, text};
 
 /// Number of the btree support function "equal image" (`access/nbtree.h`).
@@ -91,7 +92,7 @@ pub fn operator_text(operator: pg_sys::Oid) -> String {
         let name = text((*form).oprname.data.as_ptr());
         let schema = text(pg_sys::get_namespace_name((*form).oprnamespace));
         pg_sys::ReleaseSysCache(tuple);
-        format!("OPERATOR({}.{name})", super::deparse::quoted(&schema))
+        format!("OPERATOR({}.{name})", name::quote(&schema))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use pgrx::pg_sys;
 
+use super::lock_mode::LockMode;
 use super::relation::Relation;
 
 /// What a unique index is to others.
@@ -19,8 +20,7 @@ pub fn of(table: &Relation, has_key: bool) -> Vec<Vec<usize>> {
     let referenced = referenced(table);
     let mut found = Vec::new();
     for oid in table.indexes() {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let Some(index) = Relation::try_open(oid, lock) else {
+        let Some(index) = Relation::try_open(oid, LockMode::AccessShare) else {
             continue;
         };
         // SAFETY: an open index; its array of columns has one entry per key column.

@@ -5,6 +5,7 @@
 use std::ffi::c_char;
 use std::sync::OnceLock;
 
+use super::lock_mode::LockMode;
 use pgrx::pg_sys;
 
 /// Runs around a statement, a complete node of the server's, and runs it by its second argument.
@@ -110,7 +111,7 @@ pub(super) unsafe fn table_of(name: *mut pg_sys::RangeVar) -> pg_sys::Oid {
     unsafe {
         pg_sys::RangeVarGetRelidExtended(
             name,
-            pg_sys::NoLock as pg_sys::LOCKMODE,
+            LockMode::None.raw(),
             pg_sys::RVROption::RVR_MISSING_OK,
             None,
             std::ptr::null_mut(),

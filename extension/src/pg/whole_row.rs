@@ -12,9 +12,9 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 
+use super::levels::{shift_levels, walk_levels};
 use super::make_node;
 use super::node::{self, Node, NodeOf, Walk};
-use super::query::shift_levels;
 use super::table::TableFacts;
 use super::version;
 
@@ -25,7 +25,7 @@ pub const MARK: i16 = i16::MAX;
 /// also in the subqueries inside of it.
 pub fn expand(query: NodeOf<pg_sys::Query>, expr: Node) -> Node {
     let mut found = false;
-    node::walk_levels(expr, &mut |node, level| {
+    walk_levels(expr, &mut |node, level| {
         let var = node.cast::<pg_sys::Var>();
         found |= var.is_some_and(|var| is_whole_row(&var) && var.varlevelsup == level);
         if found { Walk::Stop } else { Walk::Descend }

@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 
 use super::compiled::{self, Compiled};
 use super::files::Files;
-use super::transaction::{Request, lock_query, prepare_compiled};
+use super::locks::lock_query;
+use super::prepare::prepare_compiled;
+use super::request::Request;
 
 /// How the refresh goes about it.
 pub enum Choice {

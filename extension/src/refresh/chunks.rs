@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use pgrx::pg_sys;
 
 use crate::error::Result;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::object_hook::{self, Child};
 use crate::pg::relation::Relation;
 use crate::pg::{inherit, timescale, transaction_end};
@@ -61,6 +62,5 @@ pub fn changed() -> Result<Vec<pg_sys::Oid>> {
 
 /// Whether the transaction has made the table, so that its rows were counted as they came.
 fn is_new(table: pg_sys::Oid) -> bool {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    Relation::try_open(table, lockmode).is_some_and(|open| open.is_new())
+    Relation::try_open(table, LockMode::AccessShare).is_some_and(|open| open.is_new())
 }

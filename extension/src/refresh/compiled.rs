@@ -14,6 +14,7 @@ use crate::catalog::{self, RefreshMode, StreamTable};
 use crate::error::{Obstacle, Result};
 use crate::parse;
 use crate::pg::invalidation;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Settings;
 use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
@@ -22,9 +23,9 @@ use crate::{cdc, config};
 use super::delta_shape::{DeltaShape, Reads, StepShape};
 use super::draft::Draft;
 use super::engine_obstacle::not_immediate;
-use super::keyed_table::Lookup;
-use super::layout;
+use super::lookup::Lookup;
 use super::row_types::RowTypes;
+use super::state_names::state_prefix;
 use super::statements::Statements;
 use super::two_steps;
 
@@ -153,7 +154,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     if let Some(compiled) = known {
         return Ok(Outcome::Compiled(compiled));
     }
-    let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
+    let owner = Relation::open(table.relid, LockMode::AccessShare)?.owner();
     let (mut analysis, rest) = match table.is_in_two_steps() {
         true => two_steps::rest_of(table, owner)?,
         false => (
@@ -250,7 +251,7 @@ impl Compiled {
             stream_table: table.relid,
             settings: table.settings.clone(),
             settings_read: draft.settings_read,
-            state_prefix: layout::state_prefix(table.pgt_id),
+            state_prefix: state_prefix(table.pgt_id),
             output_lookup: RefCell::default(),
             shapes: RefCell::default(),
             inline_limit: config::inline_limit(),

@@ -22,9 +22,9 @@ pub fn consolidated(store: TupleStore, memory: &MemoryContext) -> TupleStore {
     let mut sum = RowSum::default();
     let mut scan = store.scan();
     while let Some(slot) = scan.next() {
-        let (values, nulls) = slot.values();
-        let hash = image::hash128(values, nulls, types.iter().copied());
-        sum.add(hash, weight.read(values));
+        let row = slot.row();
+        let hash = image::hash128(row, types.iter().copied());
+        sum.add(hash, weight.read(row));
     }
     drop(scan);
     if sum.is_consolidated() {
@@ -35,10 +35,7 @@ pub fn consolidated(store: TupleStore, memory: &MemoryContext) -> TupleStore {
     for weight in sum.into_weights() {
         let Some(slot) = scan.next() else { break };
         pgrx::check_for_interrupts!();
-        let (values, nulls) = slot.values();
-        let row = values.get(..types.len()).unwrap_or_default();
-        let row_nulls = nulls.get(..types.len()).unwrap_or_default();
-        weighted::put(&mut result, row, row_nulls, weight);
+        weighted::put(&mut result, slot.row().without_last(), weight);
     }
     result
 }

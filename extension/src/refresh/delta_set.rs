@@ -58,17 +58,14 @@ impl DeltaSet {
         let mut entries: HashMap<u128, Entry> = HashMap::new();
         let mut scan = store.scan();
         while let Some(slot) = scan.next() {
-            let (values, nulls) = slot.values();
-            let (Some(row), Some(row_nulls)) = (values.get(..width), nulls.get(..width)) else {
-                continue;
-            };
-            let weight = weight.read(values);
-            let hash = image::hash128(row, row_nulls, all.iter().take(width));
+            let whole = slot.row();
+            let (row, weight) = (whole.without_last(), weight.read(whole));
+            let hash = image::hash128(row, all.iter().take(width));
             entries
                 .entry(hash)
                 .and_modify(|entry| entry.weight += weight)
                 .or_insert_with(|| Entry {
-                    row: OwnedRow::with_nulls(image::copy_row(row, row_nulls, all), row_nulls),
+                    row: OwnedRow::with_nulls(image::copy_row(row, all), row.nulls),
                     weight,
                 });
         }
@@ -173,8 +170,8 @@ impl DeltaSet {
         let mut changes: HashMap<u128, (Option<&Entry>, Option<&Entry>)> = HashMap::new();
         for entry in self.entries.values() {
             let key = key_of(entry);
-            let (values, nulls) = key.row();
-            let hash = image::hash128(values, nulls, columns.iter().filter_map(|c| all.get(*c)));
+            let types = columns.iter().filter_map(|c| all.get(*c));
+            let hash = image::hash128(key.row(), types);
             let change = changes.entry(hash).or_default();
             let side = match entry.weight < Weight::ZERO {
                 true => &mut change.0,

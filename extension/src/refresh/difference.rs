@@ -12,9 +12,9 @@ use crate::pg::slot::Slot;
 use crate::pg::table_scan::TableScan;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
-use crate::shmem::progress::Followed;
+use crate::shmem::progress::{Followed, Phase};
 
-use super::keyed_table::KeyedTable;
+use super::keyed_table::{Counts, KeyedTable};
 use super::pairing::{self, KeyHash};
 
 /// Hears of each row that goes (weight −1) and comes (weight 1).
@@ -48,15 +48,26 @@ fn is_most(leaving: usize, stored: usize) -> bool {
 const NONE: usize = usize::MAX;
 
 impl Stored {
+    /// The rows of a table.
+    pub fn of(table: &KeyedTable, progress: &Followed) -> Self {
+        progress.enter(Phase::Compare, 0);
+        let mut stored = Stored::default();
+        table.visit_all(&mut |row, desc| {
+            progress.step();
+            stored.add(row, desc);
+        });
+        stored
+    }
+
     /// Adds a row of a table with these columns.
     pub fn add(&mut self, row: &mut Slot, desc: pg_sys::TupleDesc) {
         let tid = row.tid();
-        self.add_at(tid, row.values(), desc);
+        self.add_at(tid, row.row(), desc);
     }
 
     /// Adds the row of a table with these columns that is in this place.
     pub fn add_at(&mut self, tid: pg_sys::ItemPointerData, row: Row<'_>, desc: pg_sys::TupleDesc) {
-        let hash = image::hash128(row.0, row.1, attributes(desc));
+        let hash = image::hash128(row, attributes(desc));
         let next = self.first.insert(hash, self.rows.len()).unwrap_or(NONE);
         let tid = Some(tid);
         self.rows.push(StoredRow { tid, next });
@@ -69,8 +80,8 @@ impl Stored {
 
     /// Whether one of the rows left is the same as this one of a table with these columns; it does not count any
     /// more.
-    pub fn take(&mut self, (values, nulls): Row<'_>, desc: pg_sys::TupleDesc) -> bool {
-        let hash = image::hash128(values, nulls, attributes(desc));
+    pub fn take(&mut self, row: Row<'_>, desc: pg_sys::TupleDesc) -> bool {
+        let hash = image::hash128(row, attributes(desc));
         let Some(first) = self.first.get_mut(&hash) else {
             return false;
         };
@@ -96,7 +107,7 @@ impl Stored {
             check_types(table, store.tuple_desc())?;
             let mut scan = store.scan();
             while let Some(row) = scan.next() {
-                if !self.take(row.values(), table.tuple_desc()) {
+                if !self.take(row.row(), table.tuple_desc()) {
                     arriving.push(position);
                 }
                 position += 1;
@@ -170,7 +181,7 @@ impl Difference {
                 None if table.may_replace_rows() => table.delete_at(tid),
                 listener => {
                     if TableScan::fetch(table.relation(), tid, &mut row) {
-                        hear(listener, row.values(), -Weight::ONE)?;
+                        hear(listener, row.row(), -Weight::ONE)?;
                         table.delete_stored(&mut row)?;
                     }
                 }
@@ -180,7 +191,7 @@ impl Difference {
             if let Some(tid) = update_of(at)
                 && TableScan::fetch(table.relation(), tid, &mut row)
             {
-                hear(&mut listener, row.values(), -Weight::ONE)?;
+                hear(&mut listener, row.row(), -Weight::ONE)?;
                 progress.step();
                 table.update_stored(&mut row, values)?;
                 hear(&mut listener, values, Weight::ONE)?;
@@ -221,7 +232,7 @@ fn pair(
         if let Some(at) = tid
             && TableScan::fetch(table.relation(), *at, &mut row)
         {
-            by_key.entry(hash.of(row.values())).or_default().push(tid);
+            by_key.entry(hash.of(row.row())).or_default().push(tid);
         }
     }
     each_of(fresh, arriving, |at, values| {
@@ -246,7 +257,7 @@ fn each_of(
         let mut scan = store.scan();
         while let Some(row) = scan.next() {
             if let Some((at, _)) = wanted.next_if(|(_, wanted)| **wanted == position) {
-                visit(at, row.values())?;
+                visit(at, row.row())?;
             }
             position += 1;
         }
@@ -268,4 +279,16 @@ pub(super) fn check_types(table: &KeyedTable, rows: pg_sys::TupleDesc) -> Result
         });
     }
     Ok(())
+}
+
+/// Makes the table hold exactly these rows, writing only the difference, of which `listener` hears.
+pub fn replace(
+    mut table: KeyedTable,
+    rows: TupleStore,
+    listener: Option<Listener<'_>>,
+) -> Result<Counts> {
+    let nobody = Followed::by_none();
+    let difference = Stored::of(&table, &nobody).difference(&table, vec![rows], None)?;
+    difference.write(&mut table, listener, &nobody)?;
+    table.finish()
 }

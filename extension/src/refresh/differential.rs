@@ -1,5 +1,7 @@
 //! A refresh from deltas.
 
+use std::ffi::CStr;
+
 use pgtrickle_dvm::frontier::Frontier;
 use pgtrickle_dvm::operators::script::{OutputStage, Stage, Way, script};
 use pgtrickle_dvm::plan::{Identity, Source};
@@ -13,14 +15,19 @@ use crate::pg::spi::Connection;
 use crate::pg::subtransaction::{self, Attempt};
 use crate::pg::tuplestore::TupleStore;
 
+use super::block_delta::run_delta;
 use super::compiled::Compiled;
 use super::delta_set::DeltaSet;
 use super::images;
 use super::immediate::rows::Hold;
 use super::inputs::Inputs;
 use super::keyed_table::Counts;
-use super::node::{NodeRun, run_delta};
+use super::node::NodeRun;
 use super::sink::Sink;
+
+/// Settings under which statements over deltas are planned. Random reads are nearly as cheap as sequential ones in a
+/// cache, and delta statements are look-ups; compiling them never pays. Recomputations are planned as the query is.
+pub const PLANNER_SETTINGS: &[(&CStr, &CStr)] = &[(c"random_page_cost", c"1.1"), (c"jit", c"off")];
 
 /// What a differential refresh came to.
 #[derive(Debug)]

@@ -15,11 +15,12 @@ use pgrx::Spi;
 use pgrx::pg_sys;
 
 use super::compiled::Compiled;
-use super::watch;
+use super::watched::watched;
 use crate::catalog;
 use crate::cdc;
 use crate::error::{Error, Result};
 use crate::pg::file_moves;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
@@ -66,9 +67,10 @@ impl Files {
 /// TimescaleDB rewrites as it likes: an exclusive or, so that one file can
 /// be put in the place of another.
 fn present(source: pg_sys::Oid) -> i64 {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    let of = |table| Relation::try_open(table, lockmode).map_or(0, |open| hash(table, open.file()));
-    let hash = cdc::members(source, lockmode)
+    let of = |table| {
+        Relation::try_open(table, LockMode::AccessShare).map_or(0, |open| hash(table, open.file()))
+    };
+    let hash = cdc::members(source, LockMode::AccessShare)
         .into_iter()
         .fold(0, |all, table| all ^ of(table));
     hash.cast_signed()
@@ -93,11 +95,11 @@ WHERE source_relid OPERATOR(pg_catalog.=) $1 AND files OPERATOR(pg_catalog.=) $2
 /// Looks at what the present transaction has done to files, before it commits: sources whose files something has
 /// swapped. Where the rows are the same, their readers are told of the other file.
 pub fn moved() -> Result<Vec<pg_sys::Oid>> {
-    let is_watched = |table| matches!(watch::watched(table), Ok(Some(_)));
+    let is_watched = |table| matches!(watched(table), Ok(Some(_)));
     let mut swapped = Vec::new();
     let mut kept: BTreeMap<u32, u64> = BTreeMap::new();
     for moved in file_moves::of_transaction(&is_watched) {
-        let Some(watched) = watch::watched(moved.table)? else {
+        let Some(watched) = watched(moved.table)? else {
             continue;
         };
         if moved.is_harmless {

@@ -16,17 +16,18 @@ use crate::catalog::StreamTable;
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
 use crate::pg::name;
-use crate::pg::row::Row;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::spi::{Connection, Kept};
 use crate::pg::tuplestore::TupleStore;
+use crate::shmem;
 use crate::shmem::progress::{Followed, Phase};
 
 use super::compiled::{Compiled, has_table};
-use super::difference::{Listener, Stored, check_types};
+use super::difference::{Stored, check_types};
 use super::images;
-use super::keyed_table::{Counts, KeyedTable, Lookup};
-use super::layout;
+use super::keyed_table::{Counts, KeyedTable};
+use super::lookup::Lookup;
+use super::state_names::state_table_oid;
 
 /// Recomputes the state of every node and the stream table.
 pub fn recompute(
@@ -35,7 +36,7 @@ pub fn recompute(
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Counts> {
-    let progress = Followed::begin(table.pgt_id);
+    let progress = shmem::follow_recomputation(table.pgt_id);
     let mut content = None;
     if let Some(compiled) = compiled {
         let context = compiled.context();
@@ -55,7 +56,7 @@ pub fn recompute(
             let statement = compiled
                 .statements
                 .get(&connection, kind, &[], || state::initial(context, node))?;
-            let state = layout::state_table_oid(context.state_prefix, node.id)?;
+            let state = state_table_oid(context.state_prefix, node.id)?;
             let state = KeyedTable::open(state, &Lookup::Single)?;
             let rows = Rows {
                 connection,
@@ -108,14 +109,14 @@ impl Rows {
         memory: &MemoryContext,
     ) -> Result<Counts> {
         check_types(&table, self.statement.row_type())?;
-        let mut stored = stored(&table, progress);
+        let mut stored = Stored::of(&table, progress);
         progress.enter(Phase::Query, 0);
         if stored.is_empty()
             && let Some(mut filler) = table.filler()
         {
-            self.each(&mut |row| {
+            self.connection.run_each(&self.statement, &mut |row| {
                 progress.step();
-                filler.push(row.0, row.1);
+                filler.push(row);
             })?;
             let inserted = filler.finish();
             return Ok(Counts {
@@ -124,10 +125,10 @@ impl Rows {
             });
         }
         let mut fresh = TupleStore::new(memory.as_ptr(), table.tuple_desc());
-        self.each(&mut |row| {
+        self.connection.run_each(&self.statement, &mut |row| {
             progress.step();
             if !stored.take(row, table.tuple_desc()) {
-                fresh.put_values(row.0, row.1);
+                fresh.put(row);
             }
         })?;
         // Triggers that the writes fire do not run within it.
@@ -139,33 +140,4 @@ impl Rows {
         difference.write(&mut table, None, progress)?;
         table.finish()
     }
-
-    fn each(&self, visit: &mut dyn FnMut(Row<'_>)) -> Result<()> {
-        let each = &mut |values: &[_], nulls: &[_]| visit((values, nulls));
-        self.connection.run_each(&self.statement, each)
-    }
-}
-
-/// The rows of a table.
-fn stored(table: &KeyedTable, progress: &Followed) -> Stored {
-    progress.enter(Phase::Compare, 0);
-    let mut stored = Stored::default();
-    table.visit_all(&mut |row, desc| {
-        progress.step();
-        stored.add(row, desc);
-    });
-    stored
-}
-
-/// Makes the table hold exactly these rows, writing only the difference, of which `listener` hears.
-pub(super) fn replace(
-    mut table: KeyedTable,
-    rows: TupleStore,
-    listener: Option<Listener<'_>>,
-) -> Result<Counts> {
-    let nobody = Followed::by_none();
-    let stored = stored(&table, &nobody);
-    let difference = stored.difference(&table, vec![rows], None)?;
-    difference.write(&mut table, listener, &nobody)?;
-    table.finish()
 }

@@ -24,7 +24,7 @@ use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
 
 use super::compiled::Compiled;
-use super::full;
+use super::difference::replace;
 use super::inputs::Inputs;
 use super::keyed_table::{Counts, Place};
 use super::recursion::{self, Outcome};
@@ -99,7 +99,7 @@ pub fn compare(
         } else {
             let table = compiled.open_image(image)?;
             let mut hear = |row: Row<'_>, weight| delta.weigh(row, weight);
-            let counts = full::replace(table, fresh, Some(&mut hear))?;
+            let counts = replace(table, fresh, Some(&mut hear))?;
             if counts != Counts::default() {
                 snapshot.show_own_writes();
             }
@@ -124,16 +124,15 @@ fn compare_bound(
     let Some(new) = rows.next() else {
         return Ok(false);
     };
-    let (values, nulls) = new.values();
-    let new_hash = hash128(values, nulls, columns);
-    if let Some(old) = table.find((&[], &[])) {
-        let (old, old_nulls) = old.values();
-        if hash128(old, old_nulls, columns) == new_hash {
+    let new = new.row();
+    if let Some(old) = table.find(Row::EMPTY) {
+        let old = old.row();
+        if hash128(old, columns) == hash128(new, columns) {
             return Ok(false);
         }
-        delta.remove((old, old_nulls))?;
+        delta.remove(old)?;
     }
-    delta.put((&[], &[]), Place::Unknown, (values, nulls), true)?;
+    delta.put(Row::EMPTY, Place::Unknown, new, true)?;
     table.finish()?;
     Ok(true)
 }
@@ -144,7 +143,7 @@ impl Compared {
         for (id, fresh) in self.moved {
             if let Some(image) = compiled.plan.images.get(id) {
                 let table = compiled.open_image(image)?;
-                full::replace(table, fresh, None)?;
+                replace(table, fresh, None)?;
             }
         }
         Ok(())

@@ -6,8 +6,8 @@ use pgrx::pg_sys;
 use crate::error::{Error, Result};
 use crate::pg::bulk_insert::Filler;
 use crate::pg::image;
-use crate::pg::index_lookup::Over;
 use crate::pg::key_index::KeyIndex;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::row::Row;
 use crate::pg::running_writes::{self, Writing};
@@ -18,6 +18,7 @@ use crate::pg::table_writer::TableWriter;
 use crate::pg::tupdesc::attributes;
 
 use super::immediate::Recorder;
+use super::lookup::Lookup;
 
 /// Is shown rows with their row type.
 pub type Visitor<'a> = &'a mut dyn FnMut(&mut Slot, pg_sys::TupleDesc);
@@ -40,22 +41,6 @@ impl Counts {
         updated: 0,
         deleted: 0,
     };
-}
-
-/// How rows are found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
-    /// There is at most one row.
-    Single,
-    /// Through an index over these column positions (from 0).
-    Index {
-        /// The index.
-        index: pg_sys::Oid,
-        /// Key positions in the table, in key order.
-        columns: Vec<usize>,
-        /// What the index is over.
-        over: Over,
-    },
 }
 
 /// Where the row with a key is, as far as is known.
@@ -101,7 +86,7 @@ impl KeyedTable {
 
     /// Opens the table.
     pub fn open(table: pg_sys::Oid, lookup: &Lookup) -> Result<Self> {
-        let relation = Relation::open(table, pg_sys::RowExclusiveLock as i32)?;
+        let relation = Relation::open(table, LockMode::RowExclusive)?;
         let (index, columns) = match lookup {
             Lookup::Single => (None, Vec::new()),
             Lookup::Index {
@@ -137,8 +122,8 @@ impl KeyedTable {
     pub fn find(&mut self, key: Row<'_>) -> Option<&mut Slot> {
         match &mut self.index {
             Some(index) => {
-                index.seek(key.0, key.1);
-                index.next(key.0, key.1)
+                index.seek(key);
+                index.next(key)
             }
             None => {
                 self.fetched = TableScan::first_row(&self.relation);
@@ -176,8 +161,8 @@ impl KeyedTable {
                 Some(slot)
             }
             (Place::Unknown, Some(index)) => {
-                index.seek(key.0, key.1);
-                index.next(key.0, key.1)
+                index.seek(key);
+                index.next(key)
             }
             (Place::Unknown, None) => {
                 *fetched = TableScan::first_row(relation);
@@ -241,9 +226,9 @@ impl KeyedTable {
         self.open_writer();
         let mut left = copies;
         if let (Some(index), Some(writer)) = (&mut self.index, &mut self.writer) {
-            index.seek(key.0, key.1);
+            index.seek(key);
             while left > 0
-                && let Some(stored) = index.next(key.0, key.1)
+                && let Some(stored) = index.next(key)
             {
                 left -= 1;
                 if let Some(recorder) = &mut self.recorder {
@@ -279,8 +264,8 @@ impl KeyedTable {
         let desc = self.relation.tuple_desc();
         match &mut self.index {
             Some(index) => {
-                index.seek(key.0, key.1);
-                while let Some(row) = index.next(key.0, key.1) {
+                index.seek(key);
+                while let Some(row) = index.next(key) {
                     visitor(row, desc);
                 }
             }
@@ -382,23 +367,22 @@ impl KeyedTable {
     }
 }
 
-/// Fills a slot with values, without a copy.
-pub(super) fn fill(slot: &mut Slot, (values, nulls): Row<'_>) {
-    slot.store_virtual(|slot_values, slot_nulls| {
-        slot_values.copy_from_slice(values);
-        slot_nulls.copy_from_slice(nulls);
+/// Fills a slot with a row, without a copy.
+pub(super) fn fill(slot: &mut Slot, row: Row<'_>) {
+    slot.store_virtual(|values, nulls| {
+        values.copy_from_slice(row.values);
+        nulls.copy_from_slice(row.nulls);
     });
 }
 
 /// Whether the stored row has exactly these values.
-fn same_image(desc: pg_sys::TupleDesc, stored: &mut Slot, (values, nulls): Row<'_>) -> bool {
-    let columns = attributes(desc);
-    let (old, old_nulls) = stored.values();
-    columns
-        .iter()
-        .zip(old.iter().zip(old_nulls))
-        .zip(values.iter().zip(nulls))
-        .all(|((column, (old, old_null)), (new, new_null))| {
-            old_null == new_null && (*old_null || image::datum_equal(*old, *new, column))
-        })
+fn same_image(desc: pg_sys::TupleDesc, stored: &mut Slot, row: Row<'_>) -> bool {
+    let mut pairs = stored
+        .row()
+        .columns()
+        .zip(row.columns())
+        .zip(attributes(desc));
+    pairs.all(|(((old, old_null), (new, new_null)), column)| {
+        old_null == new_null && (old_null || image::datum_equal(old, new, column))
+    })
 }

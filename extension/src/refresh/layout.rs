@@ -8,6 +8,7 @@ use pgtrickle_dvm::sql::{image_table, state_table};
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::pg::index_lookup::{self, Over};
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::spi::Connection;
 use crate::pg::user::OwnerContext;
@@ -16,31 +17,7 @@ use crate::pg::{depend, name, replica_identity, type_name, utility};
 use super::compiled::{Compiled, has_table};
 use super::guard;
 use super::opened::state_index;
-
-/// Qualified prefix of the state tables of a stream table.
-pub fn state_prefix(pgt_id: i64) -> String {
-    format!("pgtrickle_state.st_{pgt_id}_")
-}
-
-/// The state table of a node.
-pub fn state_table_oid(state_prefix: &str, node: usize) -> Result<pg_sys::Oid> {
-    table_oid(&state_table(state_prefix, node))
-}
-
-/// The table with the rows of an image.
-pub fn image_table_oid(state_prefix: &str, image: usize) -> Result<pg_sys::Oid> {
-    table_oid(&image_table(state_prefix, image))
-}
-
-fn table_oid(relation: &str) -> Result<pg_sys::Oid> {
-    name::find_relation(relation)?
-        .ok_or_else(|| Error::Internal(format!("state table {relation} does not exist")))
-}
-
-/// The state tables that there are, with those of images.
-pub fn state_tables(pgt_id: i64) -> Result<Vec<pg_sys::Oid>> {
-    name::tables_with_stem("pgtrickle_state", &format!("st_{pgt_id}"))
-}
+use super::state_names::{image_table_oid, state_table_oid, state_tables, table_oid};
 
 /// Creates the state tables, empty. Their columns are those of the statement that fills them, which the owner
 /// reads: reading a literal can run the functions that its type is made of.
@@ -155,7 +132,7 @@ fn partition_index(pgt_id: i64) -> String {
 
 /// Drops the indexes of an earlier definition, which may be unique where the present one is not.
 pub fn drop_key_index(table: &catalog::StreamTable) -> Result<()> {
-    let relation = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?;
+    let relation = Relation::open(table.relid, LockMode::AccessShare)?;
     let own = [key_index(table.pgt_id), partition_index(table.pgt_id)];
     for index in relation.indexes() {
         if name::relation_name(index).is_some_and(|name| own.contains(&name)) {
@@ -175,7 +152,7 @@ fn ensure_index(
         return Ok(());
     }
     let over = index_lookup::settled(table, columns, over)?;
-    let relation = Relation::open(table, pg_sys::AccessShareLock as i32)?;
+    let relation = Relation::open(table, LockMode::AccessShare)?;
     let list = match over {
         Over::Image => relation.quoted_columns(index_lookup::image_columns(columns))?,
         Over::Equality => {

@@ -7,11 +7,17 @@
 //! 4. run the plan's statements over these deltas, and write natively;
 //! 5. store the snapshot as the new frontier, in the same transaction.
 //!
+//! One refresh, by file: [`request`], [`choice`] (deltas, the plan from nothing, or the query), [`locks`], [`transaction`] (the
+//! whole), [`work`]; then [`differential`] with [`inputs`], [`node`] and [`sink`], or [`full`] with [`difference`]; [`outcome`] and
+//! [`cleanup`]. [`prepare`] makes what a plan needs before the first one.
+//!
 //! Invariants: statements only read; a refresh that sees no change writes nothing; rows are written natively, as
 //! one statement would: the stream table's triggers fire, the guard does not.
 
+mod block_delta;
 mod choice;
 pub mod chunks;
+mod cleanup;
 mod compiled;
 mod consolidated;
 mod cost;
@@ -31,31 +37,42 @@ pub mod immediate;
 mod inputs;
 mod keyed_table;
 mod layout;
+mod locks;
+mod lookup;
 mod node;
 mod opened;
+mod outcome;
 mod pairing;
 mod partition;
+mod prepare;
 mod prior;
 mod reach;
 mod recursion;
+mod request;
 mod rewritten;
+mod row_parts;
 mod row_types;
 mod sink;
 mod spread;
+mod state_names;
 mod statements;
 mod transaction;
 pub mod two_steps;
 pub mod watch;
+mod watched;
 mod work;
 
+pub use cleanup::clean_up_after;
 pub use compiled::{forget, keep_if_few};
 pub use dependencies::{release, sync as store_dependencies};
 pub use draft::Draft;
 pub use engine_obstacle::{engine_obstacle, not_immediate};
 pub use explain::{ExplainLine, explain};
-pub use layout::{drop_key_index, drop_state_tables, state_tables};
+pub use layout::{drop_key_index, drop_state_tables};
+pub use locks::lock_before_snapshot;
+pub use outcome::Outcome;
+pub use prepare::{prepare, prepare_as_decided};
+pub use request::Request;
 pub use spread::{Sum, Task, ask as ask_nodes};
-pub use transaction::{
-    Outcome, Request, clean_up_after, elapsed_ms, lock_before_snapshot, prepare,
-    prepare_as_decided, run,
-};
+pub use state_names::state_tables;
+pub use transaction::run;

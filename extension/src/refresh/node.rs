@@ -1,29 +1,28 @@
 //! One grouping node of a refresh: delta of the groups, look-up of their state, combination,
 //! recomputation where needed, and the writes.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::operators::aggregate::CombineLayout;
 use pgtrickle_dvm::operators::script::{NodeStage, Statement};
-use pgtrickle_dvm::operators::statement::BlockDelta;
 use pgtrickle_dvm::operators::stored;
 use pgtrickle_dvm::plan::{Node, Source, Store};
 use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
 
 use crate::error::{Error, Result};
 use crate::pg::memory::MemoryContext;
-use crate::pg::row::{self, OwnedRow, Row};
+use crate::pg::row::OwnedRow;
 use crate::pg::spi::Connection;
 use crate::pg::tuplestore::TupleStore;
 
+use super::block_delta::run_delta;
 use super::compiled::Compiled;
-use super::consolidated::consolidated;
 use super::delta_set::DeltaSet;
 use super::immediate::rows::{Hold, Keys};
 use super::inputs::Inputs;
 use super::keyed_table::{KeyedTable, Place};
+use super::row_parts::{flag, ordinal_of, part, put_ordinal};
 use super::row_types::{self, Rows};
 use super::sink::Sink;
 
@@ -146,8 +145,7 @@ impl NodeRun<'_> {
         let mut keys = Keys::default();
         let mut scan = groups.scan();
         while let Some(slot) = scan.next() {
-            let (values, nulls) = slot.values();
-            let key = part((values, nulls), 0, self.node.keys.len())?;
+            let key = part(slot.row(), 0, self.node.keys.len())?;
             keys.add_leading(key, groups.tuple_desc());
         }
         Ok(keys)
@@ -193,8 +191,7 @@ impl NodeRun<'_> {
         let mut scan = combined.scan();
         let mut ordinal = 0_i32;
         while let Some(slot) = scan.next() {
-            let (values, nulls) = slot.values();
-            let row = (values, nulls);
+            let row = slot.row();
             let place = places.next().unwrap_or(Place::Unknown);
             if let Some(at) = layout.old_keep
                 && flag(row, at)?
@@ -226,12 +223,8 @@ impl NodeRun<'_> {
         let mut scan = deltas.scan();
         let mut ordinal = 0_i32;
         while let Some(slot) = scan.next() {
-            let (values, nulls) = slot.values();
-            put_ordinal(
-                &mut touched,
-                ordinal,
-                part((values, nulls), 0, self.node.keys.len())?,
-            );
+            let key = part(slot.row(), 0, self.node.keys.len())?;
+            put_ordinal(&mut touched, ordinal, key);
             ordinal += 1;
         }
         Ok(touched)
@@ -287,13 +280,13 @@ impl NodeRun<'_> {
         let mut scan = deltas.scan();
         let mut group = OwnedRow::default();
         while let Some(slot) = scan.next() {
-            let (values, nulls) = slot.values();
+            let row = slot.row();
             group.clear();
-            group.extend((values, nulls));
-            match table.find(part((values, nulls), 0, keys)?) {
+            group.extend(row);
+            match table.find(part(row, 0, keys)?) {
                 Some(stored) => {
                     places.push(Place::At(stored.tid()));
-                    let old = stored.values();
+                    let old = stored.row();
                     group.push(true);
                     group.extend(OwnedRow::columns_of(old, &positions).row());
                 }
@@ -330,8 +323,7 @@ impl NodeRun<'_> {
             let mut seen = HashSet::new();
             let mut scan = fresh.scan();
             while let Some(slot) = scan.next() {
-                let (values, nulls) = slot.values();
-                let row = (values, nulls);
+                let row = slot.row();
                 seen.insert(ordinal_of(row)?);
                 let key = part(row, layout.state, keys)?;
                 if let Some(state) = state {
@@ -344,8 +336,7 @@ impl NodeRun<'_> {
             // Groups without rows any more.
             let mut scan = part_of.scan();
             while let Some(slot) = scan.next() {
-                let (values, nulls) = slot.values();
-                let row = (values, nulls);
+                let row = slot.row();
                 if !seen.contains(&ordinal_of(row)?) {
                     let key = part(row, 1, keys)?;
                     if let Some(state) = state {
@@ -366,8 +357,8 @@ impl NodeRun<'_> {
         let mut parts: Vec<(Vec<bool>, TupleStore)> = Vec::new();
         let mut scan = touched.scan();
         while let Some(slot) = scan.next() {
-            let (values, nulls) = slot.values();
-            let null_keys = nulls.get(1..).unwrap_or_default();
+            let row = slot.row();
+            let null_keys = row.nulls.get(1..).unwrap_or_default();
             let at = match parts.iter().position(|(mask, _)| mask == null_keys) {
                 Some(at) => at,
                 None => {
@@ -377,83 +368,9 @@ impl NodeRun<'_> {
                 }
             };
             if let Some((_, store)) = parts.get_mut(at) {
-                store.put_values(values, nulls);
+                store.put(row);
             }
         }
         Ok(parts)
     }
-}
-
-/// Runs the steps and the delta statement of a block; `None` when it has no term.
-pub(super) fn run_delta(
-    compiled: &Compiled,
-    connection: &Connection,
-    memory: &MemoryContext,
-    of: Option<Source>,
-    changed: &[(Source, u64)],
-    delta: &dyn Fn(&BTreeSet<Source>) -> BlockDelta,
-) -> Result<Option<TupleStore>> {
-    let written = OnceCell::new();
-    let sources = || changed.iter().map(|(source, _)| *source).collect();
-    let delta = || -> &BlockDelta { written.get_or_init(|| delta(&sources())) };
-    let shape = compiled.delta_shape(of, changed, &|| delta().clone());
-    let mut steps: Vec<TupleStore> = Vec::new();
-    for (position, step) in shape.steps.iter().enumerate() {
-        let kind = (of, Statement::Step(position));
-        let sql = || {
-            let step = delta().steps.get(position);
-            step.map_or_else(String::new, |step| step.sql.clone())
-        };
-        let sizes = step.reads.sizes(changed, &steps);
-        let statement = compiled
-            .statements
-            .get_for(connection, kind, changed, &sizes, sql)?;
-        let store = consolidated(connection.run(&statement, memory.as_ptr())?, memory);
-        connection.register(&step.name, &store)?;
-        steps.push(store);
-    }
-    let Some(terms) = &shape.terms else {
-        return Ok(None);
-    };
-    let kind = (of, Statement::Delta);
-    let sql = || delta().terms.clone().unwrap_or_default();
-    let sizes = terms.sizes(changed, &steps);
-    let statement = compiled
-        .statements
-        .get_for(connection, kind, changed, &sizes, sql)?;
-    let store = connection.run(&statement, memory.as_ptr())?;
-    for step in &shape.steps {
-        connection.unregister(&step.name)?;
-    }
-    drop(steps);
-    Ok(Some(store))
-}
-
-pub(super) fn put_ordinal(store: &mut TupleStore, ordinal: i32, key: Row<'_>) {
-    let mut row = OwnedRow::default();
-    row.push(ordinal);
-    row.extend(key);
-    store.put(row.row());
-}
-
-fn ordinal_of(row: Row<'_>) -> Result<i32> {
-    row.0
-        .first()
-        .map(|value| value.value() as i32)
-        .ok_or_else(short_row)
-}
-
-fn flag(row: Row<'_>, at: usize) -> Result<bool> {
-    match (row.0.get(at), row.1.get(at)) {
-        (Some(value), Some(null)) => Ok(!null && value.value() != 0),
-        _ => Err(short_row()),
-    }
-}
-
-pub(super) fn part(row: Row<'_>, at: usize, len: usize) -> Result<Row<'_>> {
-    row::part(row, at, len).ok_or_else(short_row)
-}
-
-fn short_row() -> Error {
-    Error::Internal("a statement returned fewer columns than its layout says".into())
 }

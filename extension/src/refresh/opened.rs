@@ -1,23 +1,24 @@
 //! The tables that a plan's statements read and write, opened with the index by which their rows are found.
 
-use pgrx::pg_sys;
 use pgtrickle_dvm::plan::{Identity, Image, Maintenance, Node, Store, fits_index};
 
 use crate::error::{Error, Result};
-use crate::pg::index_lookup::{self, Over};
+use crate::pg::index_lookup::Over;
 use crate::pg::invalidation;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 
 use super::compiled::{Compiled, has_table};
-use super::keyed_table::{KeyedTable, Lookup};
-use super::layout;
+use super::keyed_table::KeyedTable;
+use super::lookup::Lookup;
+use super::state_names::{image_table_oid, state_table_oid};
 
 impl Compiled {
     /// Opens the state table of a node.
     pub fn open_state(&self, node: &Node) -> Result<KeyedTable> {
-        let oid = layout::state_table_oid(&self.state_prefix, node.id)?;
+        let oid = state_table_oid(&self.state_prefix, node.id)?;
         let columns: Vec<usize> = (0..node.keys.len()).collect();
-        let lookup = lookup_of(oid, &columns, state_index(node))?;
+        let lookup = Lookup::by(oid, &columns, state_index(node))?;
         KeyedTable::open(oid, &lookup)
     }
 
@@ -32,20 +33,20 @@ impl Compiled {
 
     /// Opens the table with the rows of an image.
     pub fn open_image(&self, image: &Image) -> Result<KeyedTable> {
-        let oid = layout::image_table_oid(&self.state_prefix, image.id)?;
+        let oid = image_table_oid(&self.state_prefix, image.id)?;
         KeyedTable::open(oid, &Lookup::Single)
     }
 
     /// Opens the table with the rows of a recursion that is maintained by deltas.
     pub fn open_recursion(&self, image: &Image) -> Result<KeyedTable> {
-        let oid = layout::image_table_oid(&self.state_prefix, image.id)?;
+        let oid = image_table_oid(&self.state_prefix, image.id)?;
         let all: Vec<usize> = (0..image.opaque.columns.len()).collect();
-        KeyedTable::open(oid, &lookup_of(oid, &all, Over::Image)?)
+        KeyedTable::open(oid, &Lookup::by(oid, &all, Over::Image)?)
     }
 
     /// Opens the stream table. Its changes go to its own buffer, if it has one.
     pub fn open_output(&self) -> Result<KeyedTable> {
-        let _locked = Relation::open(self.stream_table, pg_sys::RowExclusiveLock as i32)?;
+        let _locked = Relation::open(self.stream_table, LockMode::RowExclusive)?;
         let now = invalidation::generation();
         let mut known = self.output_lookup.borrow_mut();
         if let Some((at, lookup)) = known.as_ref()
@@ -55,11 +56,11 @@ impl Compiled {
         }
         let lookup = match self.plan.output.identity() {
             Identity::Key { columns, .. } => {
-                lookup_of(self.stream_table, columns, self.output_index())?
+                Lookup::by(self.stream_table, columns, self.output_index())?
             }
             Identity::Image => {
                 let all: Vec<usize> = (0..self.plan.columns.len()).collect();
-                lookup_of(self.stream_table, &all, Over::Image)?
+                Lookup::by(self.stream_table, &all, Over::Image)?
             }
         };
         let (_, lookup) = known.insert((now, lookup));
@@ -82,7 +83,7 @@ impl Compiled {
         let (columns, over) = self.partitions_in_output().ok_or_else(|| {
             Error::Internal("the stream table does not hold the last node's partitions".into())
         })?;
-        let lookup = lookup_of(self.stream_table, columns, over)?;
+        let lookup = Lookup::by(self.stream_table, columns, over)?;
         KeyedTable::open_recording(self.stream_table, &lookup)
     }
 
@@ -113,17 +114,4 @@ pub(super) fn state_index(node: &Node) -> Over {
         Maintenance::Recompute => Over::Key,
         Maintenance::Partition(_) => Over::Values,
     }
-}
-
-fn lookup_of(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Lookup> {
-    if columns.is_empty() {
-        return Ok(Lookup::Single);
-    }
-    let (index, over) = index_lookup::find_settled(table, columns, over)?
-        .ok_or_else(|| Error::Internal(format!("relation {} has no key index", table.to_u32())))?;
-    Ok(Lookup::Index {
-        index,
-        columns: columns.to_vec(),
-        over,
-    })
 }

@@ -54,13 +54,12 @@ impl KeyHash {
     /// The hash of a row's key.
     pub fn of(&mut self, row: Row<'_>) -> u128 {
         let key = OwnedRow::columns_of(row, &self.columns);
-        let (values, nulls) = key.row();
         match &mut self.equality {
-            Some(equality) => equality.hash(values, nulls).value() as u128,
+            Some(equality) => equality.hash(key.row()).value() as u128,
             None => {
                 let all = attributes(self.desc);
                 let of_key = self.columns.iter().filter_map(|at| all.get(*at));
-                image::hash128(values, nulls, of_key)
+                image::hash128(key.row(), of_key)
             }
         }
     }

@@ -17,7 +17,8 @@ use crate::shmem::progress::Followed;
 
 use super::difference::{Listener, Stored};
 use super::keyed_table::{Counts, KeyedTable};
-use super::node::{NodeRun, part};
+use super::node::NodeRun;
+use super::row_parts::part;
 use super::sink::Sink;
 
 /// Fewer partitions are looked up one by one.
@@ -81,7 +82,7 @@ impl NodeRun<'_> {
         let have_images = self.node.keys.iter().all(|key| key.ty.image_equality);
         if columns.is_empty() || are_few || !have_images {
             while let Some(slot) = scan.next() {
-                let key = part(slot.values(), 1, self.node.keys.len())?;
+                let key = part(slot.row(), 1, self.node.keys.len())?;
                 table.visit(key, &mut |row, desc| stored.add(row, desc));
             }
             return Ok(stored);
@@ -90,13 +91,12 @@ impl NodeRun<'_> {
         let all = attributes(table.tuple_desc());
         let of_key = || columns.iter().filter_map(|at| all.get(*at));
         while let Some(slot) = scan.next() {
-            let (values, nulls) = part(slot.values(), 1, self.node.keys.len())?;
-            hashes.insert(image::hash128(values, nulls, of_key()));
+            let key = part(slot.row(), 1, self.node.keys.len())?;
+            hashes.insert(image::hash128(key, of_key()));
         }
         table.visit_all(&mut |row, desc| {
-            let key = OwnedRow::columns_of(row.values(), &columns);
-            let (values, nulls) = key.row();
-            if hashes.contains(&image::hash128(values, nulls, of_key())) {
+            let key = OwnedRow::columns_of(row.row(), &columns);
+            if hashes.contains(&image::hash128(key.row(), of_key())) {
                 stored.add(row, desc);
             }
         });

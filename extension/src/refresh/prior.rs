@@ -5,11 +5,12 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::plan::Maintenance;
 
 use crate::error::Result;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 
 use super::compiled::{Compiled, has_table};
 use super::cost::Prior;
-use super::layout;
+use super::state_names;
 
 /// Microseconds to compute a row of a source into the result.
 const SOURCE_ROW_US: f64 = 0.3;
@@ -34,7 +35,7 @@ pub fn of(compiled: &Compiled) -> Result<Prior> {
     for node in &plan.nodes {
         if has_table(node) {
             let prefix = compiled.context().state_prefix;
-            written.push(rows(layout::state_table_oid(prefix, node.id)?));
+            written.push(rows(state_names::state_table_oid(prefix, node.id)?));
         }
         let groups = written.last().copied().unwrap_or(1.0).max(1.0);
         let rows_of_group = match node.maintenance {
@@ -56,6 +57,6 @@ pub fn of(compiled: &Compiled) -> Result<Prior> {
 }
 
 fn rows(table: pg_sys::Oid) -> f64 {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    Relation::try_open(table, lockmode).map_or(0.0, |relation| relation.estimated_rows())
+    Relation::try_open(table, LockMode::AccessShare)
+        .map_or(0.0, |relation| relation.estimated_rows())
 }

@@ -14,7 +14,8 @@ use crate::shmem::progress::Followed;
 use super::consolidated::consolidated;
 use super::delta_set::DeltaSet;
 use super::difference::Stored;
-use super::node::{NodeRun, part, put_ordinal};
+use super::node::NodeRun;
+use super::row_parts::{part, put_ordinal};
 use super::row_types;
 use super::sink::Sink;
 
@@ -55,7 +56,7 @@ impl NodeRun<'_> {
         let mut scan = found.scan();
         while let Some(slot) = scan.next() {
             let tid = slot.place_at(0).ok_or_else(no_place)?;
-            stored.add_at(tid, part(slot.values(), 1, width)?, table.tuple_desc());
+            stored.add_at(tid, part(slot.row(), 1, width)?, table.tuple_desc());
         }
         sink.expect(table.tuple_desc(), 0..width)?;
         let row_key = self.node.row_key.as_deref();
@@ -75,17 +76,17 @@ impl NodeRun<'_> {
         let mut scan = around.scan();
         while let Some(slot) = scan.next() {
             pgrx::check_for_interrupts!();
-            let (values, nulls) = slot.values();
-            let weight = weights.read(values).rows();
+            let row = slot.row();
+            let weight = weights.read(row).rows();
             if weight < 0 {
                 return Err(Error::OutOfStep {
                     relation: self.compiled.open_state(self.node)?.relation().name(),
                     missing: weight.unsigned_abs(),
                 });
             }
-            let (row, row_nulls) = part((values, nulls), 0, width)?;
+            let row = part(row, 0, width)?;
             for _ in 0..weight {
-                rows.put_weighted(row, row_nulls, 1);
+                rows.put_weighted(row, 1);
             }
         }
         drop(scan);
@@ -100,7 +101,7 @@ impl NodeRun<'_> {
         sink: &mut Sink,
     ) -> Result<()> {
         let mut touched = self.touched_store(deltas)?;
-        put_ordinal(&mut touched, 0, (&[], &[]));
+        put_ordinal(&mut touched, 0, Row::EMPTY);
         let state = self.compiled.open_state(self.node)?;
         let row_key = self.node.row_key.as_deref();
         self.replace_touched(connection, state, row_key, &touched, sink)?;

@@ -256,11 +256,11 @@ impl Run<'_> {
         });
         let desc = OwnTupleDesc::build(self.memory.as_ptr(), &columns)?;
         let mut parts = BTreeMap::new();
-        for ((values, nulls), _) in rows.rows() {
+        for (row, _) in rows.rows() {
             parts
-                .entry(nulls.to_vec())
+                .entry(row.nulls.to_vec())
                 .or_insert_with(|| TupleStore::new(self.memory.as_ptr(), desc.as_ptr()))
-                .put_values(values, nulls);
+                .put(row);
         }
         Ok(parts)
     }
@@ -327,9 +327,9 @@ impl Run<'_> {
             let mut part = TupleStore::new(self.memory.as_ptr(), store.tuple_desc());
             let mut scan = store.scan();
             while let Some(row) = scan.next() {
-                let (values, nulls) = row.values();
-                if weight.read(values).rows().signum() == sign {
-                    part.put_values(values, nulls);
+                let row = row.row();
+                if weight.read(row).rows().signum() == sign {
+                    part.put(row);
                 }
             }
             if part.count() > 0 {
@@ -342,8 +342,8 @@ impl Run<'_> {
     /// The rows as a delta of the image.
     fn store(&self, rows: &DeltaSet) -> Result<TupleStore> {
         let mut store = TupleStore::new(self.memory.as_ptr(), self.desc.as_ptr());
-        for ((values, nulls), weight) in rows.rows() {
-            weighted::put(&mut store, values, nulls, weight);
+        for (row, weight) in rows.rows() {
+            weighted::put(&mut store, row, weight);
         }
         Ok(store)
     }

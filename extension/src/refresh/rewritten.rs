@@ -6,11 +6,12 @@ use pgrx::pg_sys;
 use crate::catalog::StreamTable;
 use crate::error::{CaptureError, Error, Result};
 use crate::parse;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::snapshot::is_transaction_wide;
 use crate::pg::{depend, inherit, name, rewritten};
 
 use super::compiled::Compiled;
-use super::layout;
+use super::state_names;
 
 /// Refuses the active snapshot if it is older than a TRUNCATE or a rewrite of a source, or of the stream table and its
 /// state (REPACK CONCURRENTLY gives rows to no older snapshot). All of them are locked.
@@ -27,7 +28,7 @@ pub fn require_none(table: &StreamTable, compiled: Option<&Compiled>) -> Result<
             return Err(CaptureError::Rewritten(name).into());
         }
     }
-    let own = layout::state_tables(table.pgt_id)?;
+    let own = state_names::state_tables(table.pgt_id)?;
     if own
         .into_iter()
         .chain([table.relid])
@@ -45,9 +46,8 @@ fn sources(table: &StreamTable, compiled: Option<&Compiled>) -> Result<Vec<pg_sy
     }
     let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
     let sources = parse::analyse_view(table.view, owner, &table.settings)?.sources;
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     Ok(sources
         .iter()
-        .flat_map(|source| inherit::tree(source.oid, lockmode))
+        .flat_map(|source| inherit::tree(source.oid, LockMode::AccessShare))
         .collect())
 }

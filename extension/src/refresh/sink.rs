@@ -122,6 +122,6 @@ impl Sink {
 
 fn weigh(store: Option<&mut TupleStore>, row: Row<'_>, weight: Weight) -> Result<()> {
     let store = store.ok_or_else(|| Error::Internal("a delta without a row type".into()))?;
-    weighted::put(store, row.0, row.1, weight);
+    weighted::put(store, row, weight);
     Ok(())
 }

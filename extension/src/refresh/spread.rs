@@ -4,17 +4,16 @@
 //! Each node commits what it does, all of its shards in one transaction. A node that fails is told of; the others have
 //! been refreshed then.
 
-use std::time::Instant;
-
-use crate::catalog::{self, Action, HistoryRow, Reason, StreamTable};
+use crate::catalog::{self, Action, Reason, StreamTable};
 use crate::citus::{self, Answer, Argument};
 use crate::error::{Result, SpreadError};
 use crate::parse;
-use crate::pg::cluster::{self, Moment};
+use crate::pg::cluster;
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 
 use super::keyed_table::Counts;
-use super::transaction::{Outcome, Request, elapsed_ms};
+use super::outcome::{Outcome, Started};
+use super::request::Request;
 
 /// The function that the nodes are asked for.
 const FUNCTION: &str = "maintain_shards";
@@ -142,8 +141,7 @@ impl Sum {
 /// # Errors
 /// [`SpreadError::Nodes`] with the nodes that have not, and why.
 pub fn refresh(table: &StreamTable, request: Request) -> Result<Outcome> {
-    let started = Instant::now();
-    let started_at = Moment::now();
+    let started = Started::now();
     let task = match request.force_full {
         true => Task::Recompute,
         false => Task::Refresh,
@@ -165,26 +163,15 @@ pub fn refresh(table: &StreamTable, request: Request) -> Result<Outcome> {
     if outcome.action == Action::NoData && table.is_populated {
         REFRESHES_WITHOUT_DATA.count();
     } else {
-        catalog::store_frontier(table.pgt_id, None, true, None, &started_at)?;
+        catalog::store_frontier(table.pgt_id, None, true, None, &started.at)?;
         if !table.is_populated {
             catalog::note_change(table.pgt_id)?;
         }
-        catalog::insert_history(&HistoryRow {
-            pgt_id: table.pgt_id,
-            action: outcome.action,
-            reason: outcome.reason.clone(),
-            started_at: started_at.time,
-            finished_at: cluster::now(),
-            duration_ms: elapsed_ms(started),
-            rows_inserted: outcome.counts.inserted.cast_signed(),
-            rows_updated: outcome.counts.updated.cast_signed(),
-            rows_deleted: outcome.counts.deleted.cast_signed(),
-            delta_rows: outcome.delta_rows.cast_signed(),
-            error: None,
-        })?;
+        outcome.duration_ms = started.elapsed_ms();
+        outcome.record(table.pgt_id, &started, cluster::now())?;
     }
     catalog::clear_failure(table.pgt_id)?;
-    outcome.duration_ms = elapsed_ms(started);
+    outcome.duration_ms = started.elapsed_ms();
     Ok(outcome)
 }
 

@@ -8,113 +8,27 @@
 //! Two differences mean nothing: an UPDATE that moves a row to another partition is counted as a DELETE and an INSERT;
 //! and INSERT … ON CONFLICT takes back a row, counted twice, when another session was faster.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use pgrx::pg_sys;
 
 use super::chunks;
 use super::files;
 use super::immediate;
+use super::watched::watched;
 use crate::catalog::{self, UnseenCause};
 use crate::cdc::{self, Marker, seen};
 use crate::error::Result;
-use crate::pg::capture_trigger::{self, CAPTURE, EACH, Family, IMMEDIATE};
-use crate::pg::relation::Relation;
+use crate::pg::capture_trigger::{CAPTURE, EACH, Family, IMMEDIATE};
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::written::{self, RowCounts};
-use crate::pg::{
-    inherit, invalidation, late_triggers, running_writes, timescale, transaction_end, transition,
-};
-
-/// Beyond so many tables the session forgets what it knows of them.
-const KNOWN_MAX: usize = 4096;
-
-/// A table whose changes triggers tell of.
-#[derive(Debug, Clone, Copy)]
-pub struct Watched {
-    /// The source that it belongs to.
-    pub root: pg_sys::Oid,
-    is_captured: bool,
-    is_captured_natively: bool,
-    is_followed: bool,
-    /// Row triggers tell of it to those that read it apart.
-    is_told_by_rows: bool,
-    /// A trigger has been switched off.
-    is_off: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    generation: u64,
-    watched: Option<Watched>,
-}
-
-thread_local! {
-    static KNOWN: RefCell<HashMap<u32, Known>> = RefCell::default();
-}
+use crate::pg::{late_triggers, running_writes, transaction_end, transition};
 
 /// Listens to the ends of transactions.
 pub fn init() {
     seen::init();
     chunks::init();
     transaction_end::check_before_commit(check);
-}
-
-/// What is known of a table; `None` for one that triggers tell nothing of.
-pub fn watched(table: pg_sys::Oid) -> Result<Option<Watched>> {
-    let key = table.to_u32();
-    let generation = invalidation::generation();
-    if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).copied())
-        && !invalidation::any_since(known.generation, &[table])
-    {
-        return Ok(known.watched);
-    }
-    let watched = look_at(table)?;
-    KNOWN.with_borrow_mut(|known| {
-        if known.len() >= KNOWN_MAX {
-            known.clear();
-        }
-        let entry = Known {
-            generation,
-            watched,
-        };
-        known.insert(key, entry);
-    });
-    Ok(watched)
-}
-
-fn look_at(table: pg_sys::Oid) -> Result<Option<Watched>> {
-    let of_hypertable = || match timescale::hypertable_of(table) {
-        Some(root) => watched(root),
-        None => Ok(None),
-    };
-    // Most tables have none, and opening one that has just been altered takes longer than all else here.
-    if !capture_trigger::are_on(table) {
-        return of_hypertable();
-    }
-    let Some(relation) = Relation::try_open(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
-    else {
-        return Ok(None);
-    };
-    let calls = |family| capture_trigger::calls(family, &relation);
-    let (capture, each, follow) = (calls(CAPTURE), calls(EACH), calls(IMMEDIATE));
-    if capture.is_none() && each.is_none() && follow.is_none() {
-        return of_hypertable();
-    }
-    let all = capture.iter().chain(&each).chain(&follow);
-    let is_off = all.clone().any(|calls| calls.is_off);
-    Ok(Some(Watched {
-        root: inherit::root(table),
-        is_captured: capture.is_some(),
-        is_captured_natively: match capture {
-            Some(calls) => cdc::is_native_writer(calls.function)?,
-            None => false,
-        },
-        is_followed: follow.is_some(),
-        is_told_by_rows: each.is_some(),
-        is_off,
-    }))
 }
 
 /// What was written to a source and what the two families saw of it.

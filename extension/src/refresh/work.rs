@@ -2,29 +2,30 @@
 
 use std::cell::LazyCell;
 
-use pgrx::pg_sys;
 use pgtrickle_dvm::frontier::Frontier;
 
 use crate::catalog::{self, Action, PastRefresh, Reason, RefreshMode, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
 use crate::frontier::of_active_snapshot;
+use crate::pg::local_settings::LocalSettings;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::subtransaction::{self, Attempt};
-use crate::pg::user::{LocalSettings, OwnerContext};
+use crate::pg::user::OwnerContext;
 
 use super::choice::Choice;
 use super::compiled::Compiled;
 use super::cost::{self, Sample, Way};
-use super::differential::{Differential, From, execute_differential_refresh};
+use super::differential::{Differential, From, PLANNER_SETTINGS, execute_differential_refresh};
 use super::files::Files;
 use super::full;
 use super::keyed_table::Counts;
 use super::layout;
 use super::prior;
-use super::transaction::{PLANNER_SETTINGS, Request};
+use super::request::Request;
 
 /// What was done.
 pub struct Work {
@@ -98,7 +99,7 @@ impl Work {
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
-        let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
+        let owner = Relation::open(table.relid, LockMode::AccessShare)?.owner();
         let _owner = OwnerContext::enter(owner, &table.settings)?;
         match choice {
             Choice::Current => Ok(Work::NONE),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::pg::{cluster, process, user};
 use crate::shmem::counters::DRAIN_TIMEOUTS;
-use crate::shmem::drain::{Requested, in_flight};
+use crate::shmem::drain::Requested;
 use crate::shmem::{self, Block, notes};
 
 /// How often a drain looks for the end of running refreshes. Drains are rare, so the waiter polls and finishing
@@ -48,7 +48,9 @@ pub fn drain(timeout: Duration) -> Result<bool> {
 
 /// Refreshes in flight other than this transaction's own, whose end the drain would wait for forever.
 pub fn others_in_flight(block: &Block) -> usize {
-    in_flight(block).saturating_sub(usize::from(notes::is_refreshing()))
+    block
+        .in_flight()
+        .saturating_sub(usize::from(notes::is_refreshing()))
 }
 
 /// Whether a drain is on and nothing is in flight.

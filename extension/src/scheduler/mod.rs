@@ -17,6 +17,7 @@ mod hold;
 mod job;
 mod launcher;
 pub mod load;
+mod member;
 mod pool;
 mod scheduler_main;
 mod tables;

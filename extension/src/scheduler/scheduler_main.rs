@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::pg::background::{self, is_terminating};
 use crate::pg::failure::Failure;
 use crate::pg::{cluster, process};
+use crate::shmem::counters::INVALIDATION_RING_OVERFLOWS;
 use crate::shmem::database::{self, Database, Presence};
 use crate::shmem::dirty::Taken;
 use crate::shmem::ring::News;
@@ -160,7 +161,10 @@ impl<'a> Scheduler<'a> {
             .ring
             .read(&mut self.position, self.entry.oid(), capacity);
         let clock = clock();
-        self.is_stale |= news == News::All;
+        if news == News::Overtaken {
+            INVALIDATION_RING_OVERFLOWS.count();
+        }
+        self.is_stale |= !matches!(news, News::Tables(_));
         if !self.is_stale
             && let News::Tables(ids) = &news
             && !ids.is_empty()

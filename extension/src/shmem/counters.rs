@@ -2,20 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many counters there are.
-const COUNT: usize = 13;
+use super::block;
+use super::counts::{Counts, KINDS};
 
-/// All counters.
-#[derive(Debug)]
-pub struct Counters {
-    values: [AtomicU64; COUNT],
-}
+static OF_SESSION: Counts = Counts::none();
 
-static OF_SESSION: Counters = Counters {
-    values: [const { AtomicU64::new(0) }; COUNT],
-};
-
-/// One of them.
+/// A kind of event.
 #[derive(Debug, Clone, Copy)]
 pub struct Counter {
     index: usize,
@@ -52,7 +44,7 @@ pub static DELTAS_READ: Counter = counter(11, "source_deltas_read_total");
 pub static DELTAS_SHARED: Counter = counter(12, "source_deltas_shared_total");
 
 /// All of them, for the report.
-pub static ALL: [&Counter; COUNT] = [
+pub static ALL: [&Counter; KINDS] = [
     &INVALIDATION_RING_OVERFLOWS,
     &CYCLES_DETECTED,
     &TEMPLATE_CACHE_STALE_EVICTIONS,
@@ -74,8 +66,8 @@ const fn counter(index: usize, name: &'static str) -> Counter {
 
 impl Counter {
     fn value(&self) -> Option<&'static AtomicU64> {
-        let counters = super::block().map_or(&OF_SESSION, |block| &block.counters);
-        counters.values.get(self.index)
+        let counters = block().map_or(&OF_SESSION, |block| &block.counters);
+        counters.of(self.index)
     }
 
     /// Counts one event.

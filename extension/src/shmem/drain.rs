@@ -2,9 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
 
-use super::Block;
-use super::worker::State;
-
 /// The state of a drain. All zero: refreshes run as usual.
 #[derive(Debug)]
 pub struct Drain {
@@ -65,16 +62,9 @@ impl Drain {
     pub fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
-}
 
-/// How many transactions refresh, and how many workers have a job but no transaction yet. The
-/// transactions of workers are counted as workers only.
-pub fn in_flight(block: &Block) -> usize {
-    let busy = block
-        .workers
-        .iter()
-        .filter(|worker| worker.state() == State::Busy)
-        .count();
-    let transactions = block.drain.in_flight.load(Ordering::SeqCst).max(0);
-    busy + usize::try_from(transactions).unwrap_or(0)
+    /// How many such transactions there are.
+    pub fn transactions(&self) -> usize {
+        usize::try_from(self.in_flight.load(Ordering::SeqCst)).unwrap_or(0)
+    }
 }

@@ -5,7 +5,9 @@
 //! of it is a hint that may come twice; what decides is always read from the catalog. A crash of the
 //! server empties it.
 
+mod block;
 pub mod counters;
+mod counts;
 pub mod database;
 pub mod dirty;
 pub mod drain;
@@ -15,52 +17,12 @@ pub mod progress;
 pub mod ring;
 pub mod worker;
 
-use crate::config::WORKERS;
-use crate::pg::process::Process;
-use crate::pg::shared::{self, Shareable, SharedMemory};
+pub use block::{Block, block, follow_recomputation, running_recomputations};
+
 use crate::pg::transaction_end;
-
-use counters::Counters;
-use database::{DATABASES, Database};
-use drain::Drain;
-use progress::{FOLLOWED, Progress};
-use ring::Ring;
-use worker::Worker;
-
-/// All of it.
-pub struct Block {
-    /// Starts the schedulers.
-    pub launcher: Process,
-    /// One entry per database that has, or may have, the extension.
-    pub databases: [Database; DATABASES],
-    /// The refresh workers of all databases.
-    pub workers: [Worker; WORKERS],
-    /// Definitions that changed.
-    pub ring: Ring,
-    /// Whether refreshes are wanted, and how many are running.
-    pub drain: Drain,
-    /// Recomputations that run.
-    pub progress: [Progress; FOLLOWED],
-    /// Events since the start of the server.
-    pub counters: Counters,
-}
-
-// The one line of `unsafe` outside of `pg`: only the type's own definition shows that it is true.
-#[allow(unsafe_code)]
-// SAFETY: made of atomics throughout, for each of which zero is a value.
-unsafe impl Shareable for Block {}
-
-static BLOCK: SharedMemory<Block> = SharedMemory::new(c"pg_trickle");
-
-/// The block; `None` if the library was not preloaded.
-pub fn block() -> Option<&'static Block> {
-    BLOCK.get()
-}
 
 /// Asks for shared memory while the library is preloaded; listens to the ends of transactions.
 pub fn init() {
-    if shared::is_preloading() {
-        shared::install(&BLOCK);
-    }
+    block::install();
     transaction_end::listen(notes::on_end);
 }

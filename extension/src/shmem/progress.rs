@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
-use super::block;
 use crate::pg::{cluster, process};
 
 /// How many recomputations can be followed at once.
@@ -32,6 +31,38 @@ pub struct Progress {
     since_us: AtomicI64,
     done: AtomicU64,
     total: AtomicU64,
+}
+
+impl Progress {
+    /// Takes the entry for a process, if no other process has it that is still there: one that was killed has left its
+    /// entry behind.
+    fn is_taken_by(&self, own: i32) -> bool {
+        let holder = self.pid.load(Ordering::SeqCst);
+        (holder == 0 || holder == own || !process::is_alive(holder))
+            && self
+                .pid
+                .compare_exchange(holder, own, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+    }
+
+    /// What it says, if its process is there.
+    pub fn seen(&self) -> Option<Seen> {
+        let pid = self.pid.load(Ordering::SeqCst);
+        process::is_alive(pid).then(|| Seen {
+            pid,
+            database: self.database.load(Ordering::SeqCst),
+            pgt_id: self.pgt_id.load(Ordering::SeqCst),
+            phase: match self.phase.load(Ordering::SeqCst) {
+                0 => "running the query",
+                1 => "comparing",
+                2 => "writing",
+                _ => "making indexes",
+            },
+            since_us: self.since_us.load(Ordering::SeqCst),
+            done: self.done.load(Ordering::SeqCst),
+            total: self.total.load(Ordering::SeqCst),
+        })
+    }
 }
 
 /// What an entry says.
@@ -65,21 +96,10 @@ impl Followed {
         Followed { entry: None }
     }
 
-    /// Begins; without shared memory or room it cannot be followed.
-    pub fn begin(pgt_id: i64) -> Self {
+    /// Begins, at an entry of `entries`; without room it cannot be followed.
+    pub fn begin(entries: &'static [Progress], pgt_id: i64) -> Self {
         let own = process::own_pid();
-        let entry = block().and_then(|block| {
-            block.progress.iter().find(|entry| {
-                let holder = entry.pid.load(Ordering::SeqCst);
-                // One that is still there belongs to another process; a process that was killed has
-                // left its entry behind.
-                (holder == 0 || holder == own || !process::is_alive(holder))
-                    && entry
-                        .pid
-                        .compare_exchange(holder, own, Ordering::SeqCst, Ordering::SeqCst)
-                        .is_ok()
-            })
-        });
+        let entry = entries.iter().find(|entry| entry.is_taken_by(own));
         if let Some(entry) = entry {
             entry
                 .database
@@ -118,29 +138,4 @@ impl Drop for Followed {
             entry.pid.store(0, Ordering::SeqCst);
         }
     }
-}
-
-/// Those that are running.
-pub fn all() -> Vec<Seen> {
-    let Some(block) = block() else {
-        return Vec::new();
-    };
-    let entries = block.progress.iter().filter_map(|entry| {
-        let pid = entry.pid.load(Ordering::SeqCst);
-        process::is_alive(pid).then(|| Seen {
-            pid,
-            database: entry.database.load(Ordering::SeqCst),
-            pgt_id: entry.pgt_id.load(Ordering::SeqCst),
-            phase: match entry.phase.load(Ordering::SeqCst) {
-                0 => "running the query",
-                1 => "comparing",
-                2 => "writing",
-                _ => "making indexes",
-            },
-            since_us: entry.since_us.load(Ordering::SeqCst),
-            done: entry.done.load(Ordering::SeqCst),
-            total: entry.total.load(Ordering::SeqCst),
-        })
-    });
-    entries.collect()
 }

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use pgrx::pg_sys;
-
-use super::followers::{follows, is_followed_by_row};
+use super::followers::is_followed_by_row;
 use super::graph::{self, Follower};
 use super::rows::{Hold, lock_joined, require_latest};
 use super::running;
@@ -13,21 +11,21 @@ use super::turn::take_turn;
 use crate::catalog::{self, StreamTable};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::pg::depend;
 use crate::pg::error_context::ErrorContext;
-use crate::pg::inherit;
+use crate::pg::local_settings::LocalSettings;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::memory::MemoryContext;
 use crate::pg::name::c_string;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
-use crate::pg::user::{LocalSettings, OwnerContext};
+use crate::pg::user::OwnerContext;
 use crate::refresh::compiled::Compiled;
-use crate::refresh::differential::{Differential, apply_inputs};
+use crate::refresh::differential::{Differential, PLANNER_SETTINGS, apply_inputs};
 use crate::refresh::files::Files;
 use crate::refresh::full;
 use crate::refresh::inputs::Inputs;
+use crate::refresh::prepare::supported;
 use crate::refresh::rewritten;
-use crate::refresh::transaction::{PLANNER_SETTINGS, Request, run, supported};
 
 /// Applies pending changes to each stream table whose sources have no statement in progress, and then the changes that
 /// this causes through their readers and triggers.
@@ -74,7 +72,8 @@ fn follow(table: &StreamTable) -> Result<()> {
     told_of(table, || follow_as_owner(table))
 }
 
-fn told_of<T>(table: &StreamTable, work: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Does the work; an error of it tells for which stream table it was done.
+pub(super) fn told_of<T>(table: &StreamTable, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let line = format!(
         "maintaining IMMEDIATE stream table \"{}\"",
         table.plain_name()
@@ -91,7 +90,7 @@ fn told_of<T>(table: &StreamTable, work: impl FnOnce() -> Result<T>) -> Result<T
 /// Brings one stream table up to date, as its owner. The caller's transaction holds its lock.
 fn follow_as_owner(table: &StreamTable) -> Result<()> {
     config::activate_canary();
-    let owner = Relation::open(table.relid, pg_sys::AccessShareLock as i32)?.owner();
+    let owner = Relation::open(table.relid, LockMode::AccessShare)?.owner();
     let _owner = OwnerContext::enter(owner, &table.settings)?;
     let compiled = supported(table)?;
     if table.defining_query_hash != Some(compiled.fingerprint) {
@@ -107,7 +106,7 @@ fn follow_as_owner(table: &StreamTable) -> Result<()> {
 
 /// Leaves a stream table behind: the plan of this version is another one, and no refresh may make it ready for that
 /// before the extension is updated, which recomputes it. No version takes it for current meanwhile.
-fn wait_for_update(table: &StreamTable) -> Result<()> {
+pub(super) fn wait_for_update(table: &StreamTable) -> Result<()> {
     if table.defining_query_hash.is_some() {
         catalog::lock(table.pgt_id)?;
         catalog::forget_plan(table.pgt_id)?;
@@ -159,68 +158,4 @@ fn recompute(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContex
     full::recompute(table, Some(compiled), &mut snapshot, memory)?;
     // TRUNCATE has given the source another file.
     Files::of(table.pgt_id, compiled)?.store(table.pgt_id)
-}
-
-/// Has the readers of tables recomputed whose statements have lost their ends. What waits for them is in that.
-pub fn note_abandoned() -> Result<bool> {
-    let abandoned = running::take_abandoned();
-    for source in &abandoned {
-        for reader in &graph::readers_of(*source)?.all {
-            running::taken_in_by(reader.pgt_id);
-        }
-        running::note_rewrite(*source);
-    }
-    Ok(!abandoned.is_empty())
-}
-
-/// Has the readers of a table that is being rewritten recomputed when the command ends.
-pub fn note_rewrite(table: pg_sys::Oid) -> Result<()> {
-    let source = inherit::root(table);
-    if !graph::readers_of(source)?.all.is_empty() {
-        running::note_rewrite(source);
-    }
-    Ok(())
-}
-
-/// Recomputes what no statement on a source has told of: stream tables whose plan is another one since
-/// a command changed what it rests on, and readers of rewritten tables.
-pub fn follow_definitions() -> Result<()> {
-    let rewritten = running::take_rewritten();
-    let is_there = |table: &&StreamTable| depend::owner_of(table.relid).is_some();
-    let followers = catalog::immediate()?;
-    for table in followers
-        .iter()
-        .filter(|table| follows(table))
-        .filter(is_there)
-    {
-        let is_rewritten = || -> Result<bool> {
-            if rewritten.is_empty() {
-                return Ok(false);
-            }
-            let sources = catalog::dependencies(table.pgt_id)?;
-            Ok(sources.iter().any(|d| rewritten.contains(&d.source)))
-        };
-        let is_changed = || -> Result<bool> {
-            let compiled = match supported(table) {
-                Err(Error::Unsupported(obstacles)) => {
-                    return Err(Error::CannotFollow(table.plain_name(), obstacles));
-                }
-                other => other?,
-            };
-            Ok(table.defining_query_hash != Some(compiled.fingerprint))
-        };
-        if !(is_rewritten()? || is_changed()?) {
-            continue;
-        }
-        if !catalog::is_current()? {
-            wait_for_update(table)?;
-        } else {
-            let request = Request {
-                force_full: true,
-                ..Default::default()
-            };
-            told_of(table, || run(table.pgt_id, request))?;
-        }
-    }
-    Ok(())
 }

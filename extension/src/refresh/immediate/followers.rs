@@ -5,18 +5,10 @@ use std::collections::BTreeMap;
 use pgrx::pg_sys;
 
 use super::graph;
-use crate::catalog::{self, RefreshMode, Status, StreamTable};
+use crate::catalog::{self, RefreshMode, StreamTable};
 use crate::error::Result;
 use crate::pg::lock::Mode;
 use crate::refresh::compiled::{self, Compiled, Outcome};
-
-/// Whether changes are applied to the stream table: not before it is filled, nor while it is suspended.
-pub fn follows(table: &StreamTable) -> bool {
-    table.refresh_mode == RefreshMode::Immediate
-        && table.is_populated
-        && table.status == Status::Active
-        && table.require_home().is_ok()
-}
 
 /// Locks all that follow the source, in the order of their ids, until the transaction ends. A stream
 /// table that does not follow yet is locked as well: it may by the time that we have its lock.

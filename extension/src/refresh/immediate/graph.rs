@@ -9,8 +9,7 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use super::followers::follows;
-use crate::catalog::{self, Known, StreamTable, renew};
+use crate::catalog::{self, Known, RefreshMode, Status, StreamTable, renew};
 use crate::cdc::BufferWriter;
 use crate::error::Result;
 use crate::pg::invalidation;
@@ -145,4 +144,12 @@ fn upstream(id: i64) -> Result<BTreeSet<i64>> {
         }
     }
     Ok(found)
+}
+
+/// Whether changes are applied to the stream table: not before it is filled, nor while it is suspended.
+pub fn follows(table: &StreamTable) -> bool {
+    table.refresh_mode == RefreshMode::Immediate
+        && table.is_populated
+        && table.status == Status::Active
+        && table.require_home().is_ok()
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::pg::capture_trigger::{self, IMMEDIATE};
 use crate::pg::function;
 use crate::pg::inherit;
+use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::user::OwnerContext;
 
@@ -51,11 +52,10 @@ fn install(source: pg_sys::Oid) -> Result<()> {
 
 /// Removes the triggers from a source that nothing follows any more, and which may be gone itself.
 pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
-    let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-    if Relation::try_open(source, lockmode).is_none() {
+    if Relation::try_open(source, LockMode::AccessShare).is_none() {
         return Ok(());
     }
-    for table in inherit::tree(source, lockmode) {
+    for table in inherit::tree(source, LockMode::AccessShare) {
         let root = inherit::root(table);
         if root == source || catalog::immediate_readers_of(root)?.is_empty() {
             capture_trigger::remove_all(IMMEDIATE, table)?;

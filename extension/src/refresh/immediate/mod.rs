@@ -23,15 +23,17 @@ mod followers;
 mod graph;
 mod install;
 mod recorder;
+mod redefined;
 pub(super) mod rows;
 pub(super) mod running;
 mod trigger;
 mod turn;
 
-pub use follow::{follow_all, follow_definitions, note_abandoned, note_rewrite};
+pub use follow::follow_all;
 pub use followers::lock_followers;
 pub use install::{prepare_source, uninstall};
 pub use recorder::Recorder;
+pub use redefined::{follow_definitions, note_abandoned, note_rewrite};
 pub use rows::require_latest;
 pub use turn::take_turn;
 

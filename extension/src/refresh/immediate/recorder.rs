@@ -51,8 +51,7 @@ impl Recorder {
             notes::dirty(table);
         }
         if let Some(followed) = &mut self.followed {
-            let (values, nulls) = slot.values();
-            followed.writer.push(values, nulls, weight);
+            followed.writer.push(slot.row(), weight);
         }
         match &mut self.buffer {
             Some(buffer) => buffer.push(slot, weight),

@@ -72,8 +72,7 @@ impl Keys {
         key: Row<'_>,
         types: impl Iterator<Item = &'t pg_sys::FormData_pg_attribute>,
     ) {
-        self.hashes
-            .insert(folded(image::hash64(key.0, key.1, types)));
+        self.hashes.insert(folded(image::hash64(key, types)));
         if is_transaction_wide() {
             self.keys.push(OwnedRow::of(key));
         }
@@ -149,8 +148,7 @@ fn images(rows: Option<&TupleStore>) -> Vec<u128> {
         let columns = attributes(rows.tuple_desc());
         let mut scan = rows.scan();
         while let Some(row) = scan.next() {
-            let (values, nulls) = row.values();
-            images.push(image::hash128(values, nulls, columns));
+            images.push(image::hash128(row.row(), columns));
         }
     }
     images.sort_unstable();
@@ -169,9 +167,8 @@ pub fn lock_joined(table: &StreamTable, compiled: &Compiled, inputs: &Inputs) {
             let types = || columns.iter().filter_map(|at| all.get(*at));
             let mut scan = store.scan();
             while let Some(slot) = scan.next() {
-                let of_join = OwnedRow::columns_of(slot.values(), &columns);
-                let (values, nulls) = of_join.row();
-                hashes.insert(folded(image::hash64(values, nulls, types())));
+                let of_join = OwnedRow::columns_of(slot.row(), &columns);
+                hashes.insert(folded(image::hash64(of_join.row(), types())));
             }
         }
     }

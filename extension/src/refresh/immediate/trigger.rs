@@ -71,8 +71,8 @@ fn after_row(change: &RowChange) -> Result<()> {
         (change.old_version(width), -1),
         (change.new_version(width), 1),
     ] {
-        if let Some((values, nulls)) = version {
-            writer.push(values, nulls, weight);
+        if let Some(row) = version {
+            writer.push(row, weight);
         }
     }
     if let Some(changes) = writer.finish() {
@@ -112,9 +112,9 @@ fn keep(
     for (rows, weight) in [(old, -1), (new, 1)] {
         if let Some(mut rows) = rows {
             let width = writer.width();
-            while let Some((values, nulls)) = rows.next(width) {
+            while let Some(row) = rows.next(width) {
                 pgrx::check_for_interrupts!();
-                writer.push(values, nulls, weight);
+                writer.push(row, weight);
             }
         }
     }

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use pgrx::Spi;
 
-use super::layout::Names;
-use super::pull::run;
+use super::names::Names;
 use crate::catalog::StreamTable;
 use crate::error::{Error, Result, SpreadError};
 
@@ -150,4 +149,9 @@ fn delete(table: &StreamTable, image: &str, answers: &[String]) -> Result<()> {
         Some(true) => Ok(()),
         _ => Err(SpreadError::ImageDiffers(table.plain_name()).into()),
     }
+}
+
+/// Runs a statement that changes an image or its positions.
+fn run(sql: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) -> Result<()> {
+    Spi::run_with_args(sql, arguments).map_err(|error| Error::Internal(error.to_string()))
 }

@@ -7,7 +7,7 @@ use pgtrickle_dvm::plan::{self, Spread};
 use pgtrickle_dvm::sql::query_text;
 use pgtrickle_dvm::tree::Relation;
 
-use super::layout;
+use super::names;
 use crate::capability::CITUS_DISTRIBUTED_TABLE;
 use crate::catalog::StreamTable;
 use crate::error::{CitusTable, Result};
@@ -53,7 +53,7 @@ pub fn divide(
     };
     let tables = Tables::of(&analysis)?;
     let images = match pgt_id {
-        Some(pgt_id) => layout::images(pgt_id)?,
+        Some(pgt_id) => names::images(pgt_id)?,
         None => Vec::new(),
     };
     let refused = |mut analysis: Analysis, why: String| {

@@ -7,9 +7,9 @@
 
 use pgrx::Spi;
 use pgrx::pg_sys;
-use pgtrickle_dvm::plan::ImageTable;
 
 use super::division::{Divided, PartQuery};
+use super::names::{Names, names};
 use crate::catalog::StreamTable;
 use crate::citus;
 use crate::error::{Error, Result};
@@ -17,55 +17,6 @@ use crate::pg::spi::Connection;
 use crate::pg::table::TableFacts;
 use crate::pg::user::OwnerContext;
 use crate::pg::{acl, comment, depend, name, replica_identity, type_name, utility};
-
-/// Attribute number of the first column of an image that is the part's.
-const FIRST: i16 = 3;
-
-/// The names of a part's tables, qualified.
-#[derive(Debug, Clone)]
-pub struct Names {
-    /// The distributed one.
-    pub anchor: String,
-    /// The image.
-    pub image: String,
-    /// The positions.
-    pub taken: String,
-}
-
-/// The names of the tables of a part.
-pub fn names(pgt_id: i64, part: usize) -> Names {
-    let name = |kind: &str| format!("pgtrickle_state.{kind}_{pgt_id}_{part}");
-    Names {
-        anchor: name("part"),
-        image: name("image"),
-        taken: name("taken"),
-    }
-}
-
-/// Whether a relation of this qualified name is an image.
-pub fn is_image(relation: &str) -> bool {
-    relation.starts_with("pgtrickle_state.image_")
-}
-
-/// The images that a stream table has, by part.
-pub fn images(pgt_id: i64) -> Result<Vec<ImageTable>> {
-    let mut images = Vec::new();
-    loop {
-        let relation = names(pgt_id, images.len()).image;
-        let Some(facts) = name::find_relation(&relation)?.and_then(TableFacts::load) else {
-            return Ok(images);
-        };
-        let indexed = facts.indexes.iter();
-        images.push(ImageTable {
-            oid: facts.oid.to_u32(),
-            relation,
-            first: FIRST,
-            indexed: indexed
-                .filter_map(|index| *index.attnums.first()?)
-                .collect(),
-        });
-    }
-}
 
 /// Makes all tables of a new stream table.
 pub fn create(table: &StreamTable, divided: &Divided) -> Result<()> {

@@ -8,14 +8,16 @@
 //! transaction of several nodes. A shard that has come to a node, or whose part was made again, has another
 //! *generation*: its rows are taken as a whole, in the place of those that the image has.
 //!
-//! - [`division`]: what the parts are, and the rest, as texts and trees; [`layout`]: the tables for them;
+//! - [`division`]: what the parts are, and the rest, as texts and trees; [`layout`] and [`names`]: the tables for them;
 //!   [`pull`]: taking changes from the nodes; [`apply`]: moving an image by them.
 
 mod apply;
 mod division;
 mod layout;
+mod names;
 mod pull;
 
 pub use division::{Divided, divide, find, rest_of};
-pub use layout::{count, create, drop_anchors, is_image};
+pub use layout::{count, create, drop_anchors};
+pub use names::is_image;
 pub use pull::pull;

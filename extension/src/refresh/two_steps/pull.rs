@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use pgrx::Spi;
 use pgrx::pg_sys;
 
 use super::apply::{self, Taken};
 use super::division::{self, Divided, PartQuery};
-use super::layout::{self, Names};
+use super::layout;
+use super::names::{Names, names};
 use crate::catalog::StreamTable;
 use crate::citus::{self, Argument};
 use crate::error::{Error, Result, SpreadError};
@@ -49,7 +49,7 @@ pub fn pull(table: &StreamTable, is_forced: bool) -> Result<()> {
     layout::follow(table, &divided)?;
     let Divided { parts, .. } = divided;
     for (number, part) in parts.iter().enumerate() {
-        pull_part(table, &layout::names(table.pgt_id, number), part, is_forced)?;
+        pull_part(table, &names(table.pgt_id, number), part, is_forced)?;
     }
     Ok(())
 }
@@ -105,9 +105,4 @@ fn require_each_once(table: &StreamTable, anchor: pg_sys::Oid, taken: &[Taken]) 
         shards: shards.join(", "),
     }
     .into())
-}
-
-/// Runs a statement that changes an image or its positions.
-pub(super) fn run(sql: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) -> Result<()> {
-    Spi::run_with_args(sql, arguments).map_err(|error| Error::Internal(error.to_string()))
 }
