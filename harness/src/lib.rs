@@ -24,4 +24,5 @@ pub mod runtime;
 pub mod scenario;
 pub mod tpcds;
 pub mod tpch;
+pub mod waiting_shell;
 pub mod workload;

@@ -169,3 +169,18 @@ pub async fn check(session: &Session, stream_table: &str) -> Result<Verdict, Sql
         .ask(session)
         .await
 }
+
+/// What `explain_st` says of a stream table, or why it says nothing.
+pub async fn explain(session: &Session, stream_table: &str) -> String {
+    let name = quote_literal(stream_table);
+    match session
+        .rows(&format!("SELECT pgtrickle.explain_st({name})"))
+        .await
+    {
+        Ok(rows) => {
+            let lines: Vec<String> = rows.into_iter().flatten().flatten().collect();
+            lines.join("\n")
+        }
+        Err(error) => error.to_string(),
+    }
+}

@@ -9,8 +9,6 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::sample::Sample;
-
 /// A line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
@@ -185,6 +183,29 @@ pub fn read(path: &Path) -> Result<Vec<Line>> {
         }
     }
     Ok(lines)
+}
+
+/// Figures of about a second.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Commits of writers in a second.
+    pub commits_per_s: f64,
+    /// Their durations in ms: median, 95th and 99th percentile.
+    pub commit_ms: [f64; 3],
+    /// Refreshes that did something, in a second.
+    pub refreshes_per_s: f64,
+    /// Their durations in ms: median, 95th and 99th percentile.
+    pub refresh_ms: [f64; 3],
+    /// How far the heartbeat's copy is behind.
+    pub staleness_s: f64,
+    /// How far the end of the chain of stream tables is behind.
+    pub deep_staleness_s: f64,
+    /// All change buffers.
+    pub buffer_bytes: u64,
+    /// Their rows.
+    pub buffer_rows: u64,
+    /// All of pg_wal.
+    pub wal_bytes: u64,
 }
 
 #[cfg(test)]

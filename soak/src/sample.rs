@@ -5,34 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use harness::client::{Session, SqlError};
-use serde::{Deserialize, Serialize};
 
 use crate::arena::Arena;
 use crate::check::{staleness, storage};
+use crate::journal::{Event, Sample};
 use crate::sometimes::Event as Sometimes;
-
-/// What is measured.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Commits of writers in a second.
-    pub commits_per_s: f64,
-    /// Their durations in ms: median, 95th and 99th percentile.
-    pub commit_ms: [f64; 3],
-    /// Refreshes that did something, in a second.
-    pub refreshes_per_s: f64,
-    /// Their durations in ms: median, 95th and 99th percentile.
-    pub refresh_ms: [f64; 3],
-    /// How far the heartbeat's copy is behind.
-    pub staleness_s: f64,
-    /// How far the end of the chain of stream tables is behind.
-    pub deep_staleness_s: f64,
-    /// All change buffers.
-    pub buffer_bytes: u64,
-    /// Their rows.
-    pub buffer_rows: u64,
-    /// All of pg_wal.
-    pub wal_bytes: u64,
-}
 
 /// Measures until the run is over.
 pub async fn watch(arena: Arc<Arena>) {
@@ -45,7 +22,7 @@ pub async fn watch(arena: Arc<Arena>) {
     while let Some(session) = arena.connect(who).await {
         while arena.is_running() {
             match measure(&arena, &session, &mut last).await {
-                Ok(sample) => arena.journal.write(crate::journal::Event::Sample(sample)),
+                Ok(sample) => arena.journal.write(Event::Sample(sample)),
                 Err(error) => {
                     arena.report(who, &error);
                     break;

@@ -18,8 +18,9 @@ use super::account::Account;
 use super::extension::ExtensionDir;
 use super::options::{ClusterOptions, setting_line};
 use super::overlay;
-use super::watchdog::Watchdog;
+use super::watchdog;
 use crate::postgres::Installation;
+use crate::waiting_shell::WaitingShell;
 
 /// How long starting and stopping may take; crash recovery included.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -62,7 +63,7 @@ pub struct Cluster {
     port: u16,
     postmaster: Mutex<Option<Child>>,
     // Dropped last: it finishes what Drop did not.
-    _watchdog: Watchdog,
+    _watchdog: WaitingShell,
 }
 
 impl Cluster {
@@ -76,7 +77,7 @@ impl Cluster {
             None => make_root()?,
         };
         let data = root.join("data");
-        let watchdog = Watchdog::start(&data, temporary.then_some(root.as_path()))?;
+        let watchdog = watchdog::start(&data, temporary.then_some(root.as_path()))?;
         account.own(&root)?;
         let extension = match &options.extension {
             Some(dir) => Some(dir.stage(&root.join("extension"))?),
@@ -113,7 +114,7 @@ impl Cluster {
     pub fn standby(&self) -> Result<Self, ClusterError> {
         let root = make_root()?;
         let data = root.join("data");
-        let watchdog = Watchdog::start(&data, Some(root.as_path()))?;
+        let watchdog = watchdog::start(&data, Some(root.as_path()))?;
         self.account.own(&root)?;
         let mut copy = self.client_command("pg_basebackup");
         copy.arg("--pgdata").arg(&data).args([

@@ -1,11 +1,8 @@
-//! Cleans up after us when we cannot.
-//!
-//! A shell waits for the end of a pipe that only we hold open. When our process ends, by whatever
-//! means, the kernel closes the pipe, and the shell stops the server and removes the folder.
+//! Stops a server and removes its folder when we cannot.
 
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+
+use crate::waiting_shell::WaitingShell;
 
 use super::ClusterError;
 
@@ -22,39 +19,9 @@ fi
 if [ -n "$2" ]; then rm -rf "$2"; fi
 "#;
 
-/// The waiting shell.
-#[derive(Debug)]
-pub(super) struct Watchdog {
-    child: Child,
-}
-
-impl Watchdog {
-    /// Starts it. `remove` is the folder to delete at the end.
-    pub(super) fn start(data: &Path, remove: Option<&Path>) -> Result<Self, ClusterError> {
-        let child = Command::new("/bin/sh")
-            .args(["-c", SCRIPT, "pg_trickle-watchdog"])
-            .arg(data)
-            .arg(remove.unwrap_or(Path::new("")))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .current_dir("/")
-            .process_group(0)
-            .spawn()
-            .map_err(ClusterError::io("start the clean-up process"))?;
-        Ok(Self { child })
-    }
-
-    /// Lets it do its work now, and waits for it.
-    pub(super) fn finish(&mut self) {
-        drop(self.child.stdin.take());
-        // The shell has nothing to report; a failure to wait leaves only a zombie.
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        self.finish();
-    }
+/// The shell that stops the server in `data` and deletes the folder `remove`, if there is one.
+pub(super) fn start(data: &Path, remove: Option<&Path>) -> Result<WaitingShell, ClusterError> {
+    let arguments = [data, remove.unwrap_or(Path::new(""))];
+    WaitingShell::start("pg_trickle-watchdog", SCRIPT, arguments)
+        .map_err(ClusterError::io("start the clean-up process"))
 }

@@ -169,6 +169,163 @@ fn merge(table: &Table, name: &str, condition: &str, row: &[u8], arms: u8) -> St
     sql
 }
 
+/// A table that statements are made for.
+struct Target<'t> {
+    table: &'t Table,
+    name: String,
+}
+
+impl Target<'_> {
+    fn filter(&self, which: &Which) -> String {
+        which.render(self.table, &self.name)
+    }
+
+    fn insert(&self, rows: &[Vec<u8>]) -> String {
+        let name = &self.name;
+        let rows = rows.iter().enumerate();
+        let rows = rows.map(|(number, row)| self.table.values(row, &next_id(name, number)));
+        let rows: Vec<String> = rows.collect();
+        format!(
+            "INSERT INTO {name} ({}) VALUES {}",
+            names(self.table),
+            rows.join(", ")
+        )
+    }
+
+    /// UPDATE; nothing if there is nothing to set.
+    fn update(&self, set: &[String], condition: &str) -> Vec<String> {
+        match set.is_empty() {
+            true => Vec::new(),
+            false => vec![format!(
+                "UPDATE {} SET {} WHERE {condition}",
+                self.name,
+                set.join(", ")
+            )],
+        }
+    }
+
+    fn copy(&self, which: &Which) -> String {
+        let name = &self.name;
+        let columns = bare(self.table).into_iter();
+        let columns = columns.map(|column| match column.sql.as_str() {
+            "id" => format!("(SELECT max(id) FROM {name}) + row_number() OVER (ORDER BY id)"),
+            other => other.to_owned(),
+        });
+        let columns: Vec<String> = columns.collect();
+        format!(
+            "INSERT INTO {name} ({}) SELECT {} FROM {name} WHERE {} LIMIT 20",
+            names(self.table),
+            columns.join(", "),
+            self.filter(which)
+        )
+    }
+
+    fn delete_extremum(&self, index: u8, largest: bool) -> Vec<String> {
+        let name = &self.name;
+        let columns = bare(self.table).into_iter();
+        let columns: Vec<Scoped> = columns.filter(|column| column.ty.has_extremes()).collect();
+        let function = if largest { "max" } else { "min" };
+        let delete = |Scoped { sql, .. }: &Scoped| {
+            format!("DELETE FROM {name} WHERE {sql} = (SELECT {function}({sql}) FROM {name})")
+        };
+        column(&columns, index).map(delete).into_iter().collect()
+    }
+
+    fn kill_group(&self, index: u8) -> Vec<String> {
+        let name = &self.name;
+        let delete = |Scoped { sql, .. }: &Scoped| {
+            format!(
+                "DELETE FROM {name} WHERE {sql} IS NOT DISTINCT FROM \
+                 (SELECT {sql} FROM {name} ORDER BY {sql}::text LIMIT 1)"
+            )
+        };
+        column(&bare(self.table), index)
+            .map(delete)
+            .into_iter()
+            .collect()
+    }
+
+    fn rescale(&self, larger: bool, which: &Which) -> Vec<String> {
+        let columns = settable(self.table).into_iter();
+        let numeric = columns.filter(|column| column.ty == Ty::Numeric);
+        let set: Vec<String> = numeric
+            .map(|column| match larger {
+                true => format!("{0} = {0} * 1.0", column.sql),
+                false => format!("{0} = trim_scale({0})", column.sql),
+            })
+            .collect();
+        let rows = match larger {
+            true => self.filter(which),
+            false => "true".into(),
+        };
+        self.update(&set, &rows)
+    }
+
+    fn upsert(&self, row: &[u8]) -> String {
+        let (target, sets_k) = match self.table.key {
+            Key::None => return self.insert(&[row.to_vec()]),
+            Key::Primary => ("id", true),
+            _ => ("id, k", false),
+        };
+        let columns = settable(self.table).into_iter();
+        let set: Vec<String> = columns
+            .filter(|column| column.sql != "k" || sets_k)
+            .map(|column| format!("{0} = excluded.{0}", column.sql))
+            .collect();
+        let id = row.first().map_or(1, |index| index % 8 + 1);
+        let values = self.table.values(row, &id.to_string());
+        format!(
+            "INSERT INTO {} ({}) VALUES {values} ON CONFLICT ({target}) DO UPDATE SET {}",
+            self.name,
+            names(self.table),
+            set.join(", ")
+        )
+    }
+
+    fn bulk(&self, size: u8) -> String {
+        let name = &self.name;
+        let columns = self.table.column_infos();
+        let values = columns.iter().enumerate();
+        let values = values.map(|(position, column)| match column.name.as_str() {
+            "id" => format!("(SELECT coalesce(max(id), 0) FROM {name}) + i"),
+            _ => column
+                .ty
+                .varied(&format!("i + {position}"), column.required),
+        });
+        let values: Vec<String> = values.collect();
+        format!(
+            "INSERT INTO {name} ({}) SELECT {} FROM generate_series(1, {}) i \
+             WHERE (SELECT count(*) FROM {name}) < 60",
+            names(self.table),
+            values.join(", "),
+            size % 40 + 10
+        )
+    }
+
+    fn ddl(&self, kind: u8) -> Vec<String> {
+        let name = &self.name;
+        match kind % 6 {
+            0 => vec![format!("ANALYZE {name}")],
+            1 => vec![format!(
+                "ALTER TABLE {name} ADD COLUMN IF NOT EXISTS late int DEFAULT 5"
+            )],
+            2 => vec![
+                format!("ALTER TABLE {name} RENAME TO renamed"),
+                format!("ALTER TABLE renamed RENAME TO {name}"),
+            ],
+            3 => vec![
+                format!("ALTER TABLE {name} RENAME COLUMN k TO kk"),
+                format!("UPDATE {name} SET kk = kk + 1 WHERE kk = 1"),
+                format!("ALTER TABLE {name} RENAME COLUMN kk TO k"),
+            ],
+            4 => vec![format!("CREATE INDEX ON {name} (k)")],
+            _ => vec![format!(
+                "ALTER TABLE {name} ALTER COLUMN k SET STATISTICS 50"
+            )],
+        }
+    }
+}
+
 impl Dml {
     /// The statement or statements.
     pub fn render(&self, tables: &[Table]) -> Vec<String> {
@@ -177,129 +334,33 @@ impl Dml {
             return Vec::new();
         };
         let name = format!("t{index}");
-        let filter = |which: &Which| which.render(table, &name);
-        let insert = |rows: &[Vec<u8>]| {
-            let rows: Vec<String> = rows
-                .iter()
-                .enumerate()
-                .map(|(number, row)| table.values(row, &next_id(&name, number)))
-                .collect();
-            format!(
-                "INSERT INTO {name} ({}) VALUES {}",
-                names(table),
-                rows.join(", ")
-            )
-        };
+        let on = Target { table, name };
+        let name = &on.name;
         match self {
-            Self::Insert(_, rows) => vec![insert(rows)],
-            Self::Delete(_, which) => vec![format!("DELETE FROM {name} WHERE {}", filter(which))],
-            Self::Update(_, index, value, which) => match column(&settable(table), *index) {
-                Some(column) => vec![format!(
-                    "UPDATE {name} SET {} = {} WHERE {}",
-                    column.sql,
-                    column.ty.stored(*value, false),
-                    filter(which)
-                )],
-                None => Vec::new(),
-            },
-            Self::Copy(_, which) => {
-                let columns: Vec<String> = bare(table)
-                    .into_iter()
-                    .map(|column| match column.sql.as_str() {
-                        "id" => format!(
-                            "(SELECT max(id) FROM {name}) + row_number() OVER (ORDER BY id)"
-                        ),
-                        other => other.to_owned(),
-                    })
-                    .collect();
-                vec![format!(
-                    "INSERT INTO {name} ({}) SELECT {} FROM {name} WHERE {} LIMIT 20",
-                    names(table),
-                    columns.join(", "),
-                    filter(which)
-                )]
+            Self::Insert(_, rows) => vec![on.insert(rows)],
+            Self::Delete(_, which) => {
+                vec![format!("DELETE FROM {name} WHERE {}", on.filter(which))]
             }
-            Self::MoveKeys(_, which) => {
-                vec![format!(
-                    "UPDATE {name} SET k = (k + 1) % 4 WHERE {}",
-                    filter(which)
-                )]
+            Self::Update(_, index, value, which) => {
+                let columns = settable(table);
+                let set = column(&columns, *index)
+                    .map(|c| format!("{} = {}", c.sql, c.ty.stored(*value, false)));
+                on.update(set.as_slice(), &on.filter(which))
             }
+            Self::Copy(_, which) => vec![on.copy(which)],
+            Self::MoveKeys(_, which) => on.update(&["k = (k + 1) % 4".into()], &on.filter(which)),
             Self::Merge(_, which, row, arms) => {
-                vec![merge(table, &name, &filter(which), row, *arms)]
+                vec![merge(table, name, &on.filter(which), row, *arms)]
             }
-            Self::DeleteExtremum(_, index, largest) => {
-                let columns: Vec<Scoped> = bare(table)
-                    .into_iter()
-                    .filter(|column| column.ty.has_extremes())
-                    .collect();
-                let function = if *largest { "max" } else { "min" };
-                match column(&columns, *index) {
-                    Some(Scoped { sql, .. }) => vec![format!(
-                        "DELETE FROM {name} WHERE {sql} = (SELECT {function}({sql}) FROM {name})"
-                    )],
-                    None => Vec::new(),
-                }
-            }
-            Self::KillGroup(_, index) => match column(&bare(table), *index) {
-                Some(Scoped { sql, .. }) => vec![format!(
-                    "DELETE FROM {name} WHERE {sql} IS NOT DISTINCT FROM \
-                     (SELECT {sql} FROM {name} ORDER BY {sql}::text LIMIT 1)"
-                )],
-                None => Vec::new(),
-            },
+            Self::DeleteExtremum(_, index, largest) => on.delete_extremum(*index, *largest),
+            Self::KillGroup(_, index) => on.kill_group(*index),
             Self::NoChange(_, which) => {
-                let set: Vec<String> = settable(table)
-                    .iter()
-                    .map(|column| format!("{0} = {0}", column.sql))
-                    .collect();
-                vec![format!(
-                    "UPDATE {name} SET {} WHERE {}",
-                    set.join(", "),
-                    filter(which)
-                )]
+                let columns = settable(table).into_iter();
+                let set: Vec<String> = columns.map(|c| format!("{0} = {0}", c.sql)).collect();
+                on.update(&set, &on.filter(which))
             }
-            Self::Rescale(_, larger, which) => {
-                let set: Vec<String> = settable(table)
-                    .iter()
-                    .filter(|column| column.ty == Ty::Numeric)
-                    .map(|column| match larger {
-                        true => format!("{0} = {0} * 1.0", column.sql),
-                        false => format!("{0} = trim_scale({0})", column.sql),
-                    })
-                    .collect();
-                if set.is_empty() {
-                    return Vec::new();
-                }
-                let rows = if *larger {
-                    filter(which)
-                } else {
-                    "true".into()
-                };
-                vec![format!("UPDATE {name} SET {} WHERE {rows}", set.join(", "))]
-            }
-            Self::Upsert(_, row) => {
-                if table.key == Key::None {
-                    return vec![insert(std::slice::from_ref(row))];
-                }
-                let target = if table.key == Key::Primary {
-                    "id"
-                } else {
-                    "id, k"
-                };
-                let set: Vec<String> = settable(table)
-                    .iter()
-                    .filter(|column| column.sql != "k" || table.key == Key::Primary)
-                    .map(|column| format!("{0} = excluded.{0}", column.sql))
-                    .collect();
-                let id = row.first().map_or(1, |index| index % 8 + 1);
-                let values = table.values(row, &id.to_string());
-                vec![format!(
-                    "INSERT INTO {name} ({}) VALUES {values} ON CONFLICT ({target}) DO UPDATE SET {}",
-                    names(table),
-                    set.join(", ")
-                )]
-            }
+            Self::Rescale(_, larger, which) => on.rescale(*larger, which),
+            Self::Upsert(_, row) => vec![on.upsert(row)],
             Self::Reborn(_, row) => vec![
                 format!("DELETE FROM {name}"),
                 format!(
@@ -309,45 +370,8 @@ impl Dml {
                 ),
             ],
             Self::Truncate(_) => vec![format!("TRUNCATE {name}")],
-            Self::Bulk(_, size) => {
-                let values: Vec<String> = table
-                    .column_infos()
-                    .iter()
-                    .enumerate()
-                    .map(|(position, column)| match column.name.as_str() {
-                        "id" => format!("(SELECT coalesce(max(id), 0) FROM {name}) + i"),
-                        _ => column
-                            .ty
-                            .varied(&format!("i + {position}"), column.required),
-                    })
-                    .collect();
-                vec![format!(
-                    "INSERT INTO {name} ({}) SELECT {} FROM generate_series(1, {}) i \
-                     WHERE (SELECT count(*) FROM {name}) < 60",
-                    names(table),
-                    values.join(", "),
-                    size % 40 + 10
-                )]
-            }
-            Self::Ddl(_, kind) => match kind % 6 {
-                0 => vec![format!("ANALYZE {name}")],
-                1 => vec![format!(
-                    "ALTER TABLE {name} ADD COLUMN IF NOT EXISTS late int DEFAULT 5"
-                )],
-                2 => vec![
-                    format!("ALTER TABLE {name} RENAME TO renamed"),
-                    format!("ALTER TABLE renamed RENAME TO {name}"),
-                ],
-                3 => vec![
-                    format!("ALTER TABLE {name} RENAME COLUMN k TO kk"),
-                    format!("UPDATE {name} SET kk = kk + 1 WHERE kk = 1"),
-                    format!("ALTER TABLE {name} RENAME COLUMN kk TO k"),
-                ],
-                4 => vec![format!("CREATE INDEX ON {name} (k)")],
-                _ => vec![format!(
-                    "ALTER TABLE {name} ALTER COLUMN k SET STATISTICS 50"
-                )],
-            },
+            Self::Bulk(_, size) => vec![on.bulk(*size)],
+            Self::Ddl(_, kind) => on.ddl(*kind),
         }
     }
 

@@ -6,7 +6,7 @@ use super::case::{Act, Case, Script};
 use super::finding::{Finding, FindingKind};
 use super::session_settings;
 use crate::client::{SERIALIZATION_FAILURE, Session, SqlError, quote_literal};
-use crate::oracle::Question;
+use crate::oracle::{self, Question};
 use crate::scenario::{World, orphans, unseen_writes};
 
 mod judge;
@@ -413,16 +413,7 @@ impl Run<'_> {
         if self.session.execute("SELECT 1").await.is_err() {
             let _ = self.session.execute("ROLLBACK").await;
         }
-        let sql = format!("SELECT pgtrickle.explain_st({})", quote_literal(name));
-        let explain = match self.session.rows(&sql).await {
-            Ok(rows) => rows
-                .into_iter()
-                .flatten()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join("\n"),
-            Err(error) => error.to_string(),
-        };
+        let explain = oracle::explain(&self.session, name).await;
         Stop::Found(Box::new(Finding {
             kind,
             what: format!("{what}\nunder {}", session_settings::others(act as u64)),

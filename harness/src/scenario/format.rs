@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::postgres;
 
-use super::variant::{Cadence, Mode, Writer};
+use super::axes::{Cadence, Mode, Writer};
 
 /// A story.
 #[derive(Debug, Clone, Deserialize)]

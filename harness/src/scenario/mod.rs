@@ -4,15 +4,17 @@
 //! does not say how it is refreshed: the replayer runs each one in every [`Variant`], and the
 //! oracle judges every refresh.
 
+mod axes;
 mod format;
 mod replay;
 mod variant;
 mod world;
 
+pub use axes::{Cadence, Mode, Writer};
 pub use format::{
     Beside, Expectation, Query, Run, Scenario, ScenarioError, Step, StreamTable, load_all,
     load_beside,
 };
 pub use replay::{Failure, Replayer, replay_all};
-pub use variant::{Cadence, Mode, Variant, Writer};
+pub use variant::Variant;
 pub use world::{World, orphans, unseen_writes};

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::axes::{Cadence, Mode, Writer};
 use super::format::{Expectation, Scenario, Step};
-use super::variant::{Cadence, Mode, Variant, Writer};
+use super::variant::Variant;
 use super::world::{World, orphans, unseen_writes};
 use crate::client::{Session, Sessions, SqlError, Table, quote_literal};
 use crate::oracle;
@@ -277,16 +278,7 @@ impl<'a> Replayer<'a> {
     ) -> Result<(), Failure> {
         let verdict = self.sql(step, oracle::check(main, name).await)?;
         if !verdict.is_exact() {
-            let explain = format!("SELECT pgtrickle.explain_st({})", quote_literal(name));
-            let explain = match main.rows(&explain).await {
-                Ok(rows) => rows
-                    .into_iter()
-                    .flatten()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-                Err(error) => error.to_string(),
-            };
+            let explain = oracle::explain(main, name).await;
             return Err(Failure {
                 by_oracle: true,
                 ..self.failure(step, format!("{name} is {verdict}\n{explain}"))

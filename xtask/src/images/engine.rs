@@ -7,10 +7,10 @@
 use crate::command;
 use crate::paths;
 use anyhow::{Context, Result, bail};
+use harness::waiting_shell::WaitingShell;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a start may take.
@@ -105,7 +105,7 @@ fn has(program: &str) -> Result<PathBuf> {
 
 /// The shell of an engine that is ours, and its folder.
 struct Own {
-    shell: Child,
+    shell: WaitingShell,
     root: PathBuf,
 }
 
@@ -114,20 +114,21 @@ impl Own {
         let root = std::env::temp_dir().join(format!("pgt-engine-{}", std::process::id()));
         fs::create_dir(&root).with_context(|| format!("could not create {}", root.display()))?;
         let below = |name: &str| root.join(name).display().to_string();
-        let shell = Command::new("/bin/sh")
-            .args(["-c", SCRIPT, "pg_trickle-engine"])
-            .arg(&root)
-            .args(["--data-root", &below("data")])
-            .args(["--exec-root", &below("exec")])
-            .args(["--pidfile", &below("pid")])
-            .args(["--host", &socket(&root)])
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .current_dir("/")
-            .process_group(0)
-            .spawn()
+        let arguments = [
+            root.display().to_string(),
+            "--data-root".into(),
+            below("data"),
+            "--exec-root".into(),
+            below("exec"),
+            "--pidfile".into(),
+            below("pid"),
+            "--host".into(),
+            socket(&root),
+            "--bridge=none".into(),
+            "--iptables=false".into(),
+            "--ip6tables=false".into(),
+        ];
+        let shell = WaitingShell::start("pg_trickle-engine", SCRIPT, arguments)
             .context("could not start a container engine")?;
         Ok(Self { shell, root })
     }
@@ -135,14 +136,6 @@ impl Own {
 
 fn socket(root: &Path) -> String {
     format!("unix://{}", root.join("docker.sock").display())
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        // The shell has nothing to report.
-        let _ = self.shell.wait();
-    }
 }
 
 #[cfg(test)]

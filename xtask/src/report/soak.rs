@@ -3,8 +3,7 @@
 use super::page::{self, Section};
 use super::plot::{self, Line};
 use anyhow::Result;
-use soak::journal::{self, Event};
-use soak::sample::Sample;
+use soak::journal::{self, Event, Sample};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! Dependencies between rooms run one way, and the code map shows every room.
 
+use super::mentions::{code, mentioned};
 use super::{Complaint, File};
 
 /// A crate whose folders and files are rooms.
@@ -77,54 +78,13 @@ fn is_test(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.ends_with("/testing.rs")
 }
 
-/// The rooms that a text names after `crate::`, alone or in braces, with their lines.
+/// The rooms that a text names after `crate::`, with their lines.
 fn uses(text: &str) -> Vec<(usize, &str)> {
-    let code = text
-        .split("#[cfg(test)]\nmod tests {")
-        .next()
-        .unwrap_or(text);
-    let mut found = Vec::new();
-    for (at, mark) in code.match_indices("crate::") {
-        let before = code[..at].rsplit('\n').next().unwrap_or("");
-        if before.contains("//") {
-            continue;
-        }
-        let line = code[..at].matches('\n').count() + 1;
-        let rest = &code[at + mark.len()..];
-        let branches = match rest.strip_prefix('{') {
-            Some(inside) => branches(inside),
-            None => vec![rest],
-        };
-        found.extend(branches.into_iter().map(|path| (line, first_word(path))));
-    }
-    found
-}
-
-/// The paths between the braces of a `use`; what they hold in braces of their own stays with them.
-fn branches(inside: &str) -> Vec<&str> {
-    let (mut depth, mut start) = (0, 0);
-    let mut found = Vec::new();
-    for (at, letter) in inside.char_indices() {
-        match letter {
-            '{' => depth += 1,
-            '}' if depth > 0 => depth -= 1,
-            ',' | '}' if depth == 0 => {
-                found.push(&inside[start..at]);
-                start = at + 1;
-                if letter == '}' {
-                    break;
-                }
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-fn first_word(path: &str) -> &str {
-    let path = path.trim_start();
-    let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    &path[..end.unwrap_or(path.len())]
+    let mentions = mentioned(code(text)).into_iter();
+    let of_crate = mentions.filter(|mention| mention.path.first() == Some(&"crate"));
+    of_crate
+        .filter_map(|mention| Some((mention.line, *mention.path.get(1)?)))
+        .collect()
 }
 
 /// The code map of ARCHITECTURE.md has a row for each room, and says in which order they stand.

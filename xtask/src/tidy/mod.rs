@@ -3,9 +3,11 @@
 //! A rule is a pure function from a file's path and text to complaints; each complaint names
 //! `path:line` and the remedy. The driver only walks the files that git tracks or would track.
 
+mod circles;
 mod dependencies;
 mod layers;
 mod lints;
+mod mentions;
 mod text;
 
 use crate::digests;
@@ -84,10 +86,10 @@ pub fn run() -> Result<ExitCode> {
 }
 
 fn complaints(files: &[File]) -> Vec<Complaint> {
-    files
+    let of_files = files
         .iter()
-        .flat_map(|file| RULES.iter().flat_map(move |rule| rule(file)))
-        .collect()
+        .flat_map(|file| RULES.iter().flat_map(move |rule| rule(file)));
+    of_files.chain(circles::no_circle(files)).collect()
 }
 
 /// The text files that are tracked, and new ones that are not ignored.
