@@ -3,7 +3,7 @@
 //! tell.
 //!
 //! Whoever swaps the files of two tables by the server's own function has its hook called. Code that changes the
-//! catalog by itself is not heard of.
+//! catalog by itself is not heard of. What is rolled back with a subtransaction has not happened.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -18,12 +18,28 @@ use super::{catalog_scan, object_hook, utility_hook};
 const CLASS_BY_OID: pg_sys::Oid = pg_sys::Oid::from_u32(2662);
 const CLASS_OID: u32 = 1;
 
+/// What has been noted of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// It got the file of another one.
+    Swapped,
+    /// The same by a statement that keeps the rows.
+    Kept,
+    /// An event trigger has told of the rewrite that is about to come.
+    Told,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Note {
+    table: pg_sys::Oid,
+    what: What,
+    /// That of the transaction.
+    level: i32,
+}
+
 thread_local! {
-    /// Altered relations, and whether in such a statement.
-    static ALTERED: RefCell<Vec<(pg_sys::Oid, bool)>> = const { RefCell::new(Vec::new()) };
-    /// Tables of whose rewrite an event trigger has told.
-    static TOLD: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
-    /// How many such statements run, one inside the other.
+    static NOTES: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
+    /// How many statements that keep rows run, one inside the other.
     static KEEPERS: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -42,44 +58,63 @@ pub struct Moved {
 
 /// Puts the hooks in place, once per process or before it forks.
 pub fn init() {
-    object_hook::listen_to_altered_relations(|table| {
-        ALTERED.with_borrow_mut(|altered| {
-            let entry = (table, KEEPERS.get() > 0);
-            if altered.last() != Some(&entry) {
-                altered.push(entry);
-            }
+    object_hook::listen_to_swapped_files(|table| {
+        NOTES.with_borrow_mut(|notes| {
+            let is_told = |note: &Note| note.table == table && note.what == What::Told;
+            let told = notes.iter().rposition(is_told).map(|at| notes.remove(at));
+            let is_kept = KEEPERS.get() > 0 || told.is_some();
+            note(
+                notes,
+                table,
+                if is_kept { What::Kept } else { What::Swapped },
+            );
         });
     });
     transaction_end::listen(|end| {
-        ALTERED.with_borrow_mut(Vec::clear);
-        TOLD.with_borrow_mut(Vec::clear);
+        NOTES.with_borrow_mut(Vec::clear);
         if end == End::Abort {
             KEEPERS.set(0);
         }
     });
-    // An error may have come out of such a statement. What follows in an outer one is looked at then.
-    transaction_end::listen_to_subtransactions(|end, _| {
+    transaction_end::listen_to_subtransactions(|end, level| {
         if end == End::Abort {
+            NOTES.with_borrow_mut(|notes| notes.retain(|note| note.level < level));
+            // An error may have come out of such a statement. What follows in an outer one is looked at then.
             KEEPERS.set(0);
+        } else {
+            NOTES.with_borrow_mut(|notes| {
+                for note in notes {
+                    note.level = note.level.min(level - 1);
+                }
+            });
         }
     });
     utility_hook::listen(around);
 }
 
-/// An event trigger has told of the rewrite of a table, also in a session whose first statement of ours that is.
-pub fn told(table: pg_sys::Oid) {
-    TOLD.with_borrow_mut(|told| told.push(table));
+fn note(notes: &mut Vec<Note>, table: pg_sys::Oid, what: What) {
+    let level = transaction_end::nest_level();
+    let note = Note { table, what, level };
+    if notes.last() != Some(&note) {
+        notes.push(note);
+    }
 }
 
-/// The tables among those altered that `is_wanted` and that have another file than before the transaction.
+/// An event trigger has told of the rewrite of a table, also in a session whose first statement of ours that is.
+pub fn told(table: pg_sys::Oid) {
+    NOTES.with_borrow_mut(|notes| note(notes, table, What::Told));
+}
+
+/// The tables among those noted that `is_wanted` and that have another file than before the transaction.
 pub fn of_transaction(is_wanted: &dyn Fn(pg_sys::Oid) -> bool) -> Vec<Moved> {
-    let mut altered = ALTERED.with_borrow(Vec::clone);
-    // Once harmful, always so.
-    altered.sort_unstable_by_key(|(table, is_harmless)| (table.to_u32(), *is_harmless));
-    altered.dedup_by_key(|(table, _)| *table);
-    altered.retain(|(table, _)| is_wanted(*table));
+    let mut notes = NOTES.with_borrow(Vec::clone);
+    notes.retain(|note| note.what != What::Told);
+    // Once swapped, always so.
+    notes.sort_unstable_by_key(|note| (note.table.to_u32(), note.what));
+    notes.dedup_by_key(|note| note.table);
+    notes.retain(|note| is_wanted(note.table));
     let mut moved = Vec::new();
-    for (table, is_harmless) in altered {
+    for Note { table, what, .. } in notes {
         let (before, now) = (file(table, true), file(table, false));
         if let (Some(from), Some(to)) = (before, now)
             && from != to
@@ -88,7 +123,7 @@ pub fn of_transaction(is_wanted: &dyn Fn(pg_sys::Oid) -> bool) -> Vec<Moved> {
                 table,
                 from,
                 to,
-                is_harmless: is_harmless || TOLD.with_borrow(|told| told.contains(&table)),
+                is_harmless: what == What::Kept,
             });
         }
     }

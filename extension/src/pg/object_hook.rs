@@ -1,11 +1,12 @@
-//! Being told that a trigger was made, or a relation altered or dropped, also by code that runs no statement for it.
+//! Being told that a trigger was made, that a table got another file, or that a relation was dropped, also by code that runs no
+//! statement for it.
 
 use std::sync::OnceLock;
 
 use pgrx::pg_sys;
 
 static OF_TRIGGERS: OnceLock<fn()> = OnceLock::new();
-static OF_ALTERED: OnceLock<fn(pg_sys::Oid)> = OnceLock::new();
+static OF_SWAPPED: OnceLock<fn(pg_sys::Oid)> = OnceLock::new();
 static OF_DROPPED: OnceLock<fn(pg_sys::Oid)> = OnceLock::new();
 static OF_CHILDREN: OnceLock<fn(Child)> = OnceLock::new();
 static IN_PLACE: OnceLock<()> = OnceLock::new();
@@ -33,10 +34,11 @@ pub fn listen_to_new_triggers(listener: fn()) {
     let _ = OF_TRIGGERS.set(listener);
 }
 
-/// The same for relations that were altered in any way.
-pub fn listen_to_altered_relations(listener: fn(pg_sys::Oid)) {
+/// The same for tables that get the file of another one: those that the server alters on its way to something else.
+/// What statements alter for their users, a name or an owner, is not among them.
+pub fn listen_to_swapped_files(listener: fn(pg_sys::Oid)) {
     put_in_place();
-    let _ = OF_ALTERED.set(listener);
+    let _ = OF_SWAPPED.set(listener);
 }
 
 /// The same for relations that are being dropped.
@@ -73,6 +75,11 @@ unsafe extern "C-unwind" fn on_access(
     }
     use pg_sys::ObjectAccessType::{OAT_DROP, OAT_POST_ALTER, OAT_POST_CREATE};
     let is_relation = class == pg_sys::RelationRelationId && sub_object == 0;
+    let details = match access {
+        // SAFETY: what the server passes of an altered object.
+        OAT_POST_ALTER => unsafe { argument.cast::<pg_sys::ObjectAccessPostAlter>().as_ref() },
+        _ => None,
+    };
     let listener = match access {
         OAT_POST_CREATE if class == pg_sys::TriggerRelationId => {
             if let Some(listener) = OF_TRIGGERS.get() {
@@ -81,8 +88,6 @@ unsafe extern "C-unwind" fn on_access(
             return;
         }
         OAT_POST_ALTER if class == pg_sys::InheritsRelationId => {
-            // SAFETY: what the server passes of an altered object.
-            let details = unsafe { argument.cast::<pg_sys::ObjectAccessPostAlter>().as_ref() };
             if let (Some(listener), Some(details)) = (OF_CHILDREN.get(), details) {
                 listener(Child {
                     table: object,
@@ -91,7 +96,10 @@ unsafe extern "C-unwind" fn on_access(
             }
             return;
         }
-        OAT_POST_ALTER if is_relation => OF_ALTERED.get(),
+        OAT_POST_ALTER if is_relation => {
+            let is_internal = details.is_some_and(|details| details.is_internal);
+            OF_SWAPPED.get().filter(|_| is_internal)
+        }
         OAT_DROP if is_relation => OF_DROPPED.get(),
         _ => return,
     };
