@@ -110,3 +110,48 @@ async fn a_refresh_gives_way_to_a_session_that_waits_for_its_lock() {
         "SELECT count(*) FROM pgtrickle.get_refresh_history('s') WHERE status = 'FAILED'";
     assert_eq!(value(&session, failures).await, "0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_has_locked_keeps_no_worker_from_the_others() {
+    let cluster = scheduled_cluster(&[("pg_trickle.max_refresh_workers", "1")]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t_a (id int PRIMARY KEY);
+         CREATE TABLE t_b (id int PRIMARY KEY);
+         CREATE TABLE t_c (id int PRIMARY KEY);
+         CREATE TABLE t_d (id int PRIMARY KEY);
+         SELECT pgtrickle.create_stream_table('a', 'SELECT id FROM t_a');
+         SELECT pgtrickle.create_stream_table('above', 'SELECT count(*) AS n FROM a');
+         SELECT pgtrickle.create_stream_table('b', 'SELECT id FROM t_b');
+         SELECT pgtrickle.create_stream_table('c', 'SELECT id FROM t_c UNION ALL SELECT id FROM t_d')",
+    )
+    .await;
+    exact(&session, &["a", "above", "b", "c"]).await;
+    let locker = connect(&cluster, "postgres").await.expect("a session");
+    // A stream table, and a source of another.
+    for (locked, written, name, first) in [("a", "t_a", "a", 0), ("t_c", "t_d", "c", 100)] {
+        let lock = format!("BEGIN; LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE");
+        run(&locker, &lock).await;
+        run(&session, &format!("INSERT INTO {written} VALUES (1)")).await;
+        let (mut slowest, mut waited) = (Duration::ZERO, Duration::ZERO);
+        for id in first..first + 20 {
+            run(&session, &format!("INSERT INTO t_b VALUES ({id})")).await;
+            let seen = format!("SELECT count(*) > 0 FROM b WHERE id = {id}");
+            let took = until(&session, &seen).await;
+            (slowest, waited) = (slowest.max(took), waited + took);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        println!(
+            "{locked} is locked: 20 changes beside it seen in {waited:?}, {slowest:?} at most"
+        );
+        assert!(waited < Duration::from_secs(5), "{waited:?}, {slowest:?}");
+        run(&locker, "COMMIT").await;
+        let behind = until(&session, &format!("SELECT count(*) > 0 FROM {name}")).await;
+        println!("{name} followed {behind:?} after {locked} was let go");
+        assert!(behind < Duration::from_secs(5), "{behind:?}");
+    }
+    exact(&session, &["a", "above", "b", "c"]).await;
+    let failures = "SELECT count(*) FROM pgtrickle.pgt_refresh_history WHERE error IS NOT NULL";
+    assert_eq!(value(&session, failures).await, "0");
+}

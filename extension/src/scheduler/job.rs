@@ -2,7 +2,7 @@
 //! snapshot, each in a subtransaction, so that a failure stops only what depends on it. What they read of a source
 //! is read once.
 //!
-//! One that is locked by a session does not hold up a group: it is left for a job of its own.
+//! One that a session has locked holds nobody up for long: it is left for a later job, and so is what reads it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ use crate::shmem::worker::{Outcome, Worker};
 
 use super::member::{Contained, Done, Member, note_failure};
 
-/// A group is left as it is when so many of its stream tables are locked: perhaps what they read is.
+/// A job is left as it is when so many of its stream tables are locked: perhaps what they read is.
 const BLOCKED_MAX: usize = 3;
 
 /// How often a job is retried after a serialization failure or a deadlock.
@@ -50,10 +50,7 @@ fn refresh_together(worker: &Worker, job: &[i64]) -> Contained<Vec<Done>> {
         tries += 1;
         let outcome = background::transaction(|| in_one_transaction(worker, job, tries < TRIES));
         match outcome {
-            Ok(None) if is_terminating() => return Ok(vec![Done::NOT_TRIED; job.len()]),
-            // Another session holds a lock and may want one of ours, which the rollback released: it continues, and we retry.
-            Ok(None) => tries -= 1,
-            Ok(Some(done)) => return Ok(done),
+            Ok(done) => return Ok(done),
             Err(_) if worker.gives_way.load(Ordering::SeqCst) => {
                 return Ok(vec![Done::NOT_TRIED; job.len()]);
             }
@@ -113,40 +110,18 @@ fn refresh_one_by_one(worker: &Worker, job: &[i64], failure: &Failure) -> Vec<Do
     all
 }
 
-/// Locks first, then one snapshot, then table by table. `None` if a lock was not to be had in time, and nothing
-/// was done. With `may_retry`, a transient failure fails the whole: only a new snapshot helps.
-fn in_one_transaction(
-    worker: &Worker,
-    job: &[i64],
-    may_retry: bool,
-) -> Contained<Option<Vec<Done>>> {
+/// Locks first, then one snapshot, then table by table, but for those of which a lock was not to be had in time.
+/// With `may_retry`, a transient failure fails the whole: only a new snapshot helps.
+fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Contained<Vec<Done>> {
     let mut members = Vec::with_capacity(job.len());
     for id in job {
         members.push(Member::new(*id)?);
     }
     background::show(Some(&activity(&members)));
-    let mut by_id: Vec<&mut Member> = members.iter_mut().collect();
-    by_id.sort_by_key(|member| member.id);
-    let is_group = worker.is_group.load(Ordering::SeqCst);
     let mut shared = SharedDeltas::default();
-    let patience = match is_group {
-        true => Patience::short()?,
-        false => Patience::limited()?,
-    };
-    let mut blocked = 0;
-    for member in by_id {
-        if blocked == BLOCKED_MAX {
-            return Ok(Some(members.iter().map(Member::not_tried).collect()));
-        }
-        if !member.lock(worker, &mut shared, may_retry)? {
-            if !is_group {
-                return Ok(None);
-            }
-            member.outcome = Outcome::Blocked;
-            blocked += 1;
-        }
+    if !lock_all(worker, &mut members, &mut shared, may_retry)? {
+        return Ok(members.iter().map(Member::not_tried).collect());
     }
-    drop(patience);
     let snapshot = ActiveSnapshot::push_latest();
     let did_not = |member: &&Member| matches!(member.outcome, Outcome::Failed | Outcome::Blocked);
     let mut failed: BTreeSet<i64> = members.iter().filter(did_not).map(|m| m.id).collect();
@@ -187,7 +162,39 @@ fn in_one_transaction(
         outcome: member.outcome,
         took: member.took,
     });
-    Ok(Some(done.collect()))
+    Ok(done.collect())
+}
+
+/// Locks the members in the order of their ids, and notes which are blocked. False if they are too many.
+fn lock_all(
+    worker: &Worker,
+    members: &mut [Member],
+    shared: &mut SharedDeltas,
+    may_retry: bool,
+) -> Contained<bool> {
+    let mut by_id: Vec<&mut Member> = members.iter_mut().collect();
+    by_id.sort_by_key(|member| member.id);
+    let mut patience = match worker.is_hasty.load(Ordering::SeqCst) {
+        true => Patience::short()?,
+        false => Patience::limited()?,
+    };
+    let mut blocked = 0;
+    for member in by_id {
+        if blocked == BLOCKED_MAX {
+            return Ok(false);
+        }
+        if member.lock(worker, shared, may_retry)? {
+            continue;
+        }
+        member.outcome = Outcome::Blocked;
+        blocked += 1;
+        // The session that holds this lock may want one of ours: it must not find us waiting for it again when it
+        // looks for a deadlock.
+        drop(patience);
+        patience = Patience::short()?;
+    }
+    drop(patience);
+    Ok(true)
 }
 
 /// What `pg_stat_activity` shows.

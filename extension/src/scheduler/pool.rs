@@ -167,7 +167,7 @@ impl<'a> Pool<'a> {
             return false;
         };
         let generation = worker.generation();
-        worker.set_job(&job.ids, job.is_group);
+        worker.set_job(&job.ids, job.is_hasty);
         worker.since_us.store(now_us, Ordering::SeqCst);
         if worker.retire.load(Ordering::SeqCst) || !worker.advance(State::Idle, State::Busy) {
             return false;

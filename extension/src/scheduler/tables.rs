@@ -2,11 +2,13 @@
 //! invalidation ring.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime};
 
 use pgtrickle_dvm::schedule::Schedule;
 
 use super::due::{Clock, Due};
+use super::turn;
 use crate::catalog::{self, FailureRow, RefreshMode, Status, StreamTable};
 use crate::cdc;
 use crate::config;
@@ -22,8 +24,8 @@ struct Table {
     /// Neither it nor its readers are refreshed until this is changed.
     is_stopped: bool,
     is_failing: bool,
-    /// It was locked when its group was refreshed: the next job is its own.
-    is_alone: bool,
+    /// How often in a row it was locked when it was its turn.
+    blocked: Option<NonZeroU32>,
     /// It follows by itself, with each statement; here only so that it is known who reads it.
     is_immediate: bool,
 }
@@ -148,7 +150,7 @@ impl Tables {
                 due,
                 is_stopped: table.status == Status::Suspended,
                 is_failing: failure.is_some(),
-                is_alone: false,
+                blocked: None,
                 is_immediate: table.refresh_mode == RefreshMode::Immediate,
             },
         );
@@ -234,14 +236,14 @@ impl Tables {
     }
 
     /// Not while it, or anything that it reads, is suspended; nor while something that it reads
-    /// fails.
+    /// fails or is locked.
     fn may_run(&self, id: i64, table: &Table) -> bool {
         !table.is_stopped
             && !table.is_immediate
             && self.graph.ancestors(id).iter().all(|above| {
-                self.tables
-                    .get(above)
-                    .is_none_or(|above| !above.is_stopped && !above.is_failing)
+                self.tables.get(above).is_none_or(|above| {
+                    !above.is_stopped && !above.is_failing && above.blocked.is_none()
+                })
             })
     }
 
@@ -337,12 +339,13 @@ impl Tables {
             match outcome {
                 Outcome::Refreshed | Outcome::NoData => {
                     table.is_failing = false;
-                    table.is_alone = false;
+                    table.blocked = None;
                     table.due.retry_at = None;
                 }
                 // Should the catalog have failed to take the failure down, this is all the rest there
                 // is; else its row, of which the ring has told, says more.
                 Outcome::Failed => {
+                    table.blocked = None;
                     table.due.undo(clock);
                     table
                         .due
@@ -350,11 +353,15 @@ impl Tables {
                         .get_or_insert(clock.now + Duration::from_secs(1));
                 }
                 Outcome::Blocked => {
-                    table.is_alone = true;
+                    let times = table
+                        .blocked
+                        .map_or(NonZeroU32::MIN, |n| n.saturating_add(1));
+                    table.blocked = Some(times);
                     table.due.undo(clock);
+                    table.due.retry_at = Some(clock.now + turn::rest_of_blocked(times));
                 }
                 Outcome::Waits | Outcome::None => table.due.undo(clock),
-                Outcome::Gone => {}
+                Outcome::Gone => table.blocked = None,
             }
             if !table.due.is_quiet() {
                 self.awake.insert(*id);

@@ -10,6 +10,7 @@
 //! is what others may bring to a job that read the same sources (`tables/group.rs`). Where the work exceeds
 //! the workers, all fall behind in proportion to their weights.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// A shorter period does not make a table more urgent.
@@ -18,6 +19,13 @@ const PERIOD_MIN: Duration = Duration::from_secs(1);
 const PERIOD_MAX: Duration = Duration::from_secs(60);
 /// The weight of the last refresh in the average.
 const LAST: f64 = 0.25;
+
+/// The first rest of one that is locked.
+const BLOCKED_REST: Duration = Duration::from_millis(25);
+/// The longest.
+const BLOCKED_REST_MAX: Duration = Duration::from_secs(1);
+/// After how many tries one waits again.
+const PATIENT_EVERY: u32 = 16;
 
 /// What refreshes of a stream table have taken.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,6 +61,19 @@ impl Cost {
         let whole = self.last.saturating_mul(100) / share_percent.max(1);
         min.max(whole.min(self.last.saturating_add(rest_max)))
     }
+}
+
+/// How long one rests that was locked when it was its turn, so many times in a row. The first rest is as short as the locks
+/// of most statements; the longest is what the table stays behind, at most, once it is let go.
+pub fn rest_of_blocked(times: NonZeroU32) -> Duration {
+    let longer = 1_u32.checked_shl(times.get() - 1).unwrap_or(u32::MAX);
+    BLOCKED_REST.saturating_mul(longer).min(BLOCKED_REST_MAX)
+}
+
+/// Whether the next try waits for its locks, in the queue with others that want them, so that it gets its turn between
+/// sessions which lock the table one after the other. The tries between these do not keep a worker.
+pub fn is_patient(times: NonZeroU32) -> bool {
+    times.get() % PATIENT_EVERY <= 1
 }
 
 /// How urgent a refresh is that has been due for this long.
@@ -93,6 +114,16 @@ mod tests {
         cost.learn(ms(1));
         assert_eq!(cost.pause(ms(5), 50, ms(1000)), ms(5));
         assert!(cost.expected() > ms(300));
+    }
+
+    #[test]
+    fn what_is_locked_rests_longer_and_longer_up_to_a_second() {
+        let times = |n| NonZeroU32::new(n).expect("one at least");
+        let rest = |n| rest_of_blocked(times(n));
+        assert_eq!([rest(1), rest(2), rest(3)], [ms(25), ms(50), ms(100)]);
+        assert_eq!([rest(7), rest(60), rest(u32::MAX)], [ms(1000); 3]);
+        let patient: Vec<u32> = (1..40).filter(|n| is_patient(times(*n))).collect();
+        assert_eq!(patient, [1, 16, 17, 32, 33]);
     }
 
     #[test]

@@ -83,8 +83,8 @@ pub struct Worker {
     pub retire: AtomicBool,
     /// Whether its job gives way to a session that waits for a lock of it.
     pub gives_way: AtomicBool,
-    /// Whether its job only reads the same sources: what is locked can be left for another job.
-    pub is_group: AtomicBool,
+    /// Whether its job does not wait for what is locked, but leaves it for another one.
+    pub is_hasty: AtomicBool,
     /// The stream table at which it is, 0 for none.
     pub current: AtomicI64,
     /// When the job began, in microseconds of the server's clock.
@@ -156,9 +156,9 @@ impl Worker {
     }
 
     /// Writes a job; the worker is idle and has not been told yet.
-    pub fn set_job(&self, pgt_ids: &[i64], is_group: bool) {
+    pub fn set_job(&self, pgt_ids: &[i64], is_hasty: bool) {
         self.gives_way.store(false, Ordering::SeqCst);
-        self.is_group.store(is_group, Ordering::SeqCst);
+        self.is_hasty.store(is_hasty, Ordering::SeqCst);
         let mut length = 0;
         for (task, pgt_id) in self.tasks.iter().zip(pgt_ids) {
             task.pgt_id.store(*pgt_id, Ordering::SeqCst);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Tables;
 use crate::scheduler::due::Clock;
+use crate::scheduler::turn;
 
 /// How long the refreshes may take that others bring to a job.
 pub const GROUP: Duration = Duration::from_millis(25);
@@ -21,8 +22,8 @@ const MEMBERS_MAX: usize = 128;
 pub struct Job {
     /// They.
     pub ids: Vec<i64>,
-    /// Whether they are of several islands.
-    pub is_group: bool,
+    /// Whether it does not wait for what is locked: they are of several islands, or one has been locked for long.
+    pub is_hasty: bool,
 }
 
 impl Tables {
@@ -31,17 +32,18 @@ impl Tables {
     pub fn group(&self, id: i64, clock: &Clock) -> Option<Job> {
         let mut ids = self.job(id, clock)?;
         let mut seen = self.graph.island(id);
-        let mut is_group = false;
-        if self.is_alone(&seen) {
-            return Some(Job { ids, is_group });
+        if self.is_blocked(&seen) {
+            let is_hasty = !ids.iter().any(|id| self.is_patient(*id));
+            return Some(Job { ids, is_hasty });
         }
+        let mut is_hasty = false;
         let mut left = GROUP;
         for other in self.due_beside(&ids, clock) {
             if seen.contains(&other) {
                 continue;
             }
             let island = self.graph.island(other);
-            if !self.in_flight.is_disjoint(&island) || self.is_alone(&island) {
+            if !self.in_flight.is_disjoint(&island) || self.is_blocked(&island) {
                 continue;
             }
             let job = self.job_of(&island, clock);
@@ -53,17 +55,23 @@ impl Tables {
                 break;
             }
             left = rest;
-            is_group = true;
+            is_hasty = true;
             ids.extend(job);
             seen.extend(island);
         }
-        Some(Job { ids, is_group })
+        Some(Job { ids, is_hasty })
     }
 
-    /// Whether one of these was locked when it was refreshed in a group.
-    fn is_alone(&self, island: &BTreeSet<i64>) -> bool {
-        let is_alone = |id| self.tables.get(id).is_some_and(|table| table.is_alone);
-        island.iter().any(is_alone)
+    /// Whether one of these was locked when it was its turn: it comes by itself.
+    fn is_blocked(&self, island: &BTreeSet<i64>) -> bool {
+        let is_blocked = |id| (self.tables.get(id)).is_some_and(|table| table.blocked.is_some());
+        island.iter().any(is_blocked)
+    }
+
+    /// Whether a refresh waits for its locks.
+    fn is_patient(&self, id: i64) -> bool {
+        let blocked = self.tables.get(&id).and_then(|table| table.blocked);
+        blocked.is_none_or(turn::is_patient)
     }
 
     fn expected(&self, id: i64) -> Duration {

@@ -74,7 +74,7 @@ fn table(schedule: &str, clock: &Clock) -> Table {
         due: Due::new(schedule, true, true, clock),
         is_stopped: false,
         is_failing: false,
-        is_alone: false,
+        blocked: None,
         is_immediate: false,
     }
 }
@@ -371,10 +371,10 @@ fn readers_of_one_source_are_refreshed_together_as_long_as_that_takes_little_tim
         tables.group(0, &clock).expect("nothing is in flight")
     };
     let cheap = group(1);
-    assert!(cheap.is_group);
+    assert!(cheap.is_hasty);
     assert_eq!(cheap.ids, (0..26).collect::<Vec<i64>>());
     let dear = group(30);
-    assert!(!dear.is_group);
+    assert!(!dear.is_hasty);
     assert_eq!(dear.ids, [0]);
 }
 
@@ -439,4 +439,47 @@ fn what_a_diamond_reads_is_refreshed_together_though_one_side_would_rest_longer(
     assert_eq!(tables.queue(&at).0, [1], "the other rests");
     let group = tables.group(1, &at).expect("nothing is in flight");
     assert_eq!(group.ids, [1, 2, 3]);
+}
+
+#[test]
+fn what_is_locked_and_its_readers_wait_and_the_rest_of_the_island_goes_on() {
+    let clock = new_clock();
+    let mut tables = Tables::default();
+    for (id, sources) in [(1, vec![9]), (2, vec![9]), (3, vec![1_000_001, 1_000_002])] {
+        tables.graph.insert(id, 1_000_000 + id as u32, sources);
+        tables.put(id, table("calculated", &clock));
+    }
+    let end = |tables: &mut Tables, outcome, clock: &Clock| {
+        tables.begin(&[1], clock);
+        let took = Duration::ZERO;
+        tables.end(
+            &[TaskResult {
+                id: 1,
+                outcome,
+                took,
+            }],
+            clock,
+        );
+    };
+    let later = |by| Clock {
+        now: clock.now + ms(by),
+        ..clock.clone()
+    };
+    end(&mut tables, Outcome::Blocked, &clock);
+    assert_eq!(tables.queue(&clock).0, [2]);
+    assert_eq!(tables.job(2, &clock), Some(vec![2]));
+    assert_eq!(tables.queue(&clock).1, Some(ms(25)));
+    // A worker waits for it at the first try by itself only.
+    let job = |ids: &[i64], is_hasty| {
+        Some(Job {
+            ids: ids.to_vec(),
+            is_hasty,
+        })
+    };
+    assert_eq!(tables.group(1, &later(30)), job(&[1, 2], false));
+    end(&mut tables, Outcome::Blocked, &later(30));
+    assert_eq!(tables.queue(&later(70)).0, [2]);
+    assert_eq!(tables.group(1, &later(80)), job(&[1, 2], true));
+    end(&mut tables, Outcome::Refreshed, &later(80));
+    assert_eq!(tables.job(2, &later(80)), Some(vec![2, 3]));
 }
