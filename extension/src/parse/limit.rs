@@ -3,12 +3,14 @@
 //! ```text
 //! R ORDER BY o LIMIT n OFFSET m  =  π R (σ m < p ≤ m + n (ω p := row_number() OVER (ORDER BY o) R × {(n, m)}))
 //! ```
+//! `{(n, m)}` is a group of its own, so that a negative number fails also where there are no rows.
 //! NULL says neither where to begin nor where to end. The window is maintained as any other: a change among the rows costs
 //! in proportion to those whose number changes. When a value changes, all numbers are looked at, in O(R).
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{
-    Ahead, Carry, Column, ColumnId, Expr, Piece, Predicate, Reach, Relation, Ties, WindowCall,
+    Aggregate, AggregateKind, Ahead, Carry, Column, ColumnId, Expr, Piece, Predicate, Reach,
+    Relation, Ties, WindowCall,
 };
 
 use super::analyzer::Analyzer;
@@ -46,6 +48,11 @@ impl Analyzer {
         let mut stage = Stage::new(level, None);
         let limit = self.rows_given(&mut stage, query.limitCount)?;
         let offset = self.rows_given(&mut stage, query.limitOffset)?;
+        let mut aggregates = Vec::new();
+        let mut number = |rows: Option<Expr>, keyword| {
+            rows.map(|rows| self.number_of(&rows, keyword, &mut aggregates))
+        };
+        let (limit, offset) = (number(limit, "LIMIT"), number(offset, "OFFSET"));
         let input = self.with_columns(input);
         let ids: Vec<_> = input
             .columns()
@@ -59,8 +66,34 @@ impl Analyzer {
             partition: Vec::new(),
             calls: vec![call],
         };
+        let numbers = stage
+            .over(Relation::SingleRow)
+            .grouped(Vec::new(), aggregates);
         let conditions = within(&place, limit.as_ref(), offset.as_ref());
-        Ok(shown(filtered(stage.over(numbered), conditions), &ids))
+        let rows = numbered.joined(numbers, Vec::new());
+        Ok(shown(filtered(rows, conditions), &ids))
+    }
+
+    /// A number of rows as a column, which is computed by one of `aggregates`.
+    fn number_of(&mut self, rows: &Expr, keyword: &str, aggregates: &mut Vec<Aggregate>) -> Expr {
+        let bigint = (pg_sys::INT8OID, -1, pg_sys::InvalidOid);
+        let column = self.add_column("rows", bigint, true, Scale::Unknown);
+        let argument = not_negative(rows, keyword, &column);
+        let call = [
+            Piece::Sql("pg_catalog.max("),
+            Piece::Expr(&argument),
+            Piece::Sql(")"),
+        ];
+        let number = Expr::of(&column);
+        aggregates.push(Aggregate {
+            kind: AggregateKind::Max,
+            call: Expr::composed(call, column.ty.clone(), true),
+            column,
+            argument: Some(argument),
+            filter: None,
+            distinct: false,
+        });
+        number
     }
 
     /// A number of rows; `None` where none is given.
@@ -107,23 +140,21 @@ impl Analyzer {
     }
 }
 
-/// That a place is one of those that are kept. A negative number fails as it does in the query.
+/// That a place is one of those that are kept.
 fn within(place: &Column, limit: Option<&Expr>, offset: Option<&Expr>) -> Vec<Predicate> {
     let zero = Expr::constant("0", place.ty.clone(), false);
     let place = Expr::of(place);
     let offset_or_zero = offset.unwrap_or(&zero);
-    let mut conditions = Vec::new();
-    if let Some(offset) = offset {
-        conditions.push(vec![
+    let after = offset.map(|offset| {
+        vec![
             Piece::Expr(&place),
             Piece::Sql(" OPERATOR(pg_catalog.>) COALESCE("),
             Piece::Expr(offset),
             Piece::Sql(", 0)"),
-        ]);
-        conditions.push(not_negative(offset, ") THEN (SELECT true OFFSET "));
-    }
-    if let Some(limit) = limit {
-        conditions.push(vec![
+        ]
+    });
+    let up_to = limit.map(|limit| {
+        vec![
             Piece::Sql("COALESCE(("),
             Piece::Expr(&place),
             Piece::Sql(" OPERATOR(pg_catalog.-) COALESCE("),
@@ -131,23 +162,28 @@ fn within(place: &Column, limit: Option<&Expr>, offset: Option<&Expr>) -> Vec<Pr
             Piece::Sql(", 0)) OPERATOR(pg_catalog.<=) "),
             Piece::Expr(limit),
             Piece::Sql(", true)"),
-        ]);
-        conditions.push(not_negative(limit, ") THEN (SELECT true LIMIT "));
-    }
+        ]
+    });
     let condition = |pieces| Predicate {
         expr: Expr::truth(pieces, false),
         equality: None,
     };
-    conditions.into_iter().map(condition).collect()
+    after.into_iter().chain(up_to).map(condition).collect()
 }
 
-fn not_negative<'a>(rows: &'a Expr, otherwise: &'a str) -> Vec<Piece<'a>> {
-    vec![
+/// A number of rows, which fails as it does in the query if it is negative.
+fn not_negative(rows: &Expr, keyword: &str, column: &Column) -> Expr {
+    let fails = format!(" {keyword} ");
+    let pieces = [
         Piece::Sql("CASE WHEN ("),
         Piece::Expr(rows),
-        Piece::Sql(" OPERATOR(pg_catalog.<) 0"),
-        Piece::Sql(otherwise),
+        Piece::Sql(" OPERATOR(pg_catalog.<) 0) THEN (SELECT "),
         Piece::Expr(rows),
-        Piece::Sql(") ELSE true END"),
-    ]
+        Piece::Sql(&fails),
+        Piece::Expr(rows),
+        Piece::Sql(") ELSE "),
+        Piece::Expr(rows),
+        Piece::Sql(" END"),
+    ];
+    Expr::composed(pieces, column.ty.clone(), true)
 }
