@@ -8,7 +8,7 @@ use super::clock::TimeFilter;
 use super::clock_forms::time_filter;
 use super::implied::{as_one_value, name_operators};
 use super::stage::{Conjuncts, Stage, filtered};
-use crate::capability::{RECORD, REPEATED_FIELD, UNPRINTABLE_OPERATOR, WHOLE_ROW};
+use crate::capability::{RECORD, REPEATED_FIELD, UNPRINTABLE_OPERATOR, UNSURE_EQUALITY, WHOLE_ROW};
 use crate::error::Result;
 use crate::pg::node::{self, Node, Walk};
 use crate::pg::{deparse, query, types, whole_row};
@@ -19,6 +19,7 @@ impl Analyzer {
         let bound = as_one_value(bound).unwrap_or_else(|| name_operators(bound));
         self.check_volatility(bound);
         self.check_json_value(bound);
+        self.check_collations(bound);
         if !self.check_printable(bound) {
             return Expr::constant("NULL", self.type_of(bound), true);
         }
@@ -84,6 +85,29 @@ impl Analyzer {
         Predicate {
             expr: self.expression(bound),
             equality,
+        }
+    }
+
+    /// Refuses values that one plan may take for equal and another not.
+    fn check_collations(&mut self, bound: Node) {
+        let mut refused = None;
+        bound.walk(&mut |node| {
+            let has_collation = node == bound
+                || node.is::<pg_sys::Param>()
+                || node.is::<pg_sys::CollateExpr>()
+                || node.is::<pg_sys::RelabelType>();
+            if has_collation && types::may_compare_otherwise(node.type_oid(), node.collation()) {
+                refused = Some(node);
+                return Walk::Skip;
+            }
+            Walk::Descend
+        });
+        if let Some(value) = refused {
+            let name = deparse::type_name(value.type_oid(), -1);
+            self.refuse(
+                &UNSURE_EQUALITY,
+                format!("{name} under a nondeterministic collation"),
+            );
         }
     }
 

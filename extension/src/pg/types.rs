@@ -107,6 +107,25 @@ pub fn default_collation(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     unsafe { pg_sys::get_typcollation(type_oid) }
 }
 
+/// Whether values are compared by functions of an extension under a nondeterministic collation. The server's own types
+/// follow such a collation in all they do; of others the catalog only says that they were declared before there was one.
+pub fn may_compare_otherwise(type_oid: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
+    if collation == pg_sys::InvalidOid {
+        return false;
+    }
+    // SAFETY: look-ups in the catalog.
+    unsafe {
+        let (base, _) = base_type(type_oid, -1);
+        let element = pg_sys::get_element_type(base);
+        let compared = match element == pg_sys::InvalidOid {
+            true => base,
+            false => base_type(element, -1).0,
+        };
+        compared.to_u32() >= pg_sys::FirstNormalObjectId
+            && !pg_sys::get_collation_isdeterministic(collation)
+    }
+}
+
 /// Whether values of the type have to pass a constraint of a domain.
 pub fn is_constrained_domain(type_oid: pg_sys::Oid) -> bool {
     super::version::domain::is_constrained(type_oid)

@@ -285,6 +285,13 @@ capabilities! {
             remedy: "compare the columns one by one",
         },
         "SELECT id, ROW(id, name) < ROW(1, 'x'::citext) AS below FROM c";
+    UNSURE_EQUALITY: Expression, "types of extensions under a nondeterministic collation, such as citext",
+        FullOnly {
+            reason: "the type's equality need not follow the collation as its order does, so that it depends on the plan \
+                     what a join or a group brings together",
+            remedy: "use text under that collation, or the type under a deterministic one",
+        },
+        "SELECT id, name COLLATE loose AS name FROM c";
     JSON_VALUE: Expression, "JSON_VALUE with RETURNING json or jsonb, on servers that keep the NULL of an earlier row",
         FullOnly {
             reason: "after a row whose path finds nothing, this server shows NULL for later rows, too, so \
