@@ -155,7 +155,6 @@ impl<'a> Scheduler<'a> {
     /// something to do.
     fn catch_up(&mut self) -> std::result::Result<Presence, Failure> {
         let capacity = config::invalidation_ring_capacity();
-        let taken = self.entry.dirty.take();
         let news = self
             .block
             .ring
@@ -165,6 +164,12 @@ impl<'a> Scheduler<'a> {
             INVALIDATION_RING_OVERFLOWS.count();
         }
         self.is_stale |= !matches!(news, News::Tables(_));
+        let looks_at_all = self.looked_at_all.elapsed() >= BACKSTOP;
+        // A stream table of which we are about to learn does not know of the marks that are there.
+        let taken = match self.is_stale || looks_at_all || news != News::Tables(Vec::new()) {
+            true => self.entry.dirty.take(),
+            false => self.entry.dirty.look(),
+        };
         if !self.is_stale
             && let News::Tables(ids) = &news
             && !ids.is_empty()
@@ -176,7 +181,7 @@ impl<'a> Scheduler<'a> {
         }
         // What was made with its buffer has just been told of.
         self.is_stale |= matches!(&taken, Taken::Some(buffers) if self.tables.is_news(buffers));
-        if self.is_stale || self.looked_at_all.elapsed() >= BACKSTOP {
+        if self.is_stale || looks_at_all {
             // The scheduler is woken for the ring, so what is pushed while we read comes again.
             let (tables, is_stale) = (&mut self.tables, self.is_stale);
             let presence = background::transaction(|| {
@@ -214,6 +219,7 @@ impl<'a> Scheduler<'a> {
             let Some(job) = self.tables.group(id, &clock) else {
                 continue;
             };
+            self.entry.dirty.remove(self.tables.buffers_read(&job.ids));
             let now_us = cluster::microseconds(cluster::now());
             if !self.pool.hand_out(&job, now_us) {
                 return match self.pool.ask_for_worker() {

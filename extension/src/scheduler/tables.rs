@@ -37,6 +37,8 @@ pub struct Tables {
     graph: Graph,
     /// The source of each change buffer; a stream table stands for itself, too.
     sources: HashMap<u32, u32>,
+    /// The other way round.
+    buffers: HashMap<u32, BTreeSet<u32>>,
     in_flight: BTreeSet<i64>,
     /// Those that are due, or will be as time goes by: the others need not be looked at.
     awake: BTreeSet<i64>,
@@ -121,12 +123,11 @@ impl Tables {
             return Ok(());
         };
         let relid = table.relid.to_u32();
-        self.sources.insert(relid, relid);
+        self.name_source(relid, relid);
         let dependencies = catalog::dependencies(table.pgt_id)?;
         for dependency in &dependencies {
             if let Some(buffer) = cdc::buffer_of(dependency.source)? {
-                self.sources
-                    .insert(buffer.to_u32(), dependency.source.to_u32());
+                self.name_source(buffer.to_u32(), dependency.source.to_u32());
             }
         }
         let is_told = table.refresh_mode != RefreshMode::Full && !table.is_polled;
@@ -155,6 +156,19 @@ impl Tables {
             },
         );
         Ok(())
+    }
+
+    /// Rows of this source come into this buffer.
+    fn name_source(&mut self, buffer: u32, source: u32) {
+        self.sources.insert(buffer, source);
+        self.buffers.entry(source).or_default().insert(buffer);
+    }
+
+    /// The buffers that these stream tables read.
+    pub fn buffers_read(&self, ids: &[i64]) -> impl Iterator<Item = u32> {
+        let sources = ids.iter().flat_map(|id| self.graph.sources_of(*id));
+        let buffers = sources.filter_map(|source| self.buffers.get(source));
+        buffers.flatten().copied()
     }
 
     /// Whether one of these buffers is not known.

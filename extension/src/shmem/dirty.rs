@@ -1,15 +1,18 @@
-//! Which change buffers of a database got rows since its scheduler looked last.
+//! Which change buffers of a database got rows that no refresh has been sent for.
 //!
-//! A set of OIDs in open addressing. A committer puts its buffers in after its changes are visible;
-//! the scheduler takes all out, then looks at the tables. So whatever a taken mark stood for is
-//! visible to the refresh that follows, and a mark that comes later stays for the next look.
+//! A set of OIDs in open addressing. A committer puts its buffers in after its changes are visible, and wakes the
+//! scheduler for those that were not in: it knows of the others. They stay in until the scheduler sends a refresh of what
+//! reads them, and are taken out before that: whatever a mark stood for is visible to the refresh, and a change that
+//! comes later finds no mark. So writers wake the scheduler once per refresh, not once per commit.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 
 /// Places. A set that is full says "all".
 const PLACES: usize = 512;
 /// How many places are tried before giving up.
 const TRIES: usize = 16;
+/// So many marks may stay in; of more the scheduler is told at each commit, so that there is room for others.
+const STAYING_MAX: usize = PLACES / 4;
 
 /// Dirty buffers. All zero: none.
 #[derive(Debug)]
@@ -39,22 +42,22 @@ impl Default for DirtySet {
 }
 
 impl DirtySet {
-    /// Puts a buffer in.
-    pub fn insert(&self, buffer: u32) {
-        let start = (buffer.wrapping_mul(0x9E37_79B1) >> 16) as usize;
-        for step in 0..TRIES {
-            let Some(place) = self.places.get((start + step) % PLACES) else {
-                break;
-            };
-            let free_or_same = place
-                .compare_exchange(0, buffer, Ordering::SeqCst, Ordering::SeqCst)
-                .unwrap_or_else(|there| there);
-            if free_or_same == 0 || free_or_same == buffer {
-                self.any.store(true, Ordering::SeqCst);
-                return;
+    /// Puts a buffer in; returns whether the scheduler has to be told.
+    pub fn insert(&self, buffer: u32) -> bool {
+        // What the mark stands for is visible before we look for it.
+        fence(Ordering::SeqCst);
+        for place in self.places_of(buffer) {
+            match place.compare_exchange(0, buffer, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => {
+                    self.any.store(true, Ordering::SeqCst);
+                    return true;
+                }
+                Err(there) if there == buffer => return false,
+                Err(_) => {}
             }
         }
         self.insert_all();
+        true
     }
 
     /// Every buffer is to be looked at.
@@ -63,11 +66,22 @@ impl DirtySet {
         self.any.store(true, Ordering::SeqCst);
     }
 
-    /// Takes out what is in.
-    pub fn take(&self) -> Taken {
+    /// What is in, if anything has come in since the last look. It stays in, unless it is too much.
+    pub fn look(&self) -> Taken {
         if !self.any.swap(false, Ordering::SeqCst) {
             return Taken::Some(Vec::new());
         }
+        let present = self.places.iter().map(|place| place.load(Ordering::SeqCst));
+        let present: Vec<u32> = present.filter(|buffer| *buffer != 0).collect();
+        match self.all.load(Ordering::SeqCst) || present.len() > STAYING_MAX {
+            true => self.take(),
+            false => Taken::Some(present),
+        }
+    }
+
+    /// Takes out what is in.
+    pub fn take(&self) -> Taken {
+        self.any.store(false, Ordering::SeqCst);
         let all = self.all.swap(false, Ordering::SeqCst);
         let taken = self
             .places
@@ -77,11 +91,36 @@ impl DirtySet {
             .collect();
         if all { Taken::All } else { Taken::Some(taken) }
     }
+
+    /// Takes these out: what they stand for is visible to refreshes that begin from now on.
+    pub fn remove(&self, buffers: impl Iterator<Item = u32>) {
+        for buffer in buffers {
+            for place in self.places_of(buffer) {
+                // It may be in twice, if a place before it has become free.
+                let _ = place.compare_exchange(buffer, 0, Ordering::SeqCst, Ordering::SeqCst);
+            }
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    /// Where a buffer may be.
+    fn places_of(&self, buffer: u32) -> impl Iterator<Item = &AtomicU32> {
+        let start = (buffer.wrapping_mul(0x9E37_79B1) >> 16) as usize;
+        (0..TRIES).filter_map(move |step| self.places.get((start + step) % PLACES))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sorted(taken: Taken) -> Vec<u32> {
+        let Taken::Some(mut buffers) = taken else {
+            panic!("there is room");
+        };
+        buffers.sort_unstable();
+        buffers
+    }
 
     #[test]
     fn what_is_put_in_comes_out_once() {
@@ -89,19 +128,57 @@ mod tests {
         for buffer in [7, 9, 7] {
             set.insert(buffer);
         }
-        let Taken::Some(mut taken) = set.take() else {
-            panic!("there is room");
-        };
-        taken.sort_unstable();
-        assert_eq!(taken, [7, 9]);
+        assert_eq!(sorted(set.take()), [7, 9]);
         assert_eq!(set.take(), Taken::Some(Vec::new()));
+    }
+
+    #[test]
+    fn the_scheduler_is_told_once_until_it_sends_a_refresh() {
+        let set = DirtySet::default();
+        assert!(set.insert(7));
+        assert!(!set.insert(7), "it has been told");
+        assert_eq!(sorted(set.look()), [7]);
+        assert_eq!(set.look(), Taken::Some(Vec::new()), "nothing has come in");
+        assert!(!set.insert(7), "it knows");
+        assert!(set.insert(9));
+        assert_eq!(sorted(set.look()), [7, 9], "what stays in is seen again");
+        set.remove([7].into_iter());
+        assert!(set.insert(7), "this change comes after the refresh");
+        assert!(!set.insert(9));
+    }
+
+    #[test]
+    fn a_buffer_that_is_in_twice_is_taken_out_twice() {
+        let set = DirtySet::default();
+        let second = (8..).find(|b| {
+            let mut places = (set.places_of(7), set.places_of(*b));
+            places.0.next().map(std::ptr::from_ref) == places.1.next().map(std::ptr::from_ref)
+        });
+        let second = second.expect("another with the same first place");
+        assert!(set.insert(7) && set.insert(second));
+        set.remove([7].into_iter());
+        assert!(set.insert(second), "before itself");
+        set.remove([second].into_iter());
+        assert_eq!(set.take(), Taken::Some(Vec::new()));
+    }
+
+    #[test]
+    fn many_marks_do_not_stay() {
+        let set = DirtySet::default();
+        (1..=2 * STAYING_MAX as u32).for_each(|buffer| {
+            set.insert(buffer);
+        });
+        assert_eq!(sorted(set.look()).len(), 2 * STAYING_MAX);
+        assert!(set.insert(1));
     }
 
     #[test]
     fn a_full_set_stands_for_all() {
         let set = DirtySet::default();
-        (1..=2 * PLACES as u32).for_each(|buffer| set.insert(buffer));
-        assert_eq!(set.take(), Taken::All);
+        (1..=2 * PLACES as u32).for_each(|buffer| {
+            set.insert(buffer);
+        });
+        assert_eq!(set.look(), Taken::All);
         assert_eq!(set.take(), Taken::Some(Vec::new()));
     }
 }

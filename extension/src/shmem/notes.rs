@@ -159,13 +159,14 @@ fn tell(block: &Block, notes: &Notes) {
         let Some(entry) = database::find(&block.databases, own) else {
             return;
         };
+        let mut is_news = notes.all_dirty;
         if notes.all_dirty {
             entry.dirty.insert_all();
         }
         for buffer in &notes.dirty {
-            entry.dirty.insert(*buffer);
+            is_news |= entry.dirty.insert(*buffer);
         }
-        if entry.scheduler.wake() {
+        if is_news && entry.scheduler.wake() {
             WAKEUPS.count();
         }
     }
