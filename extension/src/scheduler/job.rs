@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::catalog::{self, StreamTable};
 use crate::cdc::{self, SharedDeltas};
@@ -44,13 +45,41 @@ pub fn run(worker: &Worker) {
     }
 }
 
+/// What came of the tables of a job, and when the last of them was done.
+struct Worked {
+    done: Vec<Done>,
+    at: Instant,
+}
+
+impl Worked {
+    fn by(members: &[Member], at: Instant) -> Self {
+        let done = members.iter().map(|member| Done {
+            outcome: member.outcome,
+            took: member.took,
+        });
+        let done = done.collect();
+        Worked { done, at }
+    }
+
+    /// The transaction has committed: what that took is part of what each refresh costs.
+    fn settled(mut self) -> Vec<Done> {
+        let is_refreshed = |done: &&mut Done| done.outcome == Outcome::Refreshed;
+        let count = self.done.iter_mut().filter(is_refreshed).count();
+        let each = self.at.elapsed() / u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        for done in self.done.iter_mut().filter(is_refreshed) {
+            done.took += each;
+        }
+        self.done
+    }
+}
+
 fn refresh_together(worker: &Worker, job: &[i64]) -> Contained<Vec<Done>> {
     let mut tries = 0;
     loop {
         tries += 1;
         let outcome = background::transaction(|| in_one_transaction(worker, job, tries < TRIES));
         match outcome {
-            Ok(done) => return Ok(done),
+            Ok(worked) => return Ok(worked.settled()),
             Err(_) if worker.gives_way.load(Ordering::SeqCst) => {
                 return Ok(vec![Done::NOT_TRIED; job.len()]);
             }
@@ -112,7 +141,7 @@ fn refresh_one_by_one(worker: &Worker, job: &[i64], failure: &Failure) -> Vec<Do
 
 /// Locks first, then one snapshot, then table by table, but for those of which a lock was not to be had in time.
 /// With `may_retry`, a transient failure fails the whole: only a new snapshot helps.
-fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Contained<Vec<Done>> {
+fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Contained<Worked> {
     let mut members = Vec::with_capacity(job.len());
     for id in job {
         members.push(Member::new(*id)?);
@@ -120,7 +149,9 @@ fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Containe
     background::show(Some(&activity(&members)));
     let mut shared = SharedDeltas::default();
     if !lock_all(worker, &mut members, &mut shared, may_retry)? {
-        return Ok(members.iter().map(Member::not_tried).collect());
+        let done = members.iter().map(Member::not_tried).collect();
+        let at = Instant::now();
+        return Ok(Worked { done, at });
     }
     let snapshot = ActiveSnapshot::push_latest();
     let did_not = |member: &&Member| matches!(member.outcome, Outcome::Failed | Outcome::Blocked);
@@ -143,6 +174,7 @@ fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Containe
             shared.forget();
         }
     }
+    let at = Instant::now();
     drop(snapshot);
     drop(shared);
     let is_refreshed = |member: &&Member| member.outcome == Outcome::Refreshed;
@@ -158,11 +190,7 @@ fn in_one_transaction(worker: &Worker, job: &[i64], may_retry: bool) -> Containe
             }
         }
     }
-    let done = members.iter().map(|member| Done {
-        outcome: member.outcome,
-        took: member.took,
-    });
-    Ok(done.collect())
+    Ok(Worked::by(&members, at))
 }
 
 /// Locks the members in the order of their ids, and notes which are blocked. False if they are too many.
