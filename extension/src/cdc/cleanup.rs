@@ -14,7 +14,7 @@
 use super::buffer;
 use crate::error::Result;
 use crate::frontier::Frontier;
-use crate::pg::change_pages::INDEXED_PAGES;
+use crate::pg::change_pages::{INDEXED_PAGES, has_row};
 use crate::pg::change_scan::ChangeScan;
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
@@ -90,7 +90,8 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
     Ok(())
 }
 
-/// Whether the latest snapshot shows no row that is still wanted. All below `slowest` are consumed.
+/// Whether the latest snapshot shows no row that is still wanted. All below `slowest` are consumed. As a rule the ids on
+/// the pages tell that, and no row has to be asked whether it is visible.
 fn is_drained(
     found: pg_sys::Oid,
     slowest: u64,
@@ -98,8 +99,12 @@ fn is_drained(
 ) -> Result<bool> {
     let changes = Relation::open(found, LockMode::AccessShare)?;
     let _latest = LatestSnapshot::push();
+    let is_wanted = |xid: u64, epoch: i32| !is_consumed(xid, epoch);
+    if !has_row(&changes, slowest, &is_wanted)? {
+        return Ok(true);
+    }
     let mut scan = ChangeScan::begin(&changes, slowest)?;
-    Ok(scan.next(|xid, epoch| !is_consumed(xid, epoch)).is_none())
+    Ok(scan.next(is_wanted).is_none())
 }
 
 /// Empties the buffer, if it is not in use and a look under the lock finds no change that is still needed.
@@ -128,6 +133,9 @@ fn truncate(
 fn delete_consumed(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Result<bool> {
     let changes = Relation::open(found, LockMode::RowExclusive)?;
     let _latest = LatestSnapshot::push();
+    if !has_row(&changes, 0, &is_consumed)? {
+        return Ok(false);
+    }
     let mut scan = ChangeScan::begin(&changes, 0)?;
     let mut deleted = 0;
     while deleted < DELETED_ROWS_MAX && scan.next(&is_consumed).is_some() {

@@ -13,7 +13,7 @@ use super::unguarded;
 use super::version::{bitmap, buffer_lock};
 use crate::error::Result;
 use pgrx::pg_sys;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -82,21 +82,47 @@ fn keep_looks(table: &Relation, looks: Vec<Look>) {
     LOOKS.with_borrow_mut(|all| all.insert(table.oid().to_u32(), looks));
 }
 
+/// Whether `wanted` says yes to the xid and epoch of any row with an xid from `first_xid` on, visible or not, as
+/// [`count_rows`] asks.
+pub fn has_row(
+    table: &Relation,
+    first_xid: u64,
+    wanted: &dyn Fn(u64, i32) -> bool,
+) -> Result<bool> {
+    Ok(count_rows_up_to(1, table, first_xid, wanted)? > 0)
+}
+
 /// How many rows with an xid from `first_xid` on `wanted` says yes to by xid and epoch, visible or not.
-/// `wanted` must not panic.
+/// `wanted` must not panic. There is an active snapshot, under which the index is read.
 pub fn count_rows(
     table: &Relation,
     first_xid: u64,
     wanted: &dyn Fn(u64, i32) -> bool,
 ) -> Result<u64> {
+    count_rows_up_to(u64::MAX, table, first_xid, wanted)
+}
+
+/// Looks at no further page when there are so many.
+fn count_rows_up_to(
+    enough: u64,
+    table: &Relation,
+    first_xid: u64,
+    wanted: &dyn Fn(u64, i32) -> bool,
+) -> Result<u64> {
     let blocks = table.blocks();
-    let mut rows = 0;
+    let rows = Cell::new(0);
+    // Most rows stand behind one of the same statement.
+    let mut last = (0, 0, first_xid == 0 && wanted(0, 0));
     let mut count = |_, xid, epoch| {
-        if xid >= first_xid && wanted(xid, epoch) {
-            rows += 1;
+        if (xid, epoch) != (last.0, last.1) {
+            last = (xid, epoch, xid >= first_xid && wanted(xid, epoch));
         }
+        rows.set(rows.get() + u64::from(last.2));
     };
     let mut look_at = |block, look: &mut Look| {
+        if rows.get() >= enough {
+            return;
+        }
         // SAFETY: the table is open and locked, and has the page; xid and epoch are its first columns.
         unsafe {
             unguarded::guarded(|| {
@@ -119,7 +145,7 @@ pub fn count_rows(
             keep_looks(table, looks);
         }
     }
-    Ok(rows)
+    Ok(rows.get())
 }
 
 /// A search of a buffer, page by page in ascending order.
