@@ -1,9 +1,10 @@
-//! `cargo bench -p benches --bench processor`: processor time of refreshes and of their rivals by hand.
+//! `cargo bench -p benches --bench processor`: processor time of refreshes and of their rivals by hand, and of the first
+//! refresh in a session.
 //! `PGT_BENCH_ROWS` and `PGT_BENCH_REPEAT` make it smaller.
 
 use anyhow::Result;
 use benches::settings::{Settings, is_trial};
-use benches::{data, processor, refresh, server};
+use benches::{data, first, gate, processor, refresh, server};
 
 fn main() -> Result<()> {
     if is_trial() {
@@ -17,6 +18,8 @@ fn main() -> Result<()> {
         refresh::prepare_pairs(&session).await?;
         let table = processor::measure(&cluster, "processor", &session, settings.repeat).await?;
         println!("\n{table}");
-        Ok(())
+        let firsts = first::measure(&cluster, "processor", &session).await?;
+        println!("{}", first::markdown(&firsts));
+        gate::settle(&first::ratios(&firsts), settings.gate)
     })
 }

@@ -11,6 +11,7 @@
 //! - [`captured`]: columns for the text of capture triggers, and what that took before
 //! - [`creation`]: creating and recomputing, against a materialized view
 //! - [`crossing`]: where deltas end and recomputation begins
+//! - [`first`]: the first refresh of a session
 //! - [`gate`], [`gate_cases`]: when a ratio fails a run, and which ratios
 //! - [`immediate`]: what writers pay whose statements are followed at once
 //! - [`latency`]: from commit to stream table, with the scheduler at work
@@ -30,6 +31,7 @@ pub mod captured;
 pub mod creation;
 pub mod crossing;
 pub mod data;
+pub mod first;
 pub mod gate;
 pub mod gate_cases;
 pub mod growth;

@@ -27,6 +27,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.gate {
         cargo.args(["--bench", "gate", "--", "--gate"]);
     } else {
+        // A crossed gate fails a benchmark, not those after it.
+        cargo.arg("--no-fail-fast");
         let found = Steps::new(1).step("gungraun-runner", |progress| {
             let found = setup::gungraun::ensure(progress)?;
             let said = if found.is_some() {
