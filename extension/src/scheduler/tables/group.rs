@@ -33,7 +33,7 @@ impl Tables {
         let mut ids = self.job(id, clock)?;
         let mut seen = self.graph.island(id);
         if self.is_blocked(&seen) {
-            let is_hasty = !ids.iter().any(|id| self.is_patient(*id));
+            let is_hasty = ids.iter().any(|id| !self.is_patient(*id));
             return Some(Job { ids, is_hasty });
         }
         let mut is_hasty = false;
