@@ -215,7 +215,7 @@ pub enum Error {
         users: Vec<String>,
     },
     /// DROP INDEX on one of ours.
-    #[error("cannot drop index \"{index}\" of stream table \"{table}\"")]
+    #[error("cannot drop {index} of stream table \"{table}\"")]
     IndexNeeded {
         /// The index.
         index: String,

@@ -30,4 +30,5 @@ pub mod restore;
 pub mod shards;
 pub mod spread;
 pub mod ties;
+mod told;
 mod types;

@@ -12,6 +12,7 @@ use pgrx::prelude::*;
 
 use super::commands::Dropped;
 use super::internal_view::STATE_SCHEMA;
+use super::told;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::pg::lock_mode::LockMode;
@@ -21,7 +22,7 @@ use crate::pg::{alter_table_hook, depend, inherit, name};
 
 /// Has DDL that no event trigger tells of ask here.
 pub fn init() {
-    alter_table_hook::install(keep_type, without_parts);
+    alter_table_hook::install(keep_type, told::without_parts);
 }
 
 /// One of the extension's triggers, by its table and its name.
@@ -49,9 +50,7 @@ WHERE c.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND NOT t.tgisint
 pub fn keep_parts_bare(created: Vec<Trigger>) -> Result<()> {
     match created.into_iter().next() {
         None => Ok(()),
-        Some((table, _)) => Err(Error::Guarded(
-            name::relation_name(table).unwrap_or_default(),
-        )),
+        Some((table, _)) => Err(Error::Guarded(shown_name(table)?)),
     }
 }
 
@@ -99,7 +98,10 @@ pub fn keep_indexes(dropped: &[Dropped]) -> Result<()> {
             || name::namespace_of(table.relid) == name::find_namespace(&name::c_string(schema)?)
         {
             return Err(Error::IndexNeeded {
-                index: index.clone(),
+                index: match is_part {
+                    true => "an index".to_owned(),
+                    false => format!("index \"{index}\""),
+                },
                 table: table.plain_name(),
             });
         }
@@ -166,8 +168,7 @@ pub fn keep_alone(relid: pg_sys::Oid) -> Result<()> {
     }
     for member in family {
         if is_ours(member)? {
-            let member = name::relation_name(member).unwrap_or_default();
-            return Err(Error::NotAlone(member));
+            return Err(Error::NotAlone(shown_name(member)?));
         }
     }
     Ok(())
@@ -176,20 +177,32 @@ pub fn keep_alone(relid: pg_sys::Oid) -> Result<()> {
 /// Refuses a part of a stream table that has been altered by hand. While a dump is restored there is no stream
 /// table yet.
 pub fn keep_part(relid: pg_sys::Oid) -> Result<()> {
-    let Some(part) = name::relation_name(relid) else {
-        return Ok(());
-    };
-    let mut words = part.split('_');
-    let (Some("st" | "view"), Some(Ok(pgt_id))) = (words.next(), words.next().map(str::parse))
-    else {
+    let Some(pgt_id) = id_of_part(relid) else {
         return Ok(());
     };
     match catalog::load(pgt_id)? {
         Some(table) if table.require_home().is_ok() && depend::is_part_of(relid, table.relid) => {
-            Err(Error::Guarded(part))
+            Err(Error::Guarded(table.plain_name()))
         }
         _ => Ok(()),
     }
+}
+
+/// The id of the stream table that this may be a part of, by its name.
+fn id_of_part(relid: pg_sys::Oid) -> Option<i64> {
+    let part = name::relation_name(relid)?;
+    let mut words = part.split('_');
+    matches!(words.next(), Some("st" | "view")).then_some(())?;
+    words.next()?.parse().ok()
+}
+
+/// What users know a relation as: the stream table that it is a part of, or its own name.
+fn shown_name(relid: pg_sys::Oid) -> Result<String> {
+    let whole = match id_of_part(relid).filter(|_| is_part(relid)) {
+        Some(pgt_id) => catalog::load(pgt_id)?.map(|table| table.relid),
+        None => None,
+    };
+    Ok(name::relation_name(whole.unwrap_or(relid)).unwrap_or_default())
 }
 
 /// The stream tables whose queries use a column.
@@ -229,17 +242,6 @@ pub fn keep_type(table: pg_sys::Oid, column: &str) -> Result<()> {
     })
 }
 
-/// A list of objects without the parts of stream tables, whose owner is that of the stream table; `None` if there are none.
-fn without_parts(list: &str) -> Option<String> {
-    let is_part = |line: &&str| {
-        line.split(STATE_SCHEMA)
-            .skip(1)
-            .any(|rest| rest.starts_with(".view_") || rest.starts_with(".st_"))
-    };
-    let (parts, others): (Vec<&str>, Vec<&str>) = list.lines().partition(is_part);
-    (!parts.is_empty()).then(|| others.join("\n"))
-}
-
 /// Bits of `pg_event_trigger_table_rewrite_reason()`: a default value, the type of a column.
 const OTHER_COLUMNS: i32 = 2 | 4;
 
@@ -248,7 +250,7 @@ pub fn keep_content(relid: pg_sys::Oid, reason: i32) -> Result<()> {
     if !is_ours(relid)? {
         return Ok(());
     }
-    let name = name::relation_name(relid).unwrap_or_default();
+    let name = shown_name(relid)?;
     Err(if reason & OTHER_COLUMNS == 0 {
         Error::Guarded(name)
     } else {
@@ -287,18 +289,6 @@ mod tests {
         ] {
             assert!(!is_trigger_of_ours(other), "{other}");
         }
-    }
-
-    #[test]
-    fn a_list_leaves_the_parts_of_stream_tables_out() {
-        let told = without_parts(
-            "owner of view pgtrickle_state.view_3\nowner of table sums\nowner of table pgtrickle_state.st_3_n0",
-        );
-        assert_eq!(told.as_deref(), Some("owner of table sums"));
-        assert_eq!(
-            without_parts("owner of table pgtrickle_state_of_mine"),
-            None
-        );
     }
 
     #[test]

@@ -81,7 +81,9 @@ impl Error {
             Error::RowsMeddledWith { .. } => {
                 Some("Let the query do it. What only looks on can return NEW or OLD as it is.".into())
             }
-            Error::IndexNeeded { .. } => Some("It is removed with the stream table.".into()),
+            Error::IndexNeeded { .. } => Some(
+                "It goes with the stream table. Drop that first, or give it another query.".into(),
+            ),
             Error::TypeNeeded { .. } => Some(
                 "Drop it, or give it a query without the column, and create it again afterwards."
                     .into(),

@@ -132,7 +132,7 @@ fn all() -> Vec<Error> {
             users: vec![name()],
         },
         Error::IndexNeeded {
-            index: "pgt_key_1".to_owned(),
+            index: "index \"pgt_key_1\"".to_owned(),
             table: name(),
         },
         Error::TriggerNeeded {

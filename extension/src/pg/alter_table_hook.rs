@@ -1,6 +1,6 @@
 //! `ALTER TABLE`, before the server looks at it, for what no event trigger tells: a column that is about to get another
 //! type, and the tables of which one becomes a parent or a child of the other, or ceases to be; and which table it is,
-//! which event triggers can only learn by a query. And `DROP ROLE`, whose error lists what the role owns.
+//! which event triggers can only learn by a query. And statements whose messages list objects.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
@@ -44,8 +44,7 @@ pub fn altered() -> Option<pg_sys::Oid> {
     invalidation::any_since(before, &[table]).then_some(table)
 }
 
-/// Begins to look, once per process or before it forks. `told` is what is told of the detail of an error of
-/// `DROP ROLE`.
+/// Begins to look, once per process or before it forks. `told` is what is told of messages that name objects.
 pub fn install(check: Check, told: Told) {
     if CHECK.set((check, told)).is_ok() {
         utility_hook::listen(around);
@@ -72,14 +71,32 @@ unsafe fn around(node: *mut pg_sys::Node, run: &mut dyn FnMut()) {
         if (*node).type_ == pg_sys::NodeTag::T_AlterTableStmt {
             look_at(node.cast());
         }
-        let is_drop_role = (*node).type_ == pg_sys::NodeTag::T_DropRoleStmt;
-        if let Some((_, told)) = CHECK.get().filter(|_| is_drop_role) {
+        let names_objects = names_objects((*node).type_);
+        if let Some((_, told)) = CHECK.get().filter(|_| names_objects) {
             error_detail::telling(*told, run);
         } else {
             run();
         }
         ALTERING.set(outer);
     }
+}
+
+/// Whether messages of such a statement list what depends on something, or say what is in the way.
+fn names_objects(statement: pg_sys::NodeTag) -> bool {
+    use pg_sys::NodeTag as Tag;
+    matches!(
+        statement,
+        Tag::T_DropStmt
+            | Tag::T_DropRoleStmt
+            | Tag::T_DropOwnedStmt
+            | Tag::T_ReassignOwnedStmt
+            | Tag::T_AlterTableStmt
+            | Tag::T_AlterDomainStmt
+            | Tag::T_AlterTypeStmt
+            | Tag::T_AlterExtensionStmt
+            | Tag::T_AlterOpFamilyStmt
+            | Tag::T_RenameStmt
+    )
 }
 
 /// # Safety

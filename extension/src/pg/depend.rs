@@ -2,6 +2,7 @@
 
 use super::catalog_scan;
 use super::lock_mode::LockMode;
+use super::name::text_of;
 use pgrx::pg_sys;
 
 /// `pg_depend` and its index over the dependent object, as `catalog/pg_depend.h` has them.
@@ -28,6 +29,12 @@ fn relation(oid: pg_sys::Oid) -> pg_sys::ObjectAddress {
         objectId: oid,
         objectSubId: 0,
     }
+}
+
+/// The relation as the server's messages name it; `None` when it is gone.
+pub fn describe_relation(oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: a palloc'd C string, or null.
+    unsafe { text_of(pg_sys::getObjectDescription(&relation(oid), true)) }
 }
 
 /// Makes one relation a part of another: it is dropped with it, cannot be dropped without it, and

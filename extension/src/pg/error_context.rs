@@ -1,13 +1,58 @@
-//! A line of CONTEXT for the errors of the server, and for ours.
+//! What is called while the server builds a message, and a line of CONTEXT for its errors and for ours.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use pgrx::pg_sys;
 
+/// A function that is called for each message, until drop.
+#[derive(Debug)]
+pub struct Callback(*mut pg_sys::ErrorContextCallback);
+
+impl Callback {
+    /// Messages from here on have the function called, with this argument.
+    ///
+    /// # Safety
+    /// The function is one that the server may call for a message, and the argument is its own.
+    pub unsafe fn enter(
+        function: unsafe extern "C-unwind" fn(*mut c_void),
+        argument: *mut c_void,
+    ) -> Self {
+        // SAFETY: it lives until it has been taken from the stack again.
+        unsafe {
+            let callback = Box::into_raw(Box::new(pg_sys::ErrorContextCallback {
+                previous: pg_sys::error_context_stack,
+                callback: Some(function),
+                arg: argument,
+            }));
+            pg_sys::error_context_stack = callback;
+            Callback(callback)
+        }
+    }
+
+    /// Takes it from the stack. False where it is not the last one, and stays, so that one leads on to those before it.
+    fn leave(&mut self) -> bool {
+        // SAFETY: made by `enter`.
+        unsafe {
+            let is_last = pg_sys::error_context_stack == self.0;
+            if is_last {
+                pg_sys::error_context_stack = (*self.0).previous;
+                drop(Box::from_raw(self.0));
+            }
+            is_last
+        }
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
 /// The line, until drop.
 #[derive(Debug)]
 pub struct ErrorContext {
-    callback: *mut pg_sys::ErrorContextCallback,
+    callback: std::mem::ManuallyDrop<Callback>,
     line: *mut c_char,
 }
 
@@ -15,15 +60,11 @@ impl ErrorContext {
     /// Errors from here on have this line.
     pub fn enter(line: &CStr) -> Self {
         let line = CString::from(line).into_raw();
-        // SAFETY: the callback lives until it has been taken from the stack again.
-        unsafe {
-            let callback = Box::into_raw(Box::new(pg_sys::ErrorContextCallback {
-                previous: pg_sys::error_context_stack,
-                callback: Some(tell),
-                arg: line.cast(),
-            }));
-            pg_sys::error_context_stack = callback;
-            ErrorContext { callback, line }
+        // SAFETY: the line is freed when the callback has been taken from the stack.
+        let callback = unsafe { Callback::enter(tell, line.cast()) };
+        ErrorContext {
+            callback: std::mem::ManuallyDrop::new(callback),
+            line,
         }
     }
 
@@ -35,13 +76,9 @@ impl ErrorContext {
 
 impl Drop for ErrorContext {
     fn drop(&mut self) {
-        // SAFETY: both were made by `enter`. Where ours is not the last line, one stays that leads to it.
-        unsafe {
-            if pg_sys::error_context_stack == self.callback {
-                pg_sys::error_context_stack = (*self.callback).previous;
-                drop(Box::from_raw(self.callback));
-                drop(CString::from_raw(self.line));
-            }
+        if self.callback.leave() {
+            // SAFETY: made by `enter`, and no longer in use.
+            drop(unsafe { CString::from_raw(self.line) });
         }
     }
 }

@@ -1,35 +1,126 @@
-//! Errors of the server that list objects, in words of which we leave some out.
+//! Messages of the server that name objects, in words of which we say some otherwise. They stay what they are but for that:
+//! their words are changed while the server builds them.
 
-use std::panic::AssertUnwindSafe;
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use pgrx::PgLogLevel;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
-use pgrx::prelude::PgTryBuilder;
+use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
-use super::failure::throw_again;
+use super::error_context::Callback;
+use super::name::c_string;
 
-/// What is told in place of a detail; `None` for all of it.
-pub type Told = fn(&str) -> Option<String>;
-
-/// Runs the work. An error of it is thrown again, with what `told` makes of its detail.
-pub fn telling(told: Told, work: impl FnOnce()) {
-    PgTryBuilder::new(AssertUnwindSafe(work))
-        .catch_others(|error| match shown(&error, told) {
-            Some(report) => report.report(PgLogLevel::ERROR),
-            None => throw_again(error),
-        })
-        .execute();
+/// The words of a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// The message itself.
+    pub message: String,
+    /// DETAIL.
+    pub detail: Option<String>,
+    /// HINT.
+    pub hint: Option<String>,
+    /// Whether it is an error.
+    pub is_error: bool,
 }
 
-fn shown(error: &CaughtError, told: Told) -> Option<ErrorReport> {
-    let CaughtError::PostgresError(report) = error else {
-        return None;
+/// What is told instead; `None` for the same.
+pub type Told = fn(&Words) -> Option<Words>;
+
+/// The messages that list objects or name a column that is in the way.
+const CODES: [PgSqlErrorCode; 6] = [
+    PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+    PgSqlErrorCode::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+    PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+    PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
+    PgSqlErrorCode::ERRCODE_NOT_NULL_VIOLATION,
+    PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION,
+];
+
+thread_local! {
+    static IS_TELLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, messages are as they are: finding words must not have words found for its own.
+struct Telling;
+
+impl Telling {
+    fn begin() -> Option<Self> {
+        (!IS_TELLING.replace(true)).then_some(Telling)
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        IS_TELLING.set(false);
+    }
+}
+
+/// Runs the work. Its messages are told in the words that `told` has for them.
+pub fn telling(told: Told, work: impl FnOnce()) {
+    // SAFETY: the argument is the function that `tell` takes it for.
+    let _callback = unsafe { Callback::enter(tell, told as *mut c_void) };
+    work();
+}
+
+unsafe extern "C-unwind" {
+    fn geterrcode() -> c_int;
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn tell(told: *mut c_void) {
+    // SAFETY: the server calls this while it builds a message, with what `telling` has given.
+    let (code, told) = unsafe { (geterrcode(), std::mem::transmute::<*mut c_void, Told>(told)) };
+    if !CODES.iter().any(|known| *known as i32 == code) {
+        return;
+    }
+    let Some(_telling) = Telling::begin() else {
+        return;
     };
-    let detail = report.detail().and_then(told)?;
-    let message = report.message().to_owned();
-    let shown = ErrorReport::new(report.sql_error_code(), message, "pg_trickle").set_detail(detail);
-    Some(match report.hint() {
-        Some(hint) => shown.set_hint(hint),
-        None => shown,
-    })
+    // SAFETY: as above.
+    unsafe {
+        if let Some(words) = told(&words()) {
+            say(pg_sys::errmsg_internal, &words.message);
+            if let Some(detail) = words.detail {
+                say(pg_sys::errdetail_internal, &detail);
+            }
+            if let Some(hint) = words.hint {
+                say(pg_sys::errhint_internal, &hint);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// While the server builds a message.
+unsafe fn words() -> Words {
+    // SAFETY: per contract. The copy is made in the transaction's memory, and freed.
+    unsafe {
+        let before = std::mem::replace(
+            &mut *std::ptr::addr_of_mut!(pg_sys::CurrentMemoryContext),
+            pg_sys::CurTransactionContext,
+        );
+        let copy = pg_sys::CopyErrorData();
+        let text = |of: *const c_char| {
+            (!of.is_null()).then(|| CStr::from_ptr(of).to_string_lossy().into_owned())
+        };
+        let words = Words {
+            message: text((*copy).message).unwrap_or_default(),
+            detail: text((*copy).detail),
+            hint: text((*copy).hint),
+            is_error: (*copy).elevel >= PgLogLevel::ERROR as i32,
+        };
+        pg_sys::FreeErrorData(copy);
+        pg_sys::CurrentMemoryContext = before;
+        words
+    }
+}
+
+/// # Safety
+/// While the server builds a message, with one of its functions for that.
+unsafe fn say(how: unsafe extern "C-unwind" fn(*const c_char, ...) -> c_int, text: &str) {
+    if let Ok(text) = c_string(text) {
+        // SAFETY: per contract; the server copies the text.
+        unsafe { how(c"%s".as_ptr(), text.as_ptr()) };
+    }
 }

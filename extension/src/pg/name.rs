@@ -103,6 +103,12 @@ pub fn relation_name(relid: pg_sys::Oid) -> Option<String> {
     unsafe { text_of(pg_sys::get_rel_name(relid)) }
 }
 
+/// The name of a column; `None` if there is none with this number.
+pub fn column_name(relid: pg_sys::Oid, attnum: i16) -> Option<String> {
+    // SAFETY: a palloc'd C string, or null.
+    unsafe { text_of(pg_sys::get_attname(relid, attnum, true)) }
+}
+
 /// The relation's name with its schema, quoted; `None` when it is gone.
 pub fn qualified_name(relid: pg_sys::Oid) -> Option<String> {
     let name = relation_name(relid)?;
@@ -130,7 +136,7 @@ pub fn is_in(relid: pg_sys::Oid, schema: &str) -> bool {
 
 /// # Safety
 /// Null or a C string.
-unsafe fn text_of(text: *const std::ffi::c_char) -> Option<String> {
+pub(super) unsafe fn text_of(text: *const std::ffi::c_char) -> Option<String> {
     if text.is_null() {
         return None;
     }
