@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use pgtrickle_dvm::operators::states_its_order;
 use pgtrickle_dvm::operators::script::Statement;
+use pgtrickle_dvm::operators::states_its_order;
 use pgtrickle_dvm::plan::Source;
 
 use crate::error::Result;
