@@ -413,7 +413,7 @@ impl Run<'_> {
         if self.session.execute("SELECT 1").await.is_err() {
             let _ = self.session.execute("ROLLBACK").await;
         }
-        let explain = oracle::explain(&self.session, name).await;
+        let explain = oracle::explain(self.session, name).await;
         Stop::Found(Box::new(Finding {
             kind,
             what: format!("{what}\nunder {}", session_settings::others(act as u64)),

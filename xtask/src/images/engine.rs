@@ -105,7 +105,7 @@ fn has(program: &str) -> Result<PathBuf> {
 
 /// The shell of an engine that is ours, and its folder.
 struct Own {
-    shell: WaitingShell,
+    _shell: WaitingShell,
     root: PathBuf,
 }
 
@@ -128,9 +128,9 @@ impl Own {
             "--iptables=false".into(),
             "--ip6tables=false".into(),
         ];
-        let shell = WaitingShell::start("pg_trickle-engine", SCRIPT, arguments)
+        let _shell = WaitingShell::start("pg_trickle-engine", SCRIPT, arguments)
             .context("could not start a container engine")?;
-        Ok(Self { shell, root })
+        Ok(Self { _shell, root })
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
         };
         assert!(engine.answers());
         let own = engine.own.as_ref().unwrap();
-        let (root, shell) = (own.root.clone(), own.shell.id());
+        let (root, shell) = (own.root.clone(), own._shell.id());
         assert!(root.join("docker.sock").exists());
         drop(engine);
         assert!(!root.exists(), "{} is left", root.display());
