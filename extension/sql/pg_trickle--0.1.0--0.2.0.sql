@@ -81,6 +81,11 @@ UPDATE pgtrickle.pgt_stream_tables SET settings = (
         'xmloption', 'array_nulls', 'quote_all_identifiers', 'lc_monetary', 'lc_numeric', 'lc_time', 'default_text_search_config',
         'standard_conforming_strings', 'backslash_quote', 'transform_null_equals'
     ]) WITH ORDINALITY AS s(name, place));
+ALTER TABLE pgtrickle.pgt_stream_tables ADD COLUMN zone_rules bigint;
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.zone_rules IS 'hash of the rules of its time zone when all of it was last computed; NULL if it does not depend on it, or is in FULL mode';
+CREATE FUNCTION pgtrickle.time_zone_rules(zone text) RETURNS bigint
+    LANGUAGE c STRICT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'time_zone_rules_wrapper';
+COMMENT ON FUNCTION pgtrickle.time_zone_rules(text) IS 'hash of the rules of a time zone that the session knows; NULL if there is no such zone';
 DROP FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text);
 CREATE FUNCTION pgtrickle.alter_stream_table(
     name text, query text DEFAULT NULL, schedule text DEFAULT NULL, refresh_mode text DEFAULT NULL, status text DEFAULT NULL,
@@ -239,6 +244,14 @@ BEGIN ATOMIC
                 ELSE 'change rows are held back by ' || m.oldest_holder
                      || COALESCE(' since ' || m.oldest_since::text, '') END
     FROM mark m
+    UNION ALL
+    SELECT 'time_zones', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
+           COALESCE(pg_catalog.string_agg(t.pgt_relid::text, ', ' ORDER BY t.pgt_relid::text)
+                        || ': computed when their time zones had other rules; run pgtrickle.refresh_stream_table(name, force_full => true)',
+                    'stream tables were computed by the present rules of their time zones')
+    FROM pgtrickle.pgt_stream_tables t CROSS JOIN pg_catalog.unnest(t.settings) AS s (item)
+    WHERE s.item LIKE 'TimeZone=%'
+      AND t.zone_rules <> pgtrickle.time_zone_rules(pg_catalog.substr(s.item, 10))
     UNION ALL
     SELECT 'capture', CASE WHEN w.what IS NULL AND c.setting = 'on' THEN 'OK' ELSE 'WARNING' END,
            CASE WHEN w.what IS NOT NULL

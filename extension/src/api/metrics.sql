@@ -135,6 +135,14 @@ BEGIN ATOMIC
                      || COALESCE(' since ' || m.oldest_since::text, '') END
     FROM mark m
     UNION ALL
+    SELECT 'time_zones', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
+           COALESCE(pg_catalog.string_agg(t.pgt_relid::text, ', ' ORDER BY t.pgt_relid::text)
+                        || ': computed when their time zones had other rules; run pgtrickle.refresh_stream_table(name, force_full => true)',
+                    'stream tables were computed by the present rules of their time zones')
+    FROM pgtrickle.pgt_stream_tables t CROSS JOIN pg_catalog.unnest(t.settings) AS s (item)
+    WHERE s.item LIKE 'TimeZone=%'
+      AND t.zone_rules <> pgtrickle.time_zone_rules(pg_catalog.substr(s.item, 10))
+    UNION ALL
     SELECT 'capture', CASE WHEN w.what IS NULL AND c.setting = 'on' THEN 'OK' ELSE 'WARNING' END,
            CASE WHEN w.what IS NOT NULL
                 THEN w.what || '; what reads it was recomputed'

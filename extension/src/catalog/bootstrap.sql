@@ -34,6 +34,7 @@ CREATE TABLE pgtrickle.pgt_stream_tables (
     is_polled           boolean     NOT NULL,
     data_lsn            pg_lsn,
     settings            text[],
+    zone_rules          bigint,
     CONSTRAINT pgt_stream_tables_pkey PRIMARY KEY (pgt_id),
     CONSTRAINT pgt_stream_tables_relid_key UNIQUE (pgt_relid),
     CHECK ((frontier IS NULL) = (frontier_xid IS NULL) AND (frontier IS NULL) = (frontier_epoch IS NULL))
@@ -57,6 +58,7 @@ COMMENT ON COLUMN pgtrickle.pgt_stream_tables.database_oid IS 'database in which
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_timestamp IS 'when the last refresh that changed anything took its snapshot';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_lsn IS 'WAL position at that time; for reports only';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.settings IS 'name=value of the settings under which its query is read and runs, by any session';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.zone_rules IS 'hash of the rules of its time zone when all of it was last computed; NULL if it does not depend on it, or is in FULL mode';
 
 CREATE TABLE pgtrickle.pgt_dependencies (
     pgt_id       bigint   NOT NULL,

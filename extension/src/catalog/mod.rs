@@ -34,7 +34,7 @@ pub use stream_table::{
 };
 pub use stream_table_changes::{
     delete, forget_plan, insert, set_definition, set_home, set_mode, set_polled, set_schedule,
-    set_settings, set_status, store_frontier,
+    set_settings, set_status, set_zone_rules, store_frontier,
 };
 pub use unseen::{UnseenCause, record_unseen};
 pub use version::{LIBRARY, is_current, require_current};

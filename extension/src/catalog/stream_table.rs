@@ -44,6 +44,7 @@ pub(super) mod column {
     pub const IS_POLLED: usize = 20;
     pub const DATA_LSN: usize = 21;
     pub const SETTINGS: usize = 22;
+    pub const ZONE_RULES: usize = 23;
 }
 
 /// A stream table. Its query text is read by [`query_of`].
@@ -81,6 +82,8 @@ pub struct StreamTable {
     pub is_polled: bool,
     /// The settings under which its query is read and runs; none in a catalog of a former version.
     pub settings: Settings,
+    /// Hash of the rules of its time zone when all of it was last computed, if it depends on it.
+    pub zone_rules: Option<i64>,
 }
 
 impl StreamTable {
@@ -152,6 +155,7 @@ fn from_row(row: &Row) -> Result<StreamTable> {
         settings: Settings::from_items(
             &row.get::<Vec<String>>(column::SETTINGS).unwrap_or_default(),
         ),
+        zone_rules: row.get(column::ZONE_RULES),
     })
 }
 

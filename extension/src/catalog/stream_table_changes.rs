@@ -39,8 +39,9 @@ pub fn insert(table: &StreamTable, query: &str) -> Result<()> {
         Value::of(table.is_polled),
         Value::null(),
         Value::of(table.settings.items()),
+        Value::of(table.zone_rules),
     ];
-    debug_assert_eq!(values.len(), column::SETTINGS);
+    debug_assert_eq!(values.len(), column::ZONE_RULES);
     note_change(table.pgt_id)?;
     CatalogTable::open_for_update(TABLE)?.insert(&values);
     Ok(())
@@ -109,6 +110,11 @@ pub fn set_schedule(pgt_id: i64, schedule: &str) -> Result<()> {
 /// Stores whether the content can change without a captured change of a source.
 pub fn set_polled(pgt_id: i64, is_polled: bool) -> Result<()> {
     redefine(pgt_id, &[(column::IS_POLLED, Value::of(is_polled))])
+}
+
+/// Stores by which rules of its time zone all was computed.
+pub fn set_zone_rules(pgt_id: i64, rules: Option<i64>) -> Result<()> {
+    update(pgt_id, &[(column::ZONE_RULES, Value::of(rules))])
 }
 
 /// Stores another status.

@@ -98,6 +98,7 @@ pub fn create(definition: &Definition) -> Result<()> {
             // Nothing tells the coordinator of changes, and of shards that move.
             is_polled: spread.is_some() || divided.is_some(),
             settings: definition.settings.clone(),
+            zone_rules: None,
         },
         definition.query,
     )?;

@@ -171,6 +171,7 @@ pub(super) fn register(
             data_timestamp: None,
             is_polled: false,
             settings: definition.settings.clone(),
+            zone_rules: None,
         },
         definition.query,
     )?;

@@ -88,6 +88,7 @@ pub mod subtransaction;
 pub mod table;
 pub mod table_scan;
 pub mod table_writer;
+pub mod time_zone;
 pub mod timescale;
 pub mod transaction;
 pub mod transaction_end;

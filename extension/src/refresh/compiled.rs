@@ -17,6 +17,7 @@ use crate::pg::invalidation;
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Settings;
+use crate::pg::time_zone::time_zone_rules;
 use crate::shmem::counters::TEMPLATE_CACHE_STALE_EVICTIONS;
 use crate::{cdc, config};
 
@@ -220,6 +221,14 @@ pub fn forget(pgt_id: i64) {
 }
 
 impl Compiled {
+    /// The rules of the time zone that the result depends on, if it depends on one.
+    pub fn zone_rules(&self) -> Option<i64> {
+        const SETTING: &str = "TimeZone";
+        let zone = self.settings.values().find(|(name, _)| *name == SETTING);
+        let zone = zone.filter(|_| self.settings_read.contains(SETTING));
+        zone.and_then(|(_, zone)| time_zone_rules(&zone))
+    }
+
     fn new(table: &StreamTable, draft: Draft) -> Result<Self> {
         let plan = draft.plan;
         let tables = tables_of(&plan)?;

@@ -144,5 +144,11 @@ fn store(
         true,
         fingerprint.filter(|_| outcome.failed_apart.is_none()),
         &started.at,
-    )
+    )?;
+    let is_anew = matches!(outcome.action, Action::Full | Action::Initialize);
+    let rules = plan.compiled().and_then(|compiled| compiled.zone_rules());
+    if is_anew && rules != table.zone_rules {
+        catalog::set_zone_rules(table.pgt_id, rules)?;
+    }
+    Ok(())
 }
