@@ -364,6 +364,11 @@ CREATE FUNCTION pgtrickle.maintain_shards(
 ) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'maintain_shards_wrapper';
 COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
 
+-- Text of dates and times is maintained as long as it says which.
+CREATE FUNCTION pgtrickle.without_clock_words(value text) RETURNS text
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'without_clock_words_wrapper';
+COMMENT ON FUNCTION pgtrickle.without_clock_words(text) IS 'the text of a date or time; an error if it says now, today, tomorrow or yesterday';
+
 -- Dependencies on shards of Citus, which it hides from pg_class and from a dump, are found again by a restore.
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', 'WHERE source_relid IN (SELECT oid FROM pg_catalog.pg_class)');
 

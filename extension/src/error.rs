@@ -239,10 +239,16 @@ pub enum Error {
         /// The triggers of which one did so.
         triggers: Vec<String>,
     },
+    /// Text to be made a date or time says what the clock decides.
+    #[error("cannot keep the date or time of \"{0}\", which the clock decides")]
+    ClockWord(String),
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
     Guarded(String),
 }
+
+/// The code of [`Error::ClockWord`]: a data exception that the server does not use itself.
+pub const CLOCK_WORD: PgSqlErrorCode = PgSqlErrorCode::ERRCODE_INVALID_CHARACTER_VALUE_FOR_CAST;
 
 /// Result with the extension's error.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -306,6 +312,7 @@ impl Error {
             }
             Error::OutOfStep { .. } | Error::KeyNotUnique { .. } => Code::ERRCODE_DATA_CORRUPTED,
             Error::ShapeChanged { .. } => Code::ERRCODE_INVALID_TABLE_DEFINITION,
+            Error::ClockWord(_) => CLOCK_WORD,
         }
     }
 
@@ -343,6 +350,9 @@ impl Error {
                 Some(format!("The setting pg_trickle.fuse_ceiling is {ceiling}."))
             }
             Error::NotPreloaded(_) => Some("Nothing is scheduled on this server.".into()),
+            Error::ClockWord(_) => {
+                Some("A stream table would show what it was at one moment.".into())
+            }
             Error::TriggerNeeded { .. } => Some("Stream tables depend on it.".into()),
             Error::RowsMeddledWith { triggers, .. } => Some(format!(
                 "It would differ from its query. Triggers before each row: {}.",

@@ -43,6 +43,8 @@ pub enum Reason {
     Rewritten,
     /// Something wrote to a source, and no trigger saw it.
     UnseenWrites,
+    /// Text made a date or time says what the clock decides.
+    ClockWord,
     /// A delta had no value where the query has one.
     DataException,
     /// So many changes cost more than computing everything again.
@@ -67,6 +69,7 @@ impl Reason {
             Reason::Truncate => "TRUNCATE",
             Reason::Rewritten => "REWRITTEN",
             Reason::UnseenWrites => "UNSEEN_WRITES",
+            Reason::ClockWord => "CLOCK_WORD",
             Reason::DataException => "DATA_EXCEPTION",
             Reason::Cost => "COST",
             Reason::RecursionLargeChange => "RECURSION_LARGE_CHANGE",

@@ -117,8 +117,8 @@ pub fn create(definition: &Definition) -> Result<()> {
     refresh::prepare_as_decided(pgt_id, decision.draft.clone())?;
     if definition.initialize {
         let done = refresh::run(pgt_id, refresh::Request::default())?;
-        if let Some(message) = done.failed_apart {
-            redecide(pgt_id, decision.without_state(&message)?)?;
+        if let Some(message) = done.failed_for_good() {
+            redecide(pgt_id, decision.without_state(message)?)?;
         }
     }
     refresh::keep_if_few(pgt_id);

@@ -21,8 +21,8 @@ pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
             force_full: true,
             ..Default::default()
         };
-        if let Some(message) = refresh::run(pgt_id, request)?.failed_apart {
-            redecide(pgt_id, decision.without_state(&message)?)?;
+        if let Some(message) = refresh::run(pgt_id, request)?.failed_for_good() {
+            redecide(pgt_id, decision.without_state(message)?)?;
         }
     }
     Ok(())

@@ -81,6 +81,11 @@ impl Error {
             Error::RowsMeddledWith { .. } => {
                 Some("Let the query do it. What only looks on can return NEW or OLD as it is.".into())
             }
+            Error::ClockWord(_) => Some(
+                "Store the date itself, leave such rows out in WHERE, or use refresh_mode => 'AUTO', which runs the query \
+                 as long as there are any."
+                    .into(),
+            ),
             Error::IndexNeeded { .. } => Some(
                 "It goes with the stream table. Drop that first, or give it another query.".into(),
             ),

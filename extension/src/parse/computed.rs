@@ -12,7 +12,7 @@ use pgtrickle_dvm::tree::{Column, Expr, Part, Relation};
 
 use super::analyzer::Analyzer;
 use super::display_scale::Scale;
-use super::implied::name_operators;
+use super::implied::spell_out;
 use super::input::Computed;
 use super::stage::Stage;
 use crate::capability::{
@@ -91,7 +91,7 @@ impl Analyzer {
             return Ok(Vec::new());
         };
         let flat = query::flatten(stage.level.query, content);
-        let bound = name_operators(self.bind(stage, flat)?);
+        let bound = spell_out(self.bind(stage, flat)?);
         self.check_conversions(computed.entry, bound);
         let mut printable = true;
         for part in parts_of(bound) {

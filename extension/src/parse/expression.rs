@@ -6,7 +6,7 @@ use pgtrickle_dvm::tree::{Expr, Predicate, Relation};
 use super::analyzer::Analyzer;
 use super::clock::TimeFilter;
 use super::clock_forms::time_filter;
-use super::implied::{as_one_value, name_operators};
+use super::implied::{as_one_value, spell_out};
 use super::stage::{Conjuncts, Stage, filtered};
 use crate::capability::{RECORD, REPEATED_FIELD, UNPRINTABLE_OPERATOR, UNSURE_EQUALITY, WHOLE_ROW};
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::pg::{deparse, query, types, whole_row};
 impl Analyzer {
     /// The printed form of a bound expression.
     pub fn expression(&mut self, bound: Node) -> Expr {
-        let bound = as_one_value(bound).unwrap_or_else(|| name_operators(bound));
+        let bound = as_one_value(bound).unwrap_or_else(|| spell_out(bound));
         self.check_volatility(bound);
         self.check_json_value(bound);
         self.check_collations(bound);

@@ -1,4 +1,4 @@
-//! Constructs that use an operator without naming it.
+//! Constructs that use an operator without naming it, and conversions that need more than is written.
 //!
 //! `a IS DISTINCT FROM b`, `NULLIF(a, b)` and `CASE a WHEN b` are printed as such, and read back with
 //! the operator that the search path offers. For a type whose equality is outside `pg_catalog`
@@ -13,30 +13,35 @@
 //!
 //! `ROW(a, b) = ROW(c, d)` is read as a comparison column by column, in which NULL equals nothing. Where
 //! rows are compared as such, in which NULL equals NULL, they are written as `ROW(a, b)::record`.
+//!
+//! Text made a date or time is read through a function ([`super::clock_words`]).
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag::{T_ArrayCoerceExpr, T_DistinctExpr, T_NullIfExpr};
 
+use super::clock_words::guarded;
 use crate::pg::make_node;
 use crate::pg::node::{self, Node};
 use crate::pg::{types, whole_row};
 
-/// The expression, or the query, with implied operators outside `pg_catalog` named.
-pub(super) fn name_operators(expr: Node) -> Node {
+/// The expression, or the query, with what it implies written out: operators outside `pg_catalog`, and functions around
+/// text.
+pub(super) fn spell_out(expr: Node) -> Node {
     expr.replace(&mut |node| match node.tag() {
         T_DistinctExpr => distinct(node),
         T_NullIfExpr => null_if(node),
         pg_sys::NodeTag::T_OpExpr => rows(node),
         pg_sys::NodeTag::T_CaseExpr => case(node),
+        pg_sys::NodeTag::T_CoerceViaIO => conversion(node),
         pg_sys::NodeTag::T_Query => {
-            Some(node::map_expressions(node.cast()?, &mut name_operators).node())
+            Some(node::map_expressions(node.cast()?, &mut spell_out).node())
         }
         _ => None,
     })
 }
 
 /// The foreign equality of a node that is laid out as an operator call: its condition, and its
-/// operands with their own implied operators named.
+/// operands spelt out.
 fn equality(node: Node) -> Option<(Node, [Node; 2])> {
     let call = node.as_operator_call()?;
     if types::is_builtin(call.opno) {
@@ -46,7 +51,7 @@ fn equality(node: Node) -> Option<(Node, [Node; 2])> {
     let &[left, right] = operands.as_slice() else {
         return None;
     };
-    let operands = [name_operators(left), name_operators(right)];
+    let operands = [spell_out(left), spell_out(right)];
     let condition = make_node::make_condition(call.opno, operands, call.inputcollid)?;
     Some((condition, operands))
 }
@@ -74,7 +79,7 @@ fn distinct(node: Node) -> Option<Node> {
 
 fn case(node: Node) -> Option<Node> {
     let case = node.cast::<pg_sys::CaseExpr>()?;
-    let value = name_operators(Node::new(case.arg)?);
+    let value = spell_out(Node::new(case.arg)?);
     let whens = node::list_of::<pg_sys::CaseWhen>(case.args);
     let names_foreign = whens
         .iter()
@@ -86,13 +91,19 @@ fn case(node: Node) -> Option<Node> {
     let arms = whens
         .iter()
         .map(|when| {
-            let condition = name_operators(Node::new(when.expr)?);
-            let result = name_operators(Node::new(when.result)?);
+            let condition = spell_out(Node::new(when.expr)?);
+            let result = spell_out(Node::new(when.result)?);
             Some((with_value(condition, value), result))
         })
         .collect::<Option<Vec<_>>>()?;
-    let otherwise = Node::new(case.defresult).map(name_operators);
+    let otherwise = Node::new(case.defresult).map(spell_out);
     make_node::make_case(&arms, otherwise, node)
+}
+
+/// A conversion of text that may say what the clock decides.
+fn conversion(node: Node) -> Option<Node> {
+    let conversion = node.cast::<pg_sys::CoerceViaIO>()?;
+    guarded(&conversion, spell_out(Node::new(conversion.arg)?))
 }
 
 /// The comparison of two rows as such.
@@ -102,7 +113,7 @@ fn rows(node: Node) -> Option<Node> {
     let &[left, right] = operands.as_slice() else {
         return None;
     };
-    let operands = [as_one_value(left)?, name_operators(right)];
+    let operands = [as_one_value(left)?, spell_out(right)];
     let reads_fields = right.is::<pg_sys::RowExpr>();
     reads_fields.then(|| make_node::make_condition(call.opno, operands, call.inputcollid))?
 }
@@ -113,7 +124,7 @@ pub(super) fn as_one_value(expr: Node) -> Option<Node> {
     if row.row_typeid != pg_sys::RECORDOID || whole_row::stands_for_one(&row) {
         return None;
     }
-    let fields = node::list(row.args).into_iter().map(name_operators);
+    let fields = node::list(row.args).into_iter().map(spell_out);
     make_node::make_row(&fields.collect::<Vec<_>>(), pg_sys::RECORDOID)
 }
 

@@ -15,7 +15,7 @@
 //! - [`stage`]: where expressions stand; [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
-//! - [`json_value`]: what a server gets wrong.
+//! - [`clock_words`]: text that may say `now`; [`json_value`]: what a server gets wrong.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
 //! - [`opaque`]: subqueries computed as a whole; [`bounds`], [`clock`], [`clock_forms`]: filters that follow the clock.
 //! - [`sources`]: every relation that a query names, supported or not; [`place`]: which shards stand for tables of Citus.
@@ -27,6 +27,7 @@ mod bind;
 mod bounds;
 mod clock;
 mod clock_forms;
+mod clock_words;
 mod collation;
 mod computed;
 mod derived;
@@ -65,7 +66,7 @@ mod window_functions;
 
 pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 pub use describe::describe;
-pub use place::{text_on_this_node, text_over_tables};
+pub use place::{text_as_maintained, text_on_this_node, text_over_tables};
 pub use settle::{Settled, settled};
 
 use pgrx::pg_sys;

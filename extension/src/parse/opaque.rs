@@ -11,7 +11,7 @@ use pgtrickle_dvm::tree::{Column, Opaque, OpaqueSource, Relation};
 use super::analyzer::Analyzer;
 use super::derived::{Access, Derived};
 use super::display_scale::Scale;
-use super::implied::name_operators;
+use super::implied::spell_out;
 use super::input::Range;
 use super::range::access_of;
 use super::scope::Scope;
@@ -183,6 +183,7 @@ impl Analyzer {
         }
         let mut inner = Vec::new();
         for part in parts(query, &mut inner) {
+            let part = spell_out(part);
             self.check_volatility(part);
             self.check_printable(part);
         }
@@ -256,10 +257,7 @@ pub(super) fn with_text(
 ) -> Option<String> {
     let vars: Vec<Node> = columns.iter().map(|column| column.var).collect();
     let whole = make_with(ctes, entry, &vars)?;
-    Some(deparse::query(node::map_expressions(
-        whole,
-        &mut name_operators,
-    )))
+    Some(deparse::query(node::map_expressions(whole, &mut spell_out)))
 }
 
 /// What the definition of a CTE reads of the levels around it.

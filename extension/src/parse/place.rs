@@ -4,6 +4,7 @@
 use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
+use super::implied::spell_out;
 use super::spread::Place;
 use crate::capability::{
     CITUS_DISTRIBUTED_TABLE, CITUS_LOCAL_SHARD, CITUS_LOCAL_TABLE, CITUS_REFERENCE_TABLE,
@@ -12,7 +13,7 @@ use crate::capability::{
 use crate::error::{CitusTable, Result};
 use crate::pg::citus;
 use crate::pg::deparse::{self, PrintSettings};
-use crate::pg::node::NodeOf;
+use crate::pg::node::{self, NodeOf};
 use crate::pg::settings::{Level, Settings};
 use crate::pg::table::TableFacts;
 use crate::pg::{query, shards};
@@ -80,25 +81,38 @@ fn single_shard(table: pg_sys::Oid) -> Result<Option<pg_sys::Oid>> {
 
 /// The query of a view as a text that reads the shards of this node, so that Citus has no part in its execution.
 pub fn text_on_this_node(view: pg_sys::Oid, settings: &Settings) -> Result<String> {
-    printed(view, settings, |query| {
-        shards::replace(query, &single_shard).map(|_| ())
+    printed(view, settings, &is_spread, |query| {
+        shards::replace(query, &single_shard)?;
+        Ok(query)
     })
 }
 
 /// The query of a view as a text that reads tables of Citus, and no view over them.
 pub fn text_over_tables(view: pg_sys::Oid, settings: &Settings) -> Result<String> {
-    printed(view, settings, |_| Ok(()))
+    printed(view, settings, &is_spread, Ok)
 }
 
+/// The query of a view as a text that names no view, with everything in it as it is maintained.
+pub fn text_as_maintained(view: pg_sys::Oid, settings: &Settings) -> Result<String> {
+    printed(view, settings, &|_| true, |query| {
+        Ok(node::map_expressions(query, &mut spell_out))
+    })
+}
+
+fn is_spread(table: pg_sys::Oid) -> bool {
+    citus::kind(table).is_some()
+}
+
+/// The query with the views expanded that read such tables, and changed.
 fn printed(
     view: pg_sys::Oid,
     settings: &Settings,
-    change: impl Fn(NodeOf<pg_sys::Query>) -> Result<()>,
+    is_expanded: &dyn Fn(pg_sys::Oid) -> bool,
+    change: impl Fn(NodeOf<pg_sys::Query>) -> Result<NodeOf<pg_sys::Query>>,
 ) -> Result<String> {
     let _level = Level::for_reading(settings)?;
     let _settings = PrintSettings::pin();
     let query = query::of_view(view)?;
-    shards::expand_views(query, &|table| citus::kind(table).is_some())?;
-    change(query)?;
-    Ok(deparse::query(query))
+    shards::expand_views(query, is_expanded)?;
+    Ok(deparse::query(change(query)?))
 }

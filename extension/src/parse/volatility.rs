@@ -5,7 +5,8 @@
 use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
-use crate::capability::{Capability, STABLE_FUNCTION, VOLATILE_FUNCTION};
+use super::clock_words::{is_guarded, says_clock};
+use crate::capability::{Capability, STABLE_FUNCTION, TEXT_OF_TIME, VOLATILE_FUNCTION};
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::printed;
 use crate::pg::reads::{self, Form, Other, Reading, Reads};
@@ -19,6 +20,8 @@ type Found = (&'static Capability, String);
 struct Volatility {
     reads: Reads,
     found: Vec<Found>,
+    /// Conversions of text that may say what the clock decides, and raises an error then.
+    guarded: Vec<String>,
 }
 
 impl Analyzer {
@@ -29,7 +32,15 @@ impl Analyzer {
             volatility.node(node);
             Walk::Descend
         });
-        let Volatility { reads, found } = volatility;
+        let Volatility {
+            reads,
+            found,
+            guarded,
+        } = volatility;
+        self.may_meet_clock_words |= !guarded.is_empty();
+        for construct in guarded {
+            self.note(&TEXT_OF_TIME, construct);
+        }
         for (capability, construct) in found {
             self.refuse(capability, construct);
         }
@@ -72,13 +83,6 @@ impl Analyzer {
         reads.add_function(types::operator_function(operator));
         self.depend_on(reads);
     }
-}
-
-/// Whether the text of a date or time has a word that is read as the clock says.
-fn says_clock(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    let words = ["now", "today", "tomorrow", "yesterday"];
-    words.iter().any(|word| text.contains(word))
 }
 
 /// A conversion of text, for messages.
@@ -159,7 +163,12 @@ impl Volatility {
         };
         let from = deparse::type_name(argument.type_oid(), -1);
         let to = deparse::type_name(conversion.resulttype, -1);
-        let has_clock_words = constant::text(argument).is_none_or(|text| says_clock(&text));
+        let is_guarded = is_guarded(argument);
+        if is_guarded {
+            self.guarded.push(format!("conversion of text to {to}"));
+        }
+        let has_clock_words =
+            !is_guarded && constant::text(argument).is_none_or(|text| says_clock(&text));
         self.take(
             |_| format!("conversion of {from} to text"),
             |reads| print(argument, Form::Text, reads),
@@ -326,18 +335,5 @@ fn arguments(node: Node) -> Vec<Node> {
     match node.cast::<pg_sys::OpExpr>() {
         Some(operator) => node::list(operator.args),
         None => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::says_clock;
-
-    #[test]
-    fn words_of_the_clock_are_found_in_any_case_and_place() {
-        assert!(says_clock("NOW"));
-        assert!(says_clock("[2024-01-01, Today)"));
-        assert!(!says_clock("2024-01-01 10:00 Europe/Vienna"));
-        assert!(!says_clock("infinity"));
     }
 }

@@ -154,6 +154,25 @@ pub fn make_call(function: u32, result: pg_sys::Oid, arguments: &[Node]) -> Opti
     })
 }
 
+/// A conversion by way of the value's text.
+pub fn make_conversion(
+    expr: Node,
+    result: pg_sys::Oid,
+    collation: pg_sys::Oid,
+    form: pg_sys::CoercionForm::Type,
+) -> Option<Node> {
+    let conversion = allocate::<pg_sys::CoerceViaIO>(NodeTag::T_CoerceViaIO);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*conversion).arg = expr.as_ptr().cast();
+        (*conversion).resulttype = result;
+        (*conversion).resultcollid = collation;
+        (*conversion).coerceformat = form;
+        (*conversion).location = -1;
+        Node::new(conversion)
+    }
+}
+
 /// An expression under another collation.
 pub fn make_collate(expr: Node, collation: pg_sys::Oid) -> Option<Node> {
     let collate = allocate::<pg_sys::CollateExpr>(NodeTag::T_CollateExpr);

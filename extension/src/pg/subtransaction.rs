@@ -3,11 +3,12 @@
 use std::panic::AssertUnwindSafe;
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::PgTryBuilder;
 
 use super::failure::{Failure, throw_again};
-use crate::error::Result;
+use crate::error::{CLOCK_WORD, Result};
 
 /// What came of an attempt.
 #[derive(Debug)]
@@ -17,7 +18,28 @@ pub enum Attempt<T> {
     /// An expression met a value that it has no result for (SQLSTATE class 22: division by zero,
     /// overflow, …; class 21: a scalar subquery with several rows), with the server's message. Everything that the
     /// work wrote is undone.
-    DataException(String),
+    DataException(DataException),
+}
+
+/// The error of an expression that met a value without a result.
+#[derive(Debug)]
+pub struct DataException(Box<CaughtError>);
+
+impl DataException {
+    /// The server's message.
+    pub fn message(&self) -> String {
+        Failure::caught(&self.0).message
+    }
+
+    /// Whether it is about text that says what the clock decides.
+    pub fn is_clock_word(&self) -> bool {
+        code_of(&self.0) == Some(CLOCK_WORD)
+    }
+
+    /// Throws it again.
+    pub fn throw(self) -> ! {
+        throw_again(*self.0)
+    }
 }
 
 /// SQLSTATE classes 22 and 21 in the server's encoding: six bits per character, from `0`.
@@ -45,9 +67,11 @@ pub fn attempt_if<T>(
     });
     match outcome {
         Ok(done) => done.map(Attempt::Done),
-        Err(error) => match data_exception(&error) {
-            Some(message) => Ok(Attempt::DataException(message)),
-            None => throw_again(*error),
+        Err(error) => match code_of(&error) {
+            Some(code) if DATA_EXCEPTION_CLASSES.contains(&(code as i32 & 0xfff)) => {
+                Ok(Attempt::DataException(DataException(error)))
+            }
+            _ => throw_again(*error),
         },
     }
 }
@@ -92,13 +116,11 @@ fn within<T>(is_done: impl FnOnce(&T) -> bool, guarded: impl FnOnce() -> T) -> T
     outcome
 }
 
-/// The message of a data exception.
-fn data_exception(error: &CaughtError) -> Option<String> {
+/// The code of an error that was reported.
+fn code_of(error: &CaughtError) -> Option<PgSqlErrorCode> {
     match error {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-            DATA_EXCEPTION_CLASSES
-                .contains(&(report.sql_error_code() as i32 & 0xfff))
-                .then(|| report.message().to_owned())
+            Some(report.sql_error_code())
         }
         CaughtError::RustPanic { .. } => None,
     }

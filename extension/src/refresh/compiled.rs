@@ -67,7 +67,8 @@ pub struct Compiled {
     pub settings_read: BTreeSet<&'static str>,
     /// What it takes to maintain each of its rows without regard to others, if that is possible.
     pub independence: Option<Independence>,
-    /// Whether nodes compute what may fail for rows that the query does not reach.
+    /// Whether the plan may fail where the query does not: nodes compute what it does not reach, or text may say what the
+    /// clock decides.
     pub computes_apart: bool,
     /// The query to be read for the content, where that is not the view itself.
     pub query: Option<String>,
@@ -240,17 +241,23 @@ impl Compiled {
             true => plan.fingerprint(&trees),
             false => plan.fingerprint(&(trees, definitions)),
         };
-        let query = match (draft.rest, draft.reads_shards) {
-            (Some(rest), _) => Some(rest),
-            (None, true) => Some(parse::text_on_this_node(table.view, &table.settings)?),
-            (None, false) => None,
+        let is_part = draft.rest.is_some() || draft.reads_shards;
+        let query = match draft.rest {
+            Some(rest) => Some(rest),
+            None if draft.reads_shards => {
+                Some(parse::text_on_this_node(table.view, &table.settings)?)
+            }
+            None if draft.may_meet_clock_words => {
+                Some(parse::text_as_maintained(table.view, &table.settings)?)
+            }
+            None => None,
         };
         Ok(Compiled {
             independence: plan.independence().filter(|_| are_apart(&tables)),
             // IMMEDIATE and a part of a distributed query have nothing to fall back on.
             computes_apart: table.refresh_mode != RefreshMode::Immediate
-                && query.is_none()
-                && plan.computes_apart(draft.is_dependent),
+                && !is_part
+                && (draft.may_meet_clock_words || plan.computes_apart(draft.is_dependent)),
             query,
             plan,
             fingerprint: fingerprint.cast_signed(),

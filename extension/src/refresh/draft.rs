@@ -17,6 +17,8 @@ pub struct Draft {
     pub(super) plan: Plan,
     /// Whether the query has subqueries that depend on the row around them.
     pub(super) is_dependent: bool,
+    /// Whether text may say what the clock decides.
+    pub(super) may_meet_clock_words: bool,
     /// Types whose definition is in printed values, with that definition.
     pub(super) definitions: BTreeSet<String>,
     /// The settings that the result depends on.
@@ -40,6 +42,7 @@ impl Draft {
         let draft = plan::compile(tree).map(|plan| Draft {
             plan,
             is_dependent,
+            may_meet_clock_words: analysis.may_meet_clock_words,
             definitions: analysis.definitions.clone(),
             settings_read: analysis.settings.clone(),
             relations: analysis.relations.clone(),

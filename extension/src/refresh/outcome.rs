@@ -28,6 +28,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Why the plan is given up where the mode was left to us: text that says what the clock decides may go.
+    pub fn failed_for_good(&self) -> Option<&str> {
+        let failed = self.failed_apart.as_deref();
+        failed.filter(|_| self.reason != Some(Reason::ClockWord))
+    }
+
     /// Writes it to the history.
     pub fn record(
         &self,

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use pgtrickle_dvm::frontier::Frontier;
 
-use crate::catalog::{self, RefreshMode, StreamTable};
+use crate::catalog::{self, Action, Reason, RefreshMode, StreamTable};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::frontier::{epoch, of_active_snapshot, top_xid};
@@ -149,6 +149,10 @@ fn store(
     let rules = plan.compiled().and_then(|compiled| compiled.zone_rules());
     if is_anew && rules != table.zone_rules {
         catalog::set_zone_rules(table.pgt_id, rules)?;
+    }
+    if outcome.reason == Some(Reason::ClockWord) {
+        // Its content changes by time until such text is gone, when its plan is prepared again.
+        catalog::set_polled(table.pgt_id, true)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 
 use pgtrickle_dvm::frontier::Frontier;
 
-use crate::catalog::{self, Action, PastRefresh, Reason, RefreshMode, StreamTable};
+use crate::catalog::{self, Action, PastRefresh, Reason, RefreshMode, RequestedMode, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
 use crate::frontier::of_active_snapshot;
@@ -66,7 +66,8 @@ impl Work {
     }
 
     /// Computes everything again from the plan. Where an expression fails for rows that the query does not reach, there
-    /// is no state, and the content is that of the query: the next refresh tries again.
+    /// is no state, and the content is that of the query: the next refresh tries again. So it is in AUTO where text says
+    /// what the clock decides.
     fn from_plan(
         table: &StreamTable,
         compiled: &Compiled,
@@ -79,14 +80,22 @@ impl Work {
             return Ok(Work::recomputed(action, reason, counts));
         }
         let run = || full::recompute(table, Some(compiled), snapshot, memory);
-        let message = match subtransaction::attempt(run)? {
+        let failure = match subtransaction::attempt(run)? {
             Attempt::Done(counts) => return Ok(Work::recomputed(action, reason, counts)),
-            Attempt::DataException(message) => message,
+            Attempt::DataException(failure) => failure,
         };
+        let is_clock_word = failure.is_clock_word();
+        if is_clock_word && table.requested_mode != RequestedMode::Auto {
+            failure.throw();
+        }
         let counts = full::recompute(table, None, snapshot, memory)?;
+        let reason = match is_clock_word {
+            true => Reason::ClockWord,
+            false => Reason::DataException,
+        };
         Ok(Work {
-            failed_apart: Some(message),
-            ..Work::recomputed(action, Some(Reason::DataException), counts)
+            failed_apart: Some(failure.message()),
+            ..Work::recomputed(action, Some(reason), counts)
         })
     }
 
@@ -226,7 +235,10 @@ fn sample(past: &PastRefresh) -> Option<Sample> {
     let way = if action(Action::Differential) && past.reason.is_none() {
         Way::Deltas
     } else if action(Action::Initialize)
-        || action(Action::Full) && !reason(&Reason::Truncate) && !reason(&Reason::DataException)
+        || action(Action::Full)
+            && ![Reason::Truncate, Reason::DataException, Reason::ClockWord]
+                .iter()
+                .any(reason)
     {
         Way::Recomputation
     } else {

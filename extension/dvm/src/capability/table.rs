@@ -218,11 +218,17 @@ capabilities! {
             how: "the stream table keeps the settings of the session that creates it; every writer and refresh uses them",
         },
         "SELECT a, date_trunc('day', ts) AS day, ts::date AS d, to_char(ts, 'YYYY-MM') AS month FROM t";
+    TEXT_OF_TIME: Expression, "text made a date or time: `txt::date`, `(j ->> 'at')::timestamptz`",
+        Maintained {
+            how: "as long as no value says now, today, tomorrow or yesterday: AUTO runs the query while there is one, \
+                  otherwise the refresh, or with IMMEDIATE the statement, fails with 22018",
+        },
+        "SELECT a, ('2026-01-1' || substr(d, 2))::date AS day, (j ->> 'at')::timestamptz AS at FROM t";
     STABLE_FUNCTION: Expression, "functions that read the clock, the session or catalogs",
         FullOnly {
             reason: "its value changes with the time, the session or the catalogs, not with the rows",
-            remedy: "keep the value in a column; read times from text by to_timestamp() or to_date(); declare a function of \
-                     your own IMMUTABLE if it is",
+            remedy: "keep the value in a column; cast fields of JSON, (j ->> 'at')::date; declare a function of your own \
+                     IMMUTABLE if it is",
         },
         "SELECT a, now() - ts AS age FROM t";
     VOLATILE_FUNCTION: Expression, "volatile functions",
