@@ -2,7 +2,7 @@
 
 use pgtrickle_dvm::tree::{
     Aggregate, AggregateKind, Column, ColumnId, ColumnType, Expr, Index, Predicate, Relation, Scan,
-    ScanColumn,
+    ScanColumn, Visible,
 };
 
 /// `SELECT t1.b, count(*), sum(tn.b) FROM t1 JOIN … JOIN tn ON tᵢ.a = tᵢ₊₁.a GROUP BY t1.b`.
@@ -49,6 +49,7 @@ fn scan(table: u32) -> Relation {
             attnums: vec![Some(1)],
             identifies_row: true,
         }],
+        visible: Visible::default(),
     })
 }
 

@@ -25,6 +25,8 @@ pub struct Analysis {
     pub definitions: BTreeSet<String>,
     /// The settings that the result depends on.
     pub settings: BTreeSet<&'static str>,
+    /// Tables of which policies hide rows that are maintained all the same, by OID.
+    pub secured: BTreeSet<u32>,
     /// Whether text may say what the clock decides, which raises an error.
     pub may_meet_clock_words: bool,
     /// The tables of Citus that it reads.

@@ -55,6 +55,8 @@ pub(super) struct Analyzer {
     defining: BTreeSet<u32>,
     /// Settings that expressions read.
     settings: BTreeSet<&'static str>,
+    /// Tables of which policies hide rows.
+    pub secured: BTreeSet<u32>,
     /// Whether an expression raises an error for text that says what the clock decides.
     pub may_meet_clock_words: bool,
     /// Columns that subqueries read of the levels around them, in the order of analysis.
@@ -92,6 +94,7 @@ impl Analyzer {
             definitions: BTreeSet::new(),
             defining: BTreeSet::new(),
             settings: BTreeSet::new(),
+            secured: BTreeSet::new(),
             may_meet_clock_words: false,
             outside: Vec::new(),
             open_recursion: None,
@@ -125,6 +128,7 @@ impl Analyzer {
             relations: relations.into_iter().map(Into::into).collect(),
             definitions: self.definitions,
             settings: self.settings,
+            secured: self.secured,
             may_meet_clock_words: self.may_meet_clock_words,
             spread: self.spread,
             unsupported: self.unsupported,

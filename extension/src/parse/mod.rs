@@ -18,7 +18,7 @@
 //! - [`clock_words`]: text that may say `now`; [`json_value`]: what a server gets wrong.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
 //! - [`opaque`]: subqueries computed as a whole; [`bounds`], [`clock`], [`clock_forms`]: filters that follow the clock.
-//! - [`sources`]: every relation that a query names, supported or not; [`place`]: which shards stand for tables of Citus.
+//! - [`sources`]: every relation that a query names, supported or not; [`row_security`]: what is hidden of them; [`place`]: which shards stand for tables of Citus.
 
 mod aggregate;
 mod analysis;
@@ -52,6 +52,7 @@ mod place;
 mod range;
 mod reach;
 mod recursion;
+mod row_security;
 mod scale;
 mod scope;
 mod set_operation;

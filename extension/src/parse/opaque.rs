@@ -236,10 +236,12 @@ impl Analyzer {
                 }
                 pg_sys::RELKIND_FOREIGN_TABLE | pg_sys::RELKIND_MATVIEW => {
                     self.check_table(&facts, entry.inh, &used, &access)?;
+                    self.refuse_secured(&facts, &access);
                     reads.polled = true;
                 }
                 _ => {
                     self.check_table(&facts, entry.inh, &used, &access)?;
+                    self.refuse_secured(&facts, &access);
                     let read = reads.tables.entry(facts.oid.to_u32()).or_default();
                     read.extend(used);
                 }

@@ -10,6 +10,7 @@ use super::analyzer::Analyzer;
 use super::derived::{Access, Derived, Needed};
 use super::display_scale::Scale;
 use super::input::Range;
+use super::row_security::columns_of;
 use super::scope::Scope;
 use crate::capability::{
     CTE, LATERAL, SUBQUERY, TABLE_COLUMN, TABLESAMPLE, UNKNOWN_CONSTRUCT, VIEW,
@@ -100,10 +101,19 @@ impl Analyzer {
         ) {
             return Ok(self.polled_table(&facts, used));
         }
-        Ok(self.scan(&facts, entry.inh, used))
+        let policies = self.policies(query, entry, &facts, &access);
+        let mut used = used.clone();
+        used.extend(columns_of(&policies));
+        Ok(self.scan(&facts, entry.inh, &used, policies))
     }
 
-    fn scan(&mut self, facts: &Rc<TableFacts>, with_children: bool, used: &BTreeSet<i16>) -> Range {
+    fn scan(
+        &mut self,
+        facts: &Rc<TableFacts>,
+        with_children: bool,
+        used: &BTreeSet<i16>,
+        policies: Vec<Node>,
+    ) -> Range {
         let mut columns = Vec::new();
         let mut ids = BTreeMap::new();
         let has_parts = facts.has_children || facts.kind == pg_sys::RELKIND_PARTITIONED_TABLE;
@@ -135,6 +145,7 @@ impl Analyzer {
             });
         }
         self.use_columns(facts.oid, ids.keys().copied());
+        let visible = self.visible(facts, policies, &ids);
         // The rows of children share the parent's columns and not its keys.
         let has_own_keys = is_only || !facts.has_children;
         let not_null = |attnum: i16| {
@@ -157,6 +168,7 @@ impl Analyzer {
                             && index.attnums.iter().all(|a| a.is_some_and(not_null)),
                     })
                     .collect(),
+                visible,
             },
             columns: ids,
             only,

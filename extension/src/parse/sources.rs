@@ -9,7 +9,7 @@ use super::derived::Access;
 use crate::capability::{
     CATALOG_TABLE, FOREIGN_PARTITION, FOREIGN_TABLE, HYPERTABLE_PART, INHERITANCE,
     INHERITANCE_CHILD, INHERITANCE_ONLY, INHERITANCE_SHARED_CHILD, MATERIALIZED_VIEW, PARTITION,
-    PARTITIONED_TABLE, PRIVILEGE_THROUGH_VIEW, ROW_SECURITY, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE,
+    PARTITIONED_TABLE, PRIVILEGE_THROUGH_VIEW, SUBSCRIBED_TABLE, TABLE, TEMP_TABLE,
     UNKNOWN_CONSTRUCT, UNLOGGED_TABLE, VIRTUAL_GENERATED_COLUMN,
 };
 use crate::cdc;
@@ -144,13 +144,6 @@ impl Analyzer {
         }
         if let Some(obstacle) = cdc::obstacle(facts.oid)? {
             self.refuse_capture(facts, &obstacle);
-        }
-        if access
-            .roles
-            .iter()
-            .any(|role| table::row_security_applies(facts.oid, *role))
-        {
-            self.refuse(&ROW_SECURITY, name.clone());
         }
         self.check_privileges(facts, used, access);
         Ok(true)

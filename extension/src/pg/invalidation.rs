@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys;
 
+use super::row_security::OF_ROLES;
+
 /// Beyond this many relations the log is dropped, and everything counts as changed.
 const CAPACITY: usize = 4096;
 
@@ -32,11 +34,18 @@ pub fn generation() -> u64 {
                 pg_sys::CacheRegisterRelcacheCallback(Some(on_change), pg_sys::Datum::from(0));
                 // The names of schemas are in the text of kept statements, and labels of enums in
                 // printed values; renaming one changes no relation.
-                use pg_sys::SysCacheIdentifier::{ENUMOID, NAMESPACEOID};
+                use pg_sys::SysCacheIdentifier::{AUTHMEMROLEMEM, AUTHOID, ENUMOID, NAMESPACEOID};
                 for cache in [NAMESPACEOID, ENUMOID] {
                     pg_sys::CacheRegisterSyscacheCallback(
                         cache as i32,
                         Some(on_name_change),
+                        pg_sys::Datum::from(0),
+                    );
+                }
+                for cache in [AUTHMEMROLEMEM, AUTHOID] {
+                    pg_sys::CacheRegisterSyscacheCallback(
+                        cache as i32,
+                        Some(on_role_change),
                         pg_sys::Datum::from(0),
                     );
                 }
@@ -74,6 +83,12 @@ unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, relation: pg_sys
             log.changed.insert(relation.to_u32(), at);
         }
     });
+}
+
+/// The server's notice of a role, or a membership, that was made, changed or dropped.
+unsafe extern "C-unwind" fn on_role_change(argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    // SAFETY: as the server calls it.
+    unsafe { on_change(argument, OF_ROLES) }
 }
 
 /// The server's notice of a schema, or a label of an enum, that was made, changed or dropped.

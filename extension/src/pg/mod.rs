@@ -73,6 +73,7 @@ pub mod report;
 pub mod rewritten;
 pub mod row;
 pub mod row_equality;
+pub mod row_security;
 pub mod row_version;
 pub mod running_writes;
 pub mod settings;

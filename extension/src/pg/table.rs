@@ -239,10 +239,3 @@ pub fn report_denied(facts: &TableFacts) {
     // SAFETY: reports an error with a copy of the name.
     unsafe { pg_sys::aclcheck_error(pg_sys::AclResult::ACLCHECK_NO_PRIV, kind, name.as_ptr()) }
 }
-
-/// Whether row security policies apply when `role` reads the table.
-pub fn row_security_applies(table: pg_sys::Oid, role: pg_sys::Oid) -> bool {
-    // SAFETY: catalog look-ups; the third argument asks for no error.
-    let result = unsafe { pg_sys::check_enable_rls(table, role, true) };
-    result == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
-}

@@ -1,6 +1,6 @@
 //! The engine's refusals, as reports show them.
 
-use crate::capability::{APART_NOT_IMMEDIATE, CITUS_NOT_IMMEDIATE};
+use crate::capability::{APART_NOT_IMMEDIATE, CITUS_NOT_IMMEDIATE, ROW_POLICY_NOT_IMMEDIATE};
 use crate::cdc;
 use crate::error::Obstacle;
 use crate::parse;
@@ -34,6 +34,11 @@ pub fn not_immediate(analysis: &parse::Analysis) -> Option<Obstacle> {
     if let Some(table) = analysis.spread.replaced.first() {
         let name = name::relation_name(*table).unwrap_or_default();
         let found = parse::Unsupported::new(&CITUS_NOT_IMMEDIATE, name);
+        return Some(Obstacle::from(&found));
+    }
+    let is_secured = |source: &&parse::SourceTable| analysis.secured.contains(&source.oid.to_u32());
+    if let Some(source) = analysis.sources.iter().find(is_secured) {
+        let found = parse::Unsupported::new(&ROW_POLICY_NOT_IMMEDIATE, source.relation.clone());
         return Some(Obstacle::from(&found));
     }
     let is_apart = |source: &&parse::SourceTable| cdc::is_told_by_rows(source.oid, &source.columns);

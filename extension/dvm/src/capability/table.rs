@@ -446,7 +446,17 @@ capabilities! {
             remedy: "leave the clock and foreign tables to the reader, or use refresh_mode DIFFERENTIAL",
         },
         "";
-    ROW_SECURITY: Security, "tables with row security",
+    ROW_POLICY: Security, "tables with row security whose policies say by the columns of a row whether it is seen",
+        Maintained { how: "what was captured is looked at by the policies before the query sees it" },
+        "";
+    ROW_POLICY_NOT_IMMEDIATE: Security, "tables with row security in an IMMEDIATE stream table",
+        NotImmediate {
+            reason: "policies change without a statement that it could follow",
+            remedy: "use refresh_mode DIFFERENTIAL, or let a role own the stream table that the policies do not apply to",
+        },
+        "";
+    ROW_SECURITY: Security, "tables with row security whose policies read other tables, the session or the clock, or which a view \
+                             or a recursion reads",
         FullOnly {
             reason: "which rows are seen depends on policies, not only on the rows",
             remedy: "let a role own the stream table that the policies do not apply to",

@@ -23,6 +23,7 @@ pub mod statement;
 pub mod stored;
 mod term;
 mod touched;
+mod visible;
 mod weight;
 
 pub use order::states_its_order;

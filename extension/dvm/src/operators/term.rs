@@ -8,7 +8,7 @@ use crate::sql::printing::{Printed, render_over};
 use crate::tree::{ColumnId, Predicate};
 
 use super::order::{Condition, IN_ORDER, Item, ordered};
-use super::{bound, stored};
+use super::{bound, stored, visible};
 
 /// What a scan stands for in a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,13 @@ impl<'a> FromClause<'a> {
         let passed = bound::delta(scan, source, &self.printed);
         let (relation, condition) = match passed {
             Some((item, condition)) => (item, Some(condition)),
-            None => (names::delta(source), None),
+            None => {
+                let relation = names::delta(source);
+                match scan {
+                    BlockScan::Table(table) => (visible::delta(table, relation), None),
+                    _ => (relation, None),
+                }
+            }
         };
         self.items.push(Item {
             relation: format!("{relation} AS {alias}"),

@@ -96,7 +96,10 @@ fn write_block(f: &mut Formatter<'_>, block: &Block) -> fmt::Result {
         let mut join = String::new();
         for (position, factor) in branch.scans.iter().enumerate() {
             let name = match &factor.scan {
-                BlockScan::Table(table) => table.relation.clone(),
+                BlockScan::Table(table) => match table.visible.condition() {
+                    Some(condition) => format!("{} (seen where {condition})", table.relation),
+                    None => table.relation.clone(),
+                },
                 BlockScan::Node { node, .. } => format!("node {node}"),
                 BlockScan::Image { image, .. } => format!("image {image}"),
                 BlockScan::Bound {

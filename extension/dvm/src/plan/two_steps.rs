@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 use self::combine::{Twice, is_combinable};
 use super::locality::{Crossing, Spread, is_local};
 use crate::rewrite::ColumnAllocator;
-use crate::tree::{Aggregate, Column, ColumnType, Expr, Index, Relation, Scan, ScanColumn};
+use crate::tree::{
+    Aggregate, Column, ColumnType, Expr, Index, Relation, Scan, ScanColumn, Visible,
+};
 
 /// A relation that groups of shards compute for themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +148,7 @@ impl Division<'_> {
                 })
                 .collect(),
             indexes: indexes.collect(),
+            visible: Visible::default(),
         };
         // A table without columns has no rows to tell apart, and a query needs one.
         let relation = match relation.columns().is_empty() {

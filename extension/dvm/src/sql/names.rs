@@ -23,6 +23,9 @@ pub const REGIONS: &str = "__pgt_regions";
 /// Ephemeral relation with the input rows in these.
 pub const ROWS: &str = "__pgt_rows";
 
+/// A row of a table's delta, where a condition of policies looks at it.
+pub const CHANGED_ROW: &str = "d";
+
 /// Ephemeral relation with a source's delta.
 pub fn delta(source: Source) -> String {
     match source {

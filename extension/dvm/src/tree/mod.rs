@@ -18,6 +18,7 @@ mod relabel;
 mod relation;
 #[cfg(test)]
 pub(crate) mod testing;
+mod visible;
 mod visit;
 mod window;
 
@@ -28,4 +29,5 @@ pub use opaque::{Opaque, OpaqueSource, Side};
 pub use reach::{Ahead, Carry, Comparisons, Reach};
 pub use recursion::Recursion;
 pub use relation::{ApplyKind, Index, Predicate, Relation, Scan, ScanColumn};
+pub use visible::Visible;
 pub use window::{SortKey, Ties, WindowCall};

@@ -6,6 +6,7 @@ use super::aggregate::Aggregate;
 use super::column::{Column, ColumnId};
 use super::expr::Expr;
 use super::opaque::{Opaque, Side};
+use super::visible::Visible;
 use super::window::{SortKey, WindowCall};
 
 /// One column that a scan reads.
@@ -41,6 +42,8 @@ pub struct Scan {
     pub columns: Vec<ScanColumn>,
     /// The table's indexes. Columns of a row-identifying index may be missing in `columns`.
     pub indexes: Vec<Index>,
+    /// Which of its rows are seen.
+    pub visible: Visible,
 }
 
 /// A conjunct.

@@ -3,7 +3,7 @@
 
 use super::{
     Aggregate, AggregateKind, Column, ColumnId, ColumnType, Expr, Index, Opaque, OpaqueSource,
-    Predicate, Relation, Scan, ScanColumn, Side, SortKey,
+    Predicate, Relation, Scan, ScanColumn, Side, SortKey, Visible,
 };
 
 /// `integer`.
@@ -60,6 +60,7 @@ pub fn scan_of(oid: u32, base: u32, name: &str, columns: &[(&str, ColumnType)]) 
             })
             .collect(),
         indexes: Vec::new(),
+        visible: Visible::default(),
     }
 }
 
