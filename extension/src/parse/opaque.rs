@@ -262,6 +262,21 @@ pub(super) fn with_text(
     Some(deparse::query(node::map_expressions(whole, &mut spell_out)))
 }
 
+/// Whether an expression reads nothing but tables, in subqueries of its own.
+pub(super) fn reads_only_tables(expr: Node) -> bool {
+    let mut outside = Outside::default();
+    let mut inner = Vec::new();
+    expr.walk(&mut |node| {
+        outside.reads_further |= node.is::<pg_sys::Var>() || node.is::<pg_sys::Aggref>();
+        inner.extend(node.cast::<pg_sys::Query>());
+        Walk::Descend
+    });
+    for query in inner {
+        outside.collect(query, 1);
+    }
+    !outside.reads_further && outside.ctes.is_empty()
+}
+
 /// What the definition of a CTE reads of the levels around it.
 #[derive(Default)]
 struct Outside {

@@ -15,6 +15,8 @@ use pgtrickle_dvm::tree::{
 use super::analyzer::Analyzer;
 use super::display_scale::Scale;
 use super::group_columns::Grouping;
+use super::implied::spell_out;
+use super::opaque::reads_only_tables;
 use super::order::{image_fields, sort_key};
 use super::reach::{comparisons, reach};
 use super::scope::Level;
@@ -25,7 +27,7 @@ use crate::error::Result;
 use crate::pg::make_node::make_call_without_window;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::version::null_treatment::ignores_nulls;
-use crate::pg::{query, settle, types};
+use crate::pg::{deparse, query, settle, types};
 
 /// The window functions of a level, as they are written.
 pub(super) struct Written {
@@ -237,7 +239,7 @@ impl Analyzer {
         Ok(Window {
             partition,
             order,
-            frame: self.frame(stage, clause)?,
+            frame: self.frame(stage, clause, windows)?,
             follows_position: follows_position(clause.frameOptions as u32),
             clause,
             compare,
@@ -264,6 +266,7 @@ impl Analyzer {
         &mut self,
         stage: &mut Stage<'_>,
         clause: NodeOf<pg_sys::WindowClause>,
+        windows: &mut Windows,
     ) -> Result<String> {
         let options = clause.frameOptions as u32;
         let has = |option: u32| options & option != 0;
@@ -283,7 +286,7 @@ impl Analyzer {
             "CURRENT ROW".to_owned()
         } else {
             let follows = has(pg_sys::FRAMEOPTION_START_OFFSET_FOLLOWING);
-            self.frame_offset(stage, clause.startOffset, follows)?
+            self.frame_offset(stage, clause.startOffset, follows, windows)?
         };
         let end = if has(pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING) {
             "UNBOUNDED FOLLOWING".to_owned()
@@ -291,7 +294,7 @@ impl Analyzer {
             "CURRENT ROW".to_owned()
         } else {
             let follows = has(pg_sys::FRAMEOPTION_END_OFFSET_FOLLOWING);
-            self.frame_offset(stage, clause.endOffset, follows)?
+            self.frame_offset(stage, clause.endOffset, follows, windows)?
         };
         let exclude = if has(pg_sys::FRAMEOPTION_EXCLUDE_CURRENT_ROW) {
             " EXCLUDE CURRENT ROW"
@@ -305,11 +308,14 @@ impl Analyzer {
         Ok(format!("{mode} BETWEEN {start} AND {end}{exclude}"))
     }
 
+    /// An offset of a frame. One that a subquery gives stands in the frame as it is written, since a frame reads no
+    /// columns; the rows carry its value, so that another one has all of them computed again.
     fn frame_offset(
         &mut self,
         stage: &mut Stage<'_>,
         offset: *mut pg_sys::Node,
         follows: bool,
+        windows: &mut Windows,
     ) -> Result<String> {
         let word = if follows { "FOLLOWING" } else { "PRECEDING" };
         let Some(offset) = Node::new(offset) else {
@@ -318,13 +324,17 @@ impl Analyzer {
         let flat = query::flatten(stage.level.query, offset);
         let bound = self.bind(stage, flat)?;
         let expr = self.expression(bound);
-        if !expr.columns().is_empty() {
+        if expr.columns().is_empty() {
+            return Ok(format!("({}) {word}", expr.render(|_| String::new())));
+        }
+        if !reads_only_tables(flat) {
             self.refuse(
                 &UNKNOWN_CONSTRUCT,
-                "a frame whose offset is read from a query",
+                "a frame whose offset depends on what is around it",
             );
         }
-        Ok(format!("({}) {word}", expr.render(|_| String::new())))
+        self.carrier(bound, windows);
+        Ok(format!("({}) {word}", deparse::expression(spell_out(flat))))
     }
 
     /// What a call reads: a constant, or a column below the windows.
