@@ -3,10 +3,13 @@
 use proptest::prelude::*;
 
 use super::joins::replay_query;
-use super::queries::Draw;
-use crate::tree::testing::{column, condition, expr, filter, first_rows, integer, join, sort_key};
+use super::queries::{Draw, named};
+use crate::tree::testing::{
+    aggregate, column, condition, expr, filter, first_rows, group, integer, join, project, sort_key,
+};
 use crate::tree::{
-    Ahead, Carry, ColumnId, Comparisons, Expr, Reach, Relation, SortKey, Ties, WindowCall,
+    AggregateKind, Ahead, Carry, ColumnId, Comparisons, Expr, Reach, Relation, SortKey, Ties,
+    WindowCall,
 };
 
 const DIRECTIONS: [&str; 3] = ["ASC NULLS LAST", "DESC NULLS FIRST", "ASC NULLS FIRST"];
@@ -55,15 +58,7 @@ impl Draw<'_> {
     /// Calls in one order over whole numbers, whose results follow from near rows or from those so far.
     fn reaching(&mut self, relation: &Relation) -> Vec<WindowCall> {
         let order = self.total_order(relation);
-        let descending = order[0].direction.starts_with("DESC");
-        let operator = |name: &str| format!("OPERATOR(pg_catalog.{name})");
-        let compare = Comparisons {
-            descending,
-            less: operator("<"),
-            at_most: operator("<="),
-            at_least: operator(">="),
-            greater: operator(">"),
-        };
+        let compare = comparisons(&order);
         (0..1 + self.below(3))
             .map(|_| {
                 let value = self.column_of(relation);
@@ -288,6 +283,39 @@ impl Draw<'_> {
         first_rows(input, &partition, order, offset, limit, false)
     }
 
+    /// The first rows of the relation, as many as a table says: what LIMIT by the value of a subquery comes to.
+    pub fn limited_by_value(&mut self, relation: Relation) -> Relation {
+        let input = self.selected(relation);
+        let kept: Vec<(u32, String)> = (input.columns().iter())
+            .map(|c| (self.id(), format!("${}", c.id.0)))
+            .collect();
+        let order = self.total_order(&input);
+        let (place, count) = (self.id(), self.id());
+        let call = WindowCall {
+            column: column(place, "place", integer()),
+            function: expr("row_number()"),
+            arguments: Vec::new(),
+            partition: Vec::new(),
+            frame: String::new(),
+            ties: Ties::Rows,
+            reach: Some(Reach {
+                order: comparisons(&order),
+                back: 0,
+                ahead: Ahead::All(Carry::Count),
+            }),
+            order,
+        };
+        let numbered = Relation::Window {
+            input: Box::new(input),
+            partition: Vec::new(),
+            calls: vec![call],
+        };
+        let counted = vec![aggregate(count, AggregateKind::CountStar, "")];
+        let value = group(self.scan(), &[], counted);
+        let within = condition(&format!("(${place} <= ${count} % 4)"));
+        project(join(numbered, value, vec![within]), &named("x", &kept))
+    }
+
     /// Either, over a join or a grouping, and perhaps below one.
     pub fn partitioned(&mut self) -> Relation {
         let scans = 1 + self.below(2);
@@ -297,10 +325,10 @@ impl Draw<'_> {
             _ => self.nested(),
         };
         for _ in 0..1 + self.below(2) {
-            relation = if self.one_in(2) {
-                self.first_rows(relation)
-            } else {
-                self.windowed(relation)
+            relation = match self.below(5) {
+                0 | 1 => self.windowed(relation),
+                2 | 3 => self.first_rows(relation),
+                _ => self.limited_by_value(relation),
             };
         }
         match self.below(5) {
@@ -314,6 +342,18 @@ impl Draw<'_> {
             }
             _ => relation,
         }
+    }
+}
+
+/// How the first key of an order compares.
+fn comparisons(order: &[SortKey]) -> Comparisons {
+    let operator = |name: &str| format!("OPERATOR(pg_catalog.{name})");
+    Comparisons {
+        descending: order[0].direction.starts_with("DESC"),
+        less: operator("<"),
+        at_most: operator("<="),
+        at_least: operator(">="),
+        greater: operator(">"),
     }
 }
 
