@@ -3,7 +3,7 @@
 
 use pgrx::pg_sys;
 
-use super::create::STATE_SCHEMA;
+use super::internal_view::STATE_SCHEMA;
 use crate::catalog;
 use crate::pg::depend::describe_relation;
 use crate::pg::error_detail::Words;
