@@ -40,6 +40,9 @@ pub enum Error {
     /// It was dropped while we waited for its lock.
     #[error("stream table was dropped concurrently")]
     Vanished,
+    /// A relation was dropped before we had its lock.
+    #[error("relation with OID {} does not exist", .0.to_u32())]
+    RelationVanished(pgrx::pg_sys::Oid),
     /// The relation is of another kind.
     #[error("\"{0}\" is not a stream table")]
     NotAStreamTable(String),
@@ -266,6 +269,7 @@ impl Error {
             Error::NotInstalled(_)
             | Error::UnknownStreamTable(_)
             | Error::UnknownView(_)
+            | Error::RelationVanished(_)
             | Error::Vanished => Code::ERRCODE_UNDEFINED_TABLE,
             Error::ViewHasDependents(_)
             | Error::CannotKeep { .. }
@@ -324,6 +328,7 @@ impl Error {
             Error::VariadicArray(_) => {
                 Some("An array has one type, a row's columns have many.".into())
             }
+            Error::RelationVanished(_) => Some("It was dropped concurrently.".into()),
             Error::BadQuery(fact) => Some(fact.clone()),
             Error::BadSchedule { reason, .. } => Some(reason.clone()),
             Error::Unsupported(obstacles)

@@ -19,7 +19,7 @@ use crate::shmem;
 fn suspend_stream_table(name: Option<&str>) {
     change(c"suspend_stream_table()", || {
         let table = argument::owned(name)?;
-        catalog::lock(table.pgt_id)?;
+        let table = locks::lock(&table)?;
         catalog::set_status(table.pgt_id, Status::Suspended)
     });
 }
@@ -31,8 +31,7 @@ fn resume_stream_table(name: Option<&str>) {
     change(c"resume_stream_table()", || {
         let table = argument::owned(name)?;
         locks::lock_sources_of(&table, table.requested_mode)?;
-        catalog::lock(table.pgt_id)?;
-        let table = catalog::existing(table.pgt_id)?;
+        let table = locks::lock(&table)?;
         alter::set_status(&table, Status::Active)?;
         match catalog::failure(table.pgt_id)? {
             Some(failure) if failure.is_fuse => catalog::set_failure(&FailureRow {

@@ -64,9 +64,7 @@ fn update(pgt_id: i64, changes: &[(usize, Value)]) -> Result<()> {
     let key = [(column::PGT_ID as i16, Key::Int8(pgt_id))];
     match table.update(BY_ID, &key, changes)? {
         1 => Ok(()),
-        _ => Err(Error::Internal(format!(
-            "stream table {pgt_id} has no catalog row"
-        ))),
+        _ => Err(Error::Vanished),
     }
 }
 

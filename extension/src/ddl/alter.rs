@@ -32,8 +32,7 @@ pub struct Changes<'a> {
 /// Applies the changes. A new query or mode, or other settings, rebuild state and content.
 pub fn alter(table: &StreamTable, changes: &Changes) -> Result<()> {
     locks::lock_sources_of(table, changes.mode.unwrap_or(table.requested_mode))?;
-    catalog::lock(table.pgt_id)?;
-    let table = &catalog::existing(table.pgt_id)?;
+    let table = &locks::lock(table)?;
     table.require_home()?;
     if table.is_spread() || table.is_in_two_steps() {
         return alter_spread(table, changes);

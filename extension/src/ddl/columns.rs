@@ -19,8 +19,7 @@ pub struct Column {
 
 /// The columns of a relation, in order, without dropped ones.
 pub fn of(relid: pg_sys::Oid) -> Result<Vec<Column>> {
-    let facts = TableFacts::load(relid)
-        .ok_or_else(|| Error::Internal(format!("relation {} does not exist", relid.to_u32())))?;
+    let facts = TableFacts::load(relid).ok_or(Error::RelationVanished(relid))?;
     Ok(facts
         .attributes
         .into_iter()

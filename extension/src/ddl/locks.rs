@@ -1,8 +1,18 @@
-//! Locking what a stream table reads before the stream table itself.
+//! Locking a stream table, and what it reads before.
 
 use crate::catalog::{self, RefreshMode, RequestedMode, StreamTable};
 use crate::cdc;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::pg::lock_mode::LockMode;
+use crate::pg::relation::Relation;
+
+/// Locks a stream table as a refresh does, so that none runs and nobody drops it, and reads its row again. DROP TABLE has
+/// the table's own lock first, and by that alone it is known that its row stays.
+pub fn lock(table: &StreamTable) -> Result<StreamTable> {
+    catalog::lock(table.pgt_id)?;
+    Relation::try_open(table.relid, LockMode::AccessShare).ok_or(Error::Vanished)?;
+    catalog::existing(table.pgt_id)
+}
 
 /// Locks what an IMMEDIATE stream table reads, or one that will be IMMEDIATE, against writers: before the
 /// stream table itself, as writers do, who hold the lock of the source when they ask for that.

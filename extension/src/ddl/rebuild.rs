@@ -9,8 +9,7 @@ use super::mode::{self, Decision};
 
 /// Decides on the mode again and rebuilds dependencies, state and, if there was any, content.
 pub fn rebuild(pgt_id: i64, requested: RequestedMode) -> Result<()> {
-    let table = catalog::load(pgt_id)?
-        .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;
+    let table = catalog::existing(pgt_id)?;
     let owner = depend::owner_of(table.relid)
         .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
     let decision = mode::decide(table.view, owner, &table.settings, requested, None)?;

@@ -13,8 +13,7 @@ use super::locks;
 /// Drops a stream table as `DROP TABLE` does, with the caller's rights.
 pub fn drop(table: &StreamTable, cascade: bool) -> Result<()> {
     locks::lock_sources_of(table, table.requested_mode)?;
-    catalog::lock(table.pgt_id)?;
-    catalog::existing(table.pgt_id)?;
+    let table = locks::lock(table)?;
     let behavior = if cascade { "CASCADE" } else { "RESTRICT" };
     Spi::run(&format!("DROP TABLE {} {behavior}", table.qualified_name()))
         .map_err(|error| Error::Internal(error.to_string()))?;

@@ -42,6 +42,7 @@ fn all() -> Vec<Error> {
         Error::NotInstalled("pgt_stream_tables".to_owned()),
         Error::UnknownStreamTable(name()),
         Error::Vanished,
+        Error::RelationVanished(pgrx::pg_sys::Oid::from(16_400)),
         Error::NotAStreamTable(name()),
         Error::NotOwner(name()),
         Error::BadQuery("The text has 2 statements.".to_owned()),

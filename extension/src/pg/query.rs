@@ -45,10 +45,7 @@ pub fn of_view(view: pg_sys::Oid) -> Result<NodeOf<pg_sys::Query>> {
     unsafe {
         let relation = pg_sys::try_relation_open(view, LockMode::AccessShare.raw());
         if relation.is_null() {
-            return Err(Error::Internal(format!(
-                "view with OID {} does not exist",
-                view.to_u32()
-            )));
+            return Err(Error::RelationVanished(view));
         }
         let is_view = (*(*relation).rd_rel).relkind as u8 == pg_sys::RELKIND_VIEW;
         let query = if is_view {

@@ -16,8 +16,7 @@ pub struct Relation {
 impl Relation {
     /// Opens a table or any other relation, waiting for the lock; an error if there is none.
     pub fn open(oid: pg_sys::Oid, lockmode: LockMode) -> Result<Self> {
-        Self::try_open(oid, lockmode)
-            .ok_or_else(|| Error::Internal(format!("relation with OID {} is gone", oid.to_u32())))
+        Self::try_open(oid, lockmode).ok_or(Error::RelationVanished(oid))
     }
 
     /// Like [`Relation::open`], with `None` if there is no such relation.

@@ -83,12 +83,8 @@ fn read_instead(
     entry: NodeOf<pg_sys::RangeTblEntry>,
     relation: pg_sys::Oid,
 ) -> Result<()> {
-    let gone = |oid: pg_sys::Oid| {
-        let what = format!("relation {} does not exist", oid.to_u32());
-        Error::Internal(what)
-    };
-    let table = TableFacts::load(entry.relid).ok_or_else(|| gone(entry.relid))?;
-    let shard = TableFacts::load(relation).ok_or_else(|| gone(relation))?;
+    let table = TableFacts::load(entry.relid).ok_or(Error::RelationVanished(entry.relid))?;
+    let shard = TableFacts::load(relation).ok_or(Error::RelationVanished(relation))?;
     let known = |facts: &TableFacts| {
         let columns = facts.attributes.iter();
         columns

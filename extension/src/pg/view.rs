@@ -126,7 +126,7 @@ pub fn definition(view: pg_sys::Oid) -> Result<String> {
     let _snapshot = ActiveSnapshot::push();
     // SAFETY: a strict function of one OID; it returns NULL when there is no such view.
     unsafe { pgrx::direct_function_call::<String>(pg_sys::pg_get_viewdef, &[view.into_datum()]) }
-        .ok_or_else(|| Error::Internal(format!("view {} does not exist", view.to_u32())))
+        .ok_or(Error::RelationVanished(view))
 }
 
 /// Gives the view another name in its schema.

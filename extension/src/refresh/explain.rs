@@ -26,8 +26,7 @@ pub struct ExplainLine {
 
 /// Explains how a stream table is maintained.
 pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
-    let table = catalog::load(pgt_id)?
-        .ok_or_else(|| Error::Internal(format!("stream table {pgt_id} has no catalog row")))?;
+    let table = catalog::load(pgt_id)?.ok_or(Error::Vanished)?;
     let mut lines = vec![line("mode", "requested", table.requested_mode.name())];
     lines.push(line("mode", "refresh", table.refresh_mode.name()));
     if let (Some(code), Some(reason)) = (&table.mode_code, &table.mode_reason) {

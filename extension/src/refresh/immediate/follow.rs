@@ -90,8 +90,13 @@ pub(super) fn told_of<T>(table: &StreamTable, work: impl FnOnce() -> Result<T>) 
 /// Brings one stream table up to date, as its owner. The caller's transaction holds its lock.
 fn follow_as_owner(table: &StreamTable) -> Result<()> {
     config::activate_canary();
-    let owner = Relation::open(table.relid, LockMode::AccessShare)?.owner();
-    let _owner = OwnerContext::enter(owner, &table.settings)?;
+    let Some(itself) = Relation::try_open(table.relid, LockMode::AccessShare) else {
+        // Dropped since the statement began.
+        running::taken_in_by(table.pgt_id);
+        return Ok(());
+    };
+    let _owner = OwnerContext::enter(itself.owner(), &table.settings)?;
+    drop(itself);
     let compiled = supported(table)?;
     if table.defining_query_hash != Some(compiled.fingerprint) {
         if catalog::is_current()? {
