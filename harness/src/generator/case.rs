@@ -138,7 +138,7 @@ impl Case {
             let scope: Vec<_> = printed
                 .columns
                 .iter()
-                .map(|(name, ty)| super::expr::Scoped {
+                .map(|(name, ty)| super::scoped::Scoped {
                     sql: format!("q.{name}"),
                     ty: *ty,
                 })

@@ -3,8 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::expr::{Scoped, column};
 use super::schema::{Key, Table, row};
+use super::scoped::{Scoped, column};
 use super::types::Ty;
 
 /// Which rows a change touches.

@@ -3,29 +3,8 @@
 use proptest::prelude::*;
 
 use super::reading::reading;
+use super::scoped::{Scoped, column};
 use super::types::Ty;
-
-/// A column that can be named.
-#[derive(Debug, Clone)]
-pub struct Scoped {
-    /// `a0.c1`.
-    pub sql: String,
-    /// Its type.
-    pub ty: Ty,
-}
-
-impl Scoped {
-    /// The whole row that the column is of, where it is named by its item.
-    pub fn row(&self) -> Option<String> {
-        let end = match self.sql.strip_prefix('"') {
-            Some(quoted) => quoted.find("\".")? + 2,
-            None => self.sql.find('.')?,
-        };
-        let item = self.sql.get(..end)?;
-        let is_plain = item.chars().all(|c| c.is_alphanumeric() || c == '_');
-        (is_plain || item.starts_with('"')).then(|| format!("({item}.*)"))
-    }
-}
 
 /// An expression of whatever type is asked for.
 #[derive(Debug, Clone)]
@@ -108,11 +87,6 @@ const COMPARISONS: [&str; 8] = [
 /// The operator of this index.
 pub fn comparison(index: u8) -> &'static str {
     COMPARISONS[usize::from(index) % COMPARISONS.len()]
-}
-
-/// The column of this index.
-pub fn column(scope: &[Scoped], index: u8) -> Option<&Scoped> {
-    scope.get(usize::from(index) % scope.len().max(1))
 }
 
 impl Expr {

@@ -19,6 +19,7 @@ mod reading;
 mod report;
 mod run;
 mod schema;
+mod scoped;
 mod search;
 mod session_settings;
 mod types;

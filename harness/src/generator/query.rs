@@ -4,8 +4,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::expr::{Expr, Scoped, expr};
+use super::expr::{Expr, expr};
 use super::schema::style;
+use super::scoped::Scoped;
 use super::types::Ty;
 
 mod aggregate;

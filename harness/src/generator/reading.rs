@@ -1,6 +1,6 @@
 //! Values of one type read off those of another: most of them depend on settings of the session.
 
-use super::expr::Scoped;
+use super::scoped::Scoped;
 use super::types::Ty;
 
 /// From which type, to which, and how.

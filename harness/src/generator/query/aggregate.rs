@@ -3,7 +3,8 @@
 use proptest::option;
 use proptest::prelude::*;
 
-use super::super::expr::{Condition, Scoped, condition};
+use super::super::expr::{Condition, condition};
+use super::super::scoped::Scoped;
 use super::super::types::Ty;
 use super::Typed;
 

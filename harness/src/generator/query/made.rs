@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::expr::{Expr, Scoped, expr};
+use super::super::expr::{Expr, expr};
+use super::super::scoped::Scoped;
 use super::super::types::Ty;
 
 /// Such rows.

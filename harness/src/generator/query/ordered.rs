@@ -6,7 +6,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::expr::Scoped;
+use super::super::scoped::Scoped;
 use super::super::types::Ty;
 use super::{Typed, typed};
 

@@ -1,8 +1,9 @@
 //! Queries as SQL, over whatever tables there are.
 
-use super::super::expr::{Scoped, comparison};
+use super::super::expr::comparison;
 use super::super::names;
 use super::super::schema::Table;
+use super::super::scoped::Scoped;
 use super::super::types::Ty;
 use super::choice::{Choice, decided};
 use super::shape::{Shown, print_shape};

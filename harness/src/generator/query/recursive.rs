@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::expr::{Expr, Scoped, expr};
+use super::super::expr::{Expr, expr};
 use super::super::schema::Table;
+use super::super::scoped::Scoped;
 use super::super::types::Ty;
 
 /// A walk over the values of a table: each step from `k` to another column or expression.

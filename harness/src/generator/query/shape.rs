@@ -1,7 +1,8 @@
 //! Select lists, and what follows WHERE.
 
-use super::super::expr::{Scoped, comparison};
+use super::super::expr::comparison;
 use super::super::names;
+use super::super::scoped::Scoped;
 use super::super::types::Ty;
 use super::Shape;
 use super::subquery::Around;

@@ -3,8 +3,9 @@
 use proptest::option;
 use proptest::prelude::*;
 
-use super::super::expr::{Condition, Scoped, column, comparison, condition};
+use super::super::expr::{Condition, comparison, condition};
 use super::super::schema::Table;
+use super::super::scoped::{Scoped, column};
 use super::super::types::Ty;
 
 /// Rows of a table that go with a row around.

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::expr::Scoped;
+use super::super::scoped::Scoped;
 use super::super::types::Ty;
 use super::ordered::{Clauses, DIRECTIONS, pick};
 use super::{Typed, typed};
