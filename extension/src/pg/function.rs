@@ -9,17 +9,22 @@ pub fn without_arguments(schema: &str, name: &str) -> Result<Option<pg_sys::Oid>
     find(schema, name, &[])
 }
 
-/// The function `schema.name` with arguments of these types, if there is one.
+/// The function `schema.name` with arguments of these types, if there is one. Whoever asks needs no rights to the schema: who drops
+/// a table has none to what was kept for it.
 pub fn find(schema: &str, name: &str, arguments: &[pg_sys::Oid]) -> Result<Option<pg_sys::Oid>> {
     let (schema, name) = (c_string(schema)?, c_string(name)?);
-    // SAFETY: a look-up by a list of two String nodes and so many types.
+    // SAFETY: syscache look-ups by names that outlive them, and by an array that is a copy.
     let oid = unsafe {
-        let mut names = std::ptr::null_mut();
-        for part in [&schema, &name] {
-            let node = pg_sys::makeString(pg_sys::pstrdup(part.as_ptr()));
-            names = pg_sys::lappend(names, node.cast());
-        }
-        pg_sys::LookupFuncName(names, arguments.len() as i32, arguments.as_ptr(), true)
+        let namespace = pg_sys::get_namespace_oid(schema.as_ptr(), true);
+        let arguments = pg_sys::buildoidvector(arguments.as_ptr(), arguments.len() as i32);
+        pg_sys::GetSysCacheOid(
+            pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,
+            pg_sys::Anum_pg_proc_oid as pg_sys::AttrNumber,
+            pg_sys::Datum::from(name.as_ptr()),
+            pg_sys::Datum::from(arguments),
+            pg_sys::Datum::from(namespace),
+            pg_sys::Datum::from(0),
+        )
     };
     Ok((oid != pg_sys::InvalidOid).then_some(oid))
 }
