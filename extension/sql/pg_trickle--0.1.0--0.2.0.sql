@@ -363,6 +363,12 @@ CREATE FUNCTION pgtrickle.maintain_shards(
     name text, query text, schedule text, status text, settings text[], task text
 ) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'maintain_shards_wrapper';
 COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
+CREATE FUNCTION pgtrickle.shards_here(name text) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'shards_here_wrapper';
+COMMENT ON FUNCTION pgtrickle.shards_here(text) IS 'what this node has of a distributed stream table, or of a part of one in two steps; the coordinator of a Citus cluster calls it';
+CREATE FUNCTION pgtrickle.node_status() RETURNS TABLE (
+    name text, node text, shards bigint, is_populated boolean, data_timestamp timestamptz, pending_rows bigint, error text
+) STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'node_status_wrapper';
+COMMENT ON FUNCTION pgtrickle.node_status() IS 'on Citus: what each node has of the stream tables that nodes keep, or parts of which: shards, whether they are filled, when the oldest was last changed, captured changes that wait, what went wrong';
 
 -- Text of dates and times is maintained as long as it says which.
 CREATE FUNCTION pgtrickle.without_clock_words(value text) RETURNS text

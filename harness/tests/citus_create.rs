@@ -145,6 +145,14 @@ async fn what_crosses_shards_is_told_how() {
         ),
         (
             "SELECT g, count(*) FROM d GROUP BY g",
+            "CITUS_TWO_STEPS DIFFERENTIAL",
+        ),
+        (
+            "SELECT d.id FROM d JOIN x ON x.id = d.g",
+            "CITUS_IMAGES FULL",
+        ),
+        (
+            "SELECT id, rank() OVER (ORDER BY v) FROM d",
             "CITUS_DISTRIBUTED_TABLE FULL",
         ),
         ("SELECT g FROM r", "CITUS_LOCAL_SHARD DIFFERENTIAL"),

@@ -155,8 +155,13 @@ async fn a_node_that_is_gone_is_told_of_and_comes_back() {
     let (name, query) = LOCAL[1];
     create(&session, name, query).await;
     refreshed(&session, name).await;
+    let status = "SELECT string_agg(concat_ws(' ', shards, is_populated, pending_rows > 0, error IS NOT NULL), ', ' ORDER BY shards NULLS LAST)
+        FROM pgtrickle.node_status() WHERE name ~ 'grouped'";
+    assert_eq!(value(&session, status).await, "2 t f f, 2 t f f");
     run(&session, CHANGES[1]).await;
+    assert_eq!(value(&session, status).await, "2 t t f, 2 t t f");
     citus.workers()[1].stop(StopMode::Immediate).unwrap();
+    assert_eq!(value(&session, status).await, "2 t t f, t");
     let refresh = format!("SELECT action FROM pgtrickle.refresh_stream_table('{name}')");
     let error = session.execute(&refresh).await.unwrap_err();
     assert_eq!(error.sqlstate, "08006", "{error}");
@@ -165,4 +170,5 @@ async fn a_node_that_is_gone_is_told_of_and_comes_back() {
     citus.workers()[1].restart(StopMode::Immediate).unwrap();
     refreshed(&session, name).await;
     right(&session, name, query).await;
+    assert_eq!(value(&session, status).await, "2 t f f, 2 t f f");
 }

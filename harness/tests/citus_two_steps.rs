@@ -2,72 +2,13 @@
 //!
 //! Without Citus the tests are reported as skipped, with the reason, which fails where `PGT_REQUIRE_CITUS` is set.
 
+use harness::citus::is_missing;
 use harness::citus::tables::{
-    CHANGES, SPLIT, create, move_shard, nothing_is_left, refreshed, right, start,
+    CHANGES, GROUPED, OF_ROWS, SPLIT, begin, create, move_shard, nothing_is_left, refreshed, right,
 };
-use harness::citus::{Citus, is_missing};
 use harness::client::Session;
 use harness::cluster::StopMode;
-use harness::insist::{run, until, value};
-
-/// Names and queries that group rows of several shards.
-const GROUPED: [(&str, &str); 6] = [
-    (
-        "by_group",
-        "SELECT g, count(*) AS n, count(t) AS t, sum(v) AS v, avg(v) AS a, min(v) AS low, max(t) AS high FROM d GROUP BY g",
-    ),
-    (
-        "of_all",
-        "SELECT count(*) AS n, sum(w) AS w, avg(w) AS a, min(w) AS low, bool_or(w > 100) AS some, bool_and(id > 0) AS every FROM e",
-    ),
-    (
-        "filtered",
-        "SELECT w % 3 AS k, count(*) FILTER (WHERE id > 10) AS n, avg(id) FILTER (WHERE w < 50) AS a FROM e WHERE w > 5 GROUP BY 1 HAVING count(*) > 2",
-    ),
-    (
-        "joined_before",
-        "SELECT r.name, count(*) AS n, sum(e.w) AS w FROM d JOIN e USING (id) JOIN r USING (g) GROUP BY r.name",
-    ),
-    (
-        "joined_after",
-        "SELECT r.name, s.n FROM r LEFT JOIN (SELECT g, count(*) AS n FROM d GROUP BY g) s USING (g)",
-    ),
-    (
-        "first_groups",
-        "SELECT g, sum(v) AS v FROM d GROUP BY g ORDER BY g LIMIT 3",
-    ),
-];
-
-/// The same of queries that join shards with others, or ask for more than groups of groups tell.
-const OF_ROWS: [(&str, &str); 4] = [
-    ("crossing", "SELECT d.id, x.k FROM d JOIN x ON x.id = d.g"),
-    (
-        "kinds",
-        "SELECT g, count(DISTINCT t) AS n FROM d GROUP BY g",
-    ),
-    (
-        "with_local",
-        "SELECT l.id, e.w FROM l LEFT JOIN e ON e.w = l.id",
-    ),
-    ("counted", "SELECT count(*) AS n FROM d, x WHERE d.g = x.k"),
-];
-
-/// A cluster whose queries may join by any columns, for the oracle.
-async fn begin() -> (Citus, Session) {
-    let (citus, session) = start().await;
-    for statement in [
-        "ALTER SYSTEM SET citus.enable_repartition_joins = on",
-        "SELECT pg_reload_conf()",
-    ] {
-        run(&session, statement).await;
-    }
-    until(
-        &session,
-        "SELECT current_setting('citus.enable_repartition_joins') = 'on'",
-    )
-    .await;
-    (citus, session)
-}
+use harness::insist::{run, value};
 
 async fn code(session: &Session, name: &str) -> String {
     let code = format!(
@@ -91,6 +32,9 @@ async fn groups_and_joins_across_shards_follow() {
     for (name, query) in all() {
         create(&session, name, query).await;
         assert_eq!(code(&session, name).await, "DIFFERENTIAL CITUS_TWO_STEPS");
+        let populated =
+            format!("SELECT is_populated FROM pgtrickle.pgt_status() WHERE name = '{name}'");
+        assert!(["f", "t"].contains(&value(&session, &populated).await.as_str()));
     }
     for (name, query) in all() {
         refreshed(&session, name).await;
@@ -137,7 +81,7 @@ async fn automatic_ones_have_no_images_of_tables() {
     let (citus, session) = begin().await;
     for (name, query, wanted) in [
         ("grouped", GROUPED[0].1, "DIFFERENTIAL CITUS_TWO_STEPS"),
-        ("counted", OF_ROWS[3].1, "FULL CITUS_DISTRIBUTED_TABLE"),
+        ("counted", OF_ROWS[3].1, "FULL CITUS_IMAGES"),
     ] {
         let make = format!("SELECT pgtrickle.create_stream_table('{name}', '{query}', '1h')");
         run(&session, &make).await;

@@ -4,12 +4,14 @@ use pgrx::prelude::*;
 use pgtrickle_dvm::plan;
 
 use super::{answer, argument};
-use crate::capability::{CITUS_DISTRIBUTED_TABLE, Support};
+use crate::capability::{CITUS_DISTRIBUTED_TABLE, CITUS_IMAGES, Support};
 use crate::ddl::spread::{self, Finding};
 use crate::error::Result;
+use crate::parse::{self, Analysis};
 use crate::pg::settings::Settings;
 use crate::pg::{acl, name};
-use crate::{catalog, cdc, parse, refresh};
+use crate::refresh::{self, two_steps};
+use crate::{catalog, cdc};
 
 /// The version of the extension's library.
 #[pg_extern(schema = "pgtrickle", immutable, parallel_safe)]
@@ -106,18 +108,37 @@ fn explain_capabilities(
 
 type CapabilityRow = (String, String, String, Option<String>, Option<String>);
 
+/// The analysis of a query that nodes of a cluster of Citus would keep, or parts of which; else the one that is given.
+fn by_nodes(mut analysis: Analysis, query: &str) -> Result<Analysis> {
+    let reads_shards = |found: &parse::Unsupported| found.code == CITUS_DISTRIBUTED_TABLE.code;
+    if !analysis.unsupported.iter().any(reads_shards) {
+        return Ok(analysis);
+    }
+    let spread = parse::analyse_query_over_shards(query)?;
+    let finding = spread::examine(spread.clone(), &Settings::of_session(), None);
+    if matches!(finding, Finding::Spread(_)) {
+        return Ok(spread);
+    }
+    match two_steps::find_in_text(query)? {
+        None => {}
+        Some(divided) if divided.holds_rows() => {
+            for found in analysis
+                .unsupported
+                .iter_mut()
+                .filter(|found| reads_shards(found))
+            {
+                *found = parse::Unsupported::new(&CITUS_IMAGES, found.construct.as_str());
+            }
+        }
+        Some(divided) => analysis = divided.analysis,
+    }
+    Ok(analysis)
+}
+
 /// Obstacles first, then what works, each construct once.
 fn capabilities(query: Option<&str>) -> Result<Vec<CapabilityRow>> {
     let query = argument::required(query, "query")?;
-    let mut analysis = parse::analyse_query(query)?;
-    let crosses = |code| code == CITUS_DISTRIBUTED_TABLE.code;
-    if analysis.unsupported.iter().any(|found| crosses(found.code)) {
-        let spread = parse::analyse_query_over_shards(query)?;
-        let finding = spread::examine(spread.clone(), &Settings::of_session(), None);
-        if matches!(finding, Finding::Spread(_)) {
-            analysis = spread;
-        }
-    }
+    let analysis = by_nodes(parse::analyse_query(query)?, query)?;
     let mut rows: Vec<CapabilityRow> = Vec::new();
     for found in analysis.unsupported {
         let mode = if found.hard { "not at all" } else { "FULL" };

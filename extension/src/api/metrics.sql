@@ -188,6 +188,8 @@ COMMENT ON FUNCTION pgtrickle.runtime_counters() IS 'counters and gauges that ar
 COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column is the column by which it is distributed (NULL: derived from the query)';
 COMMENT ON FUNCTION pgtrickle.take_part(text, text, text, text, text[], text, text[]) IS 'has the parts of a stream table in two steps that this node keeps follow their sources, and tells what has changed; the coordinator of a Citus cluster calls it';
 COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
+COMMENT ON FUNCTION pgtrickle.shards_here(text) IS 'what this node has of a distributed stream table, or of a part of one in two steps; the coordinator of a Citus cluster calls it';
+COMMENT ON FUNCTION pgtrickle.node_status() IS 'on Citus: what each node has of the stream tables that nodes keep, or parts of which: shards, whether they are filled, when the oldest was last changed, captured changes that wait, what went wrong';
 COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
 COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; settings are name=value, or name for its value in this session';
 COMMENT ON FUNCTION pgtrickle.drop_stream_table(text, boolean) IS 'drops a stream table';

@@ -1,8 +1,10 @@
 //! What the coordinator of a cluster asks of the nodes that have shards of a stream table.
 
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-use super::{argument, change};
+use super::{answer, argument, change};
+use crate::ddl::nodes;
 use crate::ddl::parts::{self, Known};
 use crate::ddl::shards::{self, Definition};
 use crate::error::{Error, Result, SpreadError};
@@ -51,6 +53,68 @@ fn take_part(
             .collect();
         parts::take(relation, &definition, task, &known)
     })
+}
+
+/// What this node has of a distributed stream table, or of a part of one in two steps. The coordinator calls it.
+#[pg_extern(schema = "pgtrickle")]
+fn shards_here(name: Option<&str>) -> String {
+    answer(|| nodes::here(permitted(argument::required(name, "name")?)?))
+}
+
+/// What each node has of the stream tables that nodes keep, or parts of which, and that the caller may read, owns or may
+/// monitor. A node that does not answer is among them, with the reason.
+#[pg_extern(schema = "pgtrickle")]
+#[allow(clippy::type_complexity, reason = "the columns of the result")]
+fn node_status() -> TableIterator<
+    'static,
+    (
+        name!(name, String),
+        name!(node, String),
+        name!(shards, Option<i64>),
+        name!(is_populated, Option<bool>),
+        name!(data_timestamp, Option<TimestampWithTimeZone>),
+        name!(pending_rows, Option<i64>),
+        name!(error, Option<String>),
+    ),
+> {
+    TableIterator::new(answer(status_of_nodes))
+}
+
+type NodeRow = (
+    String,
+    String,
+    Option<i64>,
+    Option<bool>,
+    Option<TimestampWithTimeZone>,
+    Option<i64>,
+    Option<String>,
+);
+
+fn status_of_nodes() -> Result<Vec<NodeRow>> {
+    let mut rows = Vec::new();
+    for table in nodes::of_nodes()? {
+        let owns = acl::owns_relation(table.relid) || acl::may_monitor();
+        if !owns && !acl::may_read(table.relid) {
+            continue;
+        }
+        for held in nodes::held(&table)? {
+            // What went wrong may show data.
+            let error = match held.shards {
+                Some(_) if !owns => None,
+                _ => held.error,
+            };
+            rows.push((
+                held.table,
+                held.node,
+                held.shards,
+                held.is_populated,
+                held.data_timestamp,
+                held.pending_rows,
+                error,
+            ));
+        }
+    }
+    Ok(rows)
 }
 
 fn definition<'a>(

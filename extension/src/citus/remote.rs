@@ -1,9 +1,12 @@
 //! Calling a function of ours on other nodes.
 //!
 //! The channel is the one that Citus has for this, `master_run_on_worker`: it opens a connection of its own to each node,
-//! as the current user and by the connection settings of the cluster, asks all nodes at once, and can be cancelled. So
-//! no connection string is made here; names of nodes and ports are arguments. What a node does is committed there, and
-//! is no part of the transaction that asks.
+//! by the connection settings of the cluster, asks all nodes at once, and can be cancelled. So no connection string is
+//! made here; names of nodes and ports are arguments. What a node does is committed there, and is no part of the
+//! transaction that asks.
+//!
+//! It is the owner of the extension who asks, once the coordinator has found that the user may: a role that may refresh a
+//! stream table here need not be able to connect to nodes, and has no rights to what they keep for it.
 //!
 //! The channel takes statements without parameters. [`statement`] is the only place that makes one: of the name of a
 //! function of this extension, and of values that the server quotes.
@@ -13,6 +16,7 @@ use pgrx::pg_sys;
 
 use crate::error::{Error, Result};
 use crate::pg::name;
+use crate::pg::user::OwnerContext;
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +79,7 @@ pub fn call(nodes: &[Node], function: &str, arguments: &[Argument<'_>]) -> Resul
     let hosts: Vec<&str> = nodes.iter().map(|node| node.host.as_str()).collect();
     let ports: Vec<i32> = nodes.iter().map(|node| node.port).collect();
     let statements = vec![statement(function, arguments); nodes.len()];
+    let _asker = OwnerContext::extension_owner()?;
     Spi::connect_mut(|client| {
         let mut answers = Vec::new();
         for row in client.update(CALL, None, &[hosts.into(), ports.into(), statements.into()])? {

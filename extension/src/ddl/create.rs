@@ -4,6 +4,7 @@ use pgrx::prelude::*;
 
 use super::divided::{self, Divided};
 use super::internal_view::{STATE_SCHEMA, view_name};
+use super::mode::Crossing;
 use super::rebuild::redecide;
 use super::spread::{self, Finding, Spread};
 use super::{mode, ties};
@@ -62,12 +63,20 @@ pub fn create(definition: &Definition) -> Result<()> {
     };
     let divided = match &spread {
         None if definition.may_spread => divided::find(view, owner, settings, definition.mode)?,
-        _ => None,
+        _ => divided::Finding::Whole,
+    };
+    let crossing = crossing.map(|why| Crossing {
+        why,
+        by_images: matches!(divided, divided::Finding::ByImages),
+    });
+    let divided = match divided {
+        divided::Finding::Divided(divided) => Some(divided),
+        divided::Finding::ByImages | divided::Finding::Whole => None,
     };
     let decision = match (&spread, &divided) {
         (Some(spread), _) => spread.decision(definition.mode),
         (None, Some(divided)) => divided.decision(definition.mode),
-        (None, None) => mode::decide(view, owner, settings, definition.mode, crossing.as_deref())?,
+        (None, None) => mode::decide(view, owner, settings, definition.mode, crossing.as_ref())?,
     };
     let relid = create_table(&target, &view_name)?;
     if let Some(spread) = &spread {

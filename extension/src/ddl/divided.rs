@@ -22,25 +22,36 @@ pub struct Divided {
     settings: Vec<String>,
 }
 
-/// Divides the query in `view`, which crosses shards. Tables as such have images only where DIFFERENTIAL is asked for:
-/// they may be of any size.
+/// Whether a query that crosses shards can be divided.
+#[derive(Debug, Clone)]
+pub enum Finding {
+    /// It cannot, or is not to be.
+    Whole,
+    /// It can, with images of tables as such. They may be of any size, and are made only where DIFFERENTIAL is asked for.
+    ByImages,
+    /// It can.
+    Divided(Divided),
+}
+
+/// Divides the query in `view`, which crosses shards.
 pub fn find(
     view: pg_sys::Oid,
     owner: pg_sys::Oid,
     settings: &Settings,
     requested: RequestedMode,
-) -> Result<Option<Divided>> {
+) -> Result<Finding> {
     let may_be = matches!(requested, RequestedMode::Auto | RequestedMode::Differential);
     if !may_be || !is_installed() {
-        return Ok(None);
+        return Ok(Finding::Whole);
     }
-    let may_hold_rows = requested == RequestedMode::Differential;
-    let found = two_steps::find(view, owner, settings)?;
-    let found = found.filter(|found| may_hold_rows || !found.parts.iter().any(|p| p.holds_rows));
-    Ok(found.map(|query| Divided {
-        settings: settings.items_of(&query.analysis.settings),
-        query,
-    }))
+    Ok(match two_steps::find(view, owner, settings)? {
+        None => Finding::Whole,
+        Some(query) if query.holds_rows() && requested == RequestedMode::Auto => Finding::ByImages,
+        Some(query) => Finding::Divided(Divided {
+            settings: settings.items_of(&query.analysis.settings),
+            query,
+        }),
+    })
 }
 
 impl Divided {
@@ -67,10 +78,10 @@ impl Divided {
         two_steps::create(&table, &self.query)
     }
 
-    /// Tells the user, with the size of images.
+    /// Tells the user, with the size of what images are of, and that it is still empty.
     pub fn announce(&self, name: &str) -> Result<()> {
         let images = self.query.parts.iter().map(|part| match part.holds_rows {
-            true => Ok(format!("{} rows", two_steps::count(part)?)),
+            true => two_steps::describe_rows(part),
             false => Ok("one row for each group and shard".to_owned()),
         });
         let images = images.collect::<Result<Vec<_>>>()?.join(", ");
@@ -80,6 +91,13 @@ impl Divided {
                 "Nodes keep what is local to their shards; the coordinator has images of that: {images}."
             )),
             None,
+        );
+        report::notice(
+            &format!("stream table \"{name}\" is empty until its first refresh"),
+            Some("Nodes keep parts of it once this transaction has committed."),
+            Some(
+                "The scheduler begins the refresh then; pgtrickle.refresh_stream_table() does, too.",
+            ),
         );
         Ok(())
     }

@@ -20,6 +20,7 @@ mod internal_view;
 mod kept;
 pub mod locks;
 pub mod mode;
+pub mod nodes;
 pub mod owner;
 pub mod parts;
 pub mod protect;

@@ -2,7 +2,9 @@
 
 use pgrx::pg_sys;
 
-use crate::capability::{CHANGES_UNTOLD, CITUS_DISTRIBUTED_TABLE, FAILING_EXPRESSION};
+use crate::capability::{
+    CHANGES_UNTOLD, CITUS_DISTRIBUTED_TABLE, CITUS_IMAGES, FAILING_EXPRESSION,
+};
 use crate::catalog::{self, RefreshMode, RequestedMode};
 use crate::error::{Error, Obstacle, Result};
 use crate::pg::settings::Settings;
@@ -105,14 +107,22 @@ impl Decision {
     }
 }
 
-/// Decides for the query in `view`, which will run with the rights of `owner` under these settings. `crossing` says why
-/// it is not spread over the nodes that have its tables.
+/// Why a query is not spread over the nodes that have its tables.
+#[derive(Debug, Clone)]
+pub struct Crossing {
+    /// In words.
+    pub why: String,
+    /// Whether DIFFERENTIAL would maintain it, by images of tables.
+    pub by_images: bool,
+}
+
+/// Decides for the query in `view`, which will run with the rights of `owner` under these settings.
 pub fn decide(
     view: pg_sys::Oid,
     owner: pg_sys::Oid,
     settings: &Settings,
     requested: RequestedMode,
-    crossing: Option<&str>,
+    crossing: Option<&Crossing>,
 ) -> Result<Decision> {
     let generation = invalidation::generation();
     let mut analysis = parse::analyse_view(view, owner, settings)?;
@@ -128,13 +138,12 @@ pub fn decide(
     }
     let mut obstacles = Vec::new();
     if requested != RequestedMode::Full {
-        obstacles.extend(analysis.unsupported.iter().map(Obstacle::from));
-        let mut distributed = obstacles
-            .iter_mut()
-            .filter(|obstacle| obstacle.code == CITUS_DISTRIBUTED_TABLE.code);
-        if let (Some(obstacle), Some(crossing)) = (distributed.next(), crossing) {
-            obstacle.reason = format!("{}; here, {crossing}", obstacle.reason);
-        }
+        obstacles.extend(
+            analysis
+                .unsupported
+                .iter()
+                .map(|found| crossing_shards(found, crossing)),
+        );
         if requested == RequestedMode::Immediate {
             obstacles.extend(refresh::not_immediate(&analysis));
         }
@@ -175,6 +184,24 @@ pub fn decide(
         is_captured: used != RefreshMode::Full,
         settings: settings.items_of(&analysis.settings),
     })
+}
+
+/// What was found, with how it crosses shards.
+fn crossing_shards(found: &parse::Unsupported, crossing: Option<&Crossing>) -> Obstacle {
+    let (Some(crossing), true) = (crossing, found.code == CITUS_DISTRIBUTED_TABLE.code) else {
+        return Obstacle::from(found);
+    };
+    let obstacle = match crossing.by_images {
+        true => Obstacle::from(&parse::Unsupported::new(
+            &CITUS_IMAGES,
+            found.construct.as_str(),
+        )),
+        false => Obstacle::from(found),
+    };
+    Obstacle {
+        reason: format!("{}; here, {}", obstacle.reason, crossing.why),
+        ..obstacle
+    }
 }
 
 /// Capture puts triggers on a table, so it takes the privilege for that. A stream table's changes

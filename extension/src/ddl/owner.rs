@@ -5,11 +5,14 @@ use crate::error::Result;
 use crate::pg::depend;
 use crate::refresh;
 
-/// Gives the internal view and the state tables to the owner of the stream table.
+/// Gives the internal view, state tables and images to the owner of the stream table.
 pub fn sync(table: &StreamTable) -> Result<()> {
     let Some(owner) = depend::owner_of(table.relid) else {
         return Ok(());
     };
+    if table.is_in_two_steps() {
+        refresh::two_steps::change_owner(table, owner)?;
+    }
     let mut parts = vec![table.view];
     parts.extend(refresh::state_tables(table.pgt_id)?);
     for part in parts {

@@ -78,7 +78,12 @@ pub fn take(
     Ok(format!("[{}]", told.join(",")))
 }
 
-/// The stream table beside a shard.
+/// The qualified name of the stream table beside a shard.
+pub fn rows_of(own: pg_sys::Oid) -> String {
+    format!("{STATE_SCHEMA}.rows_{}", own.to_u32())
+}
+
+/// The stream table beside a shard, made if it is not there.
 fn ensure(
     anchor: pg_sys::Oid,
     shard: &Shard,
@@ -86,7 +91,7 @@ fn ensure(
     definition: &Definition<'_>,
 ) -> Result<i64> {
     let owner = depend::owner_of(own).ok_or(Error::Vanished)?;
-    let qualified = format!("{STATE_SCHEMA}.rows_{}", own.to_u32());
+    let qualified = rows_of(own);
     let relation = name::find_relation(&qualified)?;
     if let Some(relation) = relation
         && let Some(present) = catalog::load_by_relid(relation)?

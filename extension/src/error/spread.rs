@@ -49,6 +49,9 @@ pub enum SpreadError {
     /// A row that goes is not in the image of what a node has.
     #[error("the image of what nodes keep of stream table \"{0}\" lacks rows that go")]
     ImageDiffers(String),
+    /// Who drops it with what it reads is not its owner.
+    #[error("a stream table of another role, in two steps, cannot be dropped with what it reads")]
+    OfAnother,
     /// A task that no node knows.
     #[error("invalid task \"{0}\"")]
     BadTask(String),
@@ -67,6 +70,7 @@ impl SpreadError {
             SpreadError::ShardMissing(_) => Code::ERRCODE_UNDEFINED_TABLE,
             SpreadError::ShardsUnclear { .. } => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             SpreadError::ImageDiffers(_) => Code::ERRCODE_DATA_CORRUPTED,
+            SpreadError::OfAnother => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             SpreadError::BadTask(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
         }
     }
@@ -80,6 +84,10 @@ impl SpreadError {
                     .into(),
             ),
             SpreadError::BadColumn { why, .. } => Some(why.clone()),
+            SpreadError::OfAnother => Some(
+                "Citus has connections to nodes for each role, and these would wait for each other."
+                    .into(),
+            ),
             SpreadError::Fixed(_)
             | SpreadError::NotMaintained { .. }
             | SpreadError::ShardMissing(_)
@@ -108,6 +116,7 @@ impl SpreadError {
             SpreadError::ShardMissing(_) | SpreadError::ShardsUnclear { .. } => {
                 Some("It may be on its way to another node. Refresh the stream table again.".into())
             }
+            SpreadError::OfAnother => Some("Have its owner or a superuser drop it first.".into()),
             SpreadError::BadTask(_) => Some("Use 'DEFINE', 'REFRESH' or 'RECOMPUTE'.".into()),
         }
     }

@@ -86,6 +86,7 @@ fn all() -> Vec<Error> {
             shards: "102008, 102011".to_owned(),
         }),
         Error::Spread(SpreadError::ImageDiffers(name())),
+        Error::Spread(SpreadError::OfAnother),
         Error::Spread(SpreadError::BadTask("SLEEP".to_owned())),
         Error::UnfinishedStatement(name()),
         Error::DefinitionChanged(name()),

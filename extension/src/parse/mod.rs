@@ -137,6 +137,12 @@ pub fn analyse_query_over_shards(text: &str) -> Result<Analysis> {
     analyse(query, user::current(), Place::Shards)
 }
 
+/// The same as [`analyse_for_two_steps`], of a text.
+pub fn analyse_query_for_two_steps(text: &str) -> Result<Analysis> {
+    let query = single_select(text, &Settings::of_session())?;
+    analyse(query, user::current(), Place::Both)
+}
+
 /// Analyses the text of a query with the rights of the current user. It must be one SELECT.
 pub fn analyse_query(text: &str) -> Result<Analysis> {
     let settings = Settings::of_session();

@@ -143,6 +143,18 @@ pub fn extension_owner() -> Result<pg_sys::Oid> {
     }
 }
 
+/// The name of a role.
+pub fn name_of(role: pg_sys::Oid) -> Result<String> {
+    // SAFETY: a syscache look-up; the name is a copy.
+    let name = unsafe { pg_sys::GetUserNameFromId(role, true) };
+    if name.is_null() {
+        return Err(Error::Vanished);
+    }
+    // SAFETY: NUL-terminated, as the server has made it.
+    let name = unsafe { std::ffi::CStr::from_ptr(name) };
+    Ok(name.to_string_lossy().into_owned())
+}
+
 /// The current role.
 pub fn current() -> pg_sys::Oid {
     // SAFETY: reads a variable of the server.

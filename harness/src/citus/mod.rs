@@ -20,6 +20,7 @@ pub const REQUIRED: &str = "PGT_REQUIRE_CITUS";
 pub struct Citus {
     coordinator: Cluster,
     workers: Vec<Cluster>,
+    extension: ExtensionDir,
 }
 
 /// Why a cluster could not be made.
@@ -78,9 +79,21 @@ impl Citus {
     /// # Errors
     /// What a server says.
     pub async fn with(settings: &[(&str, &str)]) -> Result<Self, CitusError> {
+        Self::of(&ExtensionDir::installed()?, settings).await
+    }
+
+    /// The same with this build of the extension.
+    ///
+    /// # Errors
+    /// What a server says.
+    pub async fn of(
+        extension: &ExtensionDir,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, CitusError> {
         let mut citus = Citus {
-            coordinator: node(settings)?,
+            coordinator: node(extension, settings)?,
             workers: Vec::new(),
+            extension: extension.clone(),
         };
         let session = Session::connect(&citus.coordinator, "postgres").await?;
         session.execute("CREATE EXTENSION citus").await?;
@@ -104,7 +117,7 @@ impl Citus {
     /// # Errors
     /// What a server says.
     pub async fn add_worker(&mut self, settings: &[(&str, &str)]) -> Result<(), CitusError> {
-        let worker = node(settings)?;
+        let worker = node(&self.extension, settings)?;
         let session = Session::connect(&worker, "postgres").await?;
         session
             .execute("CREATE EXTENSION citus; CREATE EXTENSION pg_trickle")
@@ -139,9 +152,12 @@ async fn listen_to_itself(session: &Session, node: &Cluster) -> Result<(), SqlEr
     session.execute("SELECT pg_reload_conf()").await
 }
 
-fn node(settings: &[(&str, &str)]) -> Result<Cluster, ClusterError> {
+/// What it has committed is there after a crash: positions in its changes would be of another history.
+fn node(extension: &ExtensionDir, settings: &[(&str, &str)]) -> Result<Cluster, ClusterError> {
     let mut options = ClusterOptions::new()
-        .extension(ExtensionDir::installed()?)
+        .extension(extension.clone())
+        .setting("synchronous_commit", "on")
+        .setting("full_page_writes", "on")
         .setting("shared_preload_libraries", "citus, pg_trickle")
         .setting("wal_level", "logical")
         .setting("citus.shard_count", "4")

@@ -3,7 +3,7 @@
 use super::Citus;
 use crate::backend::Backend;
 use crate::client::{Session, quote_literal};
-use crate::insist::{run, value};
+use crate::insist::{run, until, value};
 use crate::oracle::Question;
 use crate::runtime::connect;
 
@@ -13,9 +13,18 @@ use crate::runtime::connect;
 /// If one of its nodes does not start.
 pub async fn start() -> (Citus, Session) {
     let citus = Citus::start().await.unwrap();
-    let session = connect(&citus, "postgres").await.unwrap();
-    run(&session, TABLES).await;
+    let session = filled(&citus).await;
     (citus, session)
+}
+
+/// A session on the coordinator of a cluster that gets the tables.
+///
+/// # Panics
+/// If that fails.
+pub async fn filled(citus: &Citus) -> Session {
+    let session = connect(citus, "postgres").await.unwrap();
+    run(&session, TABLES).await;
+    session
 }
 
 /// Tables that are distributed, some beside each other, and others.
@@ -90,6 +99,68 @@ pub const LOCAL: [(&str, &str); 15] = [
     ),
 ];
 
+/// Names and queries that group rows of several shards.
+pub const GROUPED: [(&str, &str); 6] = [
+    (
+        "by_group",
+        "SELECT g, count(*) AS n, count(t) AS t, sum(v) AS v, avg(v) AS a, min(v) AS low, max(t) AS high FROM d GROUP BY g",
+    ),
+    (
+        "of_all",
+        "SELECT count(*) AS n, sum(w) AS w, avg(w) AS a, min(w) AS low, bool_or(w > 100) AS some, bool_and(id > 0) AS every FROM e",
+    ),
+    (
+        "filtered",
+        "SELECT w % 3 AS k, count(*) FILTER (WHERE id > 10) AS n, avg(id) FILTER (WHERE w < 50) AS a FROM e WHERE w > 5 GROUP BY 1 HAVING count(*) > 2",
+    ),
+    (
+        "joined_before",
+        "SELECT r.name, count(*) AS n, sum(e.w) AS w FROM d JOIN e USING (id) JOIN r USING (g) GROUP BY r.name",
+    ),
+    (
+        "joined_after",
+        "SELECT r.name, s.n FROM r LEFT JOIN (SELECT g, count(*) AS n FROM d GROUP BY g) s USING (g)",
+    ),
+    (
+        "first_groups",
+        "SELECT g, sum(v) AS v FROM d GROUP BY g ORDER BY g LIMIT 3",
+    ),
+];
+
+/// Names and queries that join shards with others, or ask for more than groups of groups tell.
+pub const OF_ROWS: [(&str, &str); 4] = [
+    ("crossing", "SELECT d.id, x.k FROM d JOIN x ON x.id = d.g"),
+    (
+        "kinds",
+        "SELECT g, count(DISTINCT t) AS n FROM d GROUP BY g",
+    ),
+    (
+        "with_local",
+        "SELECT l.id, e.w FROM l LEFT JOIN e ON e.w = l.id",
+    ),
+    ("counted", "SELECT count(*) AS n FROM d, x WHERE d.g = x.k"),
+];
+
+/// A cluster with the tables, whose queries may join by any columns, for the oracle; and a session on its coordinator.
+///
+/// # Panics
+/// If one of its nodes does not start.
+pub async fn begin() -> (Citus, Session) {
+    let (citus, session) = start().await;
+    for statement in [
+        "ALTER SYSTEM SET citus.enable_repartition_joins = on",
+        "SELECT pg_reload_conf()",
+    ] {
+        run(&session, statement).await;
+    }
+    until(
+        &session,
+        "SELECT current_setting('citus.enable_repartition_joins') = 'on'",
+    )
+    .await;
+    (citus, session)
+}
+
 /// What happens to the tables, step by step.
 pub const CHANGES: [&str; 6] = [
     "INSERT INTO d VALUES (5001, 1, 5, 'new'); UPDATE d SET v = v + 1 WHERE g = 2; DELETE FROM d WHERE id = 7",
@@ -140,6 +211,7 @@ async fn left(node: &dyn Backend) -> String {
         SELECT 'stream table ' || pgt_relid FROM pgtrickle.pgt_stream_tables
         UNION ALL SELECT 'dependency of ' || pgt_id FROM pgtrickle.pgt_dependencies
         UNION ALL SELECT relname FROM pg_class WHERE relnamespace IN ('pgtrickle_changes'::regnamespace, 'pgtrickle_state'::regnamespace)
+        UNION ALL SELECT nspname FROM pg_namespace WHERE nspname ~ '^pgtrickle_part'
         UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'pgtrickle_changes'::regnamespace
         UNION ALL SELECT tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE p.pronamespace = 'pgtrickle'::regnamespace) AS l(name)").await
 }

@@ -104,8 +104,13 @@ capabilities! {
     CITUS_DISTRIBUTED_TABLE: Source, "distributed tables of Citus in any other query",
         FullOnly {
             reason: "its rows are in shards on the workers, and rows of the result are made of several of them",
-            remedy: "join, group and partition by the distribution columns of co-located tables, and show one of them; or use \
-                     refresh_mode DIFFERENTIAL, which may keep images of the tables on the coordinator",
+            remedy: "join, group and partition by the distribution columns of co-located tables, and show one of them",
+        },
+        "";
+    CITUS_IMAGES: Source, "distributed tables of Citus, joined by other columns or aggregated in other ways, in `AUTO`",
+        FullOnly {
+            reason: "it takes images of tables on the coordinator, which are made only where DIFFERENTIAL is asked for",
+            remedy: "use refresh_mode DIFFERENTIAL, which keeps the rows and columns that the query reads on the coordinator, too",
         },
         "";
     CITUS_REFERENCE_TABLE: Source, "reference tables of Citus, of which this node has no copy or that another rule does not reach",

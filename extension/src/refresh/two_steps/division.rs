@@ -39,6 +39,17 @@ pub struct Divided {
     pub analysis: Analysis,
 }
 
+impl Divided {
+    /// Whether parts have rows of tables, and not of groups.
+    pub fn holds_rows(&self) -> bool {
+        self.parts.iter().any(|part| part.holds_rows)
+    }
+
+    fn is_maintained(&self) -> bool {
+        plan::compile(self.rest.clone()).is_ok()
+    }
+}
+
 /// Divides the query of a view. The images of its parts are those of a stream table, if it has one. On the other hand the
 /// analysis, with the reason why it cannot be divided.
 pub fn divide(
@@ -47,7 +58,19 @@ pub fn divide(
     settings: &Settings,
     pgt_id: Option<i64>,
 ) -> Result<std::result::Result<Divided, Analysis>> {
-    let mut analysis = parse::analyse_for_two_steps(view, owner, settings)?;
+    divide_analysed(parse::analyse_for_two_steps(view, owner, settings)?, pgt_id)
+}
+
+/// Divides a query that is given as a text, if it can be maintained.
+pub fn find_in_text(query: &str) -> Result<Option<Divided>> {
+    let divided = divide_analysed(parse::analyse_query_for_two_steps(query)?, None)?;
+    Ok(divided.ok().filter(Divided::is_maintained))
+}
+
+fn divide_analysed(
+    mut analysis: Analysis,
+    pgt_id: Option<i64>,
+) -> Result<std::result::Result<Divided, Analysis>> {
     let Some(relation) = analysis.relation.take() else {
         return Ok(Err(analysis));
     };
@@ -83,7 +106,7 @@ pub fn divide(
 /// Divides the query of a view that is to become a stream table, if that can be maintained.
 pub fn find(view: pg_sys::Oid, owner: pg_sys::Oid, settings: &Settings) -> Result<Option<Divided>> {
     let divided = divide(view, owner, settings, None)?.ok();
-    Ok(divided.filter(|divided| plan::compile(divided.rest.clone()).is_ok()))
+    Ok(divided.filter(Divided::is_maintained))
 }
 
 /// The analysis of what the coordinator maintains, and the query to read its content by.

@@ -1,7 +1,9 @@
 //! The tables of a stream table in two steps, for each part `n`:
 //!
-//! - `part_<id>_<n>`, distributed beside the tables that the part reads, and empty. Each of its shards owns what its
-//!   node keeps for the part, so that Citus moves and drops that with the shard, in its own transactions.
+//! - `pgtrickle_part_<id>.part_<n>`, distributed beside the tables that the part reads, and empty. Each of its shards owns
+//!   what its node keeps for the part, so that Citus moves and drops that with the shard, in its own transactions. It does
+//!   so as the owner of the table, who has to be allowed to create tables in its schema: it is the owner's, and has nothing
+//!   else.
 //! - `image_<id>_<n>`: shard and hash of each row, then the row. Its comment is the query of the part that it holds.
 //! - `taken_<id>_<n>`: the generation of each shard and the position that the image contains.
 
@@ -9,19 +11,26 @@ use pgrx::Spi;
 use pgrx::pg_sys;
 
 use super::division::{Divided, PartQuery};
-use super::names::{Names, names};
+use super::names::{Names, names, schema};
 use crate::catalog::StreamTable;
 use crate::citus;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SpreadError};
 use crate::pg::spi::Connection;
 use crate::pg::table::TableFacts;
 use crate::pg::user::OwnerContext;
-use crate::pg::{acl, comment, depend, name, replica_identity, type_name, utility};
+use crate::pg::{acl, comment, depend, name, replica_identity, type_name, user, utility};
 
 /// Makes all tables of a new stream table.
 pub fn create(table: &StreamTable, divided: &Divided) -> Result<()> {
-    for (number, part) in divided.parts.iter().enumerate() {
-        create_anchor(table, &names(table.pgt_id, number).anchor, part)?;
+    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
+    let (schema, owner) = (schema(table.pgt_id), name::quote(&user::name_of(owner)?));
+    {
+        // As one, for Citus, that makes a schema, sets itself locally to use one connection from then on.
+        let _maker = OwnerContext::extension_owner()?;
+        utility::run(&format!("CREATE SCHEMA {schema} AUTHORIZATION {owner}"))?;
+        for (number, part) in divided.parts.iter().enumerate() {
+            create_anchor(table, &names(table.pgt_id, number).anchor, part)?;
+        }
     }
     follow(table, divided)
 }
@@ -61,20 +70,39 @@ fn create_anchor(table: &StreamTable, anchor: &str, part: &PartQuery) -> Result<
 
 /// Drops the distributed tables of a stream table that is gone, and with their shards what nodes keep. By a statement:
 /// what merely goes with something else Citus takes for a partition, whose shards it leaves. It is that of who drops the
-/// stream table, if he may, since Citus has connections of their own for each user, which would wait for each other.
+/// stream table, since Citus has connections of their own for each role, which would wait for each other: so others than
+/// its owner do not drop it with what it reads.
 pub fn drop_anchors(pgt_id: i64) -> Result<()> {
-    for part in 0.. {
-        let anchor = names(pgt_id, part).anchor;
-        let Some(oid) = name::find_relation(&anchor)? else {
-            break;
-        };
-        let drop = format!("DROP TABLE {anchor}");
-        match acl::owns_relation(oid) {
-            true => utility::run(&drop)?,
-            false => utility::run_as_extension_owner(&drop)?,
-        }
+    let anchors = anchors(pgt_id)?;
+    if anchors.iter().any(|anchor| !acl::owns_relation(*anchor)) {
+        return Err(SpreadError::OfAnother.into());
     }
-    Ok(())
+    for anchor in anchors {
+        let anchor = name::qualified_name(anchor).ok_or(Error::Vanished)?;
+        utility::run(&format!("DROP TABLE {anchor}"))?;
+    }
+    let schema = schema(pgt_id);
+    match name::find_namespace(&name::c_string(&schema)?) {
+        Some(_) => utility::run(&format!("DROP SCHEMA {schema} CASCADE")),
+        None => Ok(()),
+    }
+}
+
+/// The distributed tables of a stream table, by part.
+pub fn anchors(pgt_id: i64) -> Result<Vec<pg_sys::Oid>> {
+    let mut found = Vec::new();
+    while let Some(anchor) = find_anchor(pgt_id, found.len())? {
+        found.push(anchor);
+    }
+    Ok(found)
+}
+
+/// The distributed table of a part. Who may refresh the stream table needs no rights to its schema.
+pub fn find_anchor(pgt_id: i64, part: usize) -> Result<Option<pg_sys::Oid>> {
+    match name::find_namespace(&name::c_string(&schema(pgt_id))?) {
+        Some(schema) => name::relation_in(schema, &format!("part_{part}")),
+        None => Ok(None),
+    }
 }
 
 /// The type of the column by which a table is distributed.
@@ -119,11 +147,42 @@ fn create_image(table: &StreamTable, names: &Names, part: &PartQuery) -> Result<
     Ok(())
 }
 
-/// How many rows an image of tables begins with, as Citus counts them now.
-pub fn count(part: &PartQuery) -> Result<i64> {
-    let count = format!("SELECT pg_catalog.count(*) FROM ({}) AS part", part.text);
+/// Gives all tables of a stream table to another owner. The distributed ones by a statement, which Citus passes on.
+pub fn change_owner(table: &StreamTable, owner: pg_sys::Oid) -> Result<()> {
+    let anchors = anchors(table.pgt_id)?;
+    let is_given = (anchors.iter()).all(|anchor| depend::owner_of(*anchor) == Some(owner));
+    let role = name::quote(&user::name_of(owner)?);
+    if !is_given {
+        let give = format!("ALTER SCHEMA {} OWNER TO {role}", schema(table.pgt_id));
+        utility::run_as_extension_owner(&give)?;
+    }
+    for part in 0..anchors.len() {
+        let names = names(table.pgt_id, part);
+        if !is_given {
+            let give = format!("ALTER TABLE {} OWNER TO {role}", names.anchor);
+            utility::run_as_extension_owner(&give)?;
+        }
+        for relation in [&names.image, &names.taken] {
+            if let Some(oid) = name::find_relation(relation)?
+                && depend::owner_of(oid) != Some(owner)
+            {
+                depend::change_owner(oid, owner);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an image of tables is of, with the number of their rows. The role that has made tables beside them asks, since
+/// Citus has other connections for each, and no other would see these; hence for rows as such, without the query's
+/// expressions.
+pub fn describe_rows(part: &PartQuery) -> Result<String> {
+    let table = name::qualified_name(part.beside).ok_or(Error::Vanished)?;
+    let _owner = OwnerContext::extension_owner()?;
+    let count = format!("SELECT pg_catalog.count(*) FROM {table}");
     let count = Spi::get_one::<i64>(&count).map_err(|error| Error::Internal(error.to_string()))?;
-    Ok(count.unwrap_or_default())
+    let count = count.unwrap_or_default();
+    Ok(format!("rows of {table}, which has {count}"))
 }
 
 fn found(relation: &str) -> Result<pg_sys::Oid> {

@@ -17,7 +17,7 @@ mod layout;
 mod names;
 mod pull;
 
-pub use division::{Divided, divide, find, rest_of};
-pub use layout::{count, create, drop_anchors};
+pub use division::{Divided, divide, find, find_in_text, rest_of};
+pub use layout::{anchors, change_owner, create, describe_rows, drop_anchors};
 pub use names::is_image;
 pub use pull::pull;

@@ -24,10 +24,15 @@ pub struct Names {
 pub fn names(pgt_id: i64, part: usize) -> Names {
     let name = |kind: &str| format!("pgtrickle_state.{kind}_{pgt_id}_{part}");
     Names {
-        anchor: name("part"),
+        anchor: format!("{}.part_{part}", schema(pgt_id)),
         image: name("image"),
         taken: name("taken"),
     }
+}
+
+/// The schema of the distributed tables of a stream table.
+pub fn schema(pgt_id: i64) -> String {
+    format!("pgtrickle_part_{pgt_id}")
 }
 
 /// Whether a relation of this qualified name is an image.

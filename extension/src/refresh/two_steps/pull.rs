@@ -8,13 +8,13 @@ use pgrx::pg_sys;
 use super::apply::{self, Taken};
 use super::division::{self, Divided, PartQuery};
 use super::layout;
-use super::names::{Names, names};
+use super::names::names;
 use crate::catalog::StreamTable;
 use crate::citus::{self, Argument};
 use crate::error::{Error, Result, SpreadError};
 use crate::pg::transaction;
 use crate::pg::user::OwnerContext;
-use crate::pg::{citus as shards, depend, name};
+use crate::pg::{citus as shards, depend};
 use crate::refresh::Task;
 use crate::refresh::spread::heard_from_all;
 
@@ -49,15 +49,19 @@ pub fn pull(table: &StreamTable, is_forced: bool) -> Result<()> {
     layout::follow(table, &divided)?;
     let Divided { parts, .. } = divided;
     for (number, part) in parts.iter().enumerate() {
-        pull_part(table, &names(table.pgt_id, number), part, is_forced)?;
+        pull_part(table, number, part, is_forced)?;
     }
     Ok(())
 }
 
-fn pull_part(table: &StreamTable, names: &Names, part: &PartQuery, is_forced: bool) -> Result<()> {
+fn pull_part(table: &StreamTable, number: usize, part: &PartQuery, is_forced: bool) -> Result<()> {
+    let names = &names(table.pgt_id, number);
     let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
-    let anchor = name::find_relation(&names.anchor)?.ok_or(Error::Vanished)?;
-    let known = apply::positions(names)?;
+    let anchor = layout::find_anchor(table.pgt_id, number)?.ok_or(Error::Vanished)?;
+    let known = {
+        let _owner = OwnerContext::enter(owner, &table.settings)?;
+        apply::positions(names)?
+    };
     let told: Vec<String> = match is_forced {
         true => Vec::new(),
         false => known.iter().map(Taken::told).collect(),
