@@ -30,7 +30,7 @@ pub enum Finding {
     /// It can, with images of tables as such. They may be of any size, and are made only where DIFFERENTIAL is asked for.
     ByImages,
     /// It can.
-    Divided(Divided),
+    Divided(Box<Divided>),
 }
 
 /// Divides the query in `view`, which crosses shards.
@@ -47,10 +47,10 @@ pub fn find(
     Ok(match two_steps::find(view, owner, settings)? {
         None => Finding::Whole,
         Some(query) if query.holds_rows() && requested == RequestedMode::Auto => Finding::ByImages,
-        Some(query) => Finding::Divided(Divided {
+        Some(query) => Finding::Divided(Box::new(Divided {
             settings: settings.items_of(&query.analysis.settings),
             query,
-        }),
+        })),
     })
 }
 
