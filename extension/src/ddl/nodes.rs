@@ -41,7 +41,7 @@ SELECT pg_catalog.json_build_object(
     'populated', pg_catalog.count(*) FILTER (WHERE t.is_populated) OPERATOR(pg_catalog.=) $2::bigint,
     'data_timestamp', pg_catalog.min(t.data_timestamp),
     'pending_rows', (SELECT COALESCE(pg_catalog.sum(b.pending_rows), 0) FROM pgtrickle.change_buffer_sizes() b
-        WHERE b.source OPERATOR(pg_catalog.=) ANY (SELECT d.source_relid::pg_catalog.text FROM pgtrickle.pgt_dependencies d
+        WHERE pg_catalog.to_regclass(b.source)::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (SELECT d.source_relid::pg_catalog.oid FROM pgtrickle.pgt_dependencies d
             JOIN pgtrickle.pgt_stream_tables r ON r.pgt_id OPERATOR(pg_catalog.=) d.pgt_id
             WHERE r.pgt_relid::pg_catalog.oid OPERATOR(pg_catalog.=) ANY ($1))),
     'error', (SELECT f.message FROM pgtrickle.refresh_failures() f JOIN pgtrickle.pgt_stream_tables r
