@@ -8,19 +8,21 @@ use crate::error::{Error, Result};
 use crate::pg::depend;
 
 /// Stream tables whose queries use a function that has just been replaced or altered: by itself, through views, other
-/// functions that name it as an object, aggregates, operators and casts.
+/// functions that name it as an object, aggregates, operators, casts, and policies of the tables that they read.
 const READERS: &str = "
 WITH RECURSIVE dependent (class, object) AS (
     SELECT classid, objid FROM pg_catalog.pg_event_trigger_ddl_commands()
     WHERE classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
     UNION
-    SELECT CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid END,
-           COALESCE(r.ev_class, d.objid)
+    SELECT CASE WHEN COALESCE(r.oid, p.oid) IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid END,
+           COALESCE(r.ev_class, p.polrelid, d.objid)
     FROM dependent u
     JOIN pg_catalog.pg_depend d ON d.refclassid = u.class AND d.refobjid = u.object
     LEFT JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+    LEFT JOIN pg_catalog.pg_policy p ON p.oid = d.objid AND d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass
     WHERE d.classid IN ('pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass,
-                        'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_cast'::pg_catalog.regclass)
+                        'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_cast'::pg_catalog.regclass,
+                        'pg_catalog.pg_policy'::pg_catalog.regclass)
 )
 SELECT DISTINCT t.pgt_id FROM dependent d
 JOIN pgtrickle.pgt_stream_tables t ON t.view_relid = d.object AND d.class = 'pg_catalog.pg_class'::pg_catalog.regclass

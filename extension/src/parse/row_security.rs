@@ -12,6 +12,7 @@ use pgtrickle_dvm::sql::names::{CHANGED_ROW, attribute};
 use pgtrickle_dvm::tree::{ColumnId, Visible};
 
 use super::analyzer::Analyzer;
+use super::clock_words::may_say_clock;
 use super::derived::Access;
 use super::spread::Place;
 use crate::capability::{ROW_POLICY, ROW_SECURITY};
@@ -38,6 +39,11 @@ impl Analyzer {
             false => None,
         };
         let readable = conditions.filter(|conditions| {
+            // The server adds the policies to what initialises a stream table, without the function that refuses words
+            // of the clock.
+            if conditions.iter().any(|condition| may_say_clock(*condition)) {
+                return false;
+            }
             let columns: Vec<i16> = columns_of(conditions).into_iter().collect();
             let is_stored = |attnum: &i16| facts.attribute(*attnum).is_some_and(|a| !a.is_virtual);
             columns.iter().all(is_stored) && table::may_read(facts.oid, &columns, self.owner)
