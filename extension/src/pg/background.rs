@@ -13,6 +13,7 @@ use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::PgTryBuilder;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
+use super::caught::Caught;
 use super::failure::Failure;
 use super::version;
 
@@ -211,7 +212,7 @@ pub fn transaction<T>(
         unsafe { pg_sys::CommitTransactionCommand() };
         Ok(value)
     }))
-    .catch_others(|error| Err(Failure::caught(&error)))
+    .catch_others(|error| Err(Failure::caught(&Caught::of(error))))
     .execute();
     // SAFETY: the error has been taken off the server's stack; this aborts what was begun.
     unsafe {

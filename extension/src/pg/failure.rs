@@ -1,8 +1,8 @@
 //! An error that was caught: what the catalog and the log keep of it.
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
-use pgrx::pg_sys::panic::CaughtError;
 
+use super::caught::Caught;
 use crate::error::Error;
 
 /// What is left of an error.
@@ -10,21 +10,12 @@ use crate::error::Error;
 pub struct Failure {
     /// The SQLSTATE in the server's encoding.
     code: i32,
-    /// The name of the condition, in lower case.
+    /// The name of the condition, in lower case; `user_defined` if the server has none for the SQLSTATE.
     pub condition: String,
     /// The message, which may show data.
     pub message: String,
     /// Whether it was the fuse that stopped the work.
     pub is_fuse: bool,
-}
-
-/// Throws an error that `PgTryBuilder` has handed over. The server has forgotten it, so it is reported like one of
-/// ours: `CaughtError::rethrow` would let the server look for it.
-pub fn throw_again(error: CaughtError) -> ! {
-    match error {
-        CaughtError::PostgresError(report) => CaughtError::ErrorReport(report).rethrow(),
-        other => other.rethrow(),
-    }
 }
 
 impl From<Error> for Failure {
@@ -48,23 +39,23 @@ impl Failure {
     }
 
     /// Of an error that was thrown.
-    pub fn caught(error: &CaughtError) -> Self {
-        match error {
-            CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-                Self::new(report.sql_error_code(), report.message().to_owned())
-            }
-            CaughtError::RustPanic { ereport, .. } => Self::new(
-                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                ereport.message().to_owned(),
-            ),
-        }
+    pub fn caught(error: &Caught) -> Self {
+        Self::of_code(error.code(), error.message().to_owned())
     }
 
     fn new(code: PgSqlErrorCode, message: String) -> Self {
-        let condition = format!("{code:?}");
+        Self::of_code(code as i32, message)
+    }
+
+    fn of_code(code: i32, message: String) -> Self {
+        let known = PgSqlErrorCode::from(code);
+        let condition = match known as i32 == code {
+            true => format!("{known:?}"),
+            false => "user_defined".to_owned(),
+        };
         let condition = condition.strip_prefix("ERRCODE_").unwrap_or(&condition);
         Failure {
-            code: code as i32,
+            code,
             condition: condition.to_ascii_lowercase(),
             message,
             is_fuse: false,
@@ -110,5 +101,11 @@ mod tests {
         assert!(deadlock.is_transient() && !deadlock.is_lock_timeout());
         let late = Failure::new(PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, String::new());
         assert!(late.is_lock_timeout() && !late.is_transient());
+    }
+
+    #[test]
+    fn a_code_that_the_server_does_not_know_stays() {
+        let failure = Failure::of_code(('P' as i32 - '0' as i32) | (7 << 24), String::new());
+        assert_eq!(failure.label(), "P0007 user_defined");
     }
 }

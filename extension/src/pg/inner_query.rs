@@ -6,9 +6,8 @@ use std::ffi::c_void;
 
 use pgrx::PgTryBuilder;
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 
-use super::failure::throw_again;
+use super::caught::Caught;
 
 thread_local! {
     /// Position of the last error, in characters from 1; 0 if it had none.
@@ -24,31 +23,22 @@ pub fn located<T>(text: &str, work: impl FnOnce() -> T + std::panic::UnwindSafe)
     POSITION.set(0);
     let outcome = PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
         let _callback = Callback::push();
-        Ok::<T, Box<CaughtError>>(work())
+        Ok(work())
     }))
-    .catch_others(|error| Err(Box::new(error)))
+    .catch_others(|error| Err(Box::new(Caught::of(error))))
     .execute();
-    match outcome.map_err(|error| *error) {
+    match outcome {
         Ok(value) => value,
-        Err(CaughtError::PostgresError(report)) if POSITION.get() > 0 => {
-            let place = place(text, POSITION.get().unsigned_abs() as usize);
-            let detail = match report.detail() {
-                Some(detail) => format!("{detail}\n{place}"),
-                None => format!("The place in the query:\n{place}"),
-            };
-            let mut located = ErrorReport::new(
-                report.sql_error_code(),
-                report.message().to_owned(),
-                "pg_trickle",
-            )
-            .set_detail(detail);
-            if let Some(hint) = report.hint() {
-                located = located.set_hint(hint);
+        Err(mut error) => {
+            if let Ok(position @ 1..) = usize::try_from(POSITION.get()) {
+                let place = place(text, position);
+                error.add_detail(|detail| match detail {
+                    Some(detail) => format!("{detail}\n{place}"),
+                    None => format!("The place in the query:\n{place}"),
+                });
             }
-            located.report(pgrx::PgLogLevel::ERROR);
-            unreachable!("an ERROR report does not return")
+            error.throw()
         }
-        Err(error) => throw_again(error),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod capture_trigger;
 pub mod catalog_row;
 pub mod catalog_scan;
 pub mod catalog_table;
+pub mod caught;
 pub mod change_insert;
 pub mod change_pages;
 pub mod change_scan;

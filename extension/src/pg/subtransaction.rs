@@ -3,11 +3,10 @@
 use std::panic::AssertUnwindSafe;
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::errcodes::PgSqlErrorCode;
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::PgTryBuilder;
 
-use super::failure::{Failure, throw_again};
+use super::caught::Caught;
+use super::failure::Failure;
 use crate::error::{CLOCK_WORD, Result};
 
 /// What came of an attempt.
@@ -23,22 +22,22 @@ pub enum Attempt<T> {
 
 /// The error of an expression that met a value without a result.
 #[derive(Debug)]
-pub struct DataException(Box<CaughtError>);
+pub struct DataException(Box<Caught>);
 
 impl DataException {
     /// The server's message.
     pub fn message(&self) -> String {
-        Failure::caught(&self.0).message
+        self.0.message().to_owned()
     }
 
     /// Whether it is about text that says what the clock decides.
     pub fn is_clock_word(&self) -> bool {
-        code_of(&self.0) == Some(CLOCK_WORD)
+        self.0.code() == CLOCK_WORD as i32
     }
 
     /// Throws it again.
     pub fn throw(self) -> ! {
-        throw_again(*self.0)
+        self.0.throw()
     }
 }
 
@@ -62,17 +61,15 @@ pub fn attempt_if<T>(
     };
     let outcome = within(is_done, || {
         PgTryBuilder::new(AssertUnwindSafe(|| Ok(work())))
-            .catch_others(|error| Err(Box::new(error)))
+            .catch_others(|error| Err(Box::new(Caught::of(error))))
             .execute()
     });
     match outcome {
         Ok(done) => done.map(Attempt::Done),
-        Err(error) => match code_of(&error) {
-            Some(code) if DATA_EXCEPTION_CLASSES.contains(&(code as i32 & 0xfff)) => {
-                Ok(Attempt::DataException(DataException(error)))
-            }
-            _ => throw_again(*error),
-        },
+        Err(error) if DATA_EXCEPTION_CLASSES.contains(&(error.code() & 0xfff)) => {
+            Ok(Attempt::DataException(DataException(error)))
+        }
+        Err(error) => error.throw(),
     }
 }
 
@@ -82,7 +79,7 @@ pub fn contain<T>(work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Fa
         PgTryBuilder::new(AssertUnwindSafe(|| {
             work().map_err(|error| Failure::of(&error))
         }))
-        .catch_others(|error| Err(Failure::caught(&error)))
+        .catch_others(|error| Err(Failure::caught(&Caught::of(error))))
         .execute()
     })
 }
@@ -114,14 +111,4 @@ fn within<T>(is_done: impl FnOnce(&T) -> bool, guarded: impl FnOnce() -> T) -> T
         pg_sys::CurrentResourceOwner = owner;
     }
     outcome
-}
-
-/// The code of an error that was reported.
-fn code_of(error: &CaughtError) -> Option<PgSqlErrorCode> {
-    match error {
-        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
-            Some(report.sql_error_code())
-        }
-        CaughtError::RustPanic { .. } => None,
-    }
 }
