@@ -5,37 +5,59 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::AsPgCStr;
 use pgrx::pg_sys::panic::CaughtError;
 
+/// The classes of errors that the server has, but for those that expressions raise about values: 10 and 22 (data), 20
+/// (CASE without a case), 21 (several rows), 2F, 38 and 39 (functions) and P0 (RAISE).
+const OTHER_CLASSES: [&[u8; 2]; 36] = [
+    b"00", b"01", b"02", b"03", b"08", b"09", b"0A", b"0B", b"0F", b"0L", b"0P", b"0Z", b"23",
+    b"24", b"25", b"26", b"27", b"28", b"2B", b"2D", b"34", b"3B", b"3D", b"3F", b"40", b"42",
+    b"44", b"53", b"54", b"55", b"57", b"58", b"72", b"F0", b"HV", b"XX",
+];
+
 /// An error that `PgTryBuilder` has handed over, with its SQLSTATE: `PgSqlErrorCode` knows only those of the server, and
 /// functions of users raise others.
 #[derive(Debug)]
 pub struct Caught {
     error: CaughtError,
     code: i32,
+    is_of_domain: bool,
     detail: Option<String>,
 }
 
 impl Caught {
     /// For the handler, at whose end the server forgets the error.
     pub fn of(error: CaughtError) -> Self {
-        let (code, detail) = match &error {
+        match &error {
             CaughtError::PostgresError(report) => {
-                (code_in_the_server(), report.detail().map(str::to_owned))
+                let (code, is_of_domain) = held_by_the_server();
+                Caught {
+                    code,
+                    is_of_domain,
+                    detail: report.detail().map(str::to_owned),
+                    error,
+                }
             }
             CaughtError::ErrorReport(report)
             | CaughtError::RustPanic {
                 ereport: report, ..
-            } => (report.sql_error_code() as i32, None),
-        };
-        Caught {
-            error,
-            code,
-            detail,
+            } => Caught {
+                code: report.sql_error_code() as i32,
+                is_of_domain: false,
+                detail: None,
+                error,
+            },
         }
     }
 
     /// The SQLSTATE in the server's encoding: six bits per character, from `0`.
     pub fn code(&self) -> i32 {
         self.code
+    }
+
+    /// Whether an expression raised it that met a value without a result: of the server, of a domain, or of a function of
+    /// a user with a code of its own.
+    pub fn is_of_value(&self) -> bool {
+        let class = self.code & 0xfff;
+        self.is_of_domain || OTHER_CLASSES.iter().all(|other| class != class_of(**other))
     }
 
     /// The message, which may show data.
@@ -80,15 +102,22 @@ impl Caught {
     }
 }
 
-/// The SQLSTATE of the error that the server holds.
-fn code_in_the_server() -> i32 {
+/// The SQLSTATE of the error that the server holds, and whether a check of a domain raised it.
+fn held_by_the_server() -> (i32, bool) {
     // SAFETY: the copy is made where it is freed, in a context that outlives whatever the error has ended.
     unsafe {
         PgMemoryContexts::TopMemoryContext.switch_to(|_| {
             let data = pg_sys::CopyErrorData();
-            let code = (*data).sqlerrcode;
+            let is_of_domain = !(*data).datatype_name.is_null() && (*data).table_name.is_null();
+            let held = ((*data).sqlerrcode, is_of_domain);
             pg_sys::FreeErrorData(data);
-            code
+            held
         })
     }
+}
+
+/// A class of SQLSTATE in the server's encoding.
+fn class_of(text: [u8; 2]) -> i32 {
+    let [first, second] = text.map(|character| i32::from(character.wrapping_sub(b'0')));
+    first | second << 6
 }

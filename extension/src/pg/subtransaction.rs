@@ -14,9 +14,8 @@ use crate::error::{CLOCK_WORD, Result};
 pub enum Attempt<T> {
     /// The work is done.
     Done(T),
-    /// An expression met a value that it has no result for (SQLSTATE class 22: division by zero,
-    /// overflow, …; class 21: a scalar subquery with several rows), with the server's message. Everything that the
-    /// work wrote is undone.
+    /// An expression met a value that it has no result for (division by zero, a scalar subquery with several rows, RAISE
+    /// in a function, …), with the server's message. Everything that the work wrote is undone.
     DataException(DataException),
 }
 
@@ -41,9 +40,6 @@ impl DataException {
     }
 }
 
-/// SQLSTATE classes 22 and 21 in the server's encoding: six bits per character, from `0`.
-const DATA_EXCEPTION_CLASSES: [i32; 2] = [2 | (2 << 6), 2 | (1 << 6)];
-
 /// Does the work in a subtransaction. Errors other than data exceptions are thrown again when the
 /// subtransaction has been rolled back: the handler that catches them must find its own as the innermost.
 pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<Attempt<T>> {
@@ -66,9 +62,7 @@ pub fn attempt_if<T>(
     });
     match outcome {
         Ok(done) => done.map(Attempt::Done),
-        Err(error) if DATA_EXCEPTION_CLASSES.contains(&(error.code() & 0xfff)) => {
-            Ok(Attempt::DataException(DataException(error)))
-        }
+        Err(error) if error.is_of_value() => Ok(Attempt::DataException(DataException(error))),
         Err(error) => error.throw(),
     }
 }
