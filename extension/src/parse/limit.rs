@@ -52,7 +52,7 @@ impl Analyzer {
         let mut number = |rows: Option<Expr>, keyword| {
             rows.map(|rows| self.number_of(&rows, keyword, &mut aggregates))
         };
-        let (limit, offset) = (number(limit, "LIMIT"), number(offset, "OFFSET"));
+        let (limit, offset) = (number(limit, " LIMIT "), number(offset, " OFFSET "));
         let input = self.with_columns(input);
         let ids: Vec<_> = input
             .columns()
@@ -76,24 +76,51 @@ impl Analyzer {
 
     /// A number of rows as a column, which is computed by one of `aggregates`.
     fn number_of(&mut self, rows: &Expr, keyword: &str, aggregates: &mut Vec<Aggregate>) -> Expr {
+        let is_wrong = [Piece::Expr(rows), Piece::Sql(" OPERATOR(pg_catalog.<) 0")];
+        let fails = [
+            Piece::Sql("SELECT "),
+            Piece::Expr(rows),
+            Piece::Sql(keyword),
+            Piece::Expr(rows),
+        ];
+        Expr::of(&self.checked_number(rows, is_wrong, fails, aggregates))
+    }
+
+    /// A number as a column of a group of its own, which is computed by one of `aggregates`. A wrong one fails by a
+    /// query, as it does where it stands, also where there are no rows.
+    pub(super) fn checked_number<'a>(
+        &mut self,
+        number: &'a Expr,
+        is_wrong: impl IntoIterator<Item = Piece<'a>>,
+        fails: impl IntoIterator<Item = Piece<'a>>,
+        aggregates: &mut Vec<Aggregate>,
+    ) -> Column {
         let bigint = (pg_sys::INT8OID, -1, pg_sys::InvalidOid);
         let column = self.add_column("rows", bigint, true, Scale::Unknown);
-        let argument = not_negative(rows, keyword, &column);
+        let pieces = std::iter::once(Piece::Sql("CASE WHEN ("))
+            .chain(is_wrong)
+            .chain([Piece::Sql(") THEN (")])
+            .chain(fails)
+            .chain([
+                Piece::Sql(") ELSE "),
+                Piece::Expr(number),
+                Piece::Sql(" END"),
+            ]);
+        let argument = Expr::composed(pieces, column.ty.clone(), true);
         let call = [
             Piece::Sql("pg_catalog.max("),
             Piece::Expr(&argument),
             Piece::Sql(")"),
         ];
-        let number = Expr::of(&column);
         aggregates.push(Aggregate {
             kind: AggregateKind::Max,
             call: Expr::composed(call, column.ty.clone(), true),
-            column,
+            column: column.clone(),
             argument: Some(argument),
             filter: None,
             distinct: false,
         });
-        number
+        column
     }
 
     /// A number of rows; `None` where none is given.
@@ -169,21 +196,4 @@ fn within(place: &Column, limit: Option<&Expr>, offset: Option<&Expr>) -> Vec<Pr
         equality: None,
     };
     after.into_iter().chain(up_to).map(condition).collect()
-}
-
-/// A number of rows, which fails as it does in the query if it is negative.
-fn not_negative(rows: &Expr, keyword: &str, column: &Column) -> Expr {
-    let fails = format!(" {keyword} ");
-    let pieces = [
-        Piece::Sql("CASE WHEN ("),
-        Piece::Expr(rows),
-        Piece::Sql(" OPERATOR(pg_catalog.<) 0) THEN (SELECT "),
-        Piece::Expr(rows),
-        Piece::Sql(&fails),
-        Piece::Expr(rows),
-        Piece::Sql(") ELSE "),
-        Piece::Expr(rows),
-        Piece::Sql(" END"),
-    ];
-    Expr::composed(pieces, column.ty.clone(), true)
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{
-    Column, ColumnId, Comparisons, Expr, Part, Relation, SortKey, WindowCall,
+    Aggregate, Column, ColumnId, Comparisons, Expr, Part, Piece, Relation, SortKey, WindowCall,
 };
 
 use super::analyzer::Analyzer;
@@ -77,6 +77,29 @@ pub(super) struct Windows {
     /// What is computed below the windows.
     computed: Vec<(Column, Expr)>,
     pending: Vec<Pending>,
+    offsets: Offsets,
+}
+
+/// What the rows carry of offsets that subqueries give.
+#[derive(Default)]
+struct Offsets {
+    /// The columns with their values.
+    carried: BTreeSet<ColumnId>,
+    /// Those of ROWS and GROUPS, in a group of its own: a wrong one fails also where there are no rows.
+    checked: Vec<Aggregate>,
+    pending: Vec<Pending>,
+}
+
+impl Offsets {
+    /// The rows of `input` beside the checked values.
+    fn beside(self, input: Relation) -> Relation {
+        if self.checked.is_empty() {
+            return input;
+        }
+        let pending = self.pending.into_iter();
+        let values = pending.fold(Relation::SingleRow, |row, pending| pending.over(row));
+        input.joined(values.grouped(Vec::new(), self.checked), Vec::new())
+    }
 }
 
 /// A window, bound.
@@ -94,6 +117,8 @@ impl Windows {
     /// The results beside the columns of `input` that are read and what is computed of them.
     fn over(self, input: Relation, mut read: BTreeSet<ColumnId>) -> Relation {
         let input = (self.pending.into_iter()).fold(input, |input, pending| pending.over(input));
+        read.extend(&self.offsets.carried);
+        let input = self.offsets.beside(input);
         for (partition, call) in &self.calls {
             read.extend(partition);
             read.extend(call.exprs().flat_map(Expr::columns));
@@ -286,7 +311,7 @@ impl Analyzer {
             "CURRENT ROW".to_owned()
         } else {
             let follows = has(pg_sys::FRAMEOPTION_START_OFFSET_FOLLOWING);
-            self.frame_offset(stage, clause.startOffset, follows, windows)?
+            self.frame_offset(stage, clause.startOffset, (mode, true, follows), windows)?
         };
         let end = if has(pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING) {
             "UNBOUNDED FOLLOWING".to_owned()
@@ -294,7 +319,7 @@ impl Analyzer {
             "CURRENT ROW".to_owned()
         } else {
             let follows = has(pg_sys::FRAMEOPTION_END_OFFSET_FOLLOWING);
-            self.frame_offset(stage, clause.endOffset, follows, windows)?
+            self.frame_offset(stage, clause.endOffset, (mode, false, follows), windows)?
         };
         let exclude = if has(pg_sys::FRAMEOPTION_EXCLUDE_CURRENT_ROW) {
             " EXCLUDE CURRENT ROW"
@@ -309,12 +334,13 @@ impl Analyzer {
     }
 
     /// An offset of a frame. One that a subquery gives stands in the frame as it is written, since a frame reads no
-    /// columns; the rows carry its value, so that another one has all of them computed again.
+    /// columns; the rows carry its value, so that another one has all of them computed again. The server looks at that of
+    /// RANGE only beside rows.
     fn frame_offset(
         &mut self,
         stage: &mut Stage<'_>,
         offset: *mut pg_sys::Node,
-        follows: bool,
+        (mode, is_start, follows): (&str, bool, bool),
         windows: &mut Windows,
     ) -> Result<String> {
         let word = if follows { "FOLLOWING" } else { "PRECEDING" };
@@ -322,7 +348,12 @@ impl Analyzer {
             return Ok(format!("UNBOUNDED {word}"));
         };
         let flat = query::flatten(stage.level.query, offset);
-        let bound = self.bind(stage, flat)?;
+        let mut apart = Stage::new(stage.level, stage.grouping);
+        let at = match mode {
+            "RANGE" => &mut *stage,
+            _ => &mut apart,
+        };
+        let bound = self.bind(at, flat)?;
         let expr = self.expression(bound);
         if expr.columns().is_empty() {
             return Ok(format!("({}) {word}", expr.render(|_| String::new())));
@@ -333,7 +364,33 @@ impl Analyzer {
                 "a frame whose offset depends on what is around it",
             );
         }
-        self.carrier(bound, windows);
+        let carried = match mode {
+            "RANGE" => self.carrier(bound, windows),
+            _ => {
+                windows.offsets.pending.extend(apart.pending);
+                let before = if is_start {
+                    "ROWS "
+                } else {
+                    "ROWS BETWEEN CURRENT ROW AND "
+                };
+                let after = if is_start { " PRECEDING" } else { " FOLLOWING" };
+                let is_wrong = [
+                    Piece::Expr(&expr),
+                    Piece::Sql(" IS NULL OR "),
+                    Piece::Expr(&expr),
+                    Piece::Sql(" OPERATOR(pg_catalog.<) 0"),
+                ];
+                let fails = [
+                    Piece::Sql("SELECT pg_catalog.count(*) OVER ("),
+                    Piece::Sql(before),
+                    Piece::Expr(&expr),
+                    Piece::Sql(after),
+                    Piece::Sql(")"),
+                ];
+                self.checked_number(&expr, is_wrong, fails, &mut windows.offsets.checked)
+            }
+        };
+        windows.offsets.carried.insert(carried.id);
         Ok(format!("({}) {word}", deparse::expression(spell_out(flat))))
     }
 
