@@ -71,7 +71,11 @@ fn branch<'a>(
             "," | ";" | "}" => break,
             "{" => {
                 while !matches!(tokens.get(at), None | Some(("}", _))) {
-                    at = branch(tokens, at + 1, path.clone(), found);
+                    at += 1;
+                    // A comma may come after the last branch.
+                    if !matches!(tokens.get(at), Some(("}", _))) {
+                        at = branch(tokens, at, path.clone(), found);
+                    }
                 }
                 return at + 1;
             }
