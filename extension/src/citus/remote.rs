@@ -60,6 +60,14 @@ FROM pg_catalog.master_run_on_worker($1::pg_catalog.text[], $2::pg_catalog.int4[
 const SPREAD: &str =
     "SELECT pg_catalog.create_distributed_table($1::pg_catalog.regclass, $2, colocate_with => $3)";
 
+/// The longest name, in bytes, with which shards have types of different names. PostgreSQL names the type of a table's
+/// arrays by its name, cut to fit; sessions of one transaction that make types of one name wait for each other, which ends
+/// in a deadlock. A number and `_` are added to the name of a table, and `_` to that of its type.
+const SHARD_NAME_MAX: usize = 50;
+
+const ONE_BY_ONE: &str =
+    "SELECT pg_catalog.set_config('citus.multi_shard_modify_mode', 'sequential', true)";
+
 /// The nodes that have shards of a table.
 pub fn nodes_of(table: pg_sys::Oid) -> Result<Vec<Node>> {
     Spi::connect(|client| {
@@ -102,9 +110,14 @@ pub fn call(nodes: &[Node], function: &str, arguments: &[Argument<'_>]) -> Resul
 
 /// Distributes a table by a column, beside another.
 pub fn spread(table: pg_sys::Oid, column: &str, beside: pg_sys::Oid) -> Result<()> {
+    let own = name::relation_name(table).ok_or(Error::Vanished)?;
     let beside = name::qualified_name(beside).ok_or(Error::Vanished)?;
     let arguments = [table.into(), column.into(), beside.into()];
-    Spi::run_with_args(SPREAD, &arguments).map_err(|error| Error::Internal(error.to_string()))
+    let failed = |error: pgrx::spi::Error| Error::Internal(error.to_string());
+    if own.len() > SHARD_NAME_MAX {
+        Spi::run(ONE_BY_ONE).map_err(failed)?;
+    }
+    Spi::run_with_args(SPREAD, &arguments).map_err(failed)
 }
 
 /// A call as a statement.
