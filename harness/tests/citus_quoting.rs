@@ -238,8 +238,8 @@ async fn nodes_are_told_what_was_written() {
         failure_persistence: None,
         ..Config::default()
     });
-    let outcome = tokio::task::block_in_place(|| {
-        runner.run(&odd(), |odd| {
+    tokio::task::block_in_place(|| {
+        let outcome = runner.run(&odd(), |odd| {
             let case = Case {
                 session: &session,
                 odd,
@@ -259,7 +259,7 @@ async fn nodes_are_told_what_was_written() {
                 }
                 played
             })
-        })
+        });
+        outcome.unwrap();
     });
-    outcome.unwrap();
 }
