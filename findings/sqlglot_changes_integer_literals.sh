@@ -8,13 +8,7 @@ source "$(dirname "$0")/lib/python.sh"
 server_start 18.6.3
 python_with sqlglot==30.30.0
 query="SELECT 1_000, 0x1F"
-printed=$(query=$query python <<'PY'
-import os
-import sqlglot
-
-print(sqlglot.transpile(os.environ["query"], read="postgres", write="postgres")[0])
-PY
-)
+printed=$(sqlglot_prints "$query")
 seen "SELECT 1 AS _000, x'1F'
 1000|31
 1|00011111" "$printed

@@ -8,13 +8,7 @@ source "$(dirname "$0")/lib/python.sh"
 server_start 18.6.3
 python_with sqlglot==30.30.0
 query="SELECT extract(epoch FROM INTERVAL '1 day 02:00') / 3600 AS hours"
-printed=$(query=$query python <<'PY'
-import os
-import sqlglot
-
-print(sqlglot.transpile(os.environ["query"], read="postgres", write="postgres")[0])
-PY
-)
+printed=$(sqlglot_prints "$query")
 seen "SELECT EXTRACT(EPOCH FROM INTERVAL '1 DAY') / 3600 AS hours
 26 24" "$printed
 $(sql postgres <<<"$query" | xargs printf '%.0f') $(sql postgres <<<"$printed" | xargs printf '%.0f')"

@@ -9,3 +9,13 @@ python_with() {
 python() {
     address="postgresql+psycopg://postgres@/postgres?host=$work/server" "$work/python/bin/python" - 2>&1
 }
+
+# sqlglot_prints QUERY: the query as sqlglot prints it, read and written as of PostgreSQL.
+sqlglot_prints() {
+    query=$1 python <<'PY'
+import os
+import sqlglot
+
+print(sqlglot.transpile(os.environ["query"], read="postgres", write="postgres")[0])
+PY
+}
