@@ -54,7 +54,8 @@ fn without_clock_words(value: &str) -> &str {
 /// any other, and for elements of an array: they are printed as one conversion of the whole array, which has no place
 /// for a function.
 pub(super) fn guarded(conversion: &NodeOf<pg_sys::CoerceViaIO>, argument: Node) -> Option<Node> {
-    let is_free = constant::text(argument).is_none() && !is_of_element(argument);
+    let is_free =
+        constant::text(argument).is_none() && !argument.contains::<pg_sys::CaseTestExpr>();
     if !is_free || !printed::is_of_times(conversion.resulttype) {
         return None;
     }
@@ -79,28 +80,13 @@ pub(super) fn guarded(conversion: &NodeOf<pg_sys::CoerceViaIO>, argument: Node) 
 
 /// Whether an expression converts text that may say such a word.
 pub(super) fn may_say_clock(expr: Node) -> bool {
-    let mut may = false;
     expr.walk(&mut |node| {
         let conversion = node.cast::<pg_sys::CoerceViaIO>();
-        may |= conversion.is_some_and(|conversion| {
+        let may = conversion.is_some_and(|conversion| {
             Node::new(conversion.arg).is_some_and(|text| guarded(&conversion, text).is_some())
         });
         if may { Walk::Stop } else { Walk::Descend }
-    });
-    may
-}
-
-fn is_of_element(text: Node) -> bool {
-    let mut is_of_element = false;
-    text.walk(&mut |node| {
-        is_of_element |= node.is::<pg_sys::CaseTestExpr>();
-        if is_of_element {
-            Walk::Stop
-        } else {
-            Walk::Descend
-        }
-    });
-    is_of_element
+    })
 }
 
 /// Whether the text is what the function returns.
