@@ -87,6 +87,14 @@ impl Cost {
         })
     }
 
+    /// With the fewer pages of the two.
+    pub fn with_fewer_pages(self, other: &Self) -> Self {
+        Self {
+            pages: self.pages.min(other.pages),
+            ..self
+        }
+    }
+
     /// Whether rows are the same and pages about as many: which pages catalogs and indexes take varies.
     pub fn is_like(&self, other: &Self) -> bool {
         let near = |a: u64, b: u64| a.abs_diff(b) <= 20 + a.max(b) / 4;

@@ -18,14 +18,13 @@ use rounds::{ROUNDS, SETTINGS};
 /// How many recipes there are.
 const RECIPES: usize = 50;
 
-fn started() -> Cluster {
-    let options = ClusterOptions::new().extension(ExtensionDir::installed().unwrap());
-    Cluster::start(&options).unwrap()
+fn options() -> ClusterOptions {
+    ClusterOptions::new().extension(ExtensionDir::installed().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_recipe_follows_its_tables_under_any_settings() {
-    let cluster = started();
+    let cluster = Cluster::start(&options()).unwrap();
     let world = World::with_extension(&cluster).await.unwrap();
     let database = world.database("shop", &[]).await.unwrap();
     let owner = Session::connect(&cluster, &database).await.unwrap();
@@ -81,7 +80,9 @@ async fn follow(session: &Session, name: &str, query: &str) -> Result<(), String
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_costs_what_the_document_says() {
-    let cluster = started();
+    // Whoever analyzes a table makes other sessions read its catalog entries again.
+    let options = options().setting("autovacuum", "off");
+    let cluster = Cluster::start(&options).unwrap();
     let world = World::with_extension(&cluster).await.unwrap();
     let database = world.database("shop", &[]).await.unwrap();
     let session = Session::connect(&cluster, &database).await.unwrap();
@@ -90,14 +91,21 @@ async fn a_refresh_costs_what_the_document_says() {
         run(&session, &cost::enlarged(block)).await;
     }
     run(&session, "VACUUM ANALYZE").await;
-    // The first order fills the backend's caches.
-    let mut measured = Vec::new();
-    for order in 1..=2 {
+    // The first order fills the backend's caches. Of the pages of the other two the fewer count: what another backend
+    // does may make this one read catalogs again.
+    let mut measured: Vec<Cost> = Vec::new();
+    for order in 1..=3 {
         run(&session, &cost::order(order)).await;
-        measured.clear();
+        let mut costs = Vec::new();
         for (name, query) in &document.recipes {
-            measured.push(Cost::measure(&session, name, query).await.unwrap());
+            costs.push(Cost::measure(&session, name, query).await.unwrap());
         }
+        if order == 3 {
+            costs = std::iter::zip(costs, measured)
+                .map(|(cost, earlier)| cost.with_fewer_pages(&earlier))
+                .collect();
+        }
+        measured = costs;
     }
     if std::env::var_os("PGT_WRITE_RECIPES").is_some() {
         document::write_costs(&cost::table(&measured));
