@@ -4,6 +4,7 @@ use pgrx::{IntoDatum, pg_sys};
 
 use super::name;
 use super::node::{Node, NodeOf, text};
+use super::tupdesc::attributes;
 
 /// Number of the btree support function "equal image" (`access/nbtree.h`).
 const BTEQUALIMAGE_PROC: i16 = 4;
@@ -107,23 +108,50 @@ pub fn default_collation(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     unsafe { pg_sys::get_typcollation(type_oid) }
 }
 
-/// Whether values are compared by functions of an extension under a nondeterministic collation. The server's own types
-/// follow such a collation in all they do; of others the catalog only says that they were declared before there was one.
+/// Whether values, or parts of them, are compared by functions of an extension under a nondeterministic collation. The
+/// server's own types follow such a collation in all they do; of others the catalog only says that they were declared
+/// before there was one. Fields and bounds of ranges have collations of their own.
 pub fn may_compare_otherwise(type_oid: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
-    if collation == pg_sys::InvalidOid {
-        return false;
-    }
+    let (base, _) = base_type(type_oid, -1);
     // SAFETY: look-ups in the catalog.
-    unsafe {
-        let (base, _) = base_type(type_oid, -1);
-        let element = pg_sys::get_element_type(base);
-        let compared = match element == pg_sys::InvalidOid {
-            true => base,
-            false => base_type(element, -1).0,
-        };
-        compared.to_u32() >= pg_sys::FirstNormalObjectId
-            && !pg_sys::get_collation_isdeterministic(collation)
+    let element = unsafe { pg_sys::get_element_type(base) };
+    if element != pg_sys::InvalidOid {
+        return may_compare_otherwise(element, collation);
     }
+    match kind(base) {
+        pg_sys::TYPTYPE_COMPOSITE => fields(base)
+            .into_iter()
+            .any(|(field, collation)| may_compare_otherwise(field, collation)),
+        pg_sys::TYPTYPE_RANGE => bounds_may_compare_otherwise(base),
+        // SAFETY: a catalog look-up.
+        pg_sys::TYPTYPE_MULTIRANGE => bounds_may_compare_otherwise(unsafe {
+            pg_sys::get_multirange_range(base)
+        }),
+        _ => {
+            base.to_u32() >= pg_sys::FirstNormalObjectId
+                && collation != pg_sys::InvalidOid
+                // SAFETY: a catalog look-up.
+                && !unsafe { pg_sys::get_collation_isdeterministic(collation) }
+        }
+    }
+}
+
+fn bounds_may_compare_otherwise(range: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up.
+    may_compare_otherwise(range_subtype(range), unsafe {
+        pg_sys::get_range_collation(range)
+    })
+}
+
+/// Types and collations of a composite type's fields.
+fn fields(composite: pg_sys::Oid) -> Vec<(pg_sys::Oid, pg_sys::Oid)> {
+    // SAFETY: the type is a composite one; the copy lives as long as the memory context of the moment.
+    let desc = unsafe { pg_sys::lookup_rowtype_tupdesc_copy(composite, -1) };
+    attributes(desc)
+        .iter()
+        .filter(|field| !field.attisdropped)
+        .map(|field| (field.atttypid, field.attcollation))
+        .collect()
 }
 
 /// Whether values of the type have to pass a constraint of a domain.
