@@ -124,9 +124,9 @@ pub fn may_compare_otherwise(type_oid: pg_sys::Oid, collation: pg_sys::Oid) -> b
             .any(|(field, collation)| may_compare_otherwise(field, collation)),
         pg_sys::TYPTYPE_RANGE => bounds_may_compare_otherwise(base),
         // SAFETY: a catalog look-up.
-        pg_sys::TYPTYPE_MULTIRANGE => bounds_may_compare_otherwise(unsafe {
-            pg_sys::get_multirange_range(base)
-        }),
+        pg_sys::TYPTYPE_MULTIRANGE => {
+            bounds_may_compare_otherwise(unsafe { pg_sys::get_multirange_range(base) })
+        }
         _ => {
             base.to_u32() >= pg_sys::FirstNormalObjectId
                 && collation != pg_sys::InvalidOid
