@@ -85,7 +85,7 @@ unsafe extern "C-unwind" fn tell(told: *mut c_void) {
                 say(pg_sys::errdetail_internal, &detail);
             }
             if let Some(hint) = words.hint {
-                say(pg_sys::errhint_internal, &hint);
+                say(pg_sys::errhint, &hint);
             }
         }
     }

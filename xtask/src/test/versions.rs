@@ -7,14 +7,46 @@ use crate::previous;
 use crate::report::results::{self, Suite};
 use crate::setup::{self, Machine};
 use harness::postgres::{self, SERVED};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long everything may take.
+pub struct Budget {
+    started: Instant,
+    whole: Option<Duration>,
+    /// What everything on the usual version took.
+    usual: Duration,
+}
+
+impl Budget {
+    /// Of so many minutes, when all suites of the usual version have run.
+    pub fn new(started: Instant, minutes: Option<u64>) -> Self {
+        Self {
+            started,
+            whole: minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+            usual: started.elapsed(),
+        }
+    }
+
+    /// Whether another version would end in time, if it takes at most half as long as the usual one.
+    fn is_enough(&self) -> bool {
+        let end = self.started.elapsed() + self.usual / 2;
+        self.whole.is_none_or(|whole| end <= whole)
+    }
+}
 
 /// The rows of every other version, each in a process of its own, since a process knows one server.
-pub fn others() -> Vec<Suite> {
+pub fn others(budget: &Budget) -> Vec<Suite> {
+    let other = |major: &u32| *major != postgres::MAJOR;
     SERVED
         .into_iter()
-        .filter(|major| *major != postgres::MAJOR)
-        .flat_map(elsewhere)
+        .filter(other)
+        .flat_map(|major| match budget.is_enough() {
+            true => elsewhere(major),
+            false => {
+                println!("\nskipped: PostgreSQL {major}: the time that is left is too short");
+                vec![Counts::skipped().row("every suite", &major.to_string(), Instant::now())]
+            }
+        })
         .collect()
 }
 
@@ -86,6 +118,21 @@ pub fn here(machine: &Machine, runner: &Runner) -> Vec<Suite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_begins_only_if_it_would_end_in_time() {
+        let spent = |whole| Budget {
+            started: Instant::now(),
+            whole,
+            usual: Duration::from_secs(100),
+        };
+        assert!(spent(None).is_enough());
+        assert!(spent(Some(Duration::from_secs(60))).is_enough());
+        assert!(!spent(Some(Duration::from_secs(40))).is_enough());
+        let rows = others(&spent(Some(Duration::ZERO)));
+        assert!(rows.iter().all(|row| row.skipped == 1 && row.failed == 0));
+        assert_eq!(rows.len(), SERVED.len() - 1);
+    }
 
     #[test]
     fn a_server_that_cannot_be_had_is_a_row_that_is_skipped() {
