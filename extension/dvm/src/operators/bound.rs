@@ -67,23 +67,10 @@ pub(crate) fn delta(
 mod tests {
     use insta::assert_snapshot;
 
-    use crate::operators::output;
-    use crate::operators::statement::Context;
-    use crate::plan::{Source, compile};
+    use crate::operators::testing::delta;
+    use crate::plan::Source;
     use crate::tree::Relation;
     use crate::tree::testing::{bounded, opaque, project, scan};
-
-    fn delta(relation: Relation, changed: &[Source]) -> String {
-        let plan = compile(relation).expect("supported");
-        let context = Context {
-            plan: &plan,
-            state_prefix: "st_",
-            inline_limit: 5,
-        };
-        output::delta(context, &changed.iter().copied().collect())
-            .terms
-            .unwrap_or_default()
-    }
 
     fn recent(operator: &str) -> Relation {
         let bound = opaque("SELECT (now() - '1h')", &[(21, "bound")], &[]);

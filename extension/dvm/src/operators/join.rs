@@ -196,27 +196,13 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
-    use crate::operators::output;
-    use crate::plan::compile;
+    use crate::operators::testing::delta_within;
     use crate::tree::Relation;
     use crate::tree::testing::{equal, expand, join, project, scan};
 
-    /// The delta of a query when these tables changed.
     fn delta(relation: Relation, tables: &[u32], inline_limit: usize) -> String {
-        let plan = compile(relation).expect("supported");
-        let context = Context {
-            plan: &plan,
-            state_prefix: "st_",
-            inline_limit,
-        };
-        let changed = tables.iter().map(|oid| Source::Table(*oid)).collect();
-        let delta = output::delta(context, &changed);
-        let steps: Vec<String> = delta
-            .steps
-            .iter()
-            .map(|step| format!("{}:\n{}\n\n", step.name, step.sql))
-            .collect();
-        steps.concat() + &delta.terms.unwrap_or_else(|| "nothing".into())
+        let changed: Vec<_> = tables.iter().map(|oid| Source::Table(*oid)).collect();
+        delta_within(relation, &changed, inline_limit)
     }
 
     fn two() -> Relation {

@@ -22,6 +22,8 @@ pub mod state;
 pub mod statement;
 pub mod stored;
 mod term;
+#[cfg(test)]
+mod testing;
 mod touched;
 mod visible;
 mod weight;

@@ -41,24 +41,10 @@ pub(super) fn changes(factor: &Factor, changed: &BTreeSet<Source>) -> Vec<Role> 
 mod tests {
     use insta::assert_snapshot;
 
-    use crate::operators::output;
-    use crate::operators::statement::Context;
-    use crate::plan::{Source, compile};
+    use crate::operators::testing::delta;
+    use crate::plan::Source;
     use crate::tree::Relation;
     use crate::tree::testing::{condition, equal, keyed_scan, left_join, project, scan};
-
-    fn delta(relation: Relation, sources: &[Source]) -> String {
-        let plan = compile(relation).expect("supported");
-        let context = Context {
-            plan: &plan,
-            state_prefix: "st_",
-            inline_limit: 5,
-        };
-        let changed = sources.iter().copied().collect();
-        output::delta(context, &changed)
-            .terms
-            .unwrap_or_else(|| "nothing".into())
-    }
 
     fn dimension() -> Relation {
         let both = left_join(

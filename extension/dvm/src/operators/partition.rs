@@ -188,6 +188,7 @@ mod tests {
 
     use super::*;
     use crate::operators::state;
+    use crate::operators::testing::context;
     use crate::plan::{Source, compile};
     use crate::tree::testing::{
         column as made, condition, expr, filter, first_rows, integer, keyed_scan, scan, sort_key,
@@ -197,11 +198,7 @@ mod tests {
     /// What is touched when the table changed, and the rows of what is touched.
     fn statements(relation: Relation) -> String {
         let plan = compile(relation).expect("supported");
-        let context = Context {
-            plan: &plan,
-            state_prefix: "st_",
-            inline_limit: 5,
-        };
+        let context = context(&plan);
         let node = &plan.nodes[0];
         let touched = state::delta(context, node, &BTreeSet::from([Source::Table(1)]));
         let exprs: Vec<Expr> = node.columns().iter().map(Expr::of).collect();

@@ -257,6 +257,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::operators::testing::context;
     use crate::plan::{Partition, compile};
     use crate::tree::testing::{column, expr, integer, keyed_scan, scan, sort_key};
     use crate::tree::{ColumnId, Comparisons, Reach, Relation, Ties};
@@ -299,11 +300,7 @@ mod tests {
     /// The statements after a change, from its reach to the results.
     fn statements(calls: Vec<WindowCall>) -> String {
         let plan = compile(windowed(keyed_scan(1, 10, "k"), &[], calls)).expect("supported");
-        let context = Context {
-            plan: &plan,
-            state_prefix: "st_",
-            inline_limit: 5,
-        };
+        let context = context(&plan);
         let node = &plan.nodes[0];
         let Some(Partition::Window {
             calls,

@@ -126,6 +126,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::operators::testing::context;
     use crate::plan::{Plan, compile};
     use crate::tree::testing::{condition, equal, filter, join, opaque, project, scan};
     use crate::tree::{self, Relation};
@@ -147,9 +148,8 @@ mod tests {
     fn text(of: impl Fn(Context<'_>, &Image, &Recursion) -> String) -> String {
         let plan = reach();
         let context = Context {
-            plan: &plan,
-            state_prefix: "st_",
             inline_limit: 1,
+            ..context(&plan)
         };
         let image = plan.images.first().expect("an image");
         of(

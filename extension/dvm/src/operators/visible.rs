@@ -26,8 +26,7 @@ pub(super) fn delta(table: &Scan, delta: String) -> String {
 mod tests {
     use insta::assert_snapshot;
 
-    use crate::operators::output;
-    use crate::operators::statement::Context;
+    use crate::operators::testing::delta;
     use crate::plan::{Source, compile};
     use crate::tree::testing::{condition, equal, filter, join, project, scan};
     use crate::tree::{Relation, Visible};
@@ -39,18 +38,6 @@ mod tests {
         };
         table.visible = Visible::where_true("d.a2 > 0");
         Relation::Scan(table)
-    }
-
-    fn delta(relation: Relation, changed: &[Source]) -> String {
-        let plan = compile(relation).expect("supported");
-        let context = Context {
-            plan: &plan,
-            state_prefix: "st_",
-            inline_limit: 5,
-        };
-        output::delta(context, &changed.iter().copied().collect())
-            .terms
-            .unwrap_or_default()
     }
 
     #[test]

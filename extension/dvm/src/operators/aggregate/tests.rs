@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use super::{combine, delta, initial, recompute};
 use crate::operators::statement::{Context, Emit};
 use crate::operators::stored;
+use crate::operators::testing::context;
 use crate::plan::{Node, Output, Plan, Source, compile};
 use crate::tree::testing::{
     aggregate, condition, distinct, filter, filtered, group, numeric, project, scan,
@@ -30,11 +31,7 @@ impl Compiled {
     }
 
     fn context(&self) -> Context<'_> {
-        Context {
-            plan: &self.0,
-            state_prefix: "st_",
-            inline_limit: 5,
-        }
+        context(&self.0)
     }
 
     fn emit(&self) -> Emit<'_> {
