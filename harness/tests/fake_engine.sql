@@ -86,3 +86,8 @@ BEGIN
         EXECUTE format('DROP VIEW %s CASCADE', v);
     END IF;
 END $$;
+
+-- Other roles have stream tables, too.
+GRANT USAGE, CREATE ON SCHEMA pgtrickle, pgtrickle_state, pgtrickle_changes, fake TO PUBLIC;
+GRANT ALL ON ALL TABLES IN SCHEMA pgtrickle, fake TO PUBLIC;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA fake TO PUBLIC;

@@ -28,6 +28,8 @@ pub enum Transaction {
     AwayAndBack(u8, Which),
     /// The stream table altered: to the query that it has, or to another mode and back.
     Altered(bool),
+    /// Text that says a date says one that the clock decides, for a refresh.
+    ClockWord(u8, Which),
 }
 
 /// What happens between two refreshes.
@@ -54,6 +56,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         1 => super::schema::row().prop_map(Transaction::ThereAndBack),
         1 => (any::<u8>(), which()).prop_map(|(table, which)| Transaction::AwayAndBack(table, which)),
         1 => any::<bool>().prop_map(Transaction::Altered),
+        1 => (any::<u8>(), which()).prop_map(|(table, which)| Transaction::ClockWord(table, which)),
     ]
 }
 

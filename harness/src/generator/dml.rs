@@ -172,7 +172,10 @@ fn merge(table: &Table, name: &str, condition: &str, row: &[u8], arms: u8) -> St
 /// A table that statements are made for.
 struct Target<'t> {
     table: &'t Table,
+    /// Its name.
     name: String,
+    /// Its name, or that of one of its parts, for what changes rows.
+    place: String,
 }
 
 impl Target<'_> {
@@ -185,8 +188,9 @@ impl Target<'_> {
         let rows = rows.iter().enumerate();
         let rows = rows.map(|(number, row)| self.table.values(row, &next_id(name, number)));
         let rows: Vec<String> = rows.collect();
+        let place = self.place.trim_start_matches("ONLY ");
         format!(
-            "INSERT INTO {name} ({}) VALUES {}",
+            "INSERT INTO {place} ({}) VALUES {}",
             names(self.table),
             rows.join(", ")
         )
@@ -198,7 +202,7 @@ impl Target<'_> {
             true => Vec::new(),
             false => vec![format!(
                 "UPDATE {} SET {} WHERE {condition}",
-                self.name,
+                self.place,
                 set.join(", ")
             )],
         }
@@ -334,12 +338,18 @@ impl Dml {
             return Vec::new();
         };
         let name = format!("t{index}");
-        let on = Target { table, name };
+        let number = usize::from(self.table()) / tables.len().max(1);
+        let place = table.written(&name, number);
+        let on = Target { table, name, place };
         let name = &on.name;
         match self {
             Self::Insert(_, rows) => vec![on.insert(rows)],
             Self::Delete(_, which) => {
-                vec![format!("DELETE FROM {name} WHERE {}", on.filter(which))]
+                vec![format!(
+                    "DELETE FROM {} WHERE {}",
+                    on.place,
+                    on.filter(which)
+                )]
             }
             Self::Update(_, index, value, which) => {
                 let columns = settable(table);

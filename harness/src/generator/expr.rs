@@ -145,7 +145,7 @@ fn operation(op: u8, ty: Ty, a: &str, b: &str) -> String {
         Ty::Span => &["({a} * {b})", "range_merge({a}, {b})"],
         Ty::Interval => &["({a} + {b})", "({a} * 2)", "justify_hours({a})"],
         Ty::Small => &["abs({a})::small"],
-        Ty::Uuid | Ty::Bytea => &["coalesce({b}, {a})"],
+        Ty::Uuid | Ty::Bytea | Ty::Dated | Ty::Lasting => &["coalesce({b}, {a})"],
     };
     let general = [
         "coalesce({a}, {b})",

@@ -20,12 +20,14 @@ mod report;
 mod run;
 mod schema;
 mod scoped;
+mod script;
 mod search;
 mod session_settings;
 mod types;
 
-pub use case::{Act, Case, Script, case};
+pub use case::{Case, case};
 pub use finding::{Finding, FindingKind};
 pub use report::write_report;
 pub use run::Arena;
+pub use script::{Act, Script};
 pub use search::{Search, SearchReport};

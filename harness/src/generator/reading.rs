@@ -4,7 +4,7 @@ use super::scoped::Scoped;
 use super::types::Ty;
 
 /// From which type, to which, and how.
-const READINGS: [(Ty, Ty, &str); 33] = [
+const READINGS: [(Ty, Ty, &str); 43] = [
     (Ty::Instant, Ty::Date, "({})::date"),
     (Ty::Instant, Ty::Instant, "date_trunc('day', {})"),
     (Ty::Instant, Ty::Text, "({})::text"),
@@ -50,6 +50,24 @@ const READINGS: [(Ty, Ty, &str); 33] = [
     (Ty::Text, Ty::Text, "quote_ident({})"),
     (Ty::Text, Ty::Bool, "({} @@ 'a')"),
     (Ty::Numeric, Ty::Text, "to_char({}, '9D99')"),
+    (Ty::Dated, Ty::Date, "({})::date"),
+    (Ty::Dated, Ty::Date, "({})::varchar(30)::date"),
+    (Ty::Dated, Ty::Timestamp, "({})::timestamp"),
+    (Ty::Dated, Ty::Instant, "({})::timestamptz"),
+    (
+        Ty::Dated,
+        Ty::Instant,
+        "(jsonb_build_object('at', {}) ->> 'at')::timestamptz",
+    ),
+    (Ty::Dated, Ty::Text, "({})::date::text"),
+    (Ty::Dated, Ty::Bool, "(({})::date >= date '2024-01-01')"),
+    (
+        Ty::Dated,
+        Ty::Int,
+        "extract(year FROM ({})::timestamp)::int",
+    ),
+    (Ty::Lasting, Ty::Interval, "({})::interval"),
+    (Ty::Lasting, Ty::Text, "({})::interval::text"),
 ];
 
 /// One of what can be read off the columns in scope as a value of the type.

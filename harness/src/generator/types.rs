@@ -47,6 +47,10 @@ pub enum Ty {
     Pair,
     /// A domain over `int`.
     Small,
+    /// `text` that says a date.
+    Dated,
+    /// `text` that says a time span.
+    Lasting,
 }
 
 /// What types and collations must exist.
@@ -57,7 +61,7 @@ pub const TYPES: &str = "CREATE TYPE mood AS ENUM ('low', 'Mid', 'high'); \
 
 impl Ty {
     /// All of them, the simplest first.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Int,
         Self::Text,
         Self::Money,
@@ -79,6 +83,8 @@ impl Ty {
         Self::Loose,
         Self::Pair,
         Self::Small,
+        Self::Dated,
+        Self::Lasting,
     ];
 
     /// The type in a column definition.
@@ -95,7 +101,7 @@ impl Ty {
         match self {
             Self::Int => "int",
             Self::BigInt => "bigint",
-            Self::Text | Self::TextC => "text",
+            Self::Text | Self::TextC | Self::Dated | Self::Lasting => "text",
             Self::Loose => "text COLLATE loose",
             Self::Money => "numeric(10,2)",
             Self::Numeric => "numeric",
@@ -150,6 +156,14 @@ impl Ty {
             Self::Loose => &["a", "A", "b", "", "B", "ä"],
             Self::Pair => &["(1,a)", "(1,)", "(2,\"a b\")", "(,)"],
             Self::Small => &["1", "2", "0", "3", "-7"],
+            Self::Dated => &[
+                "2024-01-01",
+                "2024-02-29 10:30",
+                "1999-12-31",
+                "epoch",
+                "2024-01-01 00:00+05",
+            ],
+            Self::Lasting => &["1 day", "24:00", "1 mon", "-00:00:01", "P1D"],
         }
     }
 

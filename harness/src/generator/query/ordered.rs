@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::scoped::Scoped;
 use super::super::types::Ty;
+use super::subquery::Around;
 use super::{Typed, typed};
 
 /// A call of a window function.
@@ -103,7 +104,7 @@ pub(super) fn pick<'a>(choices: &[&'a str], index: u8) -> &'a str {
 
 impl Ordered {
     /// The query's parts over these columns.
-    pub fn clauses(&self, scope: &[Scoped]) -> Clauses {
+    pub fn clauses(&self, scope: &[Scoped], around: &Around<'_>) -> Clauses {
         match self {
             Ordered::Peers(shown, calls) => {
                 let mut list: Vec<(String, Ty)> =
@@ -126,8 +127,9 @@ impl Ordered {
                     format!("PARTITION BY {by} ")
                 };
                 let tail = format!(" WINDOW w AS ({partition}ORDER BY {})", shown.join(", "));
-                let called: Vec<(String, Ty)> =
-                    calls.iter().map(|call| call.of_places(&list)).collect();
+                let called: Vec<(String, Ty)> = (calls.iter())
+                    .map(|call| call.of_places(&list, around))
+                    .collect();
                 list.extend(called);
                 Clauses::of(list, tail)
             }
@@ -151,7 +153,7 @@ impl Ordered {
                     pick(&DIRECTIONS, *direction)
                 );
                 let called: Vec<(String, Ty)> =
-                    calls.iter().map(|call| call.along(&list)).collect();
+                    calls.iter().map(|call| call.along(&list, around)).collect();
                 list.extend(called);
                 Clauses::of(list, tail)
             }
@@ -164,10 +166,10 @@ impl Ordered {
                 }
                 let limit = match kept % 6 {
                     0 if on > 0 => String::new(),
-                    kept => format!(" LIMIT {kept}"),
+                    rows => format!(" LIMIT {}", around.rows(*kept, rows, false)),
                 };
                 let offset = match skipped % 4 {
-                    skipped @ 1..3 => format!(" OFFSET {skipped}"),
+                    rows @ 1..3 => format!(" OFFSET {}", around.rows(*skipped, rows, false)),
                     _ => String::new(),
                 };
                 let first: Vec<String> = (1..=on).map(|p| p.to_string()).collect();
@@ -267,11 +269,20 @@ impl Call {
         (format!("{function} OVER ({window})"), ty)
     }
 
+    /// A frame of rows, now and then of as many as a subquery says.
+    fn rows(&self, around: &Around<'_>) -> String {
+        let frame = pick(&ROW_FRAMES, self.frame);
+        match around.rows(self.function, 1, true) {
+            number if number == "1" => frame.to_owned(),
+            number => frame.replace("1 PRECEDING", &format!("{number} PRECEDING")),
+        }
+    }
+
     /// The call in the window `w`, which has all rows: totals so far, numbers and neighbours.
-    fn along(&self, shown: &[(String, Ty)]) -> (String, Ty) {
+    fn along(&self, shown: &[(String, Ty)], around: &Around<'_>) -> (String, Ty) {
         let chosen = shown.get(usize::from(self.frame >> 4) % shown.len().max(1));
         let (argument, ty) = chosen.cloned().unwrap_or(("1".into(), Ty::Int));
-        let rows = pick(&ROW_FRAMES, self.frame);
+        let rows = self.rows(around);
         match (self.function % 8, ty) {
             (0, _) => ("row_number() OVER w".into(), Ty::BigInt),
             (1, _) => ("rank() OVER w".into(), Ty::BigInt),
@@ -285,10 +296,10 @@ impl Call {
     }
 
     /// The call in the window `w`, with one of the columns shown as its argument.
-    fn of_places(&self, shown: &[(String, Ty)]) -> (String, Ty) {
+    fn of_places(&self, shown: &[(String, Ty)], around: &Around<'_>) -> (String, Ty) {
         let chosen = shown.get(usize::from(self.frame >> 4) % shown.len().max(1));
         let (argument, ty) = chosen.cloned().unwrap_or(("1".into(), Ty::Int));
-        let rows = pick(&ROW_FRAMES, self.frame);
+        let rows = self.rows(around);
         match self.function % 6 {
             0 => ("row_number() OVER w".into(), Ty::BigInt),
             1 => (format!("lag({argument}) OVER w"), ty),

@@ -7,7 +7,7 @@ use super::super::scoped::Scoped;
 use super::super::types::Ty;
 use super::choice::{Choice, decided};
 use super::shape::{Shown, print_shape};
-use super::subquery::{Around, Test};
+use super::subquery::{Around, Test, read};
 use super::{Clock, Item, Join, Kind, Select, Wrap};
 
 /// How two queries are combined, the simplest first.
@@ -24,6 +24,8 @@ const SET_OPERATIONS: [&str; 6] = [
 pub struct Printer<'a> {
     tables: &'a [Table],
     next: u32,
+    /// How many queries are around what is printed.
+    depth: u32,
     /// Views and stream tables, in order of creation.
     pub objects: Vec<Object>,
 }
@@ -65,6 +67,7 @@ impl<'a> Printer<'a> {
         Self {
             tables,
             next: 0,
+            depth: 0,
             objects: Vec::new(),
         }
     }
@@ -78,6 +81,7 @@ impl<'a> Printer<'a> {
         Around {
             tables: self.tables,
             next: &mut self.next,
+            may_fail: self.depth == 0,
         }
     }
 
@@ -88,14 +92,16 @@ impl<'a> Printer<'a> {
 
     /// Prints a query with its WITH clause and what it is combined with.
     pub fn select(&mut self, select: &Select) -> Printed {
-        let first = self.arm(select);
         let Some((operation, other)) = &select.combined else {
-            return first;
+            return self.arm(select);
         };
+        self.depth += 1;
+        let first = self.arm(select);
+        let second = self.select(other);
+        self.depth -= 1;
         // The literal has no type of its own: the operation gives it one.
         let literal = (*operation > 191).then_some("'a' COLLATE \"C\"");
         let operation = SET_OPERATIONS[usize::from(*operation) % SET_OPERATIONS.len()];
-        let second = self.select(other);
         let (one, two) = (self.fresh("u"), self.fresh("u"));
         let mut left = Vec::new();
         let mut right = Vec::new();
@@ -268,7 +274,9 @@ impl<'a> Printer<'a> {
                 None => self.table(*index),
             },
             Item::Query(wrap, query) => {
+                self.depth += 1;
                 let printed = self.select(query);
+                self.depth -= 1;
                 let columns = printed.columns.clone();
                 (self.wrapped(*wrap, printed, from), columns)
             }
@@ -276,21 +284,33 @@ impl<'a> Printer<'a> {
             Item::Wide(join) => join.render(self.tables),
             Item::Pair(..) => unreachable!("printed above"),
         };
+        let part = match item {
+            Item::Table(index) => self.part(*index, &sql, &alias),
+            _ => None,
+        };
         scope.extend(columns.into_iter().map(|(name, ty)| Scoped {
             sql: format!("{alias}.{name}"),
             ty,
         }));
+        scope.extend(part);
         format!("{sql} {alias}")
     }
 
     fn table(&self, index: u8) -> (String, Vec<(String, Ty)>) {
-        let index = usize::from(index) % self.tables.len().max(1);
-        let columns = self.tables.get(index).map(Table::column_infos);
-        let columns = columns.into_iter().flatten();
+        let (read, table) = read(self.tables, index);
+        let columns = table.map(Table::column_infos).into_iter().flatten();
         (
-            format!("t{index}"),
+            read,
             columns.map(|column| (column.name, column.ty)).collect(),
         )
+    }
+
+    /// Which table a row is of, where the whole of a table with parts is read.
+    fn part(&self, index: u8, sql: &str, alias: &str) -> Option<Scoped> {
+        let (_, table) = read(self.tables, index);
+        let is_whole = !sql.contains(' ') && !sql.contains('_');
+        let sql = table?.is_in_part(sql, alias).filter(|_| is_whole)?;
+        Some(Scoped { sql, ty: Ty::Bool })
     }
 
     /// What stands in FROM for a query.

@@ -31,8 +31,8 @@ pub fn print_shape(shape: &Shape, style: u8, scope: &[Scoped], around: &mut Arou
     };
     let mut word = String::new();
     let clauses = match shape {
-        Shape::Ordered(ordered) => Some(ordered.clauses(scope)),
-        Shape::Tied(tied) => Some(tied.clauses(scope)),
+        Shape::Ordered(ordered) => Some(ordered.clauses(scope, around)),
+        Shape::Tied(tied) => Some(tied.clauses(scope, around)),
         _ => None,
     };
     if let Some(clauses) = clauses {

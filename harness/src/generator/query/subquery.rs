@@ -93,6 +93,36 @@ pub struct Around<'a> {
     pub tables: &'a [Table],
     /// The next alias.
     pub next: &'a mut u32,
+    /// Whether the query may fail for some rows: nothing is around it that would not ask for it then.
+    pub may_fail: bool,
+}
+
+/// What stands in FROM for this number, a table or one of its parts, and the table.
+pub fn read(tables: &[Table], index: u8) -> (String, Option<&Table>) {
+    let count = tables.len().max(1);
+    let (number, part) = (usize::from(index) % count, usize::from(index) / count);
+    let name = format!("t{number}");
+    match tables.get(number) {
+        Some(table) => (table.read(&name, part), Some(table)),
+        None => (name, None),
+    }
+}
+
+impl Around<'_> {
+    /// A number of rows: one way or another the value of a subquery, or else the number itself. `needed`: NULL is
+    /// none.
+    pub fn rows(&self, index: u8, number: u8, needed: bool) -> String {
+        let table = usize::from(index) % self.tables.len().max(1);
+        let value = match index / 4 % 12 {
+            0 => format!("SELECT count(*) FROM t{table} WHERE k > 1"),
+            1 if !needed => format!("SELECT max(greatest(k, 0)) FROM t{table}"),
+            1 | 2 => format!("SELECT coalesce(max(abs(k)), {number}) FROM t{table}"),
+            // Negative or NULL now and then.
+            3 if self.may_fail => format!("SELECT max(k) FROM t{table} WHERE k < 2"),
+            _ => return number.to_string(),
+        };
+        format!("({value})")
+    }
 }
 
 impl Rows {
@@ -105,10 +135,8 @@ impl Rows {
     ) -> (String, Vec<Scoped>) {
         *around.next += 1;
         let alias = format!("i{}", around.next);
-        let index = usize::from(self.table) % around.tables.len().max(1);
-        let inner: Vec<Scoped> = around
-            .tables
-            .get(index)
+        let (item, table) = read(around.tables, self.table);
+        let inner: Vec<Scoped> = table
             .into_iter()
             .flat_map(Table::column_infos)
             .map(|column| Scoped {
@@ -139,7 +167,7 @@ impl Rows {
             [] => String::new(),
             some => format!(" WHERE {}", some.join(" AND ")),
         };
-        (format!("FROM t{index} {alias}{filter}"), inner)
+        (format!("FROM {item} {alias}{filter}"), inner)
     }
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::super::scoped::Scoped;
 use super::super::types::Ty;
 use super::ordered::{Clauses, DIRECTIONS, pick};
+use super::subquery::Around;
 use super::{Typed, typed};
 
 /// What such an order decides.
@@ -55,7 +56,7 @@ impl Tied {
     }
 
     /// The query's parts over these columns.
-    pub fn clauses(&self, scope: &[Scoped]) -> Clauses {
+    pub fn clauses(&self, scope: &[Scoped], around: &Around<'_>) -> Clauses {
         let shown = |exprs: &[Typed]| -> Vec<(String, Ty)> {
             exprs.iter().map(|typed| typed.plain(scope)).collect()
         };
@@ -64,10 +65,11 @@ impl Tied {
                 let list = shown(exprs);
                 let order = order_by((*by).min(list.len()), *directions);
                 let offset = match skipped % 4 {
-                    skipped @ 1..3 => format!(" OFFSET {skipped}"),
+                    rows @ 1..3 => format!(" OFFSET {}", around.rows(*skipped, rows, false)),
                     _ => String::new(),
                 };
-                let tail = format!("{order} LIMIT {}{offset}", 1 + kept % 5);
+                let kept = around.rows(*kept, 1 + kept % 5, false);
+                let tail = format!("{order} LIMIT {kept}{offset}");
                 Clauses::of(list, tail)
             }
             Self::Each(exprs, by, directions) => {

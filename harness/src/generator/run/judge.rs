@@ -3,6 +3,7 @@
 use crate::oracle::{Question, Verdict};
 
 use super::super::finding::FindingKind;
+use super::refresh::ROW_COUNTS;
 use super::{Run, Stop};
 
 impl Run<'_> {
@@ -11,16 +12,25 @@ impl Run<'_> {
         let Some(query) = self.queries.get(name) else {
             return Ok(());
         };
+        self.become_owner().await;
         let asked = match Question::settled(self.session, name, query).await {
             Ok(question) => question.ask(self.session).await,
             Err(error) => Err(error),
         };
+        self.become_itself().await;
         let verdict: Verdict = match asked {
             Ok(verdict) => verdict,
             Err(error) if error.is_connection_loss() => {
                 return Err(self.found(number, FindingKind::Crash, error.to_string()));
             }
             Err(error) if error.sqlstate == "25P02" => return Ok(()),
+            Err(error) if ROW_COUNTS.contains(&error.sqlstate.as_str()) => {
+                let what = format!("the query of {name} fails, its refresh did not: {error}");
+                return match self.failed.contains(name) {
+                    true => Ok(()),
+                    false => Err(self.explained(number, FindingKind::Wrong, what, name).await),
+                };
+            }
             Err(_) => return Err(Stop::Void),
         };
         self.judged += 1;
@@ -42,7 +52,10 @@ impl Run<'_> {
         let Some(query) = self.queries.get(name).filter(|_| is_of_query) else {
             return Ok(());
         };
-        match choice.verdict(self.session, name, query).await {
+        self.become_owner().await;
+        let verdict = choice.verdict(self.session, name, query).await;
+        self.become_itself().await;
+        match verdict {
             Ok(false) => {
                 let what = format!("{name} holds an answer that the query does not allow");
                 Err(self.explained(number, FindingKind::Wrong, what, name).await)
