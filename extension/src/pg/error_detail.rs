@@ -65,6 +65,8 @@ pub fn telling(told: Told, work: impl FnOnce()) {
 
 unsafe extern "C-unwind" {
     fn geterrcode() -> c_int;
+    /// The server's `errhint_internal` came with 18.
+    fn errhint(format: *const c_char, ...) -> c_int;
 }
 
 #[pgrx::pg_guard]
@@ -85,7 +87,7 @@ unsafe extern "C-unwind" fn tell(told: *mut c_void) {
                 say(pg_sys::errdetail_internal, &detail);
             }
             if let Some(hint) = words.hint {
-                say(pg_sys::errhint, &hint);
+                say(errhint, &hint);
             }
         }
     }
