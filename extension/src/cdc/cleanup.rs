@@ -19,7 +19,7 @@ use crate::pg::change_scan::ChangeScan;
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::removal;
-use crate::pg::snapshot::LatestSnapshot;
+use crate::pg::snapshot::ActiveSnapshot;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -98,7 +98,7 @@ fn is_drained(
     is_consumed: impl Fn(u64, i32) -> bool,
 ) -> Result<bool> {
     let changes = Relation::open(found, LockMode::AccessShare)?;
-    let _latest = LatestSnapshot::push();
+    let _latest = ActiveSnapshot::push_latest();
     let is_wanted = |xid: u64, epoch: i32| !is_consumed(xid, epoch);
     if !has_row(&changes, slowest, &is_wanted)? {
         return Ok(true);
@@ -132,7 +132,7 @@ fn truncate(
 /// Deletes consumed rows; whether there may be more.
 fn delete_consumed(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Result<bool> {
     let changes = Relation::open(found, LockMode::RowExclusive)?;
-    let _latest = LatestSnapshot::push();
+    let _latest = ActiveSnapshot::push_latest();
     if !has_row(&changes, 0, &is_consumed)? {
         return Ok(false);
     }

@@ -8,7 +8,7 @@ use pgrx::{Spi, pg_sys};
 use super::analyzer::Analyzer;
 use crate::capability::JSON_VALUE;
 use crate::pg::node::{Node, Walk};
-use crate::pg::snapshot::LatestSnapshot;
+use crate::pg::snapshot::ActiveSnapshot;
 
 /// The second row has a value, unless the server keeps the NULL of the first.
 const PROBE: &str = "SELECT v IS NULL FROM (SELECT i, JSON_VALUE(j, '$.a' RETURNING pg_catalog.jsonb) AS v \
@@ -36,7 +36,7 @@ fn keeps_null() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();
     *KNOWN.get_or_init(|| {
         // A worker has no snapshot yet when it analyses a query.
-        let _snapshot = LatestSnapshot::push();
+        let _snapshot = ActiveSnapshot::push_latest();
         Spi::get_one::<bool>(PROBE).ok().flatten().unwrap_or(true)
     })
 }

@@ -5,34 +5,22 @@ use pgrx::pg_sys;
 
 /// A key that an OID column must equal.
 pub fn oid_key(attnum: u32, value: pg_sys::Oid) -> pg_sys::ScanKeyData {
-    let mut key = pg_sys::ScanKeyData::default();
-    // SAFETY: oideq compares OIDs, as the column is one.
-    unsafe {
-        pg_sys::ScanKeyInit(
-            &mut key,
-            attnum as pg_sys::AttrNumber,
-            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-            pg_sys::Oid::from(pg_sys::F_OIDEQ),
-            pg_sys::Datum::from(value),
-        );
-    }
-    key
+    key(
+        attnum,
+        pg_sys::BTEqualStrategyNumber,
+        pg_sys::F_OIDEQ,
+        value.into(),
+    )
 }
 
 /// A key that a `bigint` column must equal.
 pub fn int8_key(attnum: u32, value: i64) -> pg_sys::ScanKeyData {
-    let mut key = pg_sys::ScanKeyData::default();
-    // SAFETY: int8eq compares integers of eight bytes, as the column has them.
-    unsafe {
-        pg_sys::ScanKeyInit(
-            &mut key,
-            attnum as pg_sys::AttrNumber,
-            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-            pg_sys::Oid::from(pg_sys::F_INT8EQ),
-            pg_sys::Datum::from(value),
-        );
-    }
-    key
+    key(
+        attnum,
+        pg_sys::BTEqualStrategyNumber,
+        pg_sys::F_INT8EQ,
+        value.into(),
+    )
 }
 
 /// Keys for the names from `low` up to, but without, `high`. The names must outlive the scan.
@@ -41,30 +29,33 @@ pub fn name_range(
     low: &pg_sys::NameData,
     high: &pg_sys::NameData,
 ) -> [pg_sys::ScanKeyData; 2] {
-    let mut keys = [pg_sys::ScanKeyData::default(); 2];
-    let [from, to] = &mut keys;
-    let bounds = [
-        (
-            from,
-            low,
-            pg_sys::BTGreaterEqualStrategyNumber,
-            pg_sys::F_NAMEGE,
+    let datum = |name| pg_sys::Datum::from(std::ptr::from_ref::<pg_sys::NameData>(name));
+    let from = pg_sys::BTGreaterEqualStrategyNumber;
+    [
+        key(attnum, from, pg_sys::F_NAMEGE, datum(low)),
+        key(
+            attnum,
+            pg_sys::BTLessStrategyNumber,
+            pg_sys::F_NAMELT,
+            datum(high),
         ),
-        (to, high, pg_sys::BTLessStrategyNumber, pg_sys::F_NAMELT),
-    ];
-    for (key, name, strategy, comparison) in bounds {
-        // SAFETY: both compare names, as the column is one, by the C collation that is set here.
-        unsafe {
-            pg_sys::ScanKeyInit(
-                key,
-                attnum as pg_sys::AttrNumber,
-                strategy as pg_sys::StrategyNumber,
-                pg_sys::Oid::from(comparison),
-                pg_sys::Datum::from(std::ptr::from_ref(name)),
-            );
-        }
+    ]
+}
+
+/// A key by a comparison of the column's type.
+fn key(attnum: u32, strategy: u32, comparison: u32, value: pg_sys::Datum) -> pg_sys::ScanKeyData {
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: the comparison is a function of the server; names are compared by the C collation, which is set here.
+    unsafe {
+        pg_sys::ScanKeyInit(
+            &mut key,
+            attnum as pg_sys::AttrNumber,
+            strategy as pg_sys::StrategyNumber,
+            comparison.into(),
+            value,
+        );
     }
-    keys
+    key
 }
 
 /// Hands each matching row's fixed-length part to `visit`, until that says false.
@@ -85,29 +76,14 @@ pub fn each_at(
     keys: &[pg_sys::ScanKeyData],
     visit: &mut dyn FnMut(*const std::ffi::c_void) -> bool,
 ) {
-    let mut keys = keys.to_vec();
-    // SAFETY: catalog and index belong together; the keys are those of the index; a row is valid
-    // until the next one is fetched.
-    unsafe {
-        let lockmode = LockMode::AccessShare.raw();
-        let table = pg_sys::table_open(catalog, lockmode);
-        let scan = pg_sys::systable_beginscan(
-            table,
-            index,
-            true,
-            snapshot,
-            keys.len() as i32,
-            keys.as_mut_ptr(),
-        );
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() || !visit(pg_sys::GETSTRUCT(tuple).cast_const().cast()) {
-                break;
-            }
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(table, lockmode);
-    }
+    // SAFETY: the row is valid while it is visited.
+    scan(
+        snapshot,
+        catalog,
+        Some(index),
+        keys,
+        &mut |_, tuple| unsafe { visit(pg_sys::GETSTRUCT(tuple).cast_const().cast()) },
+    );
 }
 
 /// Hands each matching row of a catalog that an extension has made, with its row type, to `visit`, until that
@@ -117,16 +93,26 @@ pub fn each_tuple(
     keys: &[pg_sys::ScanKeyData],
     mut visit: impl FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
 ) {
+    scan(std::ptr::null_mut(), catalog, None, keys, &mut visit);
+}
+
+fn scan(
+    snapshot: pg_sys::Snapshot,
+    catalog: pg_sys::Oid,
+    index: Option<pg_sys::Oid>,
+    keys: &[pg_sys::ScanKeyData],
+    visit: &mut dyn FnMut(pg_sys::TupleDesc, pg_sys::HeapTuple) -> bool,
+) {
     let mut keys = keys.to_vec();
-    // SAFETY: the keys are those of the table's columns; a row is valid until the next one is fetched.
+    // SAFETY: the keys are those of the index, or of the table's columns; a row is valid until the next one is fetched.
     unsafe {
         let lockmode = LockMode::AccessShare.raw();
         let table = pg_sys::table_open(catalog, lockmode);
         let scan = pg_sys::systable_beginscan(
             table,
-            pg_sys::InvalidOid,
-            false,
-            std::ptr::null_mut(),
+            index.unwrap_or(pg_sys::InvalidOid),
+            index.is_some(),
+            snapshot,
             keys.len() as i32,
             keys.as_mut_ptr(),
         );

@@ -299,15 +299,15 @@ pub fn list(list: *mut pg_sys::List) -> Vec<Node> {
 
 /// The same, one by one: for look-ups in lists that may be as long as a table has columns.
 pub fn each(list: *mut pg_sys::List) -> impl Iterator<Item = Node> {
-    // SAFETY: null, or a pointer list of the server.
-    let length = unsafe { list.as_ref() }.map_or(0, |list| {
-        debug_assert_eq!(list.type_, NodeTag::T_List);
-        list.length as usize
-    });
-    // SAFETY: the list has `length` elements.
-    (0..length).filter_map(move |i| unsafe {
-        Node::new((*(*list).elements.add(i)).ptr_value.cast::<pg_sys::Node>())
-    })
+    // SAFETY: null, or a list of the server.
+    debug_assert!(unsafe { list.as_ref() }.is_none_or(|list| list.type_ == NodeTag::T_List));
+    // SAFETY: a pointer list holds nodes.
+    cells(list).filter_map(|cell| Node::new(unsafe { cell.ptr_value }.cast::<pg_sys::Node>()))
+}
+
+fn cells(list: *mut pg_sys::List) -> impl Iterator<Item = pg_sys::ListCell> {
+    // SAFETY: null, or a list of the server with `length` elements.
+    (0..list_length(list)).map(move |at| unsafe { *(*list).elements.add(at) })
 }
 
 /// The nodes of a list that are of one kind.
@@ -317,15 +317,8 @@ pub fn list_of<T: Tagged>(nodes: *mut pg_sys::List) -> Vec<NodeOf<T>> {
 
 /// The elements of an OID list.
 pub fn oid_list(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
-    if list.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: an OID list of the server with `length` elements.
-    unsafe {
-        (0..(*list).length as usize)
-            .map(|i| (*(*list).elements.add(i)).oid_value)
-            .collect()
-    }
+    // SAFETY: an OID list of the server.
+    cells(list).map(|cell| unsafe { cell.oid_value }).collect()
 }
 
 /// The texts of a list of string nodes.
@@ -338,25 +331,14 @@ pub fn string_list(strings: *mut pg_sys::List) -> Vec<String> {
 
 /// The elements of an integer list.
 pub fn int_list(list: *mut pg_sys::List) -> Vec<i32> {
-    if list.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: an integer list of the server with `length` elements.
-    unsafe {
-        (0..(*list).length as usize)
-            .map(|i| (*(*list).elements.add(i)).int_value)
-            .collect()
-    }
+    // SAFETY: an integer list of the server.
+    cells(list).map(|cell| unsafe { cell.int_value }).collect()
 }
 
 /// Number of elements of a list.
 pub fn list_length(list: *mut pg_sys::List) -> usize {
-    if list.is_null() {
-        0
-    } else {
-        // SAFETY: a valid list of the server.
-        unsafe { (*list).length as usize }
-    }
+    // SAFETY: null, or a valid list of the server.
+    unsafe { list.as_ref() }.map_or(0, |list| list.length as usize)
 }
 
 /// The members of a bitmap set, in rising order.

@@ -8,7 +8,7 @@ use super::levels;
 use super::lock_mode::LockMode;
 use super::make_node;
 use super::node::{self, Node, NodeOf, Walk};
-use super::snapshot::LatestSnapshot;
+use super::snapshot::ActiveSnapshot;
 use super::version;
 use super::whole_row;
 use crate::error::{Error, Result};
@@ -118,7 +118,7 @@ pub fn common_conjuncts(condition: Node) -> Node {
 /// The expression with all that is constant in it computed. Functions may read: a worker has no snapshot yet when
 /// it analyses a query.
 pub fn fold(expr: Node) -> Node {
-    let _snapshot = LatestSnapshot::push();
+    let _snapshot = ActiveSnapshot::push_latest();
     // SAFETY: a valid expression without a plan around it; the function works on a copy.
     Node::new(unsafe { pg_sys::eval_const_expressions(std::ptr::null_mut(), expr.as_ptr()) })
         .unwrap_or(expr)

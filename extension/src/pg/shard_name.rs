@@ -1,7 +1,5 @@
 //! The name of the relation that holds a shard, as Citus forms it.
 
-use std::ffi::CStr;
-
 use pgrx::pg_sys;
 
 use super::name::c_string;
@@ -30,11 +28,4 @@ pub fn of(table: &str, shard: i64) -> Result<String> {
     };
     let begin = table.get(..length.max(0) as usize).unwrap_or_default();
     Ok(format!("{begin}_{hash:08x}{suffix}"))
-}
-
-/// The number at the end of a name, if there is one.
-pub fn shard_in(relation: &CStr) -> Option<i64> {
-    let text = relation.to_str().ok()?;
-    let (_, digits) = text.rsplit_once('_')?;
-    digits.parse().ok().filter(|number| *number > 0)
 }

@@ -13,34 +13,28 @@ impl ActiveSnapshot {
     /// Pushes a copy of the transaction's snapshot: a fresh one in READ COMMITTED, the
     /// transaction's own in REPEATABLE READ. Our own writes so far are visible in it.
     pub fn push() -> Self {
-        // SAFETY: we are in a transaction; the copy may be changed by `show_own_writes`.
-        unsafe {
-            pg_sys::CommandCounterIncrement();
-            pg_sys::PushCopiedSnapshot(pg_sys::GetTransactionSnapshot());
-            pg_sys::UpdateActiveSnapshotCommandId();
-        }
-        ActiveSnapshot { _private: () }
+        // SAFETY: we are in a transaction.
+        Self::push_copy(|| unsafe { pg_sys::GetTransactionSnapshot() })
     }
 
-    /// Pushes a copy of the latest snapshot, in REPEATABLE READ too: for a first fill, since changes
-    /// from before capture began are to be had from no buffer.
+    /// Pushes a copy of the latest snapshot, in REPEATABLE READ too.
     pub fn push_latest() -> Self {
-        // SAFETY: as above.
-        unsafe {
-            pg_sys::CommandCounterIncrement();
-            pg_sys::PushCopiedSnapshot(pg_sys::GetLatestSnapshot());
-            pg_sys::UpdateActiveSnapshotCommandId();
-        }
-        ActiveSnapshot { _private: () }
+        // SAFETY: we are in a transaction.
+        Self::push_copy(|| unsafe { pg_sys::GetLatestSnapshot() })
     }
 
     /// Pushes a copy of the active snapshot, with our own writes so far visible in it: others are
     /// seen as they were when that was taken.
     pub fn push_active() -> Self {
-        // SAFETY: as above; the caller has pushed the snapshot that is copied.
+        // SAFETY: the caller has pushed the snapshot that is copied.
+        Self::push_copy(|| unsafe { pg_sys::GetActiveSnapshot() })
+    }
+
+    fn push_copy(taken: impl FnOnce() -> pg_sys::Snapshot) -> Self {
+        // SAFETY: we are in a transaction; the copy may be changed by `show_own_writes`.
         unsafe {
             pg_sys::CommandCounterIncrement();
-            pg_sys::PushCopiedSnapshot(pg_sys::GetActiveSnapshot());
+            pg_sys::PushCopiedSnapshot(taken());
             pg_sys::UpdateActiveSnapshotCommandId();
         }
         ActiveSnapshot { _private: () }
@@ -69,33 +63,6 @@ impl Drop for ActiveSnapshot {
 pub fn is_transaction_wide() -> bool {
     // SAFETY: a plain variable of the server.
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
-}
-
-/// The latest snapshot, whatever the isolation level; popped on drop.
-#[derive(Debug)]
-pub struct LatestSnapshot {
-    _private: (),
-}
-
-impl LatestSnapshot {
-    /// Pushes it.
-    pub fn push() -> Self {
-        // SAFETY: we are in a transaction.
-        unsafe {
-            pg_sys::CommandCounterIncrement();
-            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-        }
-        LatestSnapshot { _private: () }
-    }
-}
-
-impl Drop for LatestSnapshot {
-    fn drop(&mut self) {
-        if !is_aborting() {
-            // SAFETY: pushed by us, popped once.
-            unsafe { pg_sys::PopActiveSnapshot() }
-        }
-    }
 }
 
 /// Which transactions a snapshot sees.
@@ -149,7 +116,7 @@ pub fn is_behind() -> bool {
         active()
     };
     let latest = {
-        let _latest = LatestSnapshot::push();
+        let _latest = ActiveSnapshot::push_latest();
         active()
     };
     own.misses_commit(&latest)

@@ -50,13 +50,6 @@ impl TupleStore {
         }
     }
 
-    /// Appends the slot's row.
-    pub fn put_slot(&mut self, slot: *mut pg_sys::TupleTableSlot) {
-        // SAFETY: the caller's slot holds a row of our row type.
-        unsafe { pg_sys::tuplestore_puttupleslot(self.raw, slot) };
-        self.rows += 1;
-    }
-
     /// Appends a row of our row type.
     pub fn put(&mut self, row: Row<'_>) {
         let Row { values, nulls } = row;

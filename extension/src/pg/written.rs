@@ -117,9 +117,3 @@ unsafe extern "C-unwind" {
     /// `utils/pgstat_internal.h`: the innermost level, which is made if it is not there.
     fn pgstat_get_xact_stack_level(nest_level: c_int) -> *mut Level;
 }
-
-/// Whether the server counts at all.
-pub fn is_counted() -> bool {
-    // SAFETY: reads a setting of this session.
-    unsafe { pg_sys::pgstat_track_counts }
-}

@@ -32,7 +32,7 @@ use crate::pg::image;
 use crate::pg::lock::{Lockable, Mode, per_transaction};
 use crate::pg::place::block_of;
 use crate::pg::row::{OwnedRow, Row};
-use crate::pg::snapshot::{self, ActiveSnapshot, LatestSnapshot, is_transaction_wide};
+use crate::pg::snapshot::{self, ActiveSnapshot, is_transaction_wide};
 use crate::pg::transaction_end;
 use crate::pg::tupdesc::attributes;
 use crate::pg::tuplestore::TupleStore;
@@ -270,7 +270,7 @@ fn compare(table: &StreamTable, versions: &dyn Fn() -> Result<Vec<Version>>) -> 
     };
     let own = sorted()?;
     let latest = {
-        let _latest = LatestSnapshot::push();
+        let _latest = ActiveSnapshot::push_latest();
         sorted()?
     };
     if own == latest {
