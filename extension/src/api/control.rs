@@ -80,7 +80,6 @@ fn is_drained() -> bool {
 
 /// Whether a drain is on, since when, by whom, and what still runs.
 #[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
 fn drain_status() -> TableIterator<
     'static,
     (

@@ -7,7 +7,7 @@ use super::{answer, argument};
 use crate::capability::{CITUS_DISTRIBUTED_TABLE, CITUS_IMAGES, Support};
 use crate::ddl::spread::{self, Finding};
 use crate::error::Result;
-use crate::parse::{self, Analysis};
+use crate::parse::{self, Analysis, Place};
 use crate::pg::settings::Settings;
 use crate::pg::{acl, name};
 use crate::refresh::{self, two_steps};
@@ -48,7 +48,6 @@ fn explain_st(
 
 /// How large the change buffers are whose source the caller may read. Reads all of them.
 #[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
 fn change_buffer_sizes() -> TableIterator<
     'static,
     (
@@ -90,7 +89,6 @@ fn buffer_sizes() -> Result<Vec<BufferSizeRow>> {
 /// What of a query would be maintained how, and for each construct that cannot be: code, reason and
 /// remedy.
 #[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
 fn explain_capabilities(
     query: Option<&str>,
 ) -> TableIterator<
@@ -114,7 +112,7 @@ fn by_nodes(mut analysis: Analysis, query: &str) -> Result<Analysis> {
     if !analysis.unsupported.iter().any(reads_shards) {
         return Ok(analysis);
     }
-    let spread = parse::analyse_query_over_shards(query)?;
+    let spread = parse::analyse_query_at(query, Place::Shards)?;
     let finding = spread::examine(spread.clone(), &Settings::of_session(), None);
     if matches!(finding, Finding::Spread(_)) {
         return Ok(spread);

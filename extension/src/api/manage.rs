@@ -5,7 +5,7 @@ use pgrx::prelude::*;
 use super::refresh::before_update;
 use super::{argument, change};
 use crate::ddl::alter::Changes;
-use crate::ddl::create::Definition;
+use crate::ddl::definition::Definition;
 use crate::ddl::{alter, convert, create, remove, restore};
 use crate::error::{Error, Result};
 use crate::pg::name;

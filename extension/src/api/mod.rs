@@ -4,6 +4,8 @@
 //! create; changing and dropping is for the owner; refreshing also for those with MAINTAIN; looking
 //! for those who may read the table.
 
+#![allow(clippy::type_complexity, reason = "the columns of results")]
+
 mod argument;
 mod control;
 mod inspect;

@@ -21,7 +21,6 @@ fn scheduler_state() -> String {
 /// The stream tables whose last scheduled refresh failed. The message is for those who own them or
 /// may monitor.
 #[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
 fn refresh_failures() -> TableIterator<
     'static,
     (
@@ -54,7 +53,6 @@ fn refresh_failures() -> TableIterator<
 
 /// The refresh workers of the cluster.
 #[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
 fn refresh_workers() -> TableIterator<
     'static,
     (
@@ -107,7 +105,6 @@ fn refresh_shares() -> TableIterator<'static, (name!(pgt_id, i64), name!(worker_
 
 /// The recomputations that run in the cluster, also those of manual refreshes and of creation.
 #[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
 fn running_recomputations() -> TableIterator<
     'static,
     (
@@ -135,7 +132,6 @@ fn running_recomputations() -> TableIterator<
 
 /// How far the cluster is, and what keeps change rows from being removed.
 #[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
 fn watermark() -> TableIterator<
     'static,
     (

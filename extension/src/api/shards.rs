@@ -64,7 +64,6 @@ fn shards_here(name: Option<&str>) -> String {
 /// What each node has of the stream tables that nodes keep, or parts of which, and that the caller may read, owns or may
 /// monitor. A node that does not answer is among them, with the reason.
 #[pg_extern(schema = "pgtrickle")]
-#[allow(clippy::type_complexity, reason = "the columns of the result")]
 fn node_status() -> TableIterator<
     'static,
     (

@@ -7,7 +7,8 @@
 
 use pgrx::prelude::*;
 
-use super::create::{self, Definition};
+use super::create;
+use super::definition::Definition;
 use crate::catalog::RequestedMode;
 use crate::error::{Error, Result};
 use crate::pg::lock_mode::LockMode;

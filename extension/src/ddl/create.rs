@@ -2,39 +2,17 @@
 
 use pgrx::prelude::*;
 
-use super::divided::{self, Divided};
+use super::definition::Definition;
 use super::internal_view::{STATE_SCHEMA, view_name};
-use super::mode::Crossing;
+use super::keeper::Keeper;
+use super::mode::Decision;
 use super::rebuild::redecide;
-use super::spread::{self, Finding, Spread};
-use super::{mode, ties};
-use crate::catalog::{self, RequestedMode, Status, StreamTable};
+use super::ties;
+use crate::catalog::{self, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
-use crate::pg::settings::Settings;
-use crate::pg::{depend, name, user, view};
+use crate::pg::{depend, name, view};
 use crate::refresh;
-
-/// A stream table to be created.
-#[derive(Debug, Clone)]
-pub struct Definition<'a> {
-    /// Possibly qualified name.
-    pub name: &'a str,
-    /// Text of the query.
-    pub query: &'a str,
-    /// Schedule, already checked.
-    pub schedule: &'a str,
-    /// Refresh mode.
-    pub mode: RequestedMode,
-    /// Whether to fill it now.
-    pub initialize: bool,
-    /// Whether it may be spread over the nodes of a cluster.
-    pub may_spread: bool,
-    /// By which of its columns, if that is not to be derived.
-    pub distribution_column: Option<&'a str>,
-    /// The settings under which its query is read and runs.
-    pub settings: Settings,
-}
 
 /// Creates a stream table, owned by the current user, who needs the privileges that creating a
 /// table and reading the query's tables need.
@@ -45,49 +23,14 @@ pub fn create(definition: &Definition) -> Result<()> {
     let (settled, told) = ties::settled(definition.query, &definition.settings)?;
     let view = view::create(STATE_SCHEMA, &view_name, settled.query)?;
     ties::keep(view, &settled.ties);
-    let (owner, settings) = (user::current(), &definition.settings);
-    let found = match definition.may_spread {
-        true => spread::find(
-            view,
-            owner,
-            settings,
-            definition.mode,
-            definition.distribution_column,
-        )?,
-        false => Finding::Local,
-    };
-    let (spread, crossing) = match found {
-        Finding::Spread(spread) => (Some(spread), None),
-        Finding::Crosses(why) => (None, Some(why)),
-        Finding::Local => (None, None),
-    };
-    let divided = match &spread {
-        None if definition.may_spread => divided::find(view, owner, settings, definition.mode)?,
-        _ => divided::Finding::Whole,
-    };
-    let crossing = crossing.map(|why| Crossing {
-        why,
-        by_images: matches!(divided, divided::Finding::ByImages),
-    });
-    let divided = match divided {
-        divided::Finding::Divided(divided) => Some(divided),
-        divided::Finding::ByImages | divided::Finding::Whole => None,
-    };
-    let decision = match (&spread, &divided) {
-        (Some(spread), _) => spread.decision(definition.mode),
-        (None, Some(divided)) => divided.decision(definition.mode),
-        (None, None) => mode::decide(view, owner, settings, definition.mode, crossing.as_ref())?,
-    };
+    let keeper = Keeper::find(view, definition)?;
+    let decision = keeper.decide(view, definition)?;
     let relid = create_table(&target, &view_name)?;
-    if let Some(spread) = &spread {
+    if let Keeper::Nodes(spread) = &keeper {
         spread.apply(relid, &target.qualified, &view_name, definition.initialize)?;
     }
     adopt(relid, view)?;
-    let (mode_code, mode_reason) = match (&spread, &divided) {
-        (Some(spread), _) => (Some(Spread::CODE.to_owned()), Some(spread.reason())),
-        (None, Some(divided)) => (Some(Divided::CODE.to_owned()), Some(divided.reason())),
-        (None, None) => decision.why().unzip(),
-    };
+    let (mode_code, mode_reason) = keeper.why().or_else(|| decision.why()).unzip();
     catalog::insert(
         &StreamTable {
             pgt_id,
@@ -105,7 +48,7 @@ pub fn create(definition: &Definition) -> Result<()> {
             home: catalog::home(),
             data_timestamp: None,
             // Nothing tells the coordinator of changes, and of shards that move.
-            is_polled: spread.is_some() || divided.is_some(),
+            is_polled: !matches!(keeper, Keeper::Server(_)),
             settings: definition.settings.clone(),
             zone_rules: None,
         },
@@ -114,17 +57,22 @@ pub fn create(definition: &Definition) -> Result<()> {
     decision.insert_dependencies(pgt_id)?;
     decision.announce(&target.name);
     ties::announce(&target.name, &told);
-    if let Some(spread) = &spread {
-        spread.announce(&target.name);
-        return Ok(());
+    match &keeper {
+        Keeper::Nodes(spread) => spread.announce(&target.name),
+        Keeper::Both(divided) => {
+            divided.apply(pgt_id)?;
+            refresh::prepare(pgt_id)?;
+            divided.announce(&target.name)?;
+        }
+        Keeper::Server(_) => fill(pgt_id, decision, definition.initialize)?,
     }
-    if let Some(divided) = &divided {
-        divided.apply(pgt_id)?;
-        refresh::prepare(pgt_id)?;
-        return divided.announce(&target.name);
-    }
+    Ok(())
+}
+
+/// Fills a new stream table, or makes what its first refresh needs.
+fn fill(pgt_id: i64, decision: Decision, now: bool) -> Result<()> {
     refresh::prepare_as_decided(pgt_id, decision.draft.clone())?;
-    if definition.initialize {
+    if now {
         let done = refresh::run(pgt_id, refresh::Request::default())?;
         if let Some(message) = done.failed_for_good() {
             redecide(pgt_id, decision.without_state(message)?)?;

@@ -12,7 +12,7 @@ use crate::pg::{depend, name, report, user};
 use crate::{catalog, refresh};
 
 use super::columns::Column;
-use super::create::Definition;
+use super::definition::Definition;
 use super::kept::{self, Kept};
 use super::rebuild::rebuild;
 use super::{create, owner, remove};

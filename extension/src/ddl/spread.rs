@@ -13,7 +13,7 @@ use crate::capability::CITUS_SHARD_LOCAL;
 use crate::catalog::RequestedMode;
 use crate::citus;
 use crate::error::{CitusTable, Result, SpreadError};
-use crate::parse::{self, Analysis, SourceTable};
+use crate::parse::{self, Analysis, Place, SourceTable};
 use crate::pg::citus::{Distribution, is_installed};
 use crate::pg::settings::Settings;
 use crate::pg::table::TableFacts;
@@ -57,7 +57,7 @@ pub fn find(
     let may_spread = matches!(requested, RequestedMode::Auto | RequestedMode::Differential);
     let found = match may_spread && is_installed() {
         true => {
-            let analysis = parse::analyse_over_shards(view, owner, settings)?;
+            let analysis = parse::analyse_at(view, owner, settings, Place::Shards)?;
             examine(analysis, settings, column)
         }
         false => Finding::Local,

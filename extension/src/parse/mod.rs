@@ -11,7 +11,7 @@
 //!
 //! - [`level`]: one SELECT; [`set_operation`]: UNION, INTERSECT, EXCEPT; [`range`]: range table;
 //!   [`from`] and [`join`]: FROM; [`computed`]: functions and VALUES in it; [`grouping`], [`grouping_sets`] and [`aggregate`]: GROUP BY and
-//!   aggregates; [`window`] and [`window_functions`]: windows; [`order`]: ORDER BY with LIMIT or DISTINCT ON; [`settle`]: its ties.
+//!   aggregates; [`window`], [`windows`], [`frame`] and [`window_functions`]: windows; [`order`]: ORDER BY with LIMIT or DISTINCT ON; [`settle`]: its ties.
 //! - [`stage`]: where expressions stand; [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
@@ -35,6 +35,7 @@ mod describe;
 mod display_scale;
 mod expression;
 mod facts;
+mod frame;
 mod from;
 mod group_columns;
 mod grouping;
@@ -64,16 +65,17 @@ mod sublink;
 mod volatility;
 mod window;
 mod window_functions;
+mod windows;
 
 pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 pub use describe::describe;
 pub use place::{text_as_maintained, text_on_this_node, text_over_tables};
 pub use settle::{Settled, settled};
+pub use spread::Place;
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::plan;
 
-use self::spread::Place;
 use crate::capability::TIES;
 use crate::error::{Error, Result};
 use crate::pg::deparse::PrintSettings;
@@ -94,27 +96,9 @@ pub fn analyse_view(
     analyse_at(view, owner, settings, Place::ThisNode)
 }
 
-/// The same of a query that is to be maintained where the shards of its tables are: the tree reads tables of Citus as
-/// if they were ordinary ones.
-pub fn analyse_over_shards(
-    view: pg_sys::Oid,
-    owner: pg_sys::Oid,
-    settings: &Settings,
-) -> Result<Analysis> {
-    analyse_at(view, owner, settings, Place::Shards)
-}
-
-/// The same of a query that is to be maintained in two steps: the tree reads distributed tables as if they were ordinary
-/// ones, and for others this node's shards.
-pub fn analyse_for_two_steps(
-    view: pg_sys::Oid,
-    owner: pg_sys::Oid,
-    settings: &Settings,
-) -> Result<Analysis> {
-    analyse_at(view, owner, settings, Place::Both)
-}
-
-fn analyse_at(
+/// The same of a query that is to be maintained at this place: over shards, the tree reads tables of Citus as if they were
+/// ordinary ones; in two steps, distributed tables only, and for others this node's shards.
+pub fn analyse_at(
     view: pg_sys::Oid,
     owner: pg_sys::Oid,
     settings: &Settings,
@@ -131,16 +115,10 @@ fn analyse_at(
     Ok(analysis)
 }
 
-/// The same as [`analyse_over_shards`], of a text.
-pub fn analyse_query_over_shards(text: &str) -> Result<Analysis> {
+/// The same as [`analyse_at`], of a text.
+pub fn analyse_query_at(text: &str, place: Place) -> Result<Analysis> {
     let query = single_select(text, &Settings::of_session())?;
-    analyse(query, user::current(), Place::Shards)
-}
-
-/// The same as [`analyse_for_two_steps`], of a text.
-pub fn analyse_query_for_two_steps(text: &str) -> Result<Analysis> {
-    let query = single_select(text, &Settings::of_session())?;
-    analyse(query, user::current(), Place::Both)
+    analyse(query, user::current(), place)
 }
 
 /// Analyses the text of a query with the rights of the current user. It must be one SELECT.

@@ -11,7 +11,7 @@ use super::names;
 use crate::capability::CITUS_DISTRIBUTED_TABLE;
 use crate::catalog::StreamTable;
 use crate::error::{CitusTable, Result};
-use crate::parse::{self, Analysis, Unsupported};
+use crate::parse::{self, Analysis, Place, Unsupported};
 use crate::pg::settings::Settings;
 use crate::pg::{citus, depend, name};
 
@@ -58,12 +58,15 @@ pub fn divide(
     settings: &Settings,
     pgt_id: Option<i64>,
 ) -> Result<std::result::Result<Divided, Analysis>> {
-    divide_analysed(parse::analyse_for_two_steps(view, owner, settings)?, pgt_id)
+    divide_analysed(
+        parse::analyse_at(view, owner, settings, Place::Both)?,
+        pgt_id,
+    )
 }
 
 /// Divides a query that is given as a text, if it can be maintained.
 pub fn find_in_text(query: &str) -> Result<Option<Divided>> {
-    let divided = divide_analysed(parse::analyse_query_for_two_steps(query)?, None)?;
+    let divided = divide_analysed(parse::analyse_query_at(query, Place::Both)?, None)?;
     Ok(divided.ok().filter(Divided::is_maintained))
 }
 
