@@ -376,9 +376,9 @@ impl Error {
             Error::Distributed(_) => {
                 Some("Refreshes write to the table itself, not to its shards.".into())
             }
-            Error::NotAlone(_) => {
-                Some("Statements on its relatives would change it, or what it shows.".into())
-            }
+            Error::NotAlone(_) => Some(
+                "Statements on its parents or children would change it, or what it shows.".into(),
+            ),
             Error::CycleDetected { path, .. } => {
                 Some(format!("It reads {}.", path.join(", which reads ")))
             }

@@ -1,6 +1,7 @@
 //! Settings of the scheduler. All but the ring's capacity follow a reload of the configuration.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -114,6 +115,13 @@ fn context_of_the_ring() -> GucContext {
 
 /// Defines them.
 pub fn init() {
+    define_workers();
+    define_times();
+    define_limits();
+}
+
+/// Who refreshes.
+fn define_workers() {
     GucRegistry::define_bool_guc(
         c"pg_trickle.enabled",
         c"Whether stream tables are refreshed by their schedules.",
@@ -122,105 +130,19 @@ pub fn init() {
         GucContext::Sighup,
         GucFlags::default(),
     );
-    GucRegistry::define_int_guc(
+    number(
         c"pg_trickle.max_refresh_workers",
         c"How many refreshes may run at once in the cluster.",
         c"Each takes one of max_worker_processes, as do the launcher and each database's scheduler.",
         &MAX_REFRESH_WORKERS,
-        1,
-        WORKERS as i32,
-        GucContext::Sighup,
-        GucFlags::default(),
+        1..=WORKERS as i32,
     );
-    GucRegistry::define_int_guc(
+    number(
         c"pg_trickle.max_refresh_workers_per_database",
         c"How many refreshes may run at once in one database.",
         c"0: no limit but pg_trickle.max_refresh_workers.",
         &MAX_WORKERS_PER_DATABASE,
-        0,
-        WORKERS as i32,
-        GucContext::Sighup,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.min_refresh_interval_ms",
-        c"Pause between two refreshes of a calculated stream table, in milliseconds.",
-        c"The first change after a pause is refreshed at once; later ones are collected.",
-        &MIN_REFRESH_INTERVAL_MS,
-        0,
-        3_600_000,
-        GucContext::Sighup,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.refresh_share_percent",
-        c"The share of a core that the refreshes of one calculated stream table may take, in percent.",
-        c"The more a refresh costs, the longer the pause after it, so that under load one refresh takes in more changes. 100: no pause beyond pg_trickle.min_refresh_interval_ms.",
-        &REFRESH_SHARE_PERCENT,
-        1,
-        100,
-        GucContext::Sighup,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.max_refresh_rest_ms",
-        c"Longest pause that keeps a calculated stream table to its share, in milliseconds.",
-        c"It bounds what the share can add to the age of the data.",
-        &MAX_REFRESH_REST_MS,
-        0,
-        3_600_000,
-        GucContext::Sighup,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.full_refresh_interval",
-        c"How often a calculated stream table is refreshed when its sources cannot signal changes.",
-        c"That is so in FULL mode, which captures nothing, and for the clock, foreign tables and materialized views.",
-        &FULL_REFRESH_INTERVAL_S,
-        1,
-        86_400,
-        GucContext::Sighup,
-        GucFlags::UNIT_S,
-    );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.max_consecutive_errors",
-        c"Number of consecutive failed refreshes after which a stream table is suspended.",
-        c"pgtrickle.resume_stream_table() resumes it.",
-        &MAX_CONSECUTIVE_ERRORS,
-        1,
-        1000,
-        GucContext::Sighup,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.fuse_ceiling",
-        c"A scheduled refresh of more change rows than this suspends the stream table.",
-        c"0: never. resume_stream_table() lets the changes through, as does a manual refresh.",
-        &FUSE_CEILING,
-        0,
-        i32::MAX,
-        GucContext::Sighup,
-        GucFlags::default(),
-    );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.drain_timeout",
-        c"How long a running refresh may continue when the server stops.",
-        c"It is then cancelled, and repeated after the next start.",
-        &DRAIN_TIMEOUT_S,
-        0,
-        3600,
-        GucContext::Sighup,
-        GucFlags::UNIT_S,
-    );
-    GucRegistry::define_int_guc(
-        c"pg_trickle.history_rows",
-        c"How many rows of refresh history each stream table keeps.",
-        c"Older ones are aggregated in pgtrickle.pgt_refresh_totals.",
-        &HISTORY_ROWS,
-        1,
-        1_000_000,
-        GucContext::Sighup,
-        GucFlags::default(),
+        0..=WORKERS as i32,
     );
     GucRegistry::define_int_guc(
         c"pg_trickle.invalidation_ring_capacity",
@@ -232,6 +154,38 @@ pub fn init() {
         context_of_the_ring(),
         GucFlags::default(),
     );
+}
+
+/// When a stream table is refreshed.
+fn define_times() {
+    number(
+        c"pg_trickle.min_refresh_interval_ms",
+        c"Pause between two refreshes of a calculated stream table, in milliseconds.",
+        c"The first change after a pause is refreshed at once; later ones are collected.",
+        &MIN_REFRESH_INTERVAL_MS,
+        0..=3_600_000,
+    );
+    number(
+        c"pg_trickle.refresh_share_percent",
+        c"The share of a core that the refreshes of one calculated stream table may take, in percent.",
+        c"The more a refresh costs, the longer the pause after it, so that under load one refresh takes in more changes. 100: no pause beyond pg_trickle.min_refresh_interval_ms.",
+        &REFRESH_SHARE_PERCENT,
+        1..=100,
+    );
+    number(
+        c"pg_trickle.max_refresh_rest_ms",
+        c"Longest pause that keeps a calculated stream table to its share, in milliseconds.",
+        c"It bounds what the share can add to the age of the data.",
+        &MAX_REFRESH_REST_MS,
+        0..=3_600_000,
+    );
+    seconds(
+        c"pg_trickle.full_refresh_interval",
+        c"How often a calculated stream table is refreshed when its sources cannot signal changes.",
+        c"That is so in FULL mode, which captures nothing, and for the clock, foreign tables and materialized views.",
+        &FULL_REFRESH_INTERVAL_S,
+        1..=86_400,
+    );
     GucRegistry::define_string_guc(
         c"pg_trickle.cron_timezone",
         c"The time zone in which cron schedules are read.",
@@ -240,4 +194,68 @@ pub fn init() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+}
+
+/// When a refresh, or what is stored of it, ends.
+fn define_limits() {
+    number(
+        c"pg_trickle.max_consecutive_errors",
+        c"Number of consecutive failed refreshes after which a stream table is suspended.",
+        c"pgtrickle.resume_stream_table() resumes it.",
+        &MAX_CONSECUTIVE_ERRORS,
+        1..=1000,
+    );
+    number(
+        c"pg_trickle.fuse_ceiling",
+        c"A scheduled refresh of more change rows than this suspends the stream table.",
+        c"0: never. resume_stream_table() lets the changes through, as does a manual refresh.",
+        &FUSE_CEILING,
+        0..=i32::MAX,
+    );
+    seconds(
+        c"pg_trickle.drain_timeout",
+        c"How long a running refresh may continue when the server stops.",
+        c"It is then cancelled, and repeated after the next start.",
+        &DRAIN_TIMEOUT_S,
+        0..=3600,
+    );
+    number(
+        c"pg_trickle.history_rows",
+        c"How many rows of refresh history each stream table keeps.",
+        c"Older ones are aggregated in pgtrickle.pgt_refresh_totals.",
+        &HISTORY_ROWS,
+        1..=1_000_000,
+    );
+}
+
+fn number(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    range: RangeInclusive<i32>,
+) {
+    integer(name, [short, long], setting, range, GucFlags::default());
+}
+
+fn seconds(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    range: RangeInclusive<i32>,
+) {
+    integer(name, [short, long], setting, range, GucFlags::UNIT_S);
+}
+
+fn integer(
+    name: &'static CStr,
+    [short, long]: [&'static CStr; 2],
+    setting: &'static GucSetting<i32>,
+    range: RangeInclusive<i32>,
+    flags: GucFlags,
+) {
+    let (least, most) = range.into_inner();
+    let context = GucContext::Sighup;
+    GucRegistry::define_int_guc(name, short, long, setting, least, most, context, flags);
 }
