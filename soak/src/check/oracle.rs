@@ -10,8 +10,9 @@ use harness::oracle::{self, Verdict};
 use harness::random::Random;
 
 use crate::arena::{Arena, is_contention};
-use crate::schema::{self, CHAIN, REPLACED_VIEW, StreamTable};
+use crate::schema::{self, StreamTable};
 use crate::sometimes::Event;
+use harness::workload::sources::{CHAIN, REPLACED_VIEW};
 
 const WHO: &str = "oracle";
 

@@ -6,8 +6,8 @@ use harness::random::Random;
 use super::Outcome;
 use super::recovery::wait_until;
 use crate::arena::{Arena, is_contention};
-use crate::schema::REPLACED_VIEW;
 use crate::sometimes::Event;
+use harness::workload::sources::REPLACED_VIEW;
 
 /// Gives a nested view another meaning and empties a source; the stream tables over them are recomputed, and
 /// say so.

@@ -1,13 +1,12 @@
-//! The sources, and the stream tables over them.
+//! The stream tables over the sources of the harness's workload.
 
-mod sources;
 mod tables;
 
-pub use sources::{CHAIN, REPLACED_VIEW, sql as sources};
 pub use tables::{StreamTable, all as stream_tables};
 
 use anyhow::{Context, Result};
 use harness::client::{Session, quote_literal};
+use harness::workload::sources;
 
 use crate::profile::Profile;
 
@@ -16,7 +15,7 @@ pub async fn create(session: &Session, profile: Profile) -> Result<()> {
     session
         .execute("SET client_min_messages = warning; CREATE EXTENSION pg_trickle")
         .await?;
-    session.execute(&sources(profile.rows())).await?;
+    session.execute(&sources::sql(profile.rows())).await?;
     for table in stream_tables() {
         session
             .execute(&table.create())

@@ -1,6 +1,6 @@
 //! The stream tables: every operator family over the sources, and a graph of stream tables over stream tables.
 
-use super::sources::CHAIN;
+use harness::workload::sources::CHAIN;
 
 /// A stream table of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]

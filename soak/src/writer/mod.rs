@@ -1,7 +1,6 @@
 //! Sessions that change the sources: skewed keys, bursts, long transactions, rollbacks, savepoints and prepared
 //! transactions. Each notes in the [`Ledger`] what it knows to have committed.
 
-mod change;
 mod ledger;
 mod session;
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use harness::client::{Session, SqlError, quote_literal};
 use harness::random::Random;
+use harness::workload::{change, sources};
 
-use super::change;
 use super::ledger::Fate;
 use crate::arena::{Arena, is_contention};
 use crate::sometimes::Event;
@@ -67,7 +67,7 @@ pub async fn write_chain(arena: Arc<Arena>) {
             let sql = if whole {
                 change::whole_chain(&mut random)
             } else {
-                let number = 1 + random.below(crate::schema::CHAIN as u64) as usize;
+                let number = 1 + random.below(sources::CHAIN as u64) as usize;
                 change::link(&mut random, number)
             };
             let result = session.execute(&format!("BEGIN; {sql}; COMMIT")).await;

@@ -14,17 +14,11 @@ use crate::cluster::Cluster;
 use crate::oracle::{self, Verdict};
 use crate::random::Random;
 
-/// The tables that are written to.
-pub const SETUP: &str = "
-CREATE TABLE branch (id int PRIMARY KEY, region text, factor numeric);
-CREATE TABLE account (id bigint PRIMARY KEY, branch_id int, v int, n numeric, t text);
-CREATE INDEX ON account (branch_id);
-CREATE TABLE entry (k int, note text, amount numeric(10,2));
-INSERT INTO branch SELECT i, CASE WHEN i % 4 > 0 THEN 'r' || i % 4 END, i * 0.5 FROM generate_series(0, 11) i;
-INSERT INTO account SELECT i, i % 14, i % 50, i * 0.25, 't' || i % 7 FROM generate_series(1, 300) i;
-INSERT INTO entry SELECT i % 12, 'n' || i % 3, i % 9 FROM generate_series(1, 100) i;
-CREATE SEQUENCE fresh START 1000;
-";
+use super::change::account;
+use super::sources;
+
+/// With how many accounts a run begins.
+const ROWS: u64 = 300;
 
 /// The stream tables: name and query.
 pub const STREAM_TABLES: [(&str, &str); 6] = [
@@ -79,47 +73,6 @@ impl Counters {
     }
 }
 
-/// A random change.
-pub fn change(random: &mut Random) -> String {
-    let account = 1 + random.below(320);
-    let branch = random.below(14);
-    let value = random.below(60);
-    match random.below(14) {
-        0..=2 => format!(
-            "INSERT INTO account SELECT nextval('fresh'), {branch}, {value}, {value} * 0.10, 't' || {value} % 9"
-        ),
-        3 | 4 => format!("UPDATE account SET v = {value} WHERE id = {account}"),
-        5 => format!("UPDATE account SET branch_id = {branch} WHERE id = {account}"),
-        6 => format!(
-            "UPDATE account SET n = n * 1.0, t = NULL WHERE id BETWEEN {account} AND {account} + 5"
-        ),
-        7 => format!(
-            "DELETE FROM account WHERE id = {account} OR (id > 1000 AND id % 17 = {value} % 17)"
-        ),
-        8 => format!(
-            "INSERT INTO account VALUES ({account}, {branch}, {value}, 1.00, 'u') ON CONFLICT (id) DO UPDATE SET v = excluded.v"
-        ),
-        9 => format!(
-            "INSERT INTO entry VALUES ({branch}, 'n{}', {value}), (NULL, NULL, 1)",
-            value % 4
-        ),
-        10 => format!(
-            "DELETE FROM entry WHERE ctid IN (SELECT ctid FROM entry WHERE k = {branch} LIMIT 2)"
-        ),
-        11 => format!(
-            "UPDATE entry SET amount = amount + 1, k = {branch} WHERE k = {}",
-            (branch + 1) % 14
-        ),
-        12 => format!(
-            "UPDATE branch SET region = 'r{}', factor = factor + 0.1 WHERE id = {branch}",
-            value % 5
-        ),
-        _ => format!(
-            "DELETE FROM branch WHERE id = {branch}; INSERT INTO branch VALUES ({branch}, NULL, 1.5) ON CONFLICT DO NOTHING"
-        ),
-    }
-}
-
 /// Whether a writer may meet this error: a lock or a deadlock with another one, a duplicate.
 fn is_contention(error: &SqlError) -> bool {
     [SERIALIZATION_FAILURE, "40P01", "55P03", "23505"].contains(&error.sqlstate.as_str())
@@ -154,17 +107,17 @@ async fn write_once(
     counters: &Counters,
 ) -> Result<(), SqlError> {
     if random.percent(40) {
-        session.execute(&change(random)).await?;
+        session.execute(&account(random, ROWS)).await?;
         counters.add(&counters.committed);
         return Ok(());
     }
     session.execute("BEGIN").await?;
     let longest = if random.percent(10) { 40 } else { 6 };
     for _ in 0..=random.below(longest) {
-        session.execute(&change(random)).await?;
+        session.execute(&account(random, ROWS)).await?;
         if random.percent(20) {
             session.execute("SAVEPOINT s").await?;
-            session.execute(&change(random)).await?;
+            session.execute(&account(random, ROWS)).await?;
             let end = if random.percent(50) {
                 "ROLLBACK TO s"
             } else {
@@ -249,7 +202,7 @@ async fn strict_once(
     let rounds = if own_changes { 1 + random.below(3) } else { 1 };
     for _ in 0..rounds {
         if own_changes {
-            session.execute(&change(random)).await?;
+            session.execute(&account(random, ROWS)).await?;
         }
         for (name, _) in tables.iter().filter(|_| random.percent(60)) {
             refresh(session, name).await?;
@@ -261,7 +214,7 @@ async fn strict_once(
         }
     }
     if own_changes && random.percent(50) {
-        session.execute(&change(random)).await?;
+        session.execute(&account(random, ROWS)).await?;
     }
     let end = if random.percent(10) {
         "ROLLBACK"
@@ -301,11 +254,11 @@ pub async fn refresh_plainly(
 /// DML, refresh, DML, refresh, DML in one READ COMMITTED transaction.
 async fn around(session: &Session, name: &str, random: &mut Random) -> Result<(), SqlError> {
     session.execute("BEGIN").await?;
-    session.execute(&change(random)).await?;
+    session.execute(&account(random, ROWS)).await?;
     refresh(session, name).await?;
-    session.execute(&change(random)).await?;
+    session.execute(&account(random, ROWS)).await?;
     refresh(session, name).await?;
-    session.execute(&change(random)).await?;
+    session.execute(&account(random, ROWS)).await?;
     session.execute("COMMIT").await
 }
 
@@ -321,7 +274,7 @@ pub async fn refresh(session: &Session, name: &str) -> Result<(), SqlError> {
 
 /// Creates the tables and the stream tables.
 pub async fn set_up(session: &Session) -> Result<(), SqlError> {
-    session.execute(SETUP).await?;
+    session.execute(&sources::sql(ROWS)).await?;
     for (name, query) in STREAM_TABLES {
         session
             .execute(&format!(

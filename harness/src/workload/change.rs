@@ -1,8 +1,8 @@
 //! Random changes, as SQL.
 
-use harness::random::Random;
+use crate::random::Random;
 
-use crate::schema::CHAIN;
+use super::sources::CHAIN;
 
 /// A number below `end` that is small more often than not: some rows are changed all the time.
 fn skewed(random: &mut Random, end: u64) -> u64 {
@@ -10,12 +10,20 @@ fn skewed(random: &mut Random, end: u64) -> u64 {
     random.below(reach)
 }
 
-/// A change of one of the sources.
+/// A change of one of the sources, whose `account` began with this many rows.
 pub fn any(random: &mut Random, rows: u64) -> String {
+    match random.below(3) {
+        0 => other(random, rows),
+        _ => account(random, rows),
+    }
+}
+
+/// A change of `account`, `entry` or `branch`.
+pub fn account(random: &mut Random, rows: u64) -> String {
     let account = 1 + skewed(random, rows + rows / 10);
     let branch = skewed(random, 44);
     let value = random.below(60);
-    match random.below(24) {
+    match random.below(16) {
         0..=3 => format!(
             "INSERT INTO account SELECT nextval('fresh'), {branch}, ({value} + i) % 60, {value} * 0.10, 't' || ({value} + i) % 19, i % 2 = 0, clock_timestamp() FROM generate_series(1, {}) i",
             1 + skewed(random, 6)
@@ -40,41 +48,52 @@ pub fn any(random: &mut Random, rows: u64) -> String {
         12 => format!(
             "DELETE FROM entry WHERE ctid IN (SELECT ctid FROM entry WHERE k = {branch} OR k IS NULL LIMIT 5)"
         ),
-        13 => format!("UPDATE entry SET amount = amount + 1 WHERE k = {branch} AND note = 'n1'"),
+        13 => format!(
+            "UPDATE entry SET amount = amount + 1, k = {branch} WHERE k = {} AND note = 'n1'",
+            (branch + 1) % 44
+        ),
         14 => format!(
             "UPDATE branch SET region = 'r{}', factor = factor + 0.1 WHERE id = {branch}",
             value % 5
         ),
-        15 => format!(
+        _ => format!(
             "DELETE FROM branch WHERE id = {branch}; INSERT INTO branch VALUES ({branch}, NULL, 1.5) ON CONFLICT DO NOTHING"
         ),
-        16 => format!(
+    }
+}
+
+/// A change of any other table but those of the chain.
+fn other(random: &mut Random, rows: u64) -> String {
+    let account = 1 + skewed(random, rows + rows / 10);
+    let value = random.below(60);
+    match random.below(8) {
+        0 => format!(
             "UPDATE part SET k = {value} % 5, v = v + 1 WHERE id = {} AND NOT EXISTS (SELECT 1 FROM part p WHERE p.id = part.id AND p.k = {value} % 5)",
             1 + skewed(random, rows / 4)
         ),
-        17 => format!(
+        1 => format!(
             "INSERT INTO part VALUES ({account}, {value} % 4, {value}) ON CONFLICT (id, k) DO UPDATE SET v = excluded.v"
         ),
-        18 => format!(
+        2 => format!(
             "MERGE INTO part p USING (VALUES ({account}, {value} % 4)) n (id, k) ON p.id = n.id AND p.k = n.k WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (n.id, n.k, {value})"
         ),
-        19 => format!(
+        3 => format!(
             "UPDATE doc SET tags = tags || {value}, body = body || '{{\"k\": {}}}' WHERE id = {} AND cardinality(tags) < 12",
             value % 6,
             1 + skewed(random, rows / 10)
         ),
-        20 => format!(
+        4 => format!(
             "UPDATE doc SET tags = '{{}}' WHERE id = {}",
             1 + skewed(random, rows / 10)
         ),
-        21 => {
+        5 => {
             let id = 2 + random.below(59);
             format!(
                 "UPDATE node SET parent = {} WHERE id = {id}",
                 1 + random.below(id - 1)
             )
         }
-        22 => format!(
+        6 => format!(
             "INSERT INTO spare VALUES ({account}, {value} % 10) ON CONFLICT (id) DO UPDATE SET v = excluded.v"
         ),
         _ => format!("DELETE FROM spare WHERE id % 7 = {value} % 7"),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use harness::runtime::GATE;
+use crate::runtime::GATE;
 
 /// How many tables the join chain has.
 pub const CHAIN: usize = 9;
