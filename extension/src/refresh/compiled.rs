@@ -72,6 +72,8 @@ pub struct Compiled {
     pub computes_apart: bool,
     /// The query to be read for the content, where that is not the view itself.
     pub query: Option<String>,
+    /// For each node, by its position, the positions of its columns that are read.
+    read: Vec<Vec<usize>>,
     pub(super) state_prefix: String,
     /// How rows of the stream table are found, and when that was looked up: until an index changes.
     pub(super) output_lookup: RefCell<Option<(u64, Lookup)>>,
@@ -259,6 +261,7 @@ impl Compiled {
                 && !is_part
                 && (draft.may_meet_clock_words || plan.computes_apart(draft.is_dependent)),
             query,
+            read: plan.nodes.iter().map(|n| plan.columns_read(n)).collect(),
             plan,
             fingerprint: fingerprint.cast_signed(),
             tables,
@@ -273,6 +276,11 @@ impl Compiled {
             inline_limit: config::inline_limit(),
             canary_generation: canary::generation(),
         })
+    }
+
+    /// The positions of the node's columns that are read.
+    pub fn columns_read(&self, node: &Node) -> &[usize] {
+        self.read.get(node.id).map_or(&[], Vec::as_slice)
     }
 
     /// What statement builders need.

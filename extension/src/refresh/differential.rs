@@ -23,6 +23,7 @@ use super::immediate::rows::Hold;
 use super::inputs::Inputs;
 use super::keyed_table::Counts;
 use super::node::NodeRun;
+use super::seen;
 use super::sink::Sink;
 
 /// Settings under which statements over deltas are planned. Random reads are nearly as cheap as sequential ones in a
@@ -170,7 +171,9 @@ fn run_plan(
                     None => {
                         if let Some(store) = run_inner(&run)? {
                             done.touched = true;
-                            inputs.insert(stage.source(), store);
+                            let read = compiled.columns_read(stage.node);
+                            let seen = seen::by_readers(store, read, memory);
+                            inputs.insert(stage.source(), seen);
                             snapshot.show_own_writes();
                         }
                         continue;

@@ -8,8 +8,8 @@
 //! 5. store the snapshot as the new frontier, in the same transaction.
 //!
 //! One refresh, by file: [`request`], [`choice`] (deltas, the plan from nothing, or the query), [`locks`], [`transaction`] (the
-//! whole), [`work`]; then [`differential`] with [`inputs`], [`node`] and [`sink`], or [`full`] with [`difference`]; [`outcome`] and
-//! [`cleanup`]. [`prepare`] makes what a plan needs before the first one.
+//! whole), [`work`]; then [`differential`] with [`inputs`], [`node`], [`seen`] and [`sink`], or [`full`] with [`difference`];
+//! [`outcome`] and [`cleanup`]. [`prepare`] makes what a plan needs before the first one.
 //!
 //! Invariants: statements only read; a refresh that sees no change writes nothing; rows are written natively, as
 //! one statement would: the stream table's triggers fire, the guard does not.
@@ -52,6 +52,7 @@ mod request;
 mod rewritten;
 mod row_parts;
 mod row_types;
+mod seen;
 mod sink;
 mod spread;
 mod state_names;

@@ -26,6 +26,7 @@ mod partition;
 mod pipeline;
 mod placement;
 mod reach;
+mod reads;
 mod rows;
 #[cfg(test)]
 mod tests;
