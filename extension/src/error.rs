@@ -228,6 +228,16 @@ pub enum Error {
     /// A stream table would get a parent or a child.
     #[error("stream table \"{0}\" cannot take part in inheritance or partitioning")]
     NotAlone(String),
+    /// A foreign key would delete or change rows of a stream table.
+    #[error(
+        "foreign key constraint \"{constraint}\" would change rows of stream table \"{table}\""
+    )]
+    ForeignKeyActs {
+        /// The constraint.
+        constraint: String,
+        /// The stream table.
+        table: String,
+    },
     /// Citus has taken over a stream table.
     #[error("stream table \"{0}\" cannot be a table of Citus")]
     Distributed(String),
@@ -280,6 +290,7 @@ impl Error {
             | Error::NotAStreamTable(_)
             | Error::Guarded(_)
             | Error::NotAlone(_)
+            | Error::ForeignKeyActs { .. }
             | Error::ColumnsFixed(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::NotOwner(_)

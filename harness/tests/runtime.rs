@@ -377,3 +377,34 @@ async fn a_full_table_follows_what_is_changed_without_a_worker() {
         (before.parse::<u32>().expect("a number") + 1).to_string()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_the_database_for_its_sessions_do_not_stop_workers() {
+    let cluster = scheduled_cluster(&[]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "ALTER DATABASE postgres SET default_transaction_read_only = on;
+         ALTER DATABASE postgres SET default_transaction_isolation = serializable;
+         ALTER DATABASE postgres SET default_transaction_deferrable = on;
+         ALTER DATABASE postgres SET transaction_timeout = '1ms';
+         ALTER DATABASE postgres SET statement_timeout = '1ms';
+         ALTER DATABASE postgres SET lock_timeout = '1ms';
+         ALTER DATABASE postgres SET idle_in_transaction_session_timeout = '1ms';
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'pg_trickle %'",
+    )
+    .await;
+    run(
+        &session,
+        "CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_sleep(0.1); RETURN $1; END';
+         CREATE TABLE t (id int PRIMARY KEY);
+         SELECT pgtrickle.create_stream_table('s', 'SELECT slow(id) AS id FROM t')",
+    )
+    .await;
+    for id in 1..=3 {
+        run(&session, &format!("INSERT INTO t VALUES ({id})")).await;
+        until(&session, &format!("SELECT count(*) = {id} FROM s")).await;
+    }
+    let failures = "SELECT count(*) FROM pgtrickle.refresh_failures()";
+    assert_eq!(value(&session, failures).await, "0");
+}

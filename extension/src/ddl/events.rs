@@ -213,6 +213,7 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
             && table.require_home().is_ok()
         {
             columns::require_same_types(&table.plain_name(), table.relid, table.view)?;
+            protect::keep_from_actions(&table)?;
             owner::sync(&table)?;
         }
         aside::follow(*relid)?;

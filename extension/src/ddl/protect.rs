@@ -6,6 +6,7 @@
 //! - So do the indexes by which refreshes find rows.
 //! - Stream tables and their parts have neither parents nor children: a statement on a relative fires the
 //!   triggers of that one only.
+//! - No foreign key deletes or changes their rows.
 //! - They are not rewritten: `ALTER COLUMN … TYPE … USING` is an UPDATE that fires no trigger.
 
 use pgrx::prelude::*;
@@ -13,7 +14,7 @@ use pgrx::prelude::*;
 use super::commands::Dropped;
 use super::internal_view::STATE_SCHEMA;
 use super::told;
-use crate::catalog;
+use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::may_have;
@@ -172,6 +173,31 @@ pub fn keep_alone(relid: pg_sys::Oid) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A foreign key of this table that acts where the other table's rows are deleted or get another key.
+const ACTING_FOREIGN_KEY: &str = "
+SELECT c.conname::pg_catalog.text FROM pg_catalog.pg_constraint c
+WHERE c.conrelid = $1 AND c.contype = 'f' AND (c.confdeltype NOT IN ('a', 'r') OR c.confupdtype NOT IN ('a', 'r'))
+ORDER BY 1 LIMIT 1";
+
+/// Refuses a stream table with a foreign key that would change its rows.
+pub fn keep_from_actions(table: &StreamTable) -> Result<()> {
+    let found = Spi::connect(|client| {
+        let found = client.select(ACTING_FOREIGN_KEY, Some(1), &[table.relid.into()])?;
+        found
+            .into_iter()
+            .next()
+            .map_or(Ok(None), |row| row.get::<String>(1))
+    })
+    .map_err(|error| Error::Internal(error.to_string()))?;
+    match found {
+        None => Ok(()),
+        Some(constraint) => Err(Error::ForeignKeyActs {
+            constraint,
+            table: table.plain_name(),
+        }),
+    }
 }
 
 /// Refuses a part of a stream table that has been altered by hand. While a dump is restored there is no stream

@@ -90,6 +90,7 @@ impl Error {
             }
             Error::LostToCitus(_) => "Drop the stream table first, and create it again afterwards.",
             Error::Distributed(_) => "Keep it, or recreate it, as a local table.",
+            Error::ForeignKeyActs { .. } => "Declare it without ON DELETE and ON UPDATE actions.",
             Error::NotAlone(_) => "Combine them in a view with UNION ALL.",
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 "The transaction might succeed if retried."

@@ -142,6 +142,10 @@ fn all() -> Vec<Error> {
             table: name(),
         },
         Error::NotAlone(name()),
+        Error::ForeignKeyActs {
+            constraint: "sales_customer_fkey".to_owned(),
+            table: name(),
+        },
         Error::Guarded(name()),
     ]
 }

@@ -4,6 +4,7 @@
 //! that cancels the running statement, as `pg_cancel_backend()` would, when it has not come to its
 //! end in time. So a stop is either a commit or an ordinary abort.
 
+use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
@@ -100,6 +101,7 @@ pub fn begin(database: Option<pg_sys::Oid>, on_exit: fn()) {
             TIMER.store(timer, Ordering::SeqCst);
         }
         pg_sys::BackgroundWorkerUnblockSignals();
+        keep_own_settings();
         match database {
             Some(database) => {
                 pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
@@ -107,6 +109,34 @@ pub fn begin(database: Option<pg_sys::Oid>, on_exit: fn()) {
             None => {
                 pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0)
             }
+        }
+    }
+}
+
+/// What a database or a role sets for its sessions would make a worker's transactions fail, end it, or give them another
+/// snapshot. The server's own workers keep these settings, too (`AutoVacWorkerMain` in its `autovacuum.c`).
+const OWN_SETTINGS: [(&CStr, &CStr); 7] = [
+    (c"default_transaction_read_only", c"off"),
+    (c"default_transaction_deferrable", c"off"),
+    (c"default_transaction_isolation", c"read committed"),
+    (c"statement_timeout", c"0"),
+    (c"lock_timeout", c"0"),
+    (c"transaction_timeout", c"0"),
+    (c"idle_in_transaction_session_timeout", c"0"),
+];
+
+/// # Safety
+/// At the start of a worker.
+unsafe fn keep_own_settings() {
+    for (name, value) in OWN_SETTINGS {
+        // SAFETY: per contract; the texts are NUL-terminated, and the server copies them.
+        unsafe {
+            pg_sys::SetConfigOption(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_OVERRIDE,
+            );
         }
     }
 }

@@ -361,10 +361,8 @@ impl Tables {
                 Outcome::Failed => {
                     table.blocked = None;
                     table.due.undo(clock);
-                    table
-                        .due
-                        .retry_at
-                        .get_or_insert(clock.now + Duration::from_secs(1));
+                    let soonest = clock.now + Duration::from_secs(1);
+                    table.due.retry_at = table.due.retry_at.max(Some(soonest));
                 }
                 Outcome::Blocked => {
                     let times = table

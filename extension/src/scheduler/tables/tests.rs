@@ -301,6 +301,25 @@ fn what_cannot_be_followed_falls_behind_evenly() {
 }
 
 #[test]
+fn what_failed_again_rests_again() {
+    let mut clock = new_clock();
+    let mut tables = Tables::default();
+    tables.put(0, table("calculated", &clock));
+    for _ in 0..3 {
+        let soonest = clock.now + ms(1000);
+        tables.begin(&[0], &clock);
+        let result = TaskResult {
+            id: 0,
+            outcome: Outcome::Failed,
+            took: Duration::ZERO,
+        };
+        tables.end(&[result], &clock);
+        assert_eq!(tables.tables[&0].due.retry_at, Some(soonest));
+        clock.now = soonest;
+    }
+}
+
+#[test]
 fn a_cheap_table_does_not_wait_behind_dear_ones_that_are_due_as_well() {
     let dear = |source| Spec {
         source,
