@@ -374,6 +374,9 @@ COMMENT ON FUNCTION pgtrickle.node_status() IS 'on Citus: what each node has of 
 CREATE FUNCTION pgtrickle.without_clock_words(value text) RETURNS text
     LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'without_clock_words_wrapper';
 COMMENT ON FUNCTION pgtrickle.without_clock_words(text) IS 'the text of a date or time; an error if it says now, today, tomorrow or yesterday';
+CREATE FUNCTION pgtrickle.without_clock_strings(value text) RETURNS text
+    LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'without_clock_strings_wrapper';
+COMMENT ON FUNCTION pgtrickle.without_clock_strings(text) IS 'the text of a JSON document; an error if a string in it says now, today, tomorrow or yesterday';
 
 -- Dependencies on shards of Citus, which it hides from pg_class and from a dump, are found again by a restore.
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', 'WHERE source_relid IN (SELECT oid FROM pg_catalog.pg_class)');

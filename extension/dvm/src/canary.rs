@@ -60,6 +60,12 @@ bugs! {
     CARRY_FORGOTTEN = "carry_forgotten",
     /// What a recursion loses by a deletion does not come back, though it can be derived otherwise.
     REDERIVATION_FORGOTTEN = "rederivation_forgotten",
+    /// Text that says now is read as the time at which it is read.
+    CLOCK_WORD_READ = "clock_word_read",
+    /// What policies hide is not left out of what was captured.
+    POLICY_FORGOTTEN = "policy_forgotten",
+    /// A LIMIT by the value of a subquery leaves its last row out.
+    LAST_BY_VALUE_CUT_OFF = "last_by_value_cut_off",
 }
 
 bugs! {

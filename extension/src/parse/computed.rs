@@ -11,12 +11,14 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, Expr, Part, Relation};
 
 use super::analyzer::Analyzer;
+use super::clock_documents::{is_of_clock, makes_guarded_rows, makes_strings};
 use super::display_scale::Scale;
 use super::implied::spell_out;
 use super::input::Computed;
 use super::stage::Stage;
 use crate::capability::{
-    SET_RETURNING_FUNCTION, SET_RETURNING_OUTPUT, TABLE_FUNCTION, UNKNOWN_CONSTRUCT, VALUES,
+    SET_RETURNING_FUNCTION, SET_RETURNING_OUTPUT, STABLE_FUNCTION, TABLE_FUNCTION,
+    UNKNOWN_CONSTRUCT, VALUES,
 };
 use crate::error::Result;
 use crate::pg::from_item::{self, ItemColumn};
@@ -92,7 +94,7 @@ impl Analyzer {
         };
         let flat = query::flatten(stage.level.query, content);
         let bound = spell_out(self.bind(stage, flat)?);
-        self.check_conversions(computed.entry, bound);
+        self.check_conversions(bound);
         let mut printable = true;
         for part in parts_of(bound) {
             self.check_volatility(part);
@@ -102,6 +104,11 @@ impl Analyzer {
             true => from_item::select(computed.entry, bound, &computed.read),
             false => None,
         };
+        // Paths inside of JSON_TABLE are known by its text only.
+        let is_of_paths = makes_guarded_rows(bound) && bound.is::<pg_sys::TableFunc>();
+        if is_of_paths && text.as_deref().is_some_and(makes_strings) {
+            self.refuse(&STABLE_FUNCTION, node::entry_name(&computed.entry));
+        }
         let Some(text) = text else {
             self.refuse(&UNKNOWN_CONSTRUCT, node::entry_name(&computed.entry));
             return Ok(Vec::new());
@@ -117,20 +124,20 @@ impl Analyzer {
     }
 
     /// Values that are read from text without an expression that says so.
-    fn check_conversions(&mut self, entry: NodeOf<pg_sys::RangeTblEntry>, content: Node) {
-        let mut columns: Vec<pg_sys::Oid> =
-            node::list_of::<pg_sys::RangeTblFunction>(entry.functions)
-                .into_iter()
-                .flat_map(|function| node::oid_list(function.funccoltypes))
-                .collect();
+    fn check_conversions(&mut self, content: Node) {
+        let mut columns: Vec<(pg_sys::Oid, bool)> = Vec::new();
         content.walk(&mut |node| {
-            if let Some(table) = node.cast::<pg_sys::TableFunc>() {
-                columns.extend(node::oid_list(table.coltypes));
-            }
+            let function = node.cast::<pg_sys::RangeTblFunction>();
+            let beside = function.map(|function| function.funccoltypes);
+            let table = node.cast::<pg_sys::TableFunc>();
+            let types = beside.or(table.map(|table| table.coltypes));
+            let is_guarded = makes_guarded_rows(node);
+            let types = types.into_iter().flat_map(node::oid_list);
+            columns.extend(types.map(|type_oid| (type_oid, is_guarded)));
             Walk::Descend
         });
-        for type_oid in columns {
-            self.check_input(type_oid);
+        for (type_oid, is_guarded) in columns {
+            self.check_input(type_oid, is_guarded && is_of_clock(type_oid));
         }
     }
 

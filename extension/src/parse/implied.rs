@@ -14,14 +14,15 @@
 //! `ROW(a, b) = ROW(c, d)` is read as a comparison column by column, in which NULL equals nothing. Where
 //! rows are compared as such, in which NULL equals NULL, they are written as `ROW(a, b)::record`.
 //!
-//! Text made a date or time is read through a function ([`super::clock_words`]).
+//! Text made a date or time is read through a function ([`super::clock_words`], [`super::clock_documents`]).
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag::{T_ArrayCoerceExpr, T_DistinctExpr, T_NullIfExpr};
 
-use super::clock_words::guarded;
+use super::clock_documents;
+use super::clock_words::{guarded, guarded_array};
 use crate::pg::make_node;
-use crate::pg::node::{self, Node};
+use crate::pg::node::{self, Node, Walk};
 use crate::pg::{types, whole_row};
 
 /// The expression, or the query, with what it implies written out: operators outside `pg_catalog`, and functions around
@@ -33,10 +34,11 @@ pub(super) fn spell_out(expr: Node) -> Node {
         pg_sys::NodeTag::T_OpExpr => rows(node),
         pg_sys::NodeTag::T_CaseExpr => case(node),
         pg_sys::NodeTag::T_CoerceViaIO => conversion(node),
+        T_ArrayCoerceExpr => array_conversion(node),
         pg_sys::NodeTag::T_Query => {
             Some(node::map_expressions(node.cast()?, &mut spell_out).node())
         }
-        _ => None,
+        _ => clock_documents::guarded(node).map(spell_out),
     })
 }
 
@@ -104,6 +106,22 @@ fn case(node: Node) -> Option<Node> {
 fn conversion(node: Node) -> Option<Node> {
     let conversion = node.cast::<pg_sys::CoerceViaIO>()?;
     guarded(&conversion, spell_out(Node::new(conversion.arg)?))
+}
+
+/// A conversion of an array whose elements may say such words.
+fn array_conversion(node: Node) -> Option<Node> {
+    let conversion = node.cast::<pg_sys::ArrayCoerceExpr>()?;
+    guarded_array(&conversion, spell_out(Node::new(conversion.arg)?))
+}
+
+/// Whether an expression reads text that may say what the clock decides.
+pub(super) fn may_say_clock(expr: Node) -> bool {
+    expr.walk(&mut |node| {
+        let may = conversion(node).is_some()
+            || array_conversion(node).is_some()
+            || clock_documents::guarded(node).is_some();
+        if may { Walk::Stop } else { Walk::Descend }
+    })
 }
 
 /// The comparison of two rows as such.

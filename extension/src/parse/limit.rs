@@ -8,6 +8,7 @@
 //! in proportion to those whose number changes. When a value changes, all numbers are looked at, in O(R).
 
 use pgrx::pg_sys;
+use pgtrickle_dvm::canary;
 use pgtrickle_dvm::tree::{
     Aggregate, AggregateKind, Ahead, Carry, Column, ColumnId, Expr, Piece, Predicate, Reach,
     Relation, Ties, WindowCall,
@@ -186,7 +187,12 @@ fn within(place: &Column, limit: Option<&Expr>, offset: Option<&Expr>) -> Vec<Pr
             Piece::Expr(&place),
             Piece::Sql(" OPERATOR(pg_catalog.-) COALESCE("),
             Piece::Expr(offset_or_zero),
-            Piece::Sql(", 0)) OPERATOR(pg_catalog.<=) "),
+            Piece::Sql(", 0)) OPERATOR(pg_catalog."),
+            Piece::Sql(match canary::active(canary::LAST_BY_VALUE_CUT_OFF) {
+                true => "<",
+                false => "<=",
+            }),
+            Piece::Sql(") "),
             Piece::Expr(limit),
             Piece::Sql(", true)"),
         ]

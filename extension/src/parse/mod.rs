@@ -15,7 +15,7 @@
 //! - [`stage`]: where expressions stand; [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
-//! - [`clock_words`]: text that may say `now`; [`json_value`]: what a server gets wrong.
+//! - [`clock_words`], [`clock_documents`]: text that may say `now`; [`json_value`]: what a server gets wrong.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
 //! - [`opaque`]: subqueries computed as a whole; [`bounds`], [`clock`], [`clock_forms`]: filters that follow the clock.
 //! - [`sources`]: every relation that a query names, supported or not; [`row_security`]: what is hidden of them; [`place`]: which shards stand for tables of Citus.
@@ -26,6 +26,7 @@ mod analyzer;
 mod bind;
 mod bounds;
 mod clock;
+mod clock_documents;
 mod clock_forms;
 mod clock_words;
 mod collation;

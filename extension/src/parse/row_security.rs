@@ -12,8 +12,8 @@ use pgtrickle_dvm::sql::names::{CHANGED_ROW, attribute};
 use pgtrickle_dvm::tree::{ColumnId, Visible};
 
 use super::analyzer::Analyzer;
-use super::clock_words::may_say_clock;
 use super::derived::Access;
+use super::implied::may_say_clock;
 use super::spread::Place;
 use crate::capability::{ROW_POLICY, ROW_SECURITY};
 use crate::pg::node::{Node, NodeOf, Walk};

@@ -5,12 +5,13 @@
 use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
-use super::clock_words::{is_guarded, says_clock};
+use super::clock_documents::{self, makes_guarded_rows, populates_guarded};
+use super::clock_words::{guarded_elements, is_guarded, says_clock};
 use crate::capability::{Capability, STABLE_FUNCTION, TEXT_OF_TIME, VOLATILE_FUNCTION};
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::printed;
 use crate::pg::reads::{self, Form, Other, Reading, Reads};
-use crate::pg::{constant, deparse, types};
+use crate::pg::{altered_node, constant, deparse, make_node, types};
 
 /// What was found, with its name.
 type Found = (&'static Capability, String);
@@ -22,6 +23,8 @@ struct Volatility {
     found: Vec<Found>,
     /// Conversions of text that may say what the clock decides, and raises an error then.
     guarded: Vec<String>,
+    /// Nodes inside of what converts an array or a document behind such a function.
+    inside: Vec<Node>,
 }
 
 impl Analyzer {
@@ -36,6 +39,7 @@ impl Analyzer {
             reads,
             found,
             guarded,
+            inside: _,
         } = volatility;
         self.may_meet_clock_words |= !guarded.is_empty();
         for construct in guarded {
@@ -57,10 +61,15 @@ impl Analyzer {
         self.depend_on(reads);
     }
 
-    /// Records what reading values of the type from text reads, where the text is not known to be free of words like `now`.
-    pub fn check_input(&mut self, type_oid: pg_sys::Oid) {
+    /// Records what reading values of the type from text reads; `is_guarded`: the text has no words like `now`.
+    pub fn check_input(&mut self, type_oid: pg_sys::Oid, is_guarded: bool) {
         let mut reads = Reads::default();
-        printed::input(type_oid, true, &mut reads);
+        printed::input(type_oid, !is_guarded, &mut reads);
+        if is_guarded {
+            self.may_meet_clock_words = true;
+            let to = deparse::type_name(type_oid, -1);
+            self.note(&TEXT_OF_TIME, format!("conversion of text to {to}"));
+        }
         if let Some(other) = reads.other {
             let name = deparse::type_name(type_oid, -1);
             self.refuse(&STABLE_FUNCTION, conversion(&name, other));
@@ -105,6 +114,15 @@ impl Volatility {
         if let Some(call) = node.cast::<pg_sys::Aggref>() {
             return self.aggregate(&call);
         }
+        if let Some(conversion) = node.cast::<pg_sys::ArrayCoerceExpr>() {
+            self.inside.extend(guarded_elements(&conversion));
+        }
+        if let Some(table) = node.cast::<pg_sys::TableFunc>() {
+            if makes_guarded_rows(node) {
+                self.inside.extend(node::list(table.colvalexprs));
+            }
+            return;
+        }
         if let Some(conversion) = node.cast::<pg_sys::CoerceViaIO>() {
             return self.conversion(&conversion);
         }
@@ -137,6 +155,10 @@ impl Volatility {
     }
 
     fn function(&mut self, function: pg_sys::Oid, node: Node) {
+        if populates_guarded(node) {
+            let to = deparse::type_name(node.type_oid(), -1);
+            self.guarded.push(format!("conversion of text to {to}"));
+        }
         let name = |_| format!("function {}", types::function_name(function));
         if types::function_volatility(function) == b'v' {
             return self.refuse(&VOLATILE_FUNCTION, name(Other::Unknown));
@@ -163,7 +185,7 @@ impl Volatility {
         };
         let from = deparse::type_name(argument.type_oid(), -1);
         let to = deparse::type_name(conversion.resulttype, -1);
-        let is_guarded = is_guarded(argument);
+        let is_guarded = is_guarded(argument) || self.is_inside(conversion.node());
         if is_guarded {
             self.guarded.push(format!("conversion of text to {to}"));
         }
@@ -197,17 +219,32 @@ impl Volatility {
     }
 
     fn json_query(&mut self, node: Node, query: &NodeOf<pg_sys::JsonExpr>) {
-        // What its path reads, the server knows.
-        if types::is_mutable(node) {
+        // What its path reads, the server knows; of the document the nodes inside tell.
+        let path = Node::new(query.formatted_expr).and_then(|document| {
+            let none = make_node::make_null(document.type_oid(), -1, pg_sys::InvalidOid)?;
+            altered_node::with_document(query, none)
+        });
+        if types::is_mutable(path.unwrap_or(node)) {
             return self.refuse(&STABLE_FUNCTION, "SQL/JSON expression".into());
         }
         if query.use_io_coercion {
             let to = deparse::type_name(node.type_oid(), -1);
+            let is_guarded = self.is_inside(node)
+                || Node::new(query.formatted_expr).is_some_and(clock_documents::is_guarded);
+            if is_guarded {
+                self.guarded.push(format!("conversion of text to {to}"));
+            }
             self.take(
                 |other| conversion(&to, other),
-                |reads| printed::input(node.type_oid(), true, reads),
+                |reads| printed::input(node.type_oid(), !is_guarded, reads),
             );
         }
+    }
+
+    fn is_inside(&self, node: Node) -> bool {
+        self.inside
+            .iter()
+            .any(|inside| inside.as_ptr() == node.as_ptr())
     }
 
     fn xml(&mut self, xml: &NodeOf<pg_sys::XmlExpr>) {
@@ -292,7 +329,7 @@ fn input_of_call(function: pg_sys::Oid, node: Node, reads: &mut Reads) {
     if node.type_oid() == pg_sys::RECORDOID {
         return reads.add(Reading::Other(Other::Unknown));
     }
-    printed::input(node.type_oid(), true, reads);
+    printed::input(node.type_oid(), !populates_guarded(node), reads);
 }
 
 /// Functions whose results, with these arguments, depend on the arguments alone.

@@ -19,7 +19,7 @@ pub(super) fn allocate<T>(tag: NodeTag) -> *mut T {
 }
 
 /// A list of these nodes.
-fn list_of(nodes: &[Node]) -> *mut pg_sys::List {
+pub(super) fn list_of(nodes: &[Node]) -> *mut pg_sys::List {
     nodes.iter().fold(std::ptr::null_mut(), |list, node| {
         // SAFETY: NULL is the empty list; otherwise a list made here.
         unsafe { pg_sys::lappend(list, node.as_ptr().cast()) }

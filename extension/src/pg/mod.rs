@@ -10,6 +10,7 @@
 
 pub mod acl;
 pub mod alter_table_hook;
+pub mod altered_node;
 pub mod background;
 pub mod before_row;
 pub mod bulk_insert;

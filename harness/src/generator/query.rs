@@ -23,7 +23,7 @@ mod wide;
 use aggregate::{Aggregate, aggregate, sum};
 pub use choice::Choice;
 use made::{Made, made};
-use ordered::{Ordered, ordered};
+use ordered::{Ordered, ordered, running_totals};
 pub use print::{Object, Printer};
 use recursive::{Recursive, recursive};
 use subquery::{Lookup, Test, lookup, test};
@@ -172,9 +172,22 @@ pub struct Select {
     combined: Option<(u8, Box<Select>)>,
 }
 
-/// A query, one in eight of them over a single table that hides little of what changes there.
+/// A query, some of them over a single table that hide little of what changes there.
 pub fn select() -> impl Strategy<Value = Select> {
-    prop_oneof![7 => nested(), 1 => plain()]
+    prop_oneof![17 => nested(), 2 => plain(), 1 => running()]
+}
+
+/// Totals of a table so far, of its columns as they are.
+fn running() -> impl Strategy<Value = Select> {
+    (any::<u8>(), running_totals(column)).prop_map(|(table, ordered)| Select {
+        first: Item::Table(table),
+        joins: Vec::new(),
+        filter: None,
+        clock: None,
+        shape: Shape::Ordered(ordered),
+        names: 0,
+        combined: None,
+    })
 }
 
 /// Groups of a table, of its columns as they are, a sum among them.

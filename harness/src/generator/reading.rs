@@ -4,7 +4,7 @@ use super::scoped::Scoped;
 use super::types::Ty;
 
 /// From which type, to which, and how.
-const READINGS: [(Ty, Ty, &str); 43] = [
+const READINGS: [(Ty, Ty, &str); 45] = [
     (Ty::Instant, Ty::Date, "({})::date"),
     (Ty::Instant, Ty::Instant, "date_trunc('day', {})"),
     (Ty::Instant, Ty::Text, "({})::text"),
@@ -60,6 +60,12 @@ const READINGS: [(Ty, Ty, &str); 43] = [
         "(jsonb_build_object('at', {}) ->> 'at')::timestamptz",
     ),
     (Ty::Dated, Ty::Text, "({})::date::text"),
+    (Ty::Dated, Ty::Date, "((ARRAY[NULL, {}])::date[])[2]"),
+    (
+        Ty::Dated,
+        Ty::Instant,
+        "JSON_VALUE(jsonb_build_object('at', {}), '$.at' RETURNING timestamptz)",
+    ),
     (Ty::Dated, Ty::Bool, "(({})::date >= date '2024-01-01')"),
     (
         Ty::Dated,

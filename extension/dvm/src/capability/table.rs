@@ -223,7 +223,8 @@ capabilities! {
             how: "the stream table keeps the settings of the session that creates it; every writer and refresh uses them",
         },
         "SELECT a, date_trunc('day', ts) AS day, ts::date AS d, to_char(ts, 'YYYY-MM') AS month FROM t";
-    TEXT_OF_TIME: Expression, "text made a date or time: `txt::date`, `(j ->> 'at')::timestamptz`",
+    TEXT_OF_TIME: Expression, "text made a date or time: `txt::date`, `(j ->> 'at')::timestamptz`, `list::date[]`, and by \
+            jsonb_to_record, jsonb_populate_record, JSON_TABLE and JSON_VALUE, also of several rows",
         Maintained {
             how: "as long as no value says now, today, tomorrow or yesterday: AUTO runs the query while there is one, \
                   otherwise the refresh, or with IMMEDIATE the statement, fails with 22018",

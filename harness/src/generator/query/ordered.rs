@@ -66,6 +66,22 @@ pub fn ordered() -> impl Strategy<Value = Ordered> {
     ]
 }
 
+/// Along an order of all rows, functions of all rows before: where the last of the others is forgotten, it shows.
+pub fn running_totals<S: Strategy<Value = Typed>>(
+    shown: impl Fn() -> S,
+) -> impl Strategy<Value = Ordered> {
+    let function = prop_oneof![3 => Just(4u8), 1 => Just(0u8), 1 => Just(1u8), 1 => Just(7u8)];
+    let call = (function, shown(), any::<u8>()).prop_map(|(function, argument, frame)| Call {
+        function,
+        partition: argument.clone(),
+        order: argument.clone(),
+        argument,
+        frame,
+    });
+    (vec(shown(), 1..3), 0u8..4, vec(call, 1..3))
+        .prop_map(|(shown, direction, calls)| Ordered::Along(shown, direction, calls))
+}
+
 /// The parts of a query.
 pub struct Clauses {
     /// Between SELECT and the list.
