@@ -75,10 +75,21 @@ bugs! {
     ROW_LOCK_FORGOTTEN = "row_lock_forgotten",
 }
 
+bugs! {
+    /// Those that take a cluster of Citus to catch.
+    IN_CLUSTER:
+    /// What a node has told is not noted as taken, and taken again.
+    CHANGE_TAKEN_TWICE = "change_taken_twice",
+    /// A shard that has come to a node counts as up to date.
+    CHANGE_LOST_AT_MOVE = "change_lost_at_move",
+    /// A node forgets one of the groups of shards that it has.
+    SHARD_GROUP_FORGOTTEN = "shard_group_forgotten",
+}
+
 impl Bug {
     /// The bug of this name.
     pub fn named(name: &str) -> Option<Self> {
-        let mut all = ALL.iter().chain(IN_CONCURRENCY);
+        let mut all = ALL.iter().chain(IN_CONCURRENCY).chain(IN_CLUSTER);
         all.find(|bug| bug.0 == name).copied()
     }
 

@@ -4,6 +4,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
 use super::{answer, argument, change};
+use crate::config;
 use crate::ddl::nodes;
 use crate::ddl::parts::{self, Known};
 use crate::ddl::shards::{self, Definition};
@@ -48,6 +49,7 @@ fn take_part(
         let definition = definition(query, schedule, status, settings)?;
         let relation = permitted(argument::required(name, "name")?)?;
         let task = task_of(argument::required(task, "task")?)?;
+        config::activate_canary();
         let known: Vec<Known> = (known.unwrap_or_default().iter())
             .filter_map(|text| Known::parse(text))
             .collect();
@@ -146,6 +148,7 @@ fn task_of(name: &str) -> Result<Task> {
 
 fn maintain(table: &str, definition: &Definition<'_>, task: &str) -> Result<String> {
     let relation = permitted(table)?;
+    config::activate_canary();
     let sum = shards::maintain(relation, definition, task_of(task)?)?;
     Ok(sum.told())
 }

@@ -22,7 +22,7 @@ use crate::refresh::{self, Request, Task};
 
 use super::internal_view::{STATE_SCHEMA, view_name};
 use super::remove;
-use super::shards::{Definition, is_kept, register, view_of};
+use super::shards::{Definition, is_kept, is_lost, of_this_node, register, view_of};
 
 /// What the coordinator has taken of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,10 +57,7 @@ pub fn take(
 ) -> Result<String> {
     transaction::commit_durably();
     let mut told = Vec::new();
-    for shard in citus::shards(anchor) {
-        if !citus::is_here(shard.id) {
-            continue;
-        }
+    for shard in of_this_node(anchor) {
         let own = citus::relation_of(anchor, shard.id)?;
         let own = own.ok_or(SpreadError::ShardMissing(shard.id))?;
         let pgt_id = ensure(anchor, &shard, own, definition)?;
@@ -68,7 +65,9 @@ pub fn take(
             force_full: task == Task::Recompute,
             ..Request::default()
         };
-        refresh::run(pgt_id, request)?;
+        if !is_lost(pgt_id)? {
+            refresh::run(pgt_id, request)?;
+        }
         let generation = format!("{}/{pgt_id}", cluster::system_identifier());
         let known = known
             .iter()

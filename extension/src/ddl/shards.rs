@@ -7,6 +7,7 @@
 //! table again.
 
 use pgrx::pg_sys;
+use pgtrickle_dvm::canary;
 
 use crate::catalog::{self, RequestedMode, Status, StreamTable};
 use crate::error::{CitusTable, Error, Obstacle, Result, SpreadError};
@@ -37,14 +38,11 @@ pub struct Definition<'a> {
 /// Does the task for every shard of the table that this node has.
 pub fn maintain(table: pg_sys::Oid, definition: &Definition<'_>, task: Task) -> Result<Sum> {
     let mut sum = Sum::default();
-    let here = citus::shards(table)
-        .into_iter()
-        .filter(|shard| citus::is_here(shard.id));
-    for shard in here {
+    for shard in of_this_node(table) {
         let relation = citus::relation_of(table, shard.id)?;
         let relation = relation.ok_or(SpreadError::ShardMissing(shard.id))?;
         let pgt_id = ensure(table, &shard, relation, definition)?;
-        if task == Task::Define {
+        if task == Task::Define || is_lost(pgt_id)? {
             continue;
         }
         let request = Request {
@@ -54,6 +52,27 @@ pub fn maintain(table: pg_sys::Oid, definition: &Definition<'_>, task: Task) -> 
         sum.add(&refresh::run(pgt_id, request)?);
     }
     Ok(sum)
+}
+
+/// The shards of a table that this node has.
+pub(super) fn of_this_node(table: pg_sys::Oid) -> Vec<Shard> {
+    let mut shards = citus::shards(table);
+    shards.retain(|shard| citus::is_here(shard.id));
+    if canary::active(canary::SHARD_GROUP_FORGOTTEN) {
+        shards.pop();
+    }
+    shards
+}
+
+/// Whether a seeded bug has the stream table of a shard count as up to date, though it was never filled.
+pub(super) fn is_lost(pgt_id: i64) -> Result<bool> {
+    let is_lost =
+        canary::active(canary::CHANGE_LOST_AT_MOVE) && !catalog::existing(pgt_id)?.is_populated;
+    if is_lost {
+        // Nor is it for the scheduler to fill.
+        catalog::set_status(pgt_id, Status::Suspended)?;
+    }
+    Ok(is_lost)
 }
 
 /// The stream table that a shard is, by this definition.

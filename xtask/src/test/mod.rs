@@ -148,7 +148,8 @@ fn canaries(machine: &Machine, on: &Runner) -> Suite {
             features: "canary".to_owned(),
             ..build::Options::default()
         };
-        let mut cargo = tests(machine, "--package harness --features canary --test canary");
+        let which = "--package harness --features canary --test canary --test canary_citus";
+        let mut cargo = tests(machine, which);
         cargo.env("PGT_CANARY_INSTALL_DIR", build::run(machine, &options)?);
         Ok(cargo)
     })
