@@ -1,5 +1,7 @@
 //! The guard: only a refresh writes to a stream table and its state. It writes
-//! natively and therefore fires no statement trigger.
+//! natively and therefore fires no statement trigger. What it writes by statements, it has [`open`] meanwhile.
+
+use std::cell::RefCell;
 
 use pgrx::prelude::*;
 
@@ -23,12 +25,38 @@ pub fn is_attached(relid: pg_sys::Oid) -> Result<bool, Error> {
     trigger::calls(relid, function()?)
 }
 
+thread_local! {
+    /// The tables that are open.
+    static OPEN: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While this lives, its tables can be written by statements.
+pub struct Opened {
+    /// How many others were open before.
+    before: usize,
+}
+
+/// Opens guarded tables.
+pub fn open(tables: &[pg_sys::Oid]) -> Opened {
+    OPEN.with_borrow_mut(|open| {
+        let before = open.len();
+        open.extend(tables);
+        Opened { before }
+    })
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        OPEN.with_borrow_mut(|open| open.truncate(self.before));
+    }
+}
+
 fn function() -> Result<pg_sys::Oid, Error> {
     function::without_arguments("pgtrickle", FUNCTION)?
         .ok_or_else(|| Error::Internal(format!("function pgtrickle.{FUNCTION}() does not exist")))
 }
 
-/// Trigger function: refuses every statement.
+/// Trigger function: refuses every statement on a table that is not open.
 #[pg_trigger(sql = r#"
 CREATE FUNCTION pgtrickle.guard_stream_table() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -37,6 +65,10 @@ COMMENT ON FUNCTION pgtrickle.guard_stream_table() IS 'refuses changes of stream
 fn guard_stream_table<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, Error> {
+    let table = trigger.relation().map(|relation| relation.oid());
+    if table.is_ok_and(|table| OPEN.with_borrow(|open| open.contains(&table))) {
+        return Ok(None);
+    }
     let name = trigger
         .relation()
         .map_or_else(|_| String::new(), |r| r.name().to_owned());

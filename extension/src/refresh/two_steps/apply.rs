@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use pgrx::Spi;
+use pgrx::{Spi, pg_sys};
 use pgtrickle_dvm::canary;
 
 use super::names::Names;
 use crate::catalog::StreamTable;
 use crate::error::{Error, Result, SpreadError};
+use crate::pg::name;
+use crate::refresh::guard;
 
 /// What is taken of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +98,8 @@ pub fn apply(
         taken: positions,
         ..
     } = names;
+    let both = [name::find_relation(image)?, name::find_relation(positions)?];
+    let _open = guard::open(&both.map(|table| table.unwrap_or(pg_sys::InvalidOid)));
     let present: BTreeSet<i64> = taken.iter().map(|shard| shard.shard).collect();
     let gone = known.iter().map(|shard| shard.shard);
     let gone: Vec<i64> = gone.filter(|shard| !present.contains(shard)).collect();

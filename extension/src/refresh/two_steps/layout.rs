@@ -19,6 +19,7 @@ use crate::pg::spi::Connection;
 use crate::pg::table::TableFacts;
 use crate::pg::user::OwnerContext;
 use crate::pg::{acl, comment, depend, name, replica_identity, type_name, user, utility};
+use crate::refresh::guard;
 
 /// Makes all tables of a new stream table.
 pub fn create(table: &StreamTable, divided: &Divided) -> Result<()> {
@@ -141,6 +142,7 @@ fn create_image(table: &StreamTable, names: &Names, part: &PartQuery) -> Result<
     for oid in [image, taken] {
         replica_identity::ensure(oid)?;
         depend::change_owner(oid, owner);
+        guard::attach(oid)?;
     }
     depend::make_part_of(taken, image);
     depend::make_part_of(image, table.relid);
