@@ -2,6 +2,7 @@
 //!
 //! It takes a server that has Citus, which nothing here brings. Where there is none, tests say so by [`is_missing`].
 
+pub mod scenarios;
 pub mod tables;
 
 use std::path::Path;

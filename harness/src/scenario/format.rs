@@ -24,6 +24,8 @@ pub struct Scenario {
     pub since: u32,
     /// The other extension that it is about: it is replayed where that is there.
     pub beside: Option<Beside>,
+    /// How its sources are spread over a cluster of Citus: it is replayed there, too.
+    pub citus: Option<OnCitus>,
     /// SQL that makes the sources and fills them.
     pub setup: String,
     /// The modes it makes sense in.
@@ -55,6 +57,40 @@ pub struct Beside {
     /// Libraries that the server has to load with ours when it starts, in this order.
     #[serde(default)]
     pub preload: Vec<String>,
+}
+
+/// How sources are spread over a cluster of Citus, and how stream tables over them are kept in DIFFERENTIAL. Each stream
+/// table is in one of the lists.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnCitus {
+    /// SQL before tables are distributed.
+    #[serde(default)]
+    pub before: String,
+    /// Distributed tables with their columns. Those whose columns have one type are co-located.
+    #[serde(default)]
+    pub distributed: BTreeMap<String, String>,
+    /// Reference tables.
+    #[serde(default)]
+    pub reference: Vec<String>,
+    /// Stream tables that the coordinator keeps over its own shards of reference tables.
+    #[serde(default)]
+    pub local: Vec<String>,
+    /// Stream tables that nodes keep.
+    #[serde(default)]
+    pub shard_local: Vec<String>,
+    /// Stream tables in two steps.
+    #[serde(default)]
+    pub two_steps: Vec<String>,
+    /// Stream tables that are refused, and recomputed in AUTO.
+    #[serde(default)]
+    pub refused: Vec<String>,
+    /// Stream tables that are refused in AUTO, too, since Citus itself does not plan their queries.
+    #[serde(default)]
+    pub unplanned: Vec<String>,
+    /// Steps that Citus refuses, or that refresh within a transaction.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 /// A stream table.

@@ -12,7 +12,7 @@ mod world;
 
 pub use axes::{Cadence, Mode, Writer};
 pub use format::{
-    Beside, Expectation, Query, Run, Scenario, ScenarioError, Step, StreamTable, load_all,
+    Beside, Expectation, OnCitus, Query, Run, Scenario, ScenarioError, Step, StreamTable, load_all,
     load_beside,
 };
 pub use replay::{Failure, Replayer, replay_all};
