@@ -146,6 +146,32 @@ async fn an_ordinary_owner_creates_refreshes_and_drops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_coordinator_follows_for_an_ordinary_owner_by_its_schedule() {
+    if is_missing("the_coordinator_follows_for_an_ordinary_owner_by_its_schedule") {
+        return;
+    }
+    let (_citus, root, owner) = start().await;
+    let (name, query) = GROUPED[0];
+    create(&owner, name, query).await;
+    refreshed(&owner, name).await;
+    right(&owner, name, query).await;
+    // Not even the owner writes to what is kept of parts.
+    let kept = "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'pgtrickle_state'::regnamespace
+         AND relkind = 'r' AND relname ~ '^(image|taken)_'";
+    let kept = root.rows(kept).await.unwrap();
+    assert!(!kept.is_empty());
+    for table in kept.into_iter().flatten().flatten() {
+        fails(&owner, &format!("DELETE FROM {table}"), "42809").await;
+        fails(&owner, &format!("TRUNCATE {table}"), "42809").await;
+    }
+
+    let alter = format!("SELECT pgtrickle.alter_stream_table('{name}', schedule => '1s')");
+    run(&owner, &alter).await;
+    run(&owner, "INSERT INTO d (id, g, v) VALUES (90001, 3, 3)").await;
+    exact(&owner, &[name]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn those_who_may_refresh_need_no_rights_on_nodes() {
     if is_missing("those_who_may_refresh_need_no_rights_on_nodes") {
         return;

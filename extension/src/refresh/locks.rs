@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::parse;
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
+use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::{depend, inherit};
 
 use super::{compiled, immediate, two_steps};
@@ -17,6 +18,8 @@ pub fn lock_before_snapshot(pgt_id: i64, shared: &mut SharedDeltas) -> Result<()
     let table = catalog::existing(pgt_id)?;
     lock_itself(&table)?;
     if table.is_in_two_steps() {
+        // A job has no portal whose snapshot its statements could have.
+        let _snapshot = ActiveSnapshot::push_latest();
         two_steps::pull(&table, false)?;
     }
     match table.refresh_mode {
