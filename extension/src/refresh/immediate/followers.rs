@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pgrx::pg_sys;
 
+use super::follow::told_of;
 use super::graph;
 use crate::catalog::{self, RefreshMode, StreamTable};
 use crate::error::Result;
@@ -45,7 +46,8 @@ fn followers_of(source: pg_sys::Oid) -> Result<BTreeMap<i64, Mode>> {
 /// How the stream table is locked by a statement on what it reads. The plan cannot change while we have
 /// the lock in either mode; if it has before, following will fail.
 fn lock_mode(table: &StreamTable) -> Result<Mode> {
-    Ok(match compiled::get(table)? {
+    // What its owner may not do is no fault of the writer, who is told whose query it was.
+    Ok(match told_of(table, || compiled::get(table))? {
         Outcome::Compiled(compiled) if is_followed_by_row(table, &compiled) => Mode::Shared,
         _ => Mode::Exclusive,
     })
