@@ -192,6 +192,38 @@ async fn a_server_without_preload_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_brings_the_library_is_followed() {
+    let options = ClusterOptions::new().extension(ExtensionDir::installed().expect("installed"));
+    let cluster = Cluster::start(&options).expect("a cluster");
+    let session = connect(&cluster, "postgres").await.expect("a session");
+    for mode in ["DIFFERENTIAL", "IMMEDIATE"] {
+        for capture in ["native", "sql"] {
+            let set_up = format!(
+                "DROP TABLE IF EXISTS p CASCADE; SET pg_trickle.cdc_trigger_mode = '{capture}';
+                 CREATE TABLE p (k int PRIMARY KEY, v int) PARTITION BY RANGE (k);
+                 CREATE TABLE part PARTITION OF p DEFAULT;
+                 INSERT INTO p VALUES (1, 1), (2, 2);
+                 SELECT pgtrickle.create_stream_table('merged', 'SELECT k, v FROM p', refresh_mode => '{mode}');"
+            );
+            run(&session, &set_up).await;
+            // Its first statement loads the library when it has begun.
+            let writer = connect(&cluster, "postgres").await.expect("a session");
+            run(
+                &writer,
+                "MERGE INTO p USING (VALUES (0), (1), (2)) s (k) ON p.k = s.k
+                 WHEN MATCHED THEN UPDATE SET v = 5 WHEN NOT MATCHED THEN INSERT VALUES (s.k, 0)",
+            )
+            .await;
+            run(&session, "SELECT pgtrickle.refresh_stream_table('merged')").await;
+            let shown = session
+                .scalar("SELECT string_agg(k || ':' || v, ' ' ORDER BY k) FROM merged")
+                .await;
+            assert_eq!(shown.expect("its rows"), "0:0 1:5 2:5", "{mode}, {capture}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_standby_refreshes_nothing_until_it_is_promoted() {
     let primary = scheduled_cluster(&[("wal_level", "replica"), ("max_wal_senders", "4")])
         .expect("a cluster");

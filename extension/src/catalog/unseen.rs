@@ -31,6 +31,8 @@ pub enum UnseenCause {
     FileSwapped,
     /// Chunks of a hypertable came or went with their rows.
     ChunksChanged,
+    /// The library came with the first trigger, and what that was shown may be wrong.
+    LoadedLate,
 }
 
 impl UnseenCause {
@@ -42,7 +44,13 @@ impl UnseenCause {
             UnseenCause::NoTriggersFired => "NO_TRIGGERS_FIRED",
             UnseenCause::FileSwapped => "FILE_SWAPPED",
             UnseenCause::ChunksChanged => "CHUNKS_CHANGED",
+            UnseenCause::LoadedLate => "LOADED_LATE",
         }
+    }
+
+    /// Whether it is no surprise, but what a tables' manager does, or the way in which the library is loaded.
+    pub fn is_expected(self) -> bool {
+        matches!(self, UnseenCause::ChunksChanged | UnseenCause::LoadedLate)
     }
 }
 

@@ -10,6 +10,7 @@ use std::ffi::c_void;
 use pgrx::pg_sys;
 
 use super::capture_trigger;
+use super::merge_versions;
 
 /// Sends what the statement will move where its triggers read it.
 ///
@@ -50,6 +51,9 @@ unsafe fn show(node: &pg_sys::PlanState) {
         let Some(tables) = node.mt_transition_capture.as_mut() else {
             return;
         };
+        if arms & pg_sys::MERGE_INSERT != 0 {
+            merge_versions::forget_inserted(node, tables);
+        }
         if !has_one_for_each_kind(tables) {
             return;
         }

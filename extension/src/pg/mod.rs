@@ -57,6 +57,7 @@ pub mod lock_mode;
 pub mod make_node;
 pub mod memory;
 pub mod merge_moves;
+mod merge_versions;
 pub mod multi_insert;
 pub mod name;
 pub mod node;

@@ -104,6 +104,19 @@ impl Running {
     }
 }
 
+/// Whether the present transaction has run a statement that began before the hooks were there: the library came with
+/// its triggers.
+pub fn was_late() -> bool {
+    RUNNING.with_borrow(|running| running.is_late)
+}
+
+/// Whether the statement that fires triggers of a table is such a one.
+pub fn has_begun_unseen(table: pg_sys::Oid) -> bool {
+    RUNNING.with_borrow(|running| {
+        running.is_late && !running.writes.iter().any(|w| w.tables.contains(&table))
+    })
+}
+
 /// Whether the present transaction ran a statement with ON CONFLICT.
 pub fn had_conflict_clause() -> bool {
     RUNNING.with_borrow(|running| running.had_conflict_clause)

@@ -10,7 +10,7 @@ use pgrx::pg_sys::{
     IndexUniqueCheck, ItemPointer, Relation, Snapshot, TupleDesc, TupleTableSlot, Tuplestorestate,
     XLogRecPtr,
 };
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 
 /// Runs `work` under one guard: an error in it becomes a panic here, as in any guarded call.
 ///
@@ -130,6 +130,9 @@ unsafe extern "C-unwind" {
 
     /// `executor/executor.h`
     pub fn standard_ExecutorFinish(query: *mut pg_sys::QueryDesc);
+
+    /// `utils/palloc.h`
+    pub fn MemoryContextAlloc(context: pg_sys::MemoryContext, size: usize) -> *mut c_void;
 
     /// `utils/datum.h`
     pub fn datum_image_eq(a: Datum, b: Datum, by_value: bool, len: c_int) -> bool;

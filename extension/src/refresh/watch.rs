@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::pg::capture_trigger::{CAPTURE, EACH, Family, IMMEDIATE};
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::written::{self, RowCounts};
-use crate::pg::{late_triggers, running_writes, transaction_end, transition};
+use crate::pg::{inherit, late_triggers, running_writes, transaction_end, transition};
 
 /// Listens to the ends of transactions.
 pub fn init() {
@@ -50,6 +50,11 @@ impl Source {
             CAPTURE => self.captured.add(rows),
             _ => {}
         }
+    }
+
+    /// Whether a MERGE of which the hooks were not told may have shown inserted rows for updated ones, if it is partitioned.
+    fn may_be_merged(&self) -> bool {
+        running_writes::was_late() && self.written.inserted > 0 && self.written.updated > 0
     }
 
     fn cause(&self) -> UnseenCause {
@@ -90,8 +95,7 @@ fn check() -> Result<()> {
         };
         cdc::follow_rewrite(source, why)?;
         immediate::note_rewrite(source)?;
-        // What the tables' own manager does is no surprise.
-        if cause != UnseenCause::ChunksChanged {
+        if !cause.is_expected() {
             catalog::record_unseen(source, rows, cause)?;
         }
     }
@@ -143,6 +147,8 @@ fn unseen() -> Result<Vec<(pg_sys::Oid, u64, UnseenCause)>> {
         }
         if rows > 0 {
             found.push((root, rows, source.cause()));
+        } else if source.may_be_merged() && inherit::is_partitioned(root) {
+            found.push((root, 0, UnseenCause::LoadedLate));
         }
     }
     Ok(found)

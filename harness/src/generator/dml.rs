@@ -149,12 +149,17 @@ fn next_id(name: &str, offset: usize) -> String {
     format!("(SELECT coalesce(max(id), 0) + {} FROM {name})", offset + 1)
 }
 
-/// MERGE that moves the keys of the rows of a condition.
+/// MERGE that moves the keys of the rows of a condition. What it inserts comes before these or after them.
 fn merge(table: &Table, name: &str, condition: &str, row: &[u8], arms: u8) -> String {
+    let rows = format!("SELECT tableoid, ctid FROM {name} WHERE {condition}");
+    let none = "VALUES (NULL::oid, NULL::tid)".to_owned();
+    let (first, last) = match arms & 8 {
+        0 => (rows, none),
+        _ => (none, rows),
+    };
     let mut sql = format!(
-        "MERGE INTO {name} USING (SELECT tableoid AS s_table, ctid AS s_row FROM {name} WHERE {condition} \
-         UNION ALL VALUES (NULL::oid, NULL::tid)) s ON {name}.tableoid = s_table AND {name}.ctid = s_row \
-         WHEN MATCHED THEN UPDATE SET k = (k + 1) % 4"
+        "MERGE INTO {name} USING ({first} UNION ALL {last}) s (s_table, s_row) \
+         ON {name}.tableoid = s_table AND {name}.ctid = s_row WHEN MATCHED THEN UPDATE SET k = (k + 1) % 4"
     );
     if arms & 1 == 1 {
         sql.push_str(&format!(

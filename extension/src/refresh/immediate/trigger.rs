@@ -10,6 +10,7 @@ use crate::error::{Error, Result, or_report};
 use crate::pg::capture_trigger::IMMEDIATE;
 use crate::pg::fmgr::Call;
 use crate::pg::inherit;
+use crate::pg::running_writes;
 use crate::pg::transition::{RowChange, Rows, Statement, Transition};
 
 crate::sql_function! {
@@ -94,6 +95,13 @@ fn after(event: &Transition) -> Result<()> {
     follow_all()
 }
 
+/// Whether the new versions may be others: by a MERGE that inserts, too, and that began before the library was loaded.
+fn may_be_wrong(event: &Transition) -> bool {
+    event.statement() == Statement::Update
+        && running_writes::has_begun_unseen(event.table())
+        && inherit::is_partitioned(event.table())
+}
+
 /// Keeps what the statement changed for those that follow.
 fn keep(
     event: &Transition,
@@ -106,7 +114,7 @@ fn keep(
         return Ok(());
     }
     let mut writer = TransientWriter::new(source, &readers.columns, event.tuple_desc())?;
-    if event.statement() == Statement::Truncate {
+    if event.statement() == Statement::Truncate || may_be_wrong(event) {
         writer.push_recompute();
     }
     for (rows, weight) in [(old, -1), (new, 1)] {
