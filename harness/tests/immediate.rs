@@ -316,6 +316,54 @@ async fn writers_of_different_groups_do_not_wait_and_recomputation_waits_for_the
     finish(&stage.witness, &GROUPED).await;
 }
 
+/// What gives the source `a` another name, or another place, while a writer of `b` waits for it.
+const RENAMES: [&str; 4] = [
+    "ALTER TABLE a RENAME COLUMN x TO other",
+    "ALTER TABLE a RENAME TO other_a",
+    "ALTER TABLE other_a SET SCHEMA elsewhere",
+    "ALTER TABLE elsewhere.other_a ADD COLUMN further int; ALTER TABLE elsewhere.other_a RENAME COLUMN g TO h",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_waits_for_the_new_name_of_another_source() {
+    let cluster = start();
+    let world = World::with_extension(&cluster)
+        .await
+        .expect("the extension can be created");
+    let database = world.database("renamed", &[]).await.expect("a database");
+    let joins = [TABLES[1], READING[2]];
+    let (witness, questions) = set_up(&cluster, &database, &joins).await;
+    let run = async |session: &Session, sql: &str| session.execute(sql).await.expect(sql);
+    run(&witness, &format!("{FILL} CREATE SCHEMA elsewhere")).await;
+    let owner = Session::connect(&cluster, &database)
+        .await
+        .expect("a session");
+    let writer = Session::connect(&cluster, &database)
+        .await
+        .expect("a session");
+    let writer = Arc::new(writer);
+    for rename in RENAMES {
+        // Its statements for the stream tables are kept from here on.
+        run(&writer, "UPDATE b SET y = y + 1 WHERE id < 5").await;
+        run(&owner, &format!("BEGIN; {rename}")).await;
+        let waiting = tokio::spawn({
+            let writer = Arc::clone(&writer);
+            async move { writer.execute("UPDATE b SET y = y + 2 WHERE id < 5").await }
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'relation'";
+        while witness.scalar(waits).await.expect("a value") != "t" {
+            assert!(Instant::now() < deadline, "the writer waits for nothing");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        run(&owner, "COMMIT").await;
+        let written = waiting.await.expect("the writer ends");
+        written.unwrap_or_else(|error| panic!("{rename}: {error}"));
+        judge(&witness, &questions, rename).await;
+    }
+    finish(&witness, &joins).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_writers_leaves_nothing_behind() {
     crowd("crowded", &TABLES).await;

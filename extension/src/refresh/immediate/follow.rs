@@ -13,13 +13,14 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::pg::error_context::ErrorContext;
 use crate::pg::local_settings::LocalSettings;
+use crate::pg::lock;
 use crate::pg::lock_mode::LockMode;
 use crate::pg::memory::MemoryContext;
 use crate::pg::name::c_string;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
-use crate::refresh::compiled::Compiled;
+use crate::refresh::compiled::{Compiled, is_current};
 use crate::refresh::differential::{Differential, PLANNER_SETTINGS, apply_inputs};
 use crate::refresh::files::Files;
 use crate::refresh::full;
@@ -97,7 +98,7 @@ fn follow_as_owner(table: &StreamTable) -> Result<()> {
     };
     let _owner = OwnerContext::enter(itself.owner(), &table.settings)?;
     drop(itself);
-    let compiled = supported(table)?;
+    let compiled = with_locks(table)?;
     if table.defining_query_hash != Some(compiled.fingerprint) {
         if catalog::is_current()? {
             return Err(Error::DefinitionChanged(table.plain_name()));
@@ -107,6 +108,20 @@ fn follow_as_owner(table: &StreamTable) -> Result<()> {
     }
     let memory = MemoryContext::new(c"pg_trickle immediate");
     memory.within(|| take_in(table, &compiled, &memory))
+}
+
+/// The plan, once all that it reads is locked: its statements name tables and columns, and who gives them other names or
+/// another schema may hold one that this session does not write.
+fn with_locks(table: &StreamTable) -> Result<Rc<Compiled>> {
+    loop {
+        let compiled = supported(table)?;
+        for source in &compiled.tables {
+            lock::relation(source.oid, LockMode::AccessShare);
+        }
+        if is_current(table, &compiled)? {
+            return Ok(compiled);
+        }
+    }
 }
 
 /// Leaves a stream table behind: the plan of this version is another one, and no refresh may make it ready for that
