@@ -209,6 +209,9 @@ pub enum Error {
         /// Its table.
         table: String,
     },
+    /// Another name for a schema of the extension.
+    #[error("cannot rename schema \"{0}\" because extension pg_trickle requires it")]
+    SchemaNeeded(String),
     /// Another type for a column that stream tables use.
     #[error("cannot alter type of a column used by a stream table")]
     TypeNeeded {
@@ -285,6 +288,7 @@ impl Error {
             | Error::CannotKeep { .. }
             | Error::TriggerNeeded { .. }
             | Error::IndexNeeded { .. }
+            | Error::SchemaNeeded(_)
             | Error::LostToCitus(_) => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             Error::NotAMaterializedView(_)
             | Error::NotAStreamTable(_)

@@ -23,7 +23,7 @@ CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
     EXECUTE FUNCTION pgtrickle.on_sql_drop();
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
     WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
-                 'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
+                 'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
                  'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE OPERATOR CLASS', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
@@ -103,6 +103,9 @@ fn on_alter_table(call: pg_sys::FunctionCallInfo) {
     // What is made in the script of an extension would become part of that. The end of ALTER EXTENSION is told, too.
     if extension::is_running_script() || event_trigger::makes_only_new(call) {
         return;
+    }
+    if event_trigger::renames_schema(call) {
+        return or_report(protect::keep_schemas());
     }
     let altered = event_trigger::alters_table(call).then(alter_table_hook::altered);
     or_report(

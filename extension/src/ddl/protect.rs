@@ -3,7 +3,7 @@
 //!
 //! - Triggers of ours stay while their table does: a source that tells nothing any more, or a stream table that
 //!   may be written, would go unnoticed.
-//! - So do the indexes by which refreshes find rows.
+//! - So do the indexes by which refreshes find rows, and the names of the extension's schemas.
 //! - Stream tables and their parts have neither parents nor children: a statement on a relative fires the
 //!   triggers of that one only.
 //! - No foreign key deletes or changes their rows.
@@ -148,6 +148,17 @@ pub fn keep_altered(changed: Vec<Trigger>) -> Result<()> {
             table: name::relation_name(table).unwrap_or_default(),
         }),
     }
+}
+
+/// Refuses another name for a schema of ours, of which one is missing then.
+pub fn keep_schemas() -> Result<()> {
+    for schema in [c"pgtrickle", c"pgtrickle_changes", c"pgtrickle_state"] {
+        if name::find_namespace(schema).is_none() {
+            let schema = schema.to_string_lossy().into_owned();
+            return Err(Error::SchemaNeeded(schema));
+        }
+    }
+    Ok(())
 }
 
 /// A relation, those above it, and those below it.

@@ -75,6 +75,7 @@ impl Error {
             Error::TriggerNeeded { .. } => {
                 "It is removed with the last stream table that needs it."
             }
+            Error::SchemaNeeded(_) => "Stream tables find their parts by it. Keep its name.",
             Error::RowsMeddledWith { .. } => {
                 "Make the change in the query. A trigger that only observes returns NEW or OLD unchanged."
             }

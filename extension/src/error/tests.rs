@@ -51,6 +51,7 @@ fn all() -> Vec<Error> {
             text: "5 parsecs".to_owned(),
             reason: "\"parsecs\" is not a unit of time.".to_owned(),
         },
+        Error::SchemaNeeded("pgtrickle_state".to_owned()),
         Error::BadMode("fast".to_owned()),
         Error::RowsMeddledWith {
             table: name(),

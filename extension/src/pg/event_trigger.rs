@@ -37,6 +37,19 @@ pub fn alters_table(call: pg_sys::FunctionCallInfo) -> bool {
     }
 }
 
+/// Whether the statement is `ALTER SCHEMA … RENAME`.
+pub fn renames_schema(call: pg_sys::FunctionCallInfo) -> bool {
+    // SAFETY: a statement is what its tag says.
+    unsafe {
+        let node = statement(call);
+        let is_rename = node
+            .as_ref()
+            .is_some_and(|node| node.type_ == pg_sys::NodeTag::T_RenameStmt);
+        is_rename
+            && (*node.cast::<pg_sys::RenameStmt>()).renameType == pg_sys::ObjectType::OBJECT_SCHEMA
+    }
+}
+
 /// The statement, or null if the function is not called for an event.
 fn statement(call: pg_sys::FunctionCallInfo) -> *mut pg_sys::Node {
     // SAFETY: the server passes the call of the function; its context is what its tag says, and the statement is
