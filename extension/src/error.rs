@@ -212,6 +212,12 @@ pub enum Error {
     /// Another name for a schema of the extension.
     #[error("cannot rename schema \"{0}\" because extension pg_trickle requires it")]
     SchemaNeeded(String),
+    /// There is a relation of this name where the stream table would be.
+    #[error("relation \"{0}\" already exists")]
+    NameTaken(String),
+    /// An output column has the name of one that every table has.
+    #[error("column name \"{0}\" conflicts with a system column name")]
+    SystemColumn(String),
     /// Another type for a column that stream tables use.
     #[error("cannot alter type of a column used by a stream table")]
     TypeNeeded {
@@ -290,6 +296,8 @@ impl Error {
             | Error::IndexNeeded { .. }
             | Error::SchemaNeeded(_)
             | Error::LostToCitus(_) => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_TABLE,
+            Error::SystemColumn(_) => Code::ERRCODE_DUPLICATE_COLUMN,
             Error::NotAMaterializedView(_)
             | Error::NotAStreamTable(_)
             | Error::Guarded(_)

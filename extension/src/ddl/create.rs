@@ -18,6 +18,9 @@ use crate::refresh;
 /// table and reading the query's tables need.
 pub fn create(definition: &Definition) -> Result<()> {
     let target = name::new_relation(definition.name)?;
+    if name::relation_in(target.namespace, &target.name)?.is_some() {
+        return Err(Error::NameTaken(target.name));
+    }
     let pgt_id = catalog::new_id()?;
     let view_name = view_name(pgt_id);
     let (settled, told) = ties::settled(definition.query, &definition.settings)?;

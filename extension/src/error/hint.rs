@@ -76,6 +76,10 @@ impl Error {
                 "It is removed with the last stream table that needs it."
             }
             Error::SchemaNeeded(_) => "Stream tables find their parts by it. Keep its name.",
+            Error::NameTaken(_) => {
+                "Choose another name. pgtrickle.alter_stream_table() gives a stream table another query."
+            }
+            Error::SystemColumn(_) => "Give the column another name with AS.",
             Error::RowsMeddledWith { .. } => {
                 "Make the change in the query. A trigger that only observes returns NEW or OLD unchanged."
             }

@@ -89,6 +89,16 @@ WHERE (pg_catalog.pg_identify_object(refclassid, refobjid, 0)).schema OPERATOR(p
     }
 }
 
+/// The name of an output column.
+///
+/// # Safety
+/// An entry of an analysed query that is not junk.
+unsafe fn name_of(target: *const pg_sys::TargetEntry) -> String {
+    // SAFETY: per contract, it has one.
+    let name = unsafe { CStr::from_ptr((*target).resname) };
+    name.to_string_lossy().into_owned()
+}
+
 /// One ColumnDef per output column.
 fn column_definitions(query: *mut pg_sys::Query) -> Result<*mut pg_sys::List> {
     let mut columns = PgList::<pg_sys::ColumnDef>::new();
@@ -99,11 +109,12 @@ fn column_definitions(query: *mut pg_sys::Query) -> Result<*mut pg_sys::List> {
             let expr = (*target).expr.cast::<pg_sys::Node>();
             let kind = pg_sys::exprType(expr);
             let collation = pg_sys::exprCollation(expr);
+            // A view may have such a column, a table may not.
+            if !pg_sys::SystemAttributeByName((*target).resname).is_null() {
+                return Err(Error::SystemColumn(name_of(target)));
+            }
             if collation == pg_sys::InvalidOid && pg_sys::type_is_collatable(kind) {
-                let name = CStr::from_ptr((*target).resname)
-                    .to_string_lossy()
-                    .into_owned();
-                return Err(Error::UnknownCollation(name));
+                return Err(Error::UnknownCollation(name_of(target)));
             }
             columns.push(pg_sys::makeColumnDef(
                 (*target).resname,
