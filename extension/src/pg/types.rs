@@ -123,8 +123,8 @@ pub fn may_compare_otherwise(type_oid: pg_sys::Oid, collation: pg_sys::Oid) -> b
             .into_iter()
             .any(|(field, collation)| may_compare_otherwise(field, collation)),
         pg_sys::TYPTYPE_RANGE => bounds_may_compare_otherwise(base),
-        // SAFETY: a catalog look-up.
         pg_sys::TYPTYPE_MULTIRANGE => {
+            // SAFETY: a catalog look-up.
             bounds_may_compare_otherwise(unsafe { pg_sys::get_multirange_range(base) })
         }
         _ => {
