@@ -386,6 +386,11 @@ impl Error {
                 "It would differ from its query. Triggers before each row: {}.",
                 triggers.join(", ")
             )),
+            Error::ForeignKeyActs { .. } => Some(
+                "Only refreshes change a stream table. The action runs for each row that is deleted or gets another key, \
+                 also where nothing refers to it."
+                    .into(),
+            ),
             Error::IndexNeeded { .. } => Some("Its refreshes find rows by it.".into()),
             Error::TypeNeeded { column, users } => {
                 let users = users
