@@ -7,16 +7,15 @@ use super::followers::is_followed_by_row;
 use super::graph::{self, Follower};
 use super::rows::{Hold, lock_joined, require_latest};
 use super::running;
+use super::told::told_of;
 use super::turn::take_turn;
 use crate::catalog::{self, StreamTable};
 use crate::config;
 use crate::error::{Error, Result};
-use crate::pg::error_context::ErrorContext;
 use crate::pg::local_settings::LocalSettings;
 use crate::pg::lock;
 use crate::pg::lock_mode::LockMode;
 use crate::pg::memory::MemoryContext;
-use crate::pg::name::c_string;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
@@ -71,21 +70,6 @@ fn next() -> Result<Option<Rc<Follower>>> {
 /// Brings one stream table up to date. Errors tell of which, since the user's statement does not name it.
 fn follow(table: &StreamTable) -> Result<()> {
     told_of(table, || follow_as_owner(table))
-}
-
-/// Does the work; an error of it tells for which stream table it was done.
-pub(super) fn told_of<T>(table: &StreamTable, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let line = format!(
-        "maintaining IMMEDIATE stream table \"{}\"",
-        table.plain_name()
-    );
-    let line = c_string(&line)?;
-    let context = ErrorContext::enter(&line);
-    let outcome = work();
-    if outcome.is_err() {
-        context.stay();
-    }
-    outcome
 }
 
 /// Brings one stream table up to date, as its owner. The caller's transaction holds its lock.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use pgrx::pg_sys;
 
-use super::follow::told_of;
 use super::graph;
+use super::told::told_of;
 use crate::catalog::{self, RefreshMode, StreamTable};
 use crate::error::Result;
 use crate::pg::lock::Mode;

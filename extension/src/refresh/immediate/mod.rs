@@ -26,6 +26,7 @@ mod recorder;
 mod redefined;
 pub(super) mod rows;
 pub(super) mod running;
+mod told;
 mod trigger;
 mod turn;
 

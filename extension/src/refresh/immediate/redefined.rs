@@ -2,9 +2,10 @@
 
 use pgrx::pg_sys;
 
-use super::follow::{told_of, wait_for_update};
+use super::follow::wait_for_update;
 use super::graph::{self, follows};
 use super::running;
+use super::told::told_of;
 use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::{depend, inherit};

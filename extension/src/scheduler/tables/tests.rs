@@ -79,6 +79,17 @@ fn table(schedule: &str, clock: &Clock) -> Table {
     }
 }
 
+/// A refresh begins, and this comes of it at once.
+fn tried(tables: &mut Tables, id: i64, outcome: Outcome, clock: &Clock) {
+    tables.begin(&[id], clock);
+    let result = TaskResult {
+        id,
+        outcome,
+        took: Duration::ZERO,
+    };
+    tables.end(&[result], clock);
+}
+
 impl World {
     fn new(specs: &[Spec], workers: usize) -> Self {
         let clock = new_clock();
@@ -307,13 +318,7 @@ fn what_failed_again_rests_again() {
     tables.put(0, table("calculated", &clock));
     for _ in 0..3 {
         let soonest = clock.now + ms(1000);
-        tables.begin(&[0], &clock);
-        let result = TaskResult {
-            id: 0,
-            outcome: Outcome::Failed,
-            took: Duration::ZERO,
-        };
-        tables.end(&[result], &clock);
+        tried(&mut tables, 0, Outcome::Failed, &clock);
         assert_eq!(tables.tables[&0].due.retry_at, Some(soonest));
         clock.now = soonest;
     }
@@ -411,16 +416,7 @@ fn what_reads_another_source_or_is_in_flight_is_not_in_the_group() {
 fn what_was_locked_in_a_group_comes_alone_until_it_is_refreshed() {
     let clock = new_clock();
     let mut tables = readers_of_one(4, 1, &clock);
-    let end = |tables: &mut Tables, outcome| {
-        tables.begin(&[2], &clock);
-        let result = TaskResult {
-            id: 2,
-            outcome,
-            took: Duration::ZERO,
-        };
-        tables.end(&[result], &clock);
-    };
-    end(&mut tables, Outcome::Blocked);
+    tried(&mut tables, 2, Outcome::Blocked, &clock);
     let at = Clock {
         now: clock.now + ms(100),
         ..clock.clone()
@@ -428,7 +424,7 @@ fn what_was_locked_in_a_group_comes_alone_until_it_is_refreshed() {
     let of = |tables: &Tables, id| tables.group(id, &at).expect("nothing is in flight").ids;
     assert_eq!(of(&tables, 0), [0, 1, 3]);
     assert_eq!(of(&tables, 2), [2]);
-    end(&mut tables, Outcome::Refreshed);
+    tried(&mut tables, 2, Outcome::Refreshed, &clock);
     tables.mark_all(&clock);
     assert_eq!(of(&tables, 0), [0, 1, 3, 2]);
 }
@@ -468,23 +464,11 @@ fn what_is_locked_and_its_readers_wait_and_the_rest_of_the_island_goes_on() {
         tables.graph.insert(id, 1_000_000 + id as u32, sources);
         tables.put(id, table("calculated", &clock));
     }
-    let end = |tables: &mut Tables, outcome, clock: &Clock| {
-        tables.begin(&[1], clock);
-        let took = Duration::ZERO;
-        tables.end(
-            &[TaskResult {
-                id: 1,
-                outcome,
-                took,
-            }],
-            clock,
-        );
-    };
     let later = |by| Clock {
         now: clock.now + ms(by),
         ..clock.clone()
     };
-    end(&mut tables, Outcome::Blocked, &clock);
+    tried(&mut tables, 1, Outcome::Blocked, &clock);
     assert_eq!(tables.queue(&clock).0, [2]);
     assert_eq!(tables.job(2, &clock), Some(vec![2]));
     assert_eq!(tables.queue(&clock).1, Some(ms(25)));
@@ -496,9 +480,9 @@ fn what_is_locked_and_its_readers_wait_and_the_rest_of_the_island_goes_on() {
         })
     };
     assert_eq!(tables.group(1, &later(30)), job(&[1, 2], false));
-    end(&mut tables, Outcome::Blocked, &later(30));
+    tried(&mut tables, 1, Outcome::Blocked, &later(30));
     assert_eq!(tables.queue(&later(70)).0, [2]);
     assert_eq!(tables.group(1, &later(80)), job(&[1, 2], true));
-    end(&mut tables, Outcome::Refreshed, &later(80));
+    tried(&mut tables, 1, Outcome::Refreshed, &later(80));
     assert_eq!(tables.job(2, &later(80)), Some(vec![2, 3]));
 }
