@@ -226,7 +226,7 @@ capabilities! {
     TEXT_OF_TIME: Expression, "text made a date or time: `txt::date`, `(j ->> 'at')::timestamptz`, `list::date[]`, and by \
             jsonb_to_record, jsonb_populate_record, JSON_TABLE and JSON_VALUE, also of several rows",
         Maintained {
-            how: "as long as no value says now, today, tomorrow or yesterday: AUTO runs the query while there is one, \
+            how: "as long as no value, nor any short string in a JSON document so read, says now, today, tomorrow or yesterday: AUTO runs the query while there is one, \
                   otherwise the refresh, or with IMMEDIATE the statement, fails with 22018",
         },
         "SELECT a, ('2026-01-1' || substr(d, 2))::date AS day, (j ->> 'at')::timestamptz AS at FROM t";
