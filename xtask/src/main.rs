@@ -134,3 +134,14 @@ fn run(task: Task, chosen: Option<u32>) -> Result<ExitCode> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_can_be_given() {
+        Cli::command().debug_assert();
+    }
+}

@@ -10,6 +10,8 @@ use std::process::{Command, ExitCode};
 
 /// Options of `cargo xtask soak`.
 #[derive(clap::Args)]
+// The options of the run are a group of the same name.
+#[group(skip)]
 pub struct Options {
     /// Soak the optimised build
     #[arg(long)]
