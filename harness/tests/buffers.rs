@@ -201,10 +201,7 @@ VACUUM ANALYZE t";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recomputation_does_not_read_the_changes_that_it_makes_superfluous() {
-    // Whoever holds a lock on the buffer keeps it from being emptied.
-    let options = ClusterOptions::new()
-        .extension(ExtensionDir::installed().unwrap())
-        .setting("autovacuum", "off");
+    let options = ClusterOptions::new().extension(ExtensionDir::installed().unwrap());
     let cluster = Cluster::start(&options).unwrap();
     let world = World::with_extension(&cluster).await.unwrap();
     let database = world.database("batch", &[]).await.unwrap();
