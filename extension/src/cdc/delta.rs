@@ -16,14 +16,13 @@ use std::cell::LazyCell;
 /// Up to so many pages hold no more than some hundred change rows.
 const FEW_PAGES: u32 = 3;
 
-/// About how many change rows of `source` the present snapshot shows and the frontier has not consumed, as far as
+/// How many change rows of `source` the present snapshot shows and the frontier has not consumed, as far as
 /// the ids of their transactions tell: those of aborted ones count as well. 0 if the buffer has but
-/// [`FEW_PAGES`]. `exactly`: however large it is.
+/// [`FEW_PAGES`].
 pub fn pending_rows(
     source: pg_sys::Oid,
     frontier: &Frontier,
     present: &LazyCell<Frontier>,
-    exactly: bool,
 ) -> Result<u64> {
     let found = buffer::find(source)?;
     let Some(changes) = found.and_then(|found| Relation::try_open(found, LockMode::AccessShare))
@@ -35,11 +34,7 @@ pub fn pending_rows(
     }
     let present: &Frontier = present;
     let wanted = |xid: u64, epoch: i32| !frontier.consumes(xid, epoch) && present.sees(xid);
-    let first = frontier.first_unconsumed();
-    match exactly {
-        true => change_pages::count_rows(&changes, first, &wanted),
-        false => change_pages::estimate_rows(&changes, first, &wanted),
-    }
+    change_pages::count_rows(&changes, frontier.first_unconsumed(), &wanted)
 }
 
 /// Reads the changes of `source` in the columns `attnums` that `frontier` has not consumed. The

@@ -200,8 +200,7 @@ fn check_fuse(table: &StreamTable, request: Request<'_>, rows: u64) -> Result<()
     }
 }
 
-/// About how many change rows there are, if a recomputation costs less than reading and applying them. Where a fuse
-/// limits them they are counted.
+/// How many change rows there are, if a recomputation costs less than reading and applying them.
 fn too_many_rows(
     table: &StreamTable,
     request: Request<'_>,
@@ -211,8 +210,7 @@ fn too_many_rows(
     let mut rows = 0;
     let present = LazyCell::new(of_active_snapshot as fn() -> Frontier);
     for source in &compiled.tables {
-        let exactly = request.fuse_rows.is_some();
-        rows += cdc::pending_rows(source.oid, frontier, &present, exactly)?;
+        rows += cdc::pending_rows(source.oid, frontier, &present)?;
     }
     if cost::is_small(rows) {
         return Ok(None);
