@@ -63,7 +63,10 @@ pub async fn follows(session: &Session, name: &str) -> Result<(), String> {
             return Ok(());
         }
         if start.elapsed() > PATIENCE {
-            return Err(format!("{name} does not follow: it is {verdict}"));
+            let states =
+                "SELECT string_agg(to_jsonb(s)::text, E'\\n') FROM pgtrickle.pgt_status() s";
+            let states = session.scalar(states).await.unwrap_or_default();
+            return Err(format!("{name} does not follow: it is {verdict}\n{states}"));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

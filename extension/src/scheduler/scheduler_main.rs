@@ -219,7 +219,8 @@ impl<'a> Scheduler<'a> {
             let Some(job) = self.tables.group(id, &clock) else {
                 continue;
             };
-            self.entry.dirty.remove(self.tables.buffers_read(&job.ids));
+            let removed = self.entry.dirty.remove(self.tables.buffers_read(&job.ids));
+            self.tables.mark(&removed, &clock);
             let now_us = cluster::microseconds(cluster::now());
             if !self.pool.hand_out(&job, now_us) {
                 return match self.pool.ask_for_worker() {

@@ -92,15 +92,21 @@ impl DirtySet {
         if all { Taken::All } else { Taken::Some(taken) }
     }
 
-    /// Takes these out: what they stand for is visible to refreshes that begin from now on.
-    pub fn remove(&self, buffers: impl Iterator<Item = u32>) {
+    /// Takes these out: what they stand for is visible to refreshes that begin from now on. Returns those that were in:
+    /// they may have come in since the last look, and what else reads them does not know yet.
+    pub fn remove(&self, buffers: impl Iterator<Item = u32>) -> Vec<u32> {
+        let mut removed = Vec::new();
         for buffer in buffers {
             for place in self.places_of(buffer) {
                 // It may be in twice, if a place before it has become free.
-                let _ = place.compare_exchange(buffer, 0, Ordering::SeqCst, Ordering::SeqCst);
+                let taken = place.compare_exchange(buffer, 0, Ordering::SeqCst, Ordering::SeqCst);
+                if taken.is_ok() {
+                    removed.push(buffer);
+                }
             }
         }
         fence(Ordering::SeqCst);
+        removed
     }
 
     /// Where a buffer may be.
@@ -142,7 +148,7 @@ mod tests {
         assert!(!set.insert(7), "it knows");
         assert!(set.insert(9));
         assert_eq!(sorted(set.look()), [7, 9], "what stays in is seen again");
-        set.remove([7].into_iter());
+        assert_eq!(set.remove([7, 8].into_iter()), [7], "others may read it");
         assert!(set.insert(7), "this change comes after the refresh");
         assert!(!set.insert(9));
     }
