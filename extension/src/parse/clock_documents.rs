@@ -69,11 +69,18 @@ fn strings(document: &str) -> Vec<String> {
     strings
 }
 
-/// Whether a string may be a date or time that the clock decides: such a word beside few others, which might be the name of
-/// a zone, a month, or the like.
+/// Most words of a date with a word of the clock: a half of the day, a weekday, a zone, DST, an era and the T of a time
+/// stand beside it, each once.
+const WORDS_MAX: usize = 7;
+
+/// Whether a string may be a date or time that the clock decides: such a word beside few others. The server passes over
+/// `at` and `on`, however often they stand there, and takes a zone such as `America/Argentina/Buenos_Aires` as one word.
 fn may_be_of_clock(string: &str) -> bool {
-    let words = string.split(|c: char| !c.is_ascii_alphabetic());
-    says_clock(string) && words.filter(|word| !word.is_empty()).count() <= 4
+    let counts = |word: &&str| {
+        let mut parts = word.split(|c: char| !c.is_ascii_alphabetic());
+        parts.any(|part| !["", "at", "on"].contains(&part.to_ascii_lowercase().as_str()))
+    };
+    says_clock(string) && string.split_whitespace().filter(counts).count() <= WORDS_MAX
 }
 
 fn checked(document: &str) -> Result<&str> {
@@ -204,6 +211,8 @@ mod tests {
         assert!(checked(r#"{"at": "now"}"#).is_err());
         assert!(checked(r#"[{"a": ["Today 10:00 Europe/Vienna"]}]"#).is_err());
         assert!(checked(r#"{"at": "\u006eow"}"#).is_err());
+        assert!(checked(r#"{"at": "today 10:00 America/Argentina/Buenos_Aires"}"#).is_err());
+        assert!(checked(r#"["today at,On on on on on on on on"]"#).is_err());
         assert!(checked(r#"{"today": 5, "now" : "2024-01-01"}"#).is_ok());
         assert!(checked(r#"{"note": "we know that this will be shipped today"}"#).is_ok());
         assert!(checked(r#"{"note": "known: \"snow\"", "at": null}"#).is_ok());
