@@ -3,6 +3,7 @@
 //! A suite is a `cargo test` command. A failing suite does not stop the others. The closing line is in
 //! the form that cargo itself prints.
 
+mod budget;
 mod suite;
 mod versions;
 
@@ -17,13 +18,13 @@ use crate::report::results::{self, Suite};
 use crate::setup::{self, Machine};
 use crate::soak;
 use anyhow::{Error, Result, bail};
+use budget::Budget;
 use harness::cluster::Cluster;
 use harness::postgres;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::Duration;
 use suite::{Runner, summary};
-use versions::Budget;
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -31,14 +32,14 @@ pub struct Options {
     /// Then, on the other major versions, what depends on the server
     #[arg(long)]
     every_version: bool,
-    /// Skip, and say so, a version that would probably end later than this many minutes after the start
-    #[arg(long, requires = "every_version")]
+    /// Leave out, and say so, seeded bugs and versions that would probably end later than this many minutes after the start
+    #[arg(long)]
     minutes: Option<u64>,
 }
 
 /// Runs everything, or on another major version than the usual one what depends on it.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let started = Instant::now();
+    let budget = Budget::new(options.minutes);
     let machine = setup::ensure()?;
     let on = Runner {
         server: machine.postgres.number().to_owned(),
@@ -51,9 +52,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut suites = crates(&machine, &on);
     suites.extend(servers(&machine, &on, &previous));
     suites.extend(products(&machine, &on, &previous));
-    suites.push(canaries(&machine, &on));
+    suites.push(canaries(&machine, &on, &budget));
     if options.every_version {
-        suites.extend(versions::others(&Budget::new(started, options.minutes)));
+        suites.extend(versions::others(&budget));
     }
     results::record("test", &suites);
     Ok(summary(&suites))
@@ -141,8 +142,11 @@ fn products(machine: &Machine, on: &Runner, previous: &Result<PathBuf>) -> Vec<S
     ]
 }
 
+/// What building the test and the slowest seeded bug may take.
+const ONE_BUG: Duration = Duration::from_secs(480);
+
 /// The last suite of this server, since the build with the seeded bugs takes the other one's place in the target folder.
-fn canaries(machine: &Machine, on: &Runner) -> Suite {
+fn canaries(machine: &Machine, on: &Runner, budget: &Budget) -> Suite {
     on.suite("canaries: every seeded bug is reported", || {
         let options = build::Options {
             features: "canary".to_owned(),
@@ -151,6 +155,10 @@ fn canaries(machine: &Machine, on: &Runner) -> Suite {
         let which = "--package harness --features canary --test canary --test canary_citus";
         let mut cargo = tests(machine, which);
         cargo.env("PGT_CANARY_INSTALL_DIR", build::run(machine, &options)?);
+        if let Some(left) = budget.left() {
+            let seconds = left.saturating_sub(ONE_BUG).as_secs();
+            cargo.env("PGT_CANARY_SECONDS", seconds.to_string());
+        }
         Ok(cargo)
     })
 }

@@ -1,5 +1,6 @@
 //! The major versions beside the usual one: what depends on the server.
 
+use super::budget::Budget;
 use super::suite::{Counts, Runner};
 use super::{delta_rules, tell, tests, with_install};
 use crate::command;
@@ -7,40 +8,17 @@ use crate::previous;
 use crate::report::results::{self, Suite};
 use crate::setup::{self, Machine};
 use harness::postgres::{self, SERVED};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long everything may take.
-pub struct Budget {
-    started: Instant,
-    whole: Option<Duration>,
-    /// What everything on the usual version took.
-    usual: Duration,
-}
-
-impl Budget {
-    /// Of so many minutes, when all suites of the usual version have run.
-    pub fn new(started: Instant, minutes: Option<u64>) -> Self {
-        Self {
-            started,
-            whole: minutes.map(|minutes| Duration::from_secs(minutes * 60)),
-            usual: started.elapsed(),
-        }
-    }
-
-    /// Whether another version would end in time, if it takes at most half as long as the usual one.
-    fn is_enough(&self) -> bool {
-        let end = self.started.elapsed() + self.usual / 2;
-        self.whole.is_none_or(|whole| end <= whole)
-    }
-}
-
-/// The rows of every other version, each in a process of its own, since a process knows one server.
+/// The rows of every other version, each in a process of its own, since a process knows one server. A version is expected to
+/// take at most half as long as the usual one did.
 pub fn others(budget: &Budget) -> Vec<Suite> {
+    let expected = budget.spent() / 2;
     let other = |major: &u32| *major != postgres::MAJOR;
     SERVED
         .into_iter()
         .filter(other)
-        .flat_map(|major| match budget.is_enough() {
+        .flat_map(|major| match budget.is_enough_for(expected) {
             true => elsewhere(major),
             false => {
                 println!("\nskipped: PostgreSQL {major}: the time that is left is too short");
@@ -121,15 +99,7 @@ mod tests {
 
     #[test]
     fn a_version_begins_only_if_it_would_end_in_time() {
-        let spent = |whole| Budget {
-            started: Instant::now(),
-            whole,
-            usual: Duration::from_secs(100),
-        };
-        assert!(spent(None).is_enough());
-        assert!(spent(Some(Duration::from_secs(60))).is_enough());
-        assert!(!spent(Some(Duration::from_secs(40))).is_enough());
-        let rows = others(&spent(Some(Duration::ZERO)));
+        let rows = others(&Budget::new(Some(0)));
         assert!(rows.iter().all(|row| row.skipped == 1 && row.failed == 0));
         assert_eq!(rows.len(), SERVED.len() - 1);
     }
