@@ -18,7 +18,7 @@ use harness::scenario::{Cadence, Mode, Replayer, Scenario, Variant, World, Write
 use pgtrickle_dvm::canary::{self, Bug};
 
 /// Made-up cases per bug, at most: the generator writes many kinds of queries, and a bug shows in few of them.
-const CASES: u64 = 400;
+const CASES: u64 = 800;
 
 /// Where the build with the bugs is.
 fn install_dir() -> PathBuf {
@@ -62,7 +62,22 @@ async fn caught_by_scenario(world: &World<'_>, scenarios: &[Scenario], bug: Bug)
 }
 
 /// A scenario that shows the bug: only the order of trying rests on it.
-const SHOWN_BY: [(&str, &str); 0] = [];
+const SHOWN_BY: [(&str, &str); 14] = [
+    ("scale_forgotten", "expressions"),
+    ("padding_stays", "aggregates_unordered"),
+    ("bound_stands_still", "time_filter"),
+    ("empty_group_forgotten", "inheritance_keys"),
+    ("unknown_is_false", "join_by_shared_conditions"),
+    ("first_rows_stay", "first_rows_refused"),
+    ("left_partition_stays", "aggregates_undeclared"),
+    ("ties_cut_off", "first_rows"),
+    ("reach_cut_short", "windows_neighbours"),
+    ("carry_forgotten", "grouping_sets"),
+    ("rederivation_forgotten", "recursive"),
+    ("clock_word_read", "text_of_time_by_clock"),
+    ("policy_forgotten", "row_security_columns"),
+    ("last_by_value_cut_off", "limit_by_negative_value"),
+];
 
 /// Bugs that one of the two has to find: in so few cases the generator may not meet the query that shows them.
 const BY_ONE: [&str; 4] = [
@@ -162,7 +177,9 @@ async fn every_seeded_bug_of_two_writers_is_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_seeded_bug_is_reported_as_wrong() {
     let mut scenarios = load_all(&Scenario::folder()).expect("readable scenarios");
-    scenarios.retain(|scenario| scenario.modes.contains(&Mode::Differential));
+    scenarios.retain(|scenario| {
+        scenario.modes.contains(&VARIANT.mode) && scenario.cadences.contains(&VARIANT.cadence)
+    });
     let only = env::var("PGT_CANARY").ok();
     let bugs: Vec<Bug> = canary::ALL
         .iter()
