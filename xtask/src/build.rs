@@ -19,8 +19,12 @@ use std::process::{Child, Stdio};
 use std::time::Instant;
 use xshell::{Shell, cmd};
 
-const PACKAGE: &str = "pg_trickle";
-const LIBRARY: &str = "libpg_trickle.so";
+/// The extension's package.
+pub const PACKAGE: &str = "pg_trickle";
+/// What cargo makes of it.
+pub const LIBRARY: &str = "libpg_trickle.so";
+/// Where its SQL is, in an installation.
+const EXTENSION: &str = "share/extension";
 
 /// What to build.
 #[derive(clap::Args, Debug, Clone, Default)]
@@ -101,9 +105,23 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
     }
 
     let install = options.install_folder();
+    let built = paths::target().join(options.profile().1).join(LIBRARY);
+    lay_out(
+        &paths::repository(),
+        env!("CARGO_PKG_VERSION"),
+        &built,
+        &install,
+    )?;
+    copy_updates(&install.join(EXTENSION))?;
+    eprintln!("extension ready in {}", ui::elapsed(started));
+    Ok(install)
+}
+
+/// Lays out a library and what its installation says, unless that is there: of this version, built from the sources at
+/// `tree`.
+pub fn lay_out(tree: &Path, version: &str, built: &Path, install: &Path) -> Result<()> {
     let library = install.join("lib").join(format!("{PACKAGE}.so"));
-    let extension = install.join("share/extension");
-    let version = env!("CARGO_PKG_VERSION");
+    let extension = install.join(EXTENSION);
     let sql = extension.join(format!("{PACKAGE}--{version}.sql"));
     for dir in [library.parent(), Some(extension.as_path())]
         .into_iter()
@@ -111,19 +129,17 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
     {
         fs::create_dir_all(dir)?;
     }
-    let built = paths::target().join(options.profile().1).join(LIBRARY);
-    if is_newer(&built, &sql) || !library.exists() {
-        let control = control(version)?;
-        let objects = objects::sql(&fs::read(&built)?, &control, PACKAGE)
+    if is_newer(built, &sql) || !library.exists() {
+        let control = fs::read_to_string(tree.join(format!("extension/{PACKAGE}.control")))?
+            .replace("@CARGO_VERSION@", version);
+        let objects = objects::sql(&fs::read(built)?, &control, PACKAGE)
             .context("could not read the extension's SQL from its library")?;
         replace(&sql, |path| fs::write(path, &objects))?;
         let name = format!("{PACKAGE}.control");
         replace(&extension.join(name), |path| fs::write(path, &control))?;
-        replace(&library, |path| fs::copy(&built, path).map(|_| ()))?;
+        replace(&library, |path| fs::copy(built, path).map(|_| ()))?;
     }
-    copy_updates(&extension)?;
-    eprintln!("extension ready in {}", ui::elapsed(started));
-    Ok(install)
+    Ok(())
 }
 
 /// Compiles meanwhile, in the background, what needs neither PostgreSQL nor libclang: on a machine where these are
@@ -173,13 +189,6 @@ fn copy_updates(extension: &Path) -> Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// The control file of this version.
-fn control(version: &str) -> Result<String> {
-    let path = paths::repository().join(format!("extension/{PACKAGE}.control"));
-    let text = fs::read_to_string(path)?;
-    Ok(text.replace("@CARGO_VERSION@", version))
 }
 
 /// Writes a file beside `path` and renames it over it.

@@ -1,6 +1,7 @@
 //! The version before the present one, built from the history of the repository by itself: its commit is laid out
-//! below the target folder and told to build the extension as it does. What has been built once is kept.
+//! below the target folder, and the extension is built there. What has been built once is kept.
 
+use crate::build;
 use crate::command;
 use crate::paths;
 use crate::setup::Machine;
@@ -9,7 +10,6 @@ use harness::postgres;
 use harness::previous::{COMMIT, VERSION};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use xshell::{Shell, cmd};
 
 /// Its installation folder.
@@ -29,17 +29,15 @@ pub fn build(machine: &Machine) -> Result<PathBuf> {
         lay_out(&tree)?;
     }
     eprintln!("building version {VERSION}, once");
-    // As it was: it has its own pgrx, and tools of that version.
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo
-        .current_dir(&tree)
-        .envs(machine.environment())
-        .env_remove("CARGO_TARGET_DIR")
-        .args(["xtask", "build", "--print-path"])
-        .stdout(Stdio::null());
+    // As it was: with its own pgrx, and the versions that it names.
+    let mut cargo = machine.cargo("build");
+    cargo.current_dir(&tree).env_remove("CARGO_TARGET_DIR");
+    cargo.args(["--lib", "--locked", "--package", build::PACKAGE]);
     if !cargo.status()?.success() {
         bail!("version {VERSION} does not build");
     }
+    let built = tree.join("target/debug").join(build::LIBRARY);
+    build::lay_out(&tree, VERSION, &built, &install)?;
     Ok(install)
 }
 

@@ -28,6 +28,11 @@ pub trait Engine {
 
     /// Whether sums over `numeric` mean what they mean in PostgreSQL.
     fn is_postgres(&self) -> bool;
+
+    /// The system column that tells where a row is.
+    fn place(&self) -> &'static str {
+        if self.is_postgres() { "ctid" } else { "rowid" }
+    }
 }
 
 /// SQLite in memory. What PostgreSQL spells differently is replaced in the text; trees for SQLite use

@@ -23,11 +23,12 @@ impl Simulation<'_> {
         if !self.has_rows(CHANGED) {
             return false;
         }
+        let place = self.engine.place();
         let regions = self.sql(stage, &Statement::Regions);
         self.table(REGIONS, &regions);
         let (gone, fresh) = if self.has_rows(REGIONS) {
             let gone = self.sql(stage, &Statement::Stored);
-            let gone = gone.replacen("s.ctid", "s.rowid AS place", 1);
+            let gone = gone.replacen("s.ctid", &format!("s.{place} AS place"), 1);
             self.table("around", &self.sql(stage, &Statement::Around));
             let inputs = numbered("a", node.block.columns.len()).join(", ");
             self.consolidate("counted", "around", &format!("n, {inputs}"));
@@ -43,7 +44,7 @@ impl Simulation<'_> {
         } else {
             let all = self.sql(stage, &Statement::Initial);
             let all = format!("SELECT {renamed} FROM ({all}) AS q");
-            (format!("SELECT rowid AS place, {names} FROM {state}"), all)
+            (format!("SELECT {place} AS place, {names} FROM {state}"), all)
         };
         self.table("gone", &gone);
         self.table("fresh", &fresh);
@@ -54,7 +55,7 @@ impl Simulation<'_> {
             ),
         );
         self.engine.run(&format!(
-            "DELETE FROM {state} WHERE rowid IN (SELECT place FROM gone)"
+            "DELETE FROM {state} WHERE {place} IN (SELECT place FROM gone)"
         ));
         self.engine
             .run(&format!("INSERT INTO {state} SELECT {shown} FROM fresh"));
