@@ -7,7 +7,7 @@ use super::analyzer::Analyzer;
 use super::display_scale::Scale;
 use super::stage::Stage;
 use crate::capability::{
-    BOOL_AGGREGATE, COUNT, Capability, DISTINCT_AGGREGATE, FILTERED_AGGREGATE, MIN_MAX,
+    BOOL_AGGREGATE, COUNT, Capability, DIRECT_ARGUMENT, DISTINCT_AGGREGATE, FILTERED_AGGREGATE, MIN_MAX,
     ORDERED_INPUT, RECOMPUTED_AGGREGATE, SUM_AVG,
 };
 use crate::error::Result;
@@ -58,6 +58,9 @@ impl Analyzer {
             && !disregards_order(call.aggfnoid, &name);
         if may_show_order && stage.level.has_ordered_input() {
             self.refuse(&ORDERED_INPUT, format!("{name} without ORDER BY"));
+        }
+        if node::each(call.aggdirectargs).any(Node::contains::<pg_sys::Var>) {
+            self.refuse(&DIRECT_ARGUMENT, name.clone());
         }
         let is_extremum = matches!(
             kind,

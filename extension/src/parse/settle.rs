@@ -163,9 +163,7 @@ fn cuts(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Ties) {
     if !is_limited && !query.hasDistinctOn && !is_array {
         return;
     }
-    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
-    let shown = targets.iter().filter(|target| !target.resjunk);
-    let mut keys = Keys::of(shown.filter_map(|target| Node::new(target.expr)));
+    let mut keys = Keys::of(shown_or_in(query, &[query.sortClause, query.distinctClause]));
     // Rows that such a query shows differ in more than their images, or it cannot sort by what it does not show.
     let is_set = node::list_length(query.distinctClause) > 0 && !query.hasDistinctOn;
     if is_set || !query.setOperations.is_null() {
@@ -368,18 +366,25 @@ fn read_by_windows(query: NodeOf<pg_sys::Query>) -> Vec<Node> {
     if order::cuts(&query) || node::list_length(query.distinctClause) > 0 {
         lists.extend([query.sortClause, query.distinctClause]);
     }
-    let referenced: Vec<u32> = (lists.into_iter())
+    let mut read = Vec::new();
+    for expr in shown_or_in(query, &lists) {
+        parts(expr, &mut read);
+    }
+    read
+}
+
+/// What a query shows, and what these lists of clauses name though it is not shown.
+fn shown_or_in(query: NodeOf<pg_sys::Query>, lists: &[*mut pg_sys::List]) -> Vec<Node> {
+    let clauses = lists.iter().copied();
+    let named: Vec<u32> = clauses
         .flat_map(node::list_of::<pg_sys::SortGroupClause>)
         .map(|clause| clause.tleSortGroupRef)
         .collect();
-    let mut read = Vec::new();
-    for target in node::list_of::<pg_sys::TargetEntry>(query.targetList) {
-        let is_read = !target.resjunk || referenced.contains(&target.ressortgroupref);
-        if let Some(expr) = Node::new(target.expr).filter(|_| is_read) {
-            parts(expr, &mut read);
-        }
-    }
-    read
+    node::list_of::<pg_sys::TargetEntry>(query.targetList)
+        .iter()
+        .filter(|target| !target.resjunk || named.contains(&target.ressortgroupref))
+        .filter_map(|target| Node::new(target.expr))
+        .collect()
 }
 
 /// The expression, or the columns, aggregates and arguments of window functions in it.

@@ -351,6 +351,12 @@ capabilities! {
             remedy: "order inside the aggregate: array_agg(x ORDER BY y)",
         },
         "SELECT array_agg(a) FROM (SELECT a FROM t ORDER BY b) s";
+    DIRECT_ARGUMENT: Aggregate, "ordered-set aggregates whose direct argument depends on the group",
+        FullOnly {
+            reason: "the server takes the argument from the grouped column, which a delta knows by its value only",
+            remedy: "group in a subquery, and pass a constant; or array_agg(x ORDER BY y) and pick from the array",
+        },
+        "SELECT a, percentile_disc(a / 10.0) WITHIN GROUP (ORDER BY b) FROM t GROUP BY a";
     KEY_OF_PARENT: Aggregate, "columns that depend on the grouped primary key of a parent with children",
         FullOnly {
             reason: "the rows of its children may share the key, so that the server shows the value of any \
