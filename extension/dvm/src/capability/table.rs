@@ -38,10 +38,10 @@ capabilities! {
         Maintained { how: "a constant row" },
         "SELECT 1 AS one";
     SUBQUERY: Source, "subqueries in FROM",
-        Maintained { how: "as part of the query, with state of its own when it aggregates" },
+        Maintained { how: "as part of the query, with its own state when it aggregates" },
         "SELECT s.a FROM (SELECT a FROM t WHERE b > 0) s";
     CTE: Source, "common table expressions",
-        Maintained { how: "every reference is a subquery of its own" },
+        Maintained { how: "every reference is a separate subquery" },
         "WITH s AS (SELECT a FROM t) SELECT a FROM s";
     TEMP_TABLE: Source, "temporary tables",
         Refused {
@@ -63,23 +63,23 @@ capabilities! {
         "";
     FOREIGN_TABLE: Source, "foreign tables",
         Maintained {
-            how: "read by each refresh and compared with a stored image of them, in O(n)",
+            how: "each refresh reads them and compares them with their stored image, in O(n)",
         },
         "SELECT a FROM foreign_table";
     MATERIALIZED_VIEW: Source, "materialized views",
         Maintained {
-            how: "read by each refresh and compared with a stored image of them, in O(n)",
+            how: "each refresh reads them and compares them with their stored image, in O(n)",
         },
         "SELECT a FROM mv";
     FOREIGN_PARTITION: Source, "partitioned tables and parents with foreign tables below them",
         FullOnly {
-            reason: "changes on the foreign server are not seen here",
+            reason: "changes on the foreign server cannot be captured here",
             remedy: "read the foreign table and the local ones separately, with UNION ALL",
         },
         "SELECT a, b FROM p_foreign";
     UNLOGGED_TABLE: Source, "unlogged tables",
         FullOnly {
-            reason: "an unlogged table is emptied after a crash without a trace",
+            reason: "a crash empties an unlogged table, and no trigger fires",
             remedy: "use a logged table: ALTER TABLE … SET LOGGED",
         },
         "SELECT a FROM unlogged_table";
@@ -89,106 +89,106 @@ capabilities! {
     INHERITANCE_SHARED_CHILD: Source, "parents whose child has several parents",
         Maintained { how: "captured row by row in each table of the tree" },
         "SELECT a FROM parent_of_shared";
-    SUBSCRIBED_TABLE: Source, "targets of subscriptions, and of whatever else applies rows for another server",
-        Maintained { how: "what is copied and applied is captured by row triggers" },
+    SUBSCRIBED_TABLE: Source, "targets of subscriptions and of other replication",
+        Maintained { how: "row triggers capture copied and applied rows" },
         "";
-    CITUS_LOCAL_SHARD: Source, "reference tables of Citus, and local tables that it manages, where this node has their rows",
-        Maintained { how: "captured and read in the shard that this node has" },
+    CITUS_LOCAL_SHARD: Source, "Citus reference tables, and local tables that Citus manages, where this node has their rows",
+        Maintained { how: "captured and read in this node's shard" },
         "";
-    CITUS_SHARD_LOCAL: Source, "distributed tables of Citus, joined and grouped by their distribution columns",
-        Maintained { how: "by the nodes that have the shards: a stream table for each group of shards" },
+    CITUS_SHARD_LOCAL: Source, "distributed Citus tables, joined and grouped by their distribution columns",
+        Maintained { how: "by the nodes that hold the shards: a stream table for each group of shards" },
         "";
-    CITUS_TWO_STEPS: Source, "distributed tables of Citus, grouped by other columns; in `DIFFERENTIAL`, joined by others",
-        Maintained { how: "in two steps: nodes keep what is local to their shards, the coordinator what is made of that" },
+    CITUS_TWO_STEPS: Source, "distributed Citus tables, grouped by other columns; in `DIFFERENTIAL`, joined by others",
+        Maintained { how: "in two steps: nodes maintain what is local to their shards, the coordinator combines it" },
         "";
-    CITUS_DISTRIBUTED_TABLE: Source, "distributed tables of Citus in any other query",
+    CITUS_DISTRIBUTED_TABLE: Source, "distributed Citus tables in any other query",
         FullOnly {
-            reason: "its rows are in shards on the workers, and rows of the result are made of several of them",
+            reason: "its rows are in shards on the workers, and a result row combines several shards",
             remedy: "join, group and partition by the distribution columns of co-located tables, and show one of them",
         },
         "";
-    CITUS_IMAGES: Source, "distributed tables of Citus, joined by other columns or aggregated in other ways, in `AUTO`",
+    CITUS_IMAGES: Source, "distributed Citus tables, joined by other columns or aggregated in other ways, in `AUTO`",
         FullOnly {
-            reason: "it takes images of tables on the coordinator, which are made only where DIFFERENTIAL is asked for",
-            remedy: "use refresh_mode DIFFERENTIAL, which keeps the rows and columns that the query reads on the coordinator, too",
+            reason: "it needs images of tables on the coordinator, which only DIFFERENTIAL makes",
+            remedy: "use refresh_mode DIFFERENTIAL, which copies the rows and columns that the query reads to the coordinator",
         },
         "";
-    CITUS_REFERENCE_TABLE: Source, "reference tables of Citus, of which this node has no copy or that another rule does not reach",
+    CITUS_REFERENCE_TABLE: Source, "Citus reference tables of which this node has no copy or that no other rule covers",
         FullOnly {
             reason: "its rows are in a shard on each node, whose changes fire no trigger of the table",
             remedy: "add the coordinator to the nodes of the cluster: citus_set_coordinator_host",
         },
         "";
-    CITUS_LOCAL_TABLE: Source, "local tables that Citus manages, joined to what is distributed",
+    CITUS_LOCAL_TABLE: Source, "local tables that Citus manages, joined to distributed ones",
         FullOnly {
             reason: "its rows are in a shard on the coordinator, whose changes fire no trigger of the table",
-            remedy: "make a reference table of it: create_reference_table",
+            remedy: "make it a reference table: create_reference_table",
         },
         "";
-    CITUS_NOT_IMMEDIATE: Source, "tables of Citus in an IMMEDIATE stream table",
+    CITUS_NOT_IMMEDIATE: Source, "Citus tables in an IMMEDIATE stream table",
         NotImmediate {
-            reason: "other nodes, and other sessions for them, write to its shards",
+            reason: "other nodes, and other sessions on their behalf, write to its shards",
             remedy: "use refresh_mode DIFFERENTIAL or AUTO",
         },
         "";
     INHERITANCE_CHILD: Source, "children of inheritance trees",
-        Maintained { how: "captured row by row, whichever parent a statement names" },
+        Maintained { how: "captured row by row, whether a statement names the child or a parent" },
         "SELECT a FROM child";
     PARTITION: Source, "a single partition",
-        Maintained { how: "captured row by row, also what comes through the partitioned table or leaves for another partition" },
+        Maintained { how: "captured row by row, including writes through the partitioned table and moves between partitions" },
         "SELECT a FROM p_2026";
     HYPERTABLE_PART: Source, "single chunks of hypertables, and ONLY over one",
         FullOnly {
-            reason: "changes of chunks are captured at the hypertable, whose statements do not tell which rows went where",
+            reason: "changes are captured at the hypertable, whose statements do not say which chunk a row went to",
             remedy: "read the hypertable with a condition on its time",
         },
         "";
-    APART_NOT_IMMEDIATE: Source, "tables apart from those above or below them, and the table of a row, in an IMMEDIATE stream table",
+    APART_NOT_IMMEDIATE: Source, "tables captured row by row (a partition, a child, ONLY over a parent, tableoid) in an IMMEDIATE stream table",
         NotImmediate {
-            reason: "their changes are told of row by row, in the middle of a statement",
+            reason: "row triggers capture its changes in the middle of a statement",
             remedy: "read the topmost parent with all its children, or use refresh_mode DIFFERENTIAL",
         },
         "";
     SET_RETURNING_FUNCTION: Source, "functions in FROM, also set-returning, WITH ORDINALITY, ROWS FROM",
-        Maintained { how: "computed for each changed row of what they read" },
+        Maintained { how: "computed for each changed row of their input" },
         "SELECT t.a, u.x FROM t, unnest(t.arr) u(x)";
     SET_RETURNING_OUTPUT: Source, "set-returning functions in the select list",
         Maintained { how: "computed for each changed row" },
         "SELECT a, unnest(arr) AS x FROM t";
     SET_RETURNING_KEY: Aggregate, "set-returning functions in GROUP BY",
-        Maintained { how: "its rows are made before they are grouped" },
+        Maintained { how: "the function's rows are computed, then grouped" },
         "SELECT unnest(arr) AS x, count(*) FROM t GROUP BY 1";
     TABLE_FUNCTION: Source, "XMLTABLE and JSON_TABLE",
-        Maintained { how: "computed for each changed row of what they read" },
+        Maintained { how: "computed for each changed row of their input" },
         "SELECT t.a, x.b FROM t, JSON_TABLE(t.j, '$[*]' COLUMNS (b int PATH '$.b')) x";
     VALUES: Source, "VALUES lists",
-        Maintained { how: "constant rows, or computed for each changed row of what they read" },
+        Maintained { how: "constant rows, or computed for each changed row of their input" },
         "SELECT x FROM (VALUES (1), (2)) v(x)";
     LATERAL: Source, "lateral subqueries",
-        Maintained { how: "as a join, with the set of the values that it reads where it reads them by more than equality" },
+        Maintained { how: "as a join; if it compares outer values by more than equality, with the set of those values" },
         "SELECT t.a, s.m FROM t, LATERAL (SELECT max(b) AS m FROM u WHERE u.a = t.a) s";
     TABLESAMPLE: Source, "TABLESAMPLE",
         FullOnly {
-            reason: "a sample is not determined by the rows",
+            reason: "the rows do not determine a sample",
             remedy: "filter by a hash of the key",
         },
         "SELECT a FROM t TABLESAMPLE SYSTEM (10)";
     RECURSIVE_CTE: Source, "recursive common table expressions",
         Maintained {
-            how: "rows that change are followed round by round; what a deletion cuts off under UNION \
-                  comes back if it is derived otherwise",
+            how: "changes are propagated round by round; under UNION, rows that a deletion removes \
+                  return if they can still be derived",
         },
         "WITH RECURSIVE r AS (SELECT a FROM t WHERE b IS NULL UNION SELECT t.a FROM r JOIN t ON t.b = r.a) SELECT a FROM r";
-    RECURSIVE_CTE_WHOLE: Source, "recursive common table expressions of anything but joins of up to five tables, \
-                                  and under UNION of types with equal values that differ",
+    RECURSIVE_CTE_WHOLE: Source, "other recursive common table expressions: anything but joins of up to five tables, \
+                                  and UNION of types whose equal values can look different",
         Maintained {
-            how: "computed as a whole when one of their tables changes, and compared with a stored \
+            how: "computed whole when one of their tables changes, and compared with a stored \
                   image, in O(n)",
         },
         "WITH RECURSIVE r AS (SELECT max(a) AS n FROM t UNION ALL SELECT n - 1 FROM r WHERE n > 0) SELECT n FROM r";
-    RECURSIVE_CTE_OUTSIDE: Source, "recursive common table expressions that read what is around them",
+    RECURSIVE_CTE_OUTSIDE: Source, "recursive common table expressions that read columns or CTEs of an outer query",
         FullOnly {
-            reason: "it is computed as a whole, which takes one that reads nothing outside",
+            reason: "it is computed whole, so it must read nothing outside",
             remedy: "move the WITH RECURSIVE to the outermost query",
         },
         "SELECT a, (WITH RECURSIVE r AS (SELECT t.a AS n UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT max(n) FROM r) AS m FROM t";
@@ -197,11 +197,11 @@ capabilities! {
         Maintained { how: "one term per non-empty set of changed inputs" },
         "SELECT t.a, u.b FROM t JOIN u ON u.id = t.u_id";
     OUTER_JOIN: Join, "LEFT, RIGHT and FULL joins",
-        Maintained { how: "a row changes sides when its number of matches crosses zero" },
+        Maintained { how: "a row is padded with NULLs, or no longer, when its number of matches crosses zero" },
         "SELECT t.a, u.b FROM t LEFT JOIN u ON u.id = t.u_id";
     OUTER_JOIN_SUBQUERY: Join, "subqueries over both sides in the ON condition of a FULL JOIN",
         FullOnly {
-            reason: "its value belongs to a pair of rows, not to a row of one side",
+            reason: "its value depends on a pair of rows, not on one side",
             remedy: "join the subquery's tables instead, or let it read one side only",
         },
         "SELECT t.a, u.b FROM t FULL JOIN u ON t.a = u.a AND EXISTS (SELECT FROM v WHERE v.a = t.a AND v.b = u.b)";
@@ -212,43 +212,43 @@ capabilities! {
     PROJECTION: Expression, "immutable expressions",
         Maintained { how: "applied to the changes" },
         "SELECT a + b AS c, upper(d) AS e FROM t";
-    TIME_FILTER: Expression, "comparisons with the time, among the conjuncts of WHERE",
+    TIME_FILTER: Expression, "comparisons with the current time, as conjuncts of WHERE",
         Maintained {
-            how: "rows enter and leave as the bound passes them: an index on the column makes that cheap",
+            how: "rows enter and leave as the bound passes them; an index on the column makes that cheap",
         },
         "SELECT a FROM t WHERE ts > now() - interval '1 hour'";
-    SETTINGS: Expression, "functions whose results follow from their arguments and settings: of times with time zone, of text \
-                            search, of money; what prints values",
+    SETTINGS: Expression, "functions whose results depend only on arguments and settings: of times with time zone, text \
+                            search, money; output of values",
         Maintained {
             how: "the stream table keeps the settings of the session that creates it; every writer and refresh uses them",
         },
         "SELECT a, date_trunc('day', ts) AS day, ts::date AS d, to_char(ts, 'YYYY-MM') AS month FROM t";
-    TEXT_OF_TIME: Expression, "text made a date or time: `txt::date`, `(j ->> 'at')::timestamptz`, `list::date[]`, and by \
+    TEXT_OF_TIME: Expression, "text read as a date or time: `txt::date`, `(j ->> 'at')::timestamptz`, `list::date[]`, and by \
             jsonb_to_record, jsonb_populate_record, JSON_TABLE and JSON_VALUE, also of several rows",
         Maintained {
-            how: "as long as no value, nor any short string in a JSON document so read, says now, today, tomorrow or yesterday: AUTO runs the query while there is one, \
-                  otherwise the refresh, or with IMMEDIATE the statement, fails with 22018",
+            how: "as long as no value, and no short string in a JSON document read this way, says now, today, tomorrow or yesterday; \
+                  while one does, AUTO runs the query; in other modes the refresh, or with IMMEDIATE the statement, fails with 22018",
         },
         "SELECT a, ('2026-01-1' || substr(d, 2))::date AS day, (j ->> 'at')::timestamptz AS at FROM t";
     STABLE_FUNCTION: Expression, "functions that read the clock, the session or catalogs",
         FullOnly {
             reason: "its value changes with the time, the session or the catalogs, not with the rows",
-            remedy: "keep the value in a column; cast fields of JSON, (j ->> 'at')::date; declare a function of your own \
+            remedy: "store the value in a column; cast fields of JSON, (j ->> 'at')::date; declare your own function \
                      IMMUTABLE if it is",
         },
         "SELECT a, now() - ts AS age FROM t";
     VOLATILE_FUNCTION: Expression, "volatile functions",
         FullOnly {
-            reason: "it returns another value at each call",
-            remedy: "keep the value in a column; declare the function IMMUTABLE if it is",
+            reason: "each call may return a different value",
+            remedy: "store the value in a column; declare the function IMMUTABLE if it is",
         },
         "SELECT a, random() FROM t";
-    FAILING_EXPRESSION: Expression, "expressions that fail, when the stream table is created, for rows that the query does not reach",
+    FAILING_EXPRESSION: Expression, "expressions that fail at creation on rows that the query does not reach",
         FullOnly {
-            reason: "a subquery is computed for all rows, those that no row outside asks for among them, and an expression \
-                     has no value for one",
-            remedy: "give the expression a value for every row (10 / nullif(x, 0)), or leave such rows out in WHERE inside \
-                     of the subquery",
+            reason: "a subquery is computed for all rows, including those that no outer row needs, and an expression \
+                     fails on one of them",
+            remedy: "make the expression succeed on every row (10 / nullif(x, 0)), or exclude such rows in WHERE inside \
+                     the subquery",
         },
         "";
     EXISTS: Expression, "EXISTS and NOT EXISTS, anywhere in an expression",
@@ -258,7 +258,7 @@ capabilities! {
         Maintained { how: "as EXISTS, in three-valued logic" },
         "SELECT a FROM t WHERE a NOT IN (SELECT b FROM u)";
     SCALAR_SUBQUERY: Expression, "scalar subqueries and comparisons of rows with them",
-        Maintained { how: "as a join with its groups, or with the set of the values that it reads" },
+        Maintained { how: "as a join with its groups, or with the set of the outer values that it reads" },
         "SELECT a, (SELECT max(b) FROM u WHERE u.a = t.a) AS m FROM t";
     ARRAY_SUBQUERY: Expression, "ARRAY (SELECT …)",
         Maintained { how: "as array_agg over the subquery" },
@@ -266,18 +266,18 @@ capabilities! {
     TABLE_COLUMN: Expression, "tableoid",
         Maintained { how: "captured row by row, with the table of each row" },
         "SELECT tableoid::regclass AS part, count(*) AS n FROM p GROUP BY 1";
-    SYSTEM_COLUMN: Expression, "system columns but tableoid",
+    SYSTEM_COLUMN: Expression, "system columns except tableoid",
         FullOnly {
-            reason: "system columns are not part of the captured rows",
+            reason: "captured rows have no system columns",
             remedy: "select ordinary columns",
         },
         "SELECT a, xmin::text AS x FROM t";
     WHOLE_ROW: Expression, "whole rows: t, t.*, row_to_json(t)",
-        Maintained { how: "as a row of all columns; columns that come, go or change their names are followed" },
+        Maintained { how: "as a row of all columns; added, dropped and renamed columns are followed" },
         "SELECT id, to_jsonb(u) AS j, u FROM u";
-    REPEATED_FIELD: Expression, "rows without a named type whose fields share a name",
+    REPEATED_FIELD: Expression, "rows of unnamed type with repeated field names",
         FullOnly {
-            reason: "a row is written with the names of its fields, which must differ",
+            reason: "the engine writes a row by its field names, which must differ",
             remedy: "give the columns different names",
         },
         "SELECT row_to_json(s) AS j FROM (t JOIN u ON u.id = t.u_id) AS s";
@@ -286,32 +286,32 @@ capabilities! {
         "SELECT id, v FROM g";
     RECORD: Expression, "values of type record",
         FullOnly {
-            reason: "a row without a named type cannot be stored",
+            reason: "a row of unnamed type cannot be stored",
             remedy: "use single columns, or cast the row to a composite type",
         },
         "SELECT (s.r).f1 FROM (SELECT ROW(a, b) AS r FROM t) s";
     UNPRINTABLE_OPERATOR: Expression, "row comparisons with operators of extensions",
         FullOnly {
-            reason: "a comparison of rows names one operator for all columns, and the operator of \
-                     a type outside pg_catalog has another name there",
+            reason: "SQL names one operator for all columns of a row comparison, and the operator of \
+                     a type outside pg_catalog needs a different name",
             remedy: "compare the columns one by one",
         },
         "SELECT id, ROW(id, name) < ROW(1, 'x'::citext) AS below FROM c";
     UNSURE_EQUALITY: Expression, "types of extensions under a nondeterministic collation, such as citext",
         FullOnly {
-            reason: "the type's equality need not follow the collation as its order does, so that it depends on the plan \
-                     what a join or a group brings together",
+            reason: "the type's order follows the collation, its equality may not, so joins and groups can \
+                     depend on the plan",
             remedy: "use text under that collation, or the type under a deterministic one",
         },
         "SELECT id, name COLLATE loose AS name FROM c";
     JSON_VALUE: Expression, "JSON_VALUE with RETURNING json or jsonb, on servers that keep the NULL of an earlier row",
         FullOnly {
             reason: "after a row whose path finds nothing, this server shows NULL for later rows, too, so \
-                     that the result depends on the order of rows",
+                     the result depends on the order of rows",
             remedy: "use JSON_QUERY, or RETURNING text and a cast",
         },
         "SELECT id, JSON_VALUE(j, '$[0].b' RETURNING jsonb) AS v FROM t";
-    UNKNOWN_CONSTRUCT: Expression, "constructs that the analysis does not know",
+    UNKNOWN_CONSTRUCT: Expression, "unknown constructs",
         FullOnly {
             reason: "the analysis does not know it",
             remedy: "use refresh_mode FULL, and report the query",
@@ -331,13 +331,13 @@ capabilities! {
         Maintained { how: "added up exactly" },
         "SELECT sum(b), avg(b) FROM t";
     MIN_MAX: Aggregate, "min and max",
-        Maintained { how: "compared with the new rows; computed again when the extremum leaves" },
+        Maintained { how: "compared with new rows; recomputed when the extremum leaves" },
         "SELECT a, min(b), max(b) FROM t GROUP BY a";
     BOOL_AGGREGATE: Aggregate, "bool_and, bool_or, every",
-        Maintained { how: "the true and the false inputs are counted" },
+        Maintained { how: "by counting true and false inputs" },
         "SELECT a, bool_or(b > 3) AS some FROM t GROUP BY a";
     RECOMPUTED_AGGREGATE: Aggregate, "every other aggregate, also user-defined",
-        Maintained { how: "touched groups are computed again from the sources" },
+        Maintained { how: "touched groups are recomputed from the sources" },
         "SELECT a, string_agg(d, ',' ORDER BY d) AS ds FROM t GROUP BY a";
     FILTERED_AGGREGATE: Aggregate, "FILTER",
         Maintained { how: "applied to the changes" },
@@ -347,7 +347,7 @@ capabilities! {
         "SELECT a, count(DISTINCT b) FROM t GROUP BY a";
     ORDERED_INPUT: Aggregate, "aggregates that rely on the order of a subquery",
         FullOnly {
-            reason: "the order of a subquery's rows is not kept",
+            reason: "the order of a subquery's rows is not maintained",
             remedy: "order inside the aggregate: array_agg(x ORDER BY y)",
         },
         "SELECT array_agg(a) FROM (SELECT a FROM t ORDER BY b) s";
@@ -359,16 +359,15 @@ capabilities! {
         "SELECT a, percentile_disc(a / 10.0) WITHIN GROUP (ORDER BY b) FROM t GROUP BY a";
     KEY_OF_PARENT: Aggregate, "columns that depend on the grouped primary key of a parent with children",
         FullOnly {
-            reason: "the rows of its children may share the key, so that the server shows the value of any \
-                     of them",
+            reason: "rows of its children may share the key, and the server shows any of their values",
             remedy: "group by the column, too, or read ONLY the parent",
         },
         "SELECT id, v FROM family GROUP BY id";
     UNSORTABLE_KEY: Aggregate, "grouping by types without an order",
         FullOnly {
-            reason: "the key of a group needs a btree index, and the type has no default btree \
+            reason: "a group's key needs a btree index, and the type has no default btree \
                      operator class",
-            remedy: "group by another representation of the value, such as a cast to text",
+            remedy: "group by another form of the value, such as a cast to text",
         },
         "SELECT x, count(*) FROM w GROUP BY x";
     GROUPING_SETS: Aggregate, "GROUPING SETS, ROLLUP, CUBE, grouping()",
@@ -376,73 +375,73 @@ capabilities! {
         "SELECT a, b, grouping(a, b) AS g, count(*) FROM t GROUP BY ROLLUP (a, b)";
     TOO_MANY_GROUPING_SETS: Aggregate, "more than 64 grouping sets",
         FullOnly {
-            reason: "each set keeps a state of its own",
-            remedy: "ask for fewer sets, or split the query",
+            reason: "each set has its own state",
+            remedy: "use fewer sets, or split the query",
         },
         "SELECT count(*) FROM t GROUP BY CUBE (id, u_id, a, b, d, ts, arr)";
-    WINDOW_FUNCTION: Aggregate, "window functions, and aggregates as such, with any frame",
+    WINDOW_FUNCTION: Aggregate, "window functions and window aggregates, with any frame",
         Maintained {
-            how: "touched partitions are computed again; without PARTITION BY the rows that a change reaches: those \
-                  after it for running totals, its neighbours for lag, lead and frames of so many ROWS; otherwise, and \
-                  with a NULL among what is ordered by, all",
+            how: "touched partitions are recomputed; without PARTITION BY the rows that a change affects: those \
+                  after it for running totals, its neighbours for lag, lead and frames of a fixed number of ROWS; all rows \
+                  otherwise, and if an ORDER BY column contains NULL",
         },
         "SELECT a, rank() OVER (PARTITION BY a ORDER BY b) FROM t";
 
     DISTINCT: Query, "SELECT DISTINCT",
-        Maintained { how: "rows are counted" },
+        Maintained { how: "by counting duplicates" },
         "SELECT DISTINCT a FROM t";
     UNION_ALL: Query, "UNION ALL",
-        Maintained { how: "the changes of all arms" },
+        Maintained { how: "as the changes of all arms" },
         "SELECT a FROM t UNION ALL SELECT a FROM u";
     ORDER_BY: Query, "ORDER BY without LIMIT",
         Maintained { how: "ignored: a table has no order" },
         "SELECT a FROM t ORDER BY a";
     SET_OPERATION: Query, "UNION, INTERSECT, EXCEPT, also ALL, nested in any way",
-        Maintained { how: "the rows of each side are counted" },
+        Maintained { how: "by counting the rows of each side" },
         "SELECT a FROM t EXCEPT SELECT a FROM u";
     DISTINCT_ON: Query, "DISTINCT ON",
-        Maintained { how: "the first rows of the touched keys are computed again" },
+        Maintained { how: "the first rows of touched keys are recomputed" },
         "SELECT DISTINCT ON (a) a, b FROM t ORDER BY a, b";
     LIMIT: Query, "LIMIT, FETCH FIRST, WITH TIES and OFFSET, also in subqueries",
-        Maintained { how: "the first rows are kept; an index in their order makes them cheap to find again" },
+        Maintained { how: "the first rows are stored; an index in their order makes them cheap to find again" },
         "SELECT a FROM t ORDER BY a LIMIT 10";
     LIMIT_VALUE: Query, "LIMIT and OFFSET by the value of a subquery",
-        Maintained { how: "rows are numbered in the order, and those kept whose number is within" },
+        Maintained { how: "rows are numbered in the order, and those within the bounds kept" },
         "SELECT a, b FROM t ORDER BY a, b LIMIT (SELECT count(*) / 2 FROM u)";
-    LIMIT_EXPRESSION: Query, "FETCH … WITH TIES of what is not constant",
+    LIMIT_EXPRESSION: Query, "FETCH … WITH TIES of a number that is not constant",
         FullOnly {
-            reason: "how many rows there are is not known before the query runs",
+            reason: "the number of rows is unknown before the query runs",
             remedy: "write a number, or number the rows with rank() and compare",
         },
         "SELECT a FROM t ORDER BY a FETCH FIRST (SELECT count(*) FROM u) ROWS WITH TIES";
-    TIES: Query, "LIMIT, OFFSET, DISTINCT ON, window functions and ordered aggregates over rows that ORDER BY does not tell apart",
+    TIES: Query, "LIMIT, OFFSET, DISTINCT ON, window functions and ordered aggregates over ties of ORDER BY",
         Maintained {
-            how: "the order goes on by the columns that are read, then by their images, in every mode alike; \
-                  explain_st shows by which",
+            how: "every mode continues the order by the columns that are read, then by their images; \
+                  explain_st shows which",
         },
         "SELECT a, b FROM t ORDER BY a LIMIT 10";
-    UNSETTLED_ORDER: Query, "ties whose peers decide: a frame that ends, or excludes, with rows that are equal in the order; \
-                             two orders over rows that are alike; WITH TIES after OFFSET; LIMIT over UNION ALL of values \
-                             that are equal and look different; ties in a view",
+    UNSETTLED_ORDER: Query, "ties whose peers matter: a frame that ends at, or excludes, rows equal in the order; \
+                             two orders over equal rows; WITH TIES after OFFSET; LIMIT over UNION ALL of equal values \
+                             that look different; ties in a view",
         FullOnly {
-            reason: "a longer order would change which rows are peers, and with them the frame; what a view \
-                     says stays as it is",
+            reason: "a longer order would change which rows are peers, and with them the frame; a view's \
+                     query is not changed",
             remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key, or use \
                      a frame of ROWS",
         },
         "SELECT a, last_value(b) OVER (ORDER BY a) AS last FROM t";
-    CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value without an order by other than equality",
+    CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value of a type without an order by other than equality",
         FullOnly {
-            reason: "the values of the outer rows that decide on a match are kept once each, and the type \
-                     of one has no default btree operator class to tell them apart by",
-            remedy: "write an inner join or EXISTS as a join, keep what decides in columns of a type with an \
+            reason: "the state stores the distinct outer values that decide on a match, and the type \
+                     of one has no default btree operator class",
+            remedy: "use an inner join, also instead of EXISTS, store such values in columns of a type with an \
                      order (two numbers for a point), or use refresh_mode FULL",
         },
         "SELECT w.x, t.id FROM w LEFT JOIN t ON w.x = t.a";
     TOO_MANY_LEVELS: Query, "queries of more than 1000 subqueries",
         FullOnly {
             reason: "views and CTEs are expanded at every reference, and there are too many",
-            remedy: "make a view that is used often a stream table",
+            remedy: "turn an often used view into a stream table",
         },
         "";
     ROW_MARKS: Query, "FOR UPDATE and FOR SHARE",
@@ -455,28 +454,28 @@ capabilities! {
     CHANGES_UNTOLD: Query, "content that changes without a statement: by the clock, in foreign tables and materialized views",
         NotImmediate {
             reason: "the content changes without a statement on a table of this database",
-            remedy: "leave the clock and foreign tables to the reader, or use refresh_mode DIFFERENTIAL",
+            remedy: "use the clock and foreign tables in queries over the stream table instead, or refresh_mode DIFFERENTIAL",
         },
         "";
-    ROW_POLICY: Security, "tables with row security whose policies say by the columns of a row whether it is seen",
-        Maintained { how: "what was captured is looked at by the policies before the query sees it" },
+    ROW_POLICY: Security, "tables with row security whose policies read only columns of the row",
+        Maintained { how: "the policies filter captured rows before the query sees them" },
         "";
     ROW_POLICY_NOT_IMMEDIATE: Security, "tables with row security in an IMMEDIATE stream table",
         NotImmediate {
-            reason: "policies change without a statement that it could follow",
-            remedy: "use refresh_mode DIFFERENTIAL, or let a role own the stream table that the policies do not apply to",
+            reason: "policies change without a statement on the table",
+            remedy: "use refresh_mode DIFFERENTIAL, or let a role that bypasses the policies own the stream table",
         },
         "";
-    ROW_SECURITY: Security, "tables with row security whose policies read other tables, the session or the clock, or which a view \
-                             or a recursion reads",
+    ROW_SECURITY: Security, "tables with row security that a view or a recursion reads, or whose policies read other tables, \
+                             the session or the clock",
         FullOnly {
-            reason: "which rows are seen depends on policies, not only on the rows",
-            remedy: "let a role own the stream table that the policies do not apply to",
+            reason: "the visible rows depend on policies, not only on the rows",
+            remedy: "let a role that bypasses the policies own the stream table",
         },
         "";
     PRIVILEGE_THROUGH_VIEW: Security, "tables that only a view may read",
         FullOnly {
-            reason: "the owner of the stream table may read the view, but not the table below",
+            reason: "the owner of the stream table may read the view, but not its table",
             remedy: "GRANT SELECT on the table to the owner of the stream table",
         },
         "";
