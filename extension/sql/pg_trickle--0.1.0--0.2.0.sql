@@ -48,21 +48,26 @@ ALTER EVENT TRIGGER pgtrickle_on_table_rewrite ENABLE ALWAYS;
 -- Descriptions that say it more plainly.
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.is_polled IS 'whether its content can change without a captured change of a source';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_lsn IS 'WAL position at that time; for reports only';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.query IS 'the query as given; the view is authoritative';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.requested_mode IS 'requested refresh mode';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.system_identifier IS 'cluster in which the frontier is valid';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.database_oid IS 'database in which the frontier is valid';
 COMMENT ON TABLE pgtrickle.pgt_last_writers IS 'the transaction that last changed an IMMEDIATE stream table or one of its sources';
 COMMENT ON FUNCTION pgtrickle._duration_bound_ms(float8) IS 'bucket of a duration: the smallest bound that it does not exceed';
-COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'refreshes that did something; older ones are aggregated';
+COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'refreshes that did something; removed history rows are aggregated';
 COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.bound_ms IS 'upper bound of the duration; it exceeds the next smaller bound';
 COMMENT ON TABLE pgtrickle.pgt_failures IS 'stream tables whose last scheduled refresh failed; restricted, since messages may show data';
 COMMENT ON FUNCTION pgtrickle.follow_immediately() IS 'applies the changes of a statement to IMMEDIATE stream tables';
-COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, owns or may monitor';
+COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, own or monitor';
 COMMENT ON VIEW pgtrickle.refresh_progress IS 'running first fills and recomputations';
 COMMENT ON FUNCTION pgtrickle.running_recomputations() IS 'running first fills and recomputations, by id';
 COMMENT ON FUNCTION pgtrickle.health_check() IS 'checks of installation, scheduler and stream tables, with a remedy for each problem';
 COMMENT ON FUNCTION pgtrickle.drain(integer) IS 'stops starting refreshes in every database and waits for running ones; returns whether all finished';
 COMMENT ON FUNCTION pgtrickle.resume() IS 'ends a drain; returns whether one was on';
+COMMENT ON FUNCTION pgtrickle.drain_status() IS 'whether a drain is on, since when, who requested it, and how many refreshes run';
 COMMENT ON FUNCTION pgtrickle.scheduler_state() IS 'whether this database runs scheduled refreshes, or why not';
-COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of the cluster, and what keeps change rows from being removed';
-COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and what to do otherwise';
+COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of the cluster, and what prevents the removal of change rows';
+COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and the alternative';
 COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
 COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'interval of a schedule; NULL if it is not an interval';
 COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that were restored from another database';
@@ -73,7 +78,7 @@ COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of change buffers 
 
 -- Stream tables keep the settings that their results can depend on: now those of the session that updates.
 ALTER TABLE pgtrickle.pgt_stream_tables ADD COLUMN settings text[];
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.settings IS 'name=value of the settings under which its query is read and runs, by any session';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.settings IS 'name=value of the settings under which every session reads and runs its query';
 UPDATE pgtrickle.pgt_stream_tables SET settings = (
     SELECT pg_catalog.array_agg(s.name || '=' || pg_catalog.current_setting(s.name) ORDER BY s.place)
     FROM pg_catalog.unnest(ARRAY[
@@ -82,16 +87,16 @@ UPDATE pgtrickle.pgt_stream_tables SET settings = (
         'standard_conforming_strings', 'backslash_quote', 'transform_null_equals'
     ]) WITH ORDINALITY AS s(name, place));
 ALTER TABLE pgtrickle.pgt_stream_tables ADD COLUMN zone_rules bigint;
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.zone_rules IS 'hash of the rules of its time zone when all of it was last computed; NULL if it does not depend on it, or is in FULL mode';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.zone_rules IS 'hash of its time zone''s rules when it was last computed whole; NULL if it does not depend on them, or is in FULL mode';
 CREATE FUNCTION pgtrickle.time_zone_rules(zone text) RETURNS bigint
     LANGUAGE c STRICT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'time_zone_rules_wrapper';
-COMMENT ON FUNCTION pgtrickle.time_zone_rules(text) IS 'hash of the rules of a time zone that the session knows; NULL if there is no such zone';
+COMMENT ON FUNCTION pgtrickle.time_zone_rules(text) IS 'hash of the rules of a time zone as this session knows them; NULL if there is no such zone';
 DROP FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text);
 CREATE FUNCTION pgtrickle.alter_stream_table(
     name text, query text DEFAULT NULL, schedule text DEFAULT NULL, refresh_mode text DEFAULT NULL, status text DEFAULT NULL,
     settings text[] DEFAULT NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'alter_stream_table_and_settings_wrapper';
-COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; settings are name=value, or name for its value in this session';
+COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; a setting is name=value, or name for its value in this session';
 
 -- It is updated, also where all tables are published.
 ALTER TABLE pgtrickle.pgt_refresh_totals REPLICA IDENTITY FULL;
@@ -107,8 +112,8 @@ CREATE TABLE pgtrickle.pgt_unseen_writes (
     written_at       timestamptz NOT NULL
 );
 ALTER TABLE pgtrickle.pgt_unseen_writes REPLICA IDENTITY FULL;
-COMMENT ON TABLE pgtrickle.pgt_unseen_writes IS 'writes to sources that no trigger saw, of the last week; the stream tables that read them were recomputed';
-COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.rows IS 'rows that the server counted and capture did not see';
+COMMENT ON TABLE pgtrickle.pgt_unseen_writes IS 'writes of the last week that bypassed the triggers of sources; the readers were recomputed';
+COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.rows IS 'rows that the server counted and capture missed';
 COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.cause IS 'TRIGGERS_OFF, REPLICATION_ROLE, NO_TRIGGERS_FIRED or FILE_SWAPPED';
 COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.application_name IS 'of the session that wrote them';
 GRANT SELECT (source_relid, rows, cause, written_at) ON pgtrickle.pgt_unseen_writes TO PUBLIC;
@@ -124,7 +129,7 @@ CREATE FUNCTION pgtrickle.refresh_load() RETURNS TABLE (
 CREATE FUNCTION pgtrickle.refresh_shares() RETURNS TABLE (pgt_id bigint, worker_share double precision)
     STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'refresh_shares_wrapper';
 COMMENT ON FUNCTION pgtrickle.refresh_load() IS 'load of the refresh workers of this database: work due in the last seconds divided by their capacity';
-COMMENT ON FUNCTION pgtrickle.refresh_shares() IS 'stream tables that take most of the workers'' time, with the share of one worker that each takes';
+COMMENT ON FUNCTION pgtrickle.refresh_shares() IS 'stream tables that take most of the workers'' time, each with its share of one worker';
 DROP FUNCTION pgtrickle.health_check();
 DROP FUNCTION pgtrickle.pgt_status();
 CREATE FUNCTION pgtrickle.pgt_status(
@@ -201,8 +206,8 @@ BEGIN ATOMIC
                                      WHEN 'STANDBY' THEN 'OK' ELSE 'WARNING' END,
            CASE s.state
                WHEN 'RUNNING' THEN 'stream tables are refreshed by their schedules'
-               WHEN 'STARTING' THEN 'the scheduler is starting; if it stays so, raise max_worker_processes'
-               WHEN 'STANDBY' THEN 'a standby refreshes nothing; after a promotion it will'
+               WHEN 'STARTING' THEN 'the scheduler is starting; if it stays in this state, raise max_worker_processes'
+               WHEN 'STANDBY' THEN 'a standby refreshes nothing until it is promoted'
                WHEN 'DISABLED' THEN 'nothing is refreshed by schedule: pg_trickle.enabled is off'
                WHEN 'DRAINED' THEN 'nothing is refreshed by schedule until pgtrickle.resume(): a drain is on'
                WHEN 'NOT_PRELOADED' THEN 'nothing is refreshed by schedule: add pg_trickle to shared_preload_libraries and restart'
@@ -220,7 +225,7 @@ BEGIN ATOMIC
     UNION ALL
     SELECT 'restore', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'ERROR' END,
            COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name) || ': run pgtrickle.restore_stream_tables()',
-                    'no stream table has to be restored')
+                    'no stream table needs a restore')
     FROM status s WHERE s.needs_restore
     UNION ALL
     SELECT 'staleness', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
@@ -231,37 +236,37 @@ BEGIN ATOMIC
     UNION ALL
     SELECT 'saturation', CASE WHEN l.saturation > 1.5 THEN 'WARNING' ELSE 'OK' END,
            CASE WHEN l.saturation > 1.5
-                THEN 'refreshes are asked for ' || pg_catalog.round(l.saturation::numeric, 1)
-                     || ' times as much as ' || l.workers || ' workers can do; most is taken by '
+                THEN 'due refreshes need ' || pg_catalog.round(l.saturation::numeric, 1)
+                     || ' times the capacity of ' || l.workers || ' workers; most goes to '
                      || COALESCE((SELECT pg_catalog.string_agg(s.name, ', ' ORDER BY s.worker_share DESC)
-                                  FROM status s WHERE s.worker_share > 0.1), 'none of those that you may see')
-                ELSE 'the refresh workers follow' END
+                                  FROM status s WHERE s.worker_share > 0.1), 'stream tables that you may not see')
+                ELSE 'the refresh workers keep up' END
     FROM load l
     UNION ALL
     SELECT 'buffers', CASE WHEN m.oldest_since < pg_catalog.clock_timestamp() - interval '1 hour'
                            THEN 'WARNING' ELSE 'OK' END,
-           CASE WHEN m.oldest_holder IS NULL THEN 'nobody holds change rows back'
-                ELSE 'change rows are held back by ' || m.oldest_holder
+           CASE WHEN m.oldest_holder IS NULL THEN 'no transaction keeps change rows from being removed'
+                ELSE 'change rows cannot be removed because of ' || m.oldest_holder
                      || COALESCE(' since ' || m.oldest_since::text, '') END
     FROM mark m
     UNION ALL
     SELECT 'time_zones', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
            COALESCE(pg_catalog.string_agg(t.pgt_relid::text, ', ' ORDER BY t.pgt_relid::text)
-                        || ': computed when their time zones had other rules; run pgtrickle.refresh_stream_table(name, force_full => true)',
-                    'stream tables were computed by the present rules of their time zones')
+                        || ': computed under older rules of their time zones; run pgtrickle.refresh_stream_table(name, force_full => true)',
+                    'stream tables were computed under the current rules of their time zones')
     FROM pgtrickle.pgt_stream_tables t CROSS JOIN pg_catalog.unnest(t.settings) AS s (item)
     WHERE s.item LIKE 'TimeZone=%'
       AND t.zone_rules <> pgtrickle.time_zone_rules(pg_catalog.substr(s.item, 10))
     UNION ALL
     SELECT 'capture', CASE WHEN w.what IS NULL AND c.setting = 'on' THEN 'OK' ELSE 'WARNING' END,
            CASE WHEN w.what IS NOT NULL
-                THEN w.what || '; what reads it was recomputed'
+                THEN w.what || '; its readers were recomputed'
                 WHEN c.setting <> 'on'
-                THEN 'whether rows are written that no trigger sees is not known: track_counts is off'
-                ELSE 'no rows were written that no trigger saw' END
+                THEN 'writes that bypass triggers go unnoticed: track_counts is off'
+                ELSE 'no writes bypassed the triggers' END
     FROM pg_catalog.pg_settings c CROSS JOIN (
         SELECT pg_catalog.string_agg(
-                   u.source || ': ' || u.rows || ' rows of the last day were seen by no trigger, since '
+                   u.source || ': ' || u.rows || ' rows of the last day bypassed the triggers: '
                    || CASE u.cause
                           WHEN 'TRIGGERS_OFF' THEN 'triggers were switched off (ALTER TABLE … DISABLE TRIGGER)'
                           WHEN 'REPLICATION_ROLE' THEN 'session_replication_role kept triggers from firing'
@@ -346,7 +351,7 @@ BEGIN ATOMIC
          COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - m.oldest_since), 0)::float8)
     ) v (name, labels, value);
 END;
-COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, owns or may monitor';
+COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, own or monitor';
 
 -- A stream table can be spread over the nodes of a cluster of Citus.
 DROP FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean);
@@ -354,21 +359,21 @@ CREATE FUNCTION pgtrickle.create_stream_table(
     name text, query text, schedule text DEFAULT 'calculated', refresh_mode text DEFAULT 'AUTO', initialize boolean DEFAULT true,
     output_distribution_column text DEFAULT NULL
 ) RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'create_stream_table_and_distribute_wrapper';
-COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column is the column by which it is distributed (NULL: derived from the query)';
+COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column distributes it (NULL: derived from the query)';
 CREATE FUNCTION pgtrickle.take_part(
     name text, query text, schedule text, status text, settings text[], task text, known text[]
 ) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'take_part_wrapper';
-COMMENT ON FUNCTION pgtrickle.take_part(text, text, text, text, text[], text, text[]) IS 'has the parts of a stream table in two steps that this node keeps follow their sources, and tells what has changed; the coordinator of a Citus cluster calls it';
+COMMENT ON FUNCTION pgtrickle.take_part(text, text, text, text, text[], text, text[]) IS 'refreshes this node''s parts of a two-step stream table and returns their changes; the coordinator of a Citus cluster calls it';
 CREATE FUNCTION pgtrickle.maintain_shards(
     name text, query text, schedule text, status text, settings text[], task text
 ) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'maintain_shards_wrapper';
-COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
+COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'refreshes this node''s shards of a distributed stream table; the coordinator of a Citus cluster calls it';
 CREATE FUNCTION pgtrickle.shards_here(name text) RETURNS text LANGUAGE c AS 'MODULE_PATHNAME', 'shards_here_wrapper';
-COMMENT ON FUNCTION pgtrickle.shards_here(text) IS 'what this node has of a distributed stream table, or of a part of one in two steps; the coordinator of a Citus cluster calls it';
+COMMENT ON FUNCTION pgtrickle.shards_here(text) IS 'this node''s shards of a distributed stream table, or of a part of a two-step one; the coordinator of a Citus cluster calls it';
 CREATE FUNCTION pgtrickle.node_status() RETURNS TABLE (
     name text, node text, shards bigint, is_populated boolean, data_timestamp timestamptz, pending_rows bigint, error text
 ) STRICT LANGUAGE c AS 'MODULE_PATHNAME', 'node_status_wrapper';
-COMMENT ON FUNCTION pgtrickle.node_status() IS 'on Citus: what each node has of the stream tables that nodes keep, or parts of which: shards, whether they are filled, when the oldest was last changed, captured changes that wait, what went wrong';
+COMMENT ON FUNCTION pgtrickle.node_status() IS 'on Citus: for each node and stream table that it maintains at least in part: number of shards, whether all are filled, when the oldest was last changed, pending captured changes, errors';
 
 -- Text of dates and times is maintained as long as it says which.
 CREATE FUNCTION pgtrickle.without_clock_words(value text) RETURNS text

@@ -88,10 +88,10 @@ pub enum Error {
     #[error("the query cannot be maintained in IMMEDIATE mode")]
     NotImmediate(Vec<Obstacle>),
     /// What an IMMEDIATE stream table reads was changed so that it cannot follow any more.
-    #[error("stream table \"{0}\" could not be maintained in IMMEDIATE mode any more")]
+    #[error("stream table \"{0}\" could no longer be maintained in IMMEDIATE mode")]
     CannotFollow(String, Vec<Obstacle>),
     /// A statement on a source was stopped before its end, and its transaction goes on.
-    #[error("cannot commit: a statement on table \"{0}\" has not been run to its end")]
+    #[error("cannot commit: a statement on table \"{0}\" has not run to completion")]
     UnfinishedStatement(String),
     /// The meaning of an IMMEDIATE stream table's query has changed without an event.
     #[error("the definition of stream table \"{0}\" has changed")]
@@ -126,7 +126,7 @@ pub enum Error {
         path: Vec<String>,
     },
     /// A scheduled refresh has more changes before it than the fuse allows.
-    #[error("{rows} change rows for stream table \"{name}\" are more than the fuse allows")]
+    #[error("{rows} change rows for stream table \"{name}\" exceed the limit of its fuse")]
     FuseBlown {
         /// The stream table.
         name: String,
@@ -151,7 +151,7 @@ pub enum Error {
     #[error("permission denied to capture changes of table \"{0}\"")]
     CaptureDenied(String),
     /// A query with other columns would cost what has been declared on the stream table.
-    #[error("cannot give stream table \"{table}\" other columns because something would be lost")]
+    #[error("cannot change the columns of stream table \"{table}\" because other objects depend on it")]
     CannotKeep {
         /// The stream table.
         table: String,
@@ -159,7 +159,7 @@ pub enum Error {
         lost: Vec<String>,
     },
     /// The catalog is of another version than this library.
-    #[error("pg_trickle has another version in database \"{database}\" than its library")]
+    #[error("pg_trickle in database \"{database}\" and its library have different versions")]
     NotUpdated {
         /// The database.
         database: String,
@@ -181,7 +181,7 @@ pub enum Error {
     PartitionsChanged(String),
     /// A row that the delta removes is not stored.
     #[error(
-        "stream table \"{relation}\" does not hold {missing} of the rows that its delta removes"
+        "stream table \"{relation}\" lacks {missing} of the rows that its delta removes"
     )]
     OutOfStep {
         /// The table.
@@ -248,13 +248,13 @@ pub enum Error {
         table: String,
     },
     /// Citus has taken over a stream table.
-    #[error("stream table \"{0}\" cannot be a table of Citus")]
+    #[error("stream table \"{0}\" cannot become a Citus table")]
     Distributed(String),
     /// Citus would recreate a source and lose its reader.
     #[error("cannot recreate a table that stream table \"{0}\" reads")]
     LostToCitus(String),
     /// A trigger before rows has changed one, or left it out.
-    #[error("a BEFORE trigger changes rows of stream table \"{table}\", or leaves them out")]
+    #[error("a BEFORE trigger changes or suppresses rows of stream table \"{table}\"")]
     RowsMeddledWith {
         /// The stream table.
         table: String,
@@ -262,7 +262,7 @@ pub enum Error {
         triggers: Vec<String>,
     },
     /// Text to be made a date or time says what the clock decides.
-    #[error("cannot keep the date or time of \"{0}\", which the clock decides")]
+    #[error("cannot store the date or time of \"{0}\", which depends on the clock")]
     ClockWord(String),
     /// A user statement on a stream table or on its state.
     #[error("cannot change stream table \"{0}\" directly")]
@@ -359,17 +359,17 @@ impl Error {
             | Error::CannotFollow(_, obstacles)
             | Error::Refused(obstacles) => Some(Obstacle::reasons(obstacles)),
             Error::TemporaryName(_) => {
-                Some("Its refreshes run in other sessions than the one that creates it.".into())
+                Some("Its refreshes run in sessions other than the one that creates it.".into())
             }
             Error::TemporarySource => Some(
-                "Its refreshes run in other sessions than the one that creates it (TEMP_TABLE)."
+                "Its refreshes run in sessions other than the one that creates it (TEMP_TABLE)."
                     .into(),
             ),
             Error::UnfinishedStatement(_) => {
-                Some("Its triggers have not fired, so that stream tables miss its changes.".into())
+                Some("Its triggers have not fired, so stream tables would miss its changes.".into())
             }
             Error::DefinitionChanged(_) => {
-                Some("It is in IMMEDIATE mode and was not recomputed then.".into())
+                Some("It is in IMMEDIATE mode and has not been recomputed since.".into())
             }
             Error::SnapshotTooOld(_) => {
                 Some("Its content is newer than this transaction's snapshot.".into())
@@ -377,18 +377,18 @@ impl Error {
             Error::FuseBlown { ceiling, .. } => {
                 Some(format!("The setting pg_trickle.fuse_ceiling is {ceiling}."))
             }
-            Error::NotPreloaded(_) => Some("Nothing is scheduled on this server.".into()),
+            Error::NotPreloaded(_) => Some("This server has no scheduler.".into()),
             Error::ClockWord(_) => {
-                Some("A stream table would show what it was at one moment.".into())
+                Some("A stream table would show its value at one moment.".into())
             }
             Error::TriggerNeeded { .. } => Some("Stream tables depend on it.".into()),
             Error::RowsMeddledWith { triggers, .. } => Some(format!(
-                "It would differ from its query. Triggers before each row: {}.",
+                "It would differ from its query. Its BEFORE ROW triggers: {}.",
                 triggers.join(", ")
             )),
             Error::ForeignKeyActs { .. } => Some(
-                "Only refreshes change a stream table. The action runs for each row that is deleted or gets another key, \
-                 also where nothing refers to it."
+                "Only refreshes change a stream table. The action runs for each row that is deleted or changes its key, \
+                 even if no row refers to it."
                     .into(),
             ),
             Error::IndexNeeded { .. } => Some("Its refreshes find rows by it.".into()),
@@ -399,7 +399,7 @@ impl Error {
                 Some(users.collect::<Vec<_>>().join("\n"))
             }
             Error::LostToCitus(_) => {
-                Some("Citus drops the old table with all that reads it.".into())
+                Some("Citus drops the old table and all its readers.".into())
             }
             Error::Distributed(_) => {
                 Some("Refreshes write to the table itself, not to its shards.".into())

@@ -261,17 +261,17 @@ async fn a_table_that_citus_takes_over_later_is_noticed() {
         (
             "create_distributed_table('b', 'id')",
             "0A000",
-            "\"at_once\" could not be maintained in IMMEDIATE mode any more",
+            "\"at_once\" could no longer be maintained in IMMEDIATE mode",
         ),
         (
             "create_reference_table('b')",
             "0A000",
-            "\"at_once\" could not be maintained in IMMEDIATE mode any more",
+            "\"at_once\" could no longer be maintained in IMMEDIATE mode",
         ),
         (
             "create_distributed_table('of_a', 'g')",
             "0A000",
-            "stream table \"of_a\" cannot be a table of Citus",
+            "stream table \"of_a\" cannot become a Citus table",
         ),
     ] {
         let error = session

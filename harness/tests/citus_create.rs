@@ -102,7 +102,7 @@ async fn what_crosses_shards_is_told_how() {
         ("SELECT g FROM d", "no distribution column is in its result"),
         (
             "SELECT r.g, d.id FROM r LEFT JOIN d USING (g)",
-            "an outer join or a subquery asks of all shards whether there is a row",
+            "an outer join or a subquery must ask all shards whether a row exists",
         ),
         (
             "SELECT d.id, apart.id AS other FROM d, apart",

@@ -5,7 +5,7 @@
 pub enum Error {
     /// A result depends on the order of rows that ORDER BY does not tell apart.
     #[error(
-        "the result of {construct} depends on the order of rows that its ORDER BY does not tell apart"
+        "the result of {construct} depends on the order of rows that tie in its ORDER BY"
     )]
     AmbiguousOrder {
         /// What computes it.

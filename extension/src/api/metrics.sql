@@ -68,7 +68,7 @@ BEGIN ATOMIC
          COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - m.oldest_since), 0)::float8)
     ) v (name, labels, value);
 END;
-COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, owns or may monitor';
+COMMENT ON FUNCTION pgtrickle.metrics() IS 'metrics of the runtime, and of the stream tables that the caller may read, own or monitor';
 
 CREATE VIEW pgtrickle.refresh_progress AS
     SELECT r.pid, r.database,
@@ -91,8 +91,8 @@ BEGIN ATOMIC
                                      WHEN 'STANDBY' THEN 'OK' ELSE 'WARNING' END,
            CASE s.state
                WHEN 'RUNNING' THEN 'stream tables are refreshed by their schedules'
-               WHEN 'STARTING' THEN 'the scheduler is starting; if it stays so, raise max_worker_processes'
-               WHEN 'STANDBY' THEN 'a standby refreshes nothing; after a promotion it will'
+               WHEN 'STARTING' THEN 'the scheduler is starting; if it stays in this state, raise max_worker_processes'
+               WHEN 'STANDBY' THEN 'a standby refreshes nothing until it is promoted'
                WHEN 'DISABLED' THEN 'nothing is refreshed by schedule: pg_trickle.enabled is off'
                WHEN 'DRAINED' THEN 'nothing is refreshed by schedule until pgtrickle.resume(): a drain is on'
                WHEN 'NOT_PRELOADED' THEN 'nothing is refreshed by schedule: add pg_trickle to shared_preload_libraries and restart'
@@ -110,7 +110,7 @@ BEGIN ATOMIC
     UNION ALL
     SELECT 'restore', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'ERROR' END,
            COALESCE(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name) || ': run pgtrickle.restore_stream_tables()',
-                    'no stream table has to be restored')
+                    'no stream table needs a restore')
     FROM status s WHERE s.needs_restore
     UNION ALL
     SELECT 'staleness', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
@@ -121,37 +121,37 @@ BEGIN ATOMIC
     UNION ALL
     SELECT 'saturation', CASE WHEN l.saturation > 1.5 THEN 'WARNING' ELSE 'OK' END,
            CASE WHEN l.saturation > 1.5
-                THEN 'refreshes are asked for ' || pg_catalog.round(l.saturation::numeric, 1)
-                     || ' times as much as ' || l.workers || ' workers can do; most is taken by '
+                THEN 'due refreshes need ' || pg_catalog.round(l.saturation::numeric, 1)
+                     || ' times the capacity of ' || l.workers || ' workers; most goes to '
                      || COALESCE((SELECT pg_catalog.string_agg(s.name, ', ' ORDER BY s.worker_share DESC)
-                                  FROM status s WHERE s.worker_share > 0.1), 'none of those that you may see')
-                ELSE 'the refresh workers follow' END
+                                  FROM status s WHERE s.worker_share > 0.1), 'stream tables that you may not see')
+                ELSE 'the refresh workers keep up' END
     FROM load l
     UNION ALL
     SELECT 'buffers', CASE WHEN m.oldest_since < pg_catalog.clock_timestamp() - interval '1 hour'
                            THEN 'WARNING' ELSE 'OK' END,
-           CASE WHEN m.oldest_holder IS NULL THEN 'nobody holds change rows back'
-                ELSE 'change rows are held back by ' || m.oldest_holder
+           CASE WHEN m.oldest_holder IS NULL THEN 'no transaction keeps change rows from being removed'
+                ELSE 'change rows cannot be removed because of ' || m.oldest_holder
                      || COALESCE(' since ' || m.oldest_since::text, '') END
     FROM mark m
     UNION ALL
     SELECT 'time_zones', CASE WHEN pg_catalog.count(*) = 0 THEN 'OK' ELSE 'WARNING' END,
            COALESCE(pg_catalog.string_agg(t.pgt_relid::text, ', ' ORDER BY t.pgt_relid::text)
-                        || ': computed when their time zones had other rules; run pgtrickle.refresh_stream_table(name, force_full => true)',
-                    'stream tables were computed by the present rules of their time zones')
+                        || ': computed under older rules of their time zones; run pgtrickle.refresh_stream_table(name, force_full => true)',
+                    'stream tables were computed under the current rules of their time zones')
     FROM pgtrickle.pgt_stream_tables t CROSS JOIN pg_catalog.unnest(t.settings) AS s (item)
     WHERE s.item LIKE 'TimeZone=%'
       AND t.zone_rules <> pgtrickle.time_zone_rules(pg_catalog.substr(s.item, 10))
     UNION ALL
     SELECT 'capture', CASE WHEN w.what IS NULL AND c.setting = 'on' THEN 'OK' ELSE 'WARNING' END,
            CASE WHEN w.what IS NOT NULL
-                THEN w.what || '; what reads it was recomputed'
+                THEN w.what || '; its readers were recomputed'
                 WHEN c.setting <> 'on'
-                THEN 'whether rows are written that no trigger sees is not known: track_counts is off'
-                ELSE 'no rows were written that no trigger saw' END
+                THEN 'writes that bypass triggers go unnoticed: track_counts is off'
+                ELSE 'no writes bypassed the triggers' END
     FROM pg_catalog.pg_settings c CROSS JOIN (
         SELECT pg_catalog.string_agg(
-                   u.source || ': ' || u.rows || ' rows of the last day were seen by no trigger, since '
+                   u.source || ': ' || u.rows || ' rows of the last day bypassed the triggers: '
                    || CASE u.cause
                           WHEN 'TRIGGERS_OFF' THEN 'triggers were switched off (ALTER TABLE … DISABLE TRIGGER)'
                           WHEN 'REPLICATION_ROLE' THEN 'session_replication_role kept triggers from firing'
@@ -171,31 +171,31 @@ COMMENT ON FUNCTION pgtrickle.health_check() IS 'checks of installation, schedul
 COMMENT ON FUNCTION pgtrickle.drain(integer) IS 'stops starting refreshes in every database and waits for running ones; returns whether all finished';
 COMMENT ON FUNCTION pgtrickle.resume() IS 'ends a drain; returns whether one was on';
 COMMENT ON FUNCTION pgtrickle.is_drained() IS 'whether a drain is on and no refresh runs';
-COMMENT ON FUNCTION pgtrickle.drain_status() IS 'whether a drain is on, since when, by whom, and how many refreshes run';
+COMMENT ON FUNCTION pgtrickle.drain_status() IS 'whether a drain is on, since when, who requested it, and how many refreshes run';
 COMMENT ON FUNCTION pgtrickle.suspend_stream_table(text) IS 'stops the scheduled refreshes of a stream table';
 COMMENT ON FUNCTION pgtrickle.resume_stream_table(text) IS 'starts the scheduled refreshes of a stream table again';
 COMMENT ON FUNCTION pgtrickle.scheduler_state() IS 'whether this database runs scheduled refreshes, or why not';
 COMMENT ON FUNCTION pgtrickle.refresh_failures() IS 'stream tables whose last scheduled refresh failed';
 COMMENT ON FUNCTION pgtrickle.refresh_workers() IS 'refresh workers of the cluster';
 COMMENT ON FUNCTION pgtrickle.refresh_load() IS 'load of the refresh workers of this database: work due in the last seconds divided by their capacity';
-COMMENT ON FUNCTION pgtrickle.refresh_shares() IS 'stream tables that take most of the workers'' time, with the share of one worker that each takes';
+COMMENT ON FUNCTION pgtrickle.refresh_shares() IS 'stream tables that take most of the workers'' time, each with its share of one worker';
 COMMENT ON FUNCTION pgtrickle.running_recomputations() IS 'running first fills and recomputations, by id';
-COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of the cluster, and what keeps change rows from being removed';
+COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of the cluster, and what prevents the removal of change rows';
 COMMENT ON FUNCTION pgtrickle.stale_stream_tables() IS 'ids of the stream tables that may be behind their sources';
 COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'interval of a schedule; NULL if it is not an interval';
 COMMENT ON FUNCTION pgtrickle.runtime_counters() IS 'counters and gauges that are kept in shared memory';
 
-COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column is the column by which it is distributed (NULL: derived from the query)';
-COMMENT ON FUNCTION pgtrickle.take_part(text, text, text, text, text[], text, text[]) IS 'has the parts of a stream table in two steps that this node keeps follow their sources, and tells what has changed; the coordinator of a Citus cluster calls it';
-COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'has the shards of a distributed stream table on this node follow their sources; the coordinator of a Citus cluster calls it';
-COMMENT ON FUNCTION pgtrickle.shards_here(text) IS 'what this node has of a distributed stream table, or of a part of one in two steps; the coordinator of a Citus cluster calls it';
-COMMENT ON FUNCTION pgtrickle.node_status() IS 'on Citus: what each node has of the stream tables that nodes keep, or parts of which: shards, whether they are filled, when the oldest was last changed, captured changes that wait, what went wrong';
+COMMENT ON FUNCTION pgtrickle.create_stream_table(text, text, text, text, boolean, text) IS 'creates a table that is kept equal to a query; on Citus, output_distribution_column distributes it (NULL: derived from the query)';
+COMMENT ON FUNCTION pgtrickle.take_part(text, text, text, text, text[], text, text[]) IS 'refreshes this node''s parts of a two-step stream table and returns their changes; the coordinator of a Citus cluster calls it';
+COMMENT ON FUNCTION pgtrickle.maintain_shards(text, text, text, text, text[], text) IS 'refreshes this node''s shards of a distributed stream table; the coordinator of a Citus cluster calls it';
+COMMENT ON FUNCTION pgtrickle.shards_here(text) IS 'this node''s shards of a distributed stream table, or of a part of a two-step one; the coordinator of a Citus cluster calls it';
+COMMENT ON FUNCTION pgtrickle.node_status() IS 'on Citus: for each node and stream table that it maintains at least in part: number of shards, whether all are filled, when the oldest was last changed, pending captured changes, errors';
 COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
-COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; settings are name=value, or name for its value in this session';
+COMMENT ON FUNCTION pgtrickle.alter_stream_table(text, text, text, text, text, text[]) IS 'changes a stream table; NULL leaves a property unchanged; a setting is name=value, or name for its value in this session';
 COMMENT ON FUNCTION pgtrickle.drop_stream_table(text, boolean) IS 'drops a stream table';
 COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'refreshes a stream table; returns action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read), duration_ms';
 COMMENT ON FUNCTION pgtrickle.explain_st(text) IS 'how a stream table is maintained';
-COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and what to do otherwise';
+COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and the alternative';
 COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that were restored from another database';
 COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of change buffers whose source the caller may read or monitor';
 COMMENT ON FUNCTION pgtrickle.version() IS 'version of the library';

@@ -43,8 +43,8 @@ ALTER SEQUENCE pgtrickle.pgt_stream_tables_pgt_id_seq OWNED BY pgtrickle.pgt_str
 COMMENT ON TABLE pgtrickle.pgt_stream_tables IS 'one row per stream table';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.pgt_relid IS 'the stream table';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.view_relid IS 'the internal view that holds its query';
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.query IS 'the query as it was given; the view is what counts';
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.requested_mode IS 'refresh mode that was asked for';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.query IS 'the query as given; the view is authoritative';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.requested_mode IS 'requested refresh mode';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.refresh_mode IS 'refresh mode in use';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.mode_code IS 'why the mode in use is FULL: the construct';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.mode_reason IS 'why the mode in use is FULL: in words';
@@ -53,12 +53,12 @@ COMMENT ON COLUMN pgtrickle.pgt_stream_tables.is_polled IS 'whether its content 
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier IS 'the snapshot of the last refresh that changed anything';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_xid IS 'transaction of that refresh, 0 if it had none';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.frontier_epoch IS 'changes of frontier_xid below this epoch are contained';
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.system_identifier IS 'cluster in which the frontier means something';
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.database_oid IS 'database in which the frontier means something';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.system_identifier IS 'cluster in which the frontier is valid';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.database_oid IS 'database in which the frontier is valid';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_timestamp IS 'when the last refresh that changed anything took its snapshot';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_lsn IS 'WAL position at that time; for reports only';
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.settings IS 'name=value of the settings under which its query is read and runs, by any session';
-COMMENT ON COLUMN pgtrickle.pgt_stream_tables.zone_rules IS 'hash of the rules of its time zone when all of it was last computed; NULL if it does not depend on it, or is in FULL mode';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.settings IS 'name=value of the settings under which every session reads and runs its query';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.zone_rules IS 'hash of its time zone''s rules when it was last computed whole; NULL if it does not depend on them, or is in FULL mode';
 
 CREATE TABLE pgtrickle.pgt_dependencies (
     pgt_id       bigint   NOT NULL,
@@ -134,7 +134,7 @@ CREATE VIEW pgtrickle.pgt_refresh_figures AS
            pgtrickle._duration_bound_ms(h.duration_ms),
            1, h.duration_ms, h.rows_inserted, h.rows_updated, h.rows_deleted, h.delta_rows
     FROM pgtrickle.pgt_refresh_history h;
-COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'refreshes that did something; older ones are aggregated';
+COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'refreshes that did something; removed history rows are aggregated';
 COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.error_class IS 'class of the SQLSTATE';
 COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.bound_ms IS 'upper bound of the duration; it exceeds the next smaller bound';
 
@@ -161,8 +161,8 @@ CREATE TABLE pgtrickle.pgt_unseen_writes (
     written_at       timestamptz NOT NULL
 );
 ALTER TABLE pgtrickle.pgt_unseen_writes REPLICA IDENTITY FULL;
-COMMENT ON TABLE pgtrickle.pgt_unseen_writes IS 'writes to sources that no trigger saw, of the last week; the stream tables that read them were recomputed';
-COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.rows IS 'rows that the server counted and capture did not see';
+COMMENT ON TABLE pgtrickle.pgt_unseen_writes IS 'writes of the last week that bypassed the triggers of sources; the readers were recomputed';
+COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.rows IS 'rows that the server counted and capture missed';
 COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.cause IS 'TRIGGERS_OFF, REPLICATION_ROLE, NO_TRIGGERS_FIRED or FILE_SWAPPED';
 COMMENT ON COLUMN pgtrickle.pgt_unseen_writes.application_name IS 'of the session that wrote them';
 GRANT SELECT (source_relid, rows, cause, written_at) ON pgtrickle.pgt_unseen_writes TO PUBLIC;

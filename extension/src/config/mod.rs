@@ -41,7 +41,7 @@ pub fn inline_limit() -> usize {
     usize::try_from(PART3_MAX_SCAN_COUNT.get()).unwrap_or(1)
 }
 
-/// Lets the delta engine know which seeded bug is chosen. In a build for use there are none.
+/// Tells the delta engine which seeded bug is active. Normal builds have none.
 pub fn activate_canary() {
     #[cfg(feature = "canary")]
     {
@@ -78,7 +78,7 @@ pub fn init() {
     GucRegistry::define_string_guc(
         c"pg_trickle.canary",
         c"The seeded bug that is active in this session.",
-        c"Empty: none. Exists in builds that prove the test harness only.",
+        c"Empty: none. Exists only in builds that test the harness.",
         &CANARY,
         GucContext::Userset,
         GucFlags::default(),

@@ -47,40 +47,40 @@ pub fn max_workers_per_database() -> usize {
     }
 }
 
-/// How long a `calculated` stream table rests between two refreshes.
+/// The pause between two refreshes of a `calculated` stream table.
 pub fn min_refresh_interval() -> Duration {
     Duration::from_millis(u64::try_from(MIN_REFRESH_INTERVAL_MS.get()).unwrap_or(0))
 }
 
-/// The share of a core that the refreshes of a `calculated` stream table take, as far as longer rests
+/// The share of a core that the refreshes of a `calculated` stream table may take, as far as longer pauses
 /// can achieve that.
 pub fn refresh_share_percent() -> u32 {
     u32::try_from(REFRESH_SHARE_PERCENT.get()).unwrap_or(100)
 }
 
-/// How long a `calculated` stream table rests at most to keep to that share.
+/// The longest pause that keeps a `calculated` stream table to that share.
 pub fn max_refresh_rest() -> Duration {
     Duration::from_millis(u64::try_from(MAX_REFRESH_REST_MS.get()).unwrap_or(0))
 }
 
-/// How often a `calculated` stream table is recomputed whose sources tell nothing.
+/// How often a `calculated` stream table is refreshed when its sources cannot signal changes.
 pub fn full_refresh_interval() -> Duration {
     Duration::from_secs(u64::try_from(FULL_REFRESH_INTERVAL_S.get()).unwrap_or(60))
 }
 
-/// After how many failures in a row a stream table is suspended.
+/// Number of consecutive failures after which a stream table is suspended.
 pub fn max_consecutive_errors() -> i32 {
     MAX_CONSECUTIVE_ERRORS.get()
 }
 
-/// From how many change rows on a scheduled refresh stops; `None`: never.
+/// Number of change rows above which a scheduled refresh stops; `None`: never.
 pub fn fuse_ceiling() -> Option<u64> {
     u64::try_from(FUSE_CEILING.get())
         .ok()
         .filter(|rows| *rows > 0)
 }
 
-/// How long a refresh may go on that SIGTERM meets.
+/// How long a running refresh may continue after SIGTERM.
 pub fn drain_timeout_s() -> i32 {
     DRAIN_TIMEOUT_S.get()
 }
@@ -103,7 +103,7 @@ pub fn cron_timezone() -> String {
     )
 }
 
-/// Processes must agree on the ring's capacity, so that it is fixed at the start; where there is no
+/// Processes must agree on the ring's capacity, so it is fixed at the start; where there is no
 /// ring, the server does not allow such a setting to be defined.
 fn context_of_the_ring() -> GucContext {
     if shared::is_preloading() {
@@ -140,7 +140,7 @@ fn define_workers() {
     number(
         c"pg_trickle.max_refresh_workers_per_database",
         c"How many refreshes may run at once in one database.",
-        c"0: no limit but pg_trickle.max_refresh_workers.",
+        c"0: limited only by pg_trickle.max_refresh_workers.",
         &MAX_WORKERS_PER_DATABASE,
         0..=WORKERS as i32,
     );
@@ -168,21 +168,21 @@ fn define_times() {
     number(
         c"pg_trickle.refresh_share_percent",
         c"The share of a core that the refreshes of one calculated stream table may take, in percent.",
-        c"The more a refresh costs, the longer the pause after it, so that under load one refresh takes in more changes. 100: no pause beyond pg_trickle.min_refresh_interval_ms.",
+        c"The longer a refresh takes, the longer the pause after it, so under load one refresh applies more changes. 100: no pause beyond pg_trickle.min_refresh_interval_ms.",
         &REFRESH_SHARE_PERCENT,
         1..=100,
     );
     number(
         c"pg_trickle.max_refresh_rest_ms",
         c"Longest pause that keeps a calculated stream table to its share, in milliseconds.",
-        c"It bounds what the share can add to the age of the data.",
+        c"It bounds the delay that the share can add.",
         &MAX_REFRESH_REST_MS,
         0..=3_600_000,
     );
     seconds(
         c"pg_trickle.full_refresh_interval",
         c"How often a calculated stream table is refreshed when its sources cannot signal changes.",
-        c"That is so in FULL mode, which captures nothing, and for the clock, foreign tables and materialized views.",
+        c"This concerns FULL mode, which captures nothing, the clock, foreign tables and materialized views.",
         &FULL_REFRESH_INTERVAL_S,
         1..=86_400,
     );
@@ -196,7 +196,7 @@ fn define_times() {
     );
 }
 
-/// When a refresh, or what is stored of it, ends.
+/// Limits of refreshes and of their history.
 fn define_limits() {
     number(
         c"pg_trickle.max_consecutive_errors",
@@ -208,7 +208,7 @@ fn define_limits() {
     number(
         c"pg_trickle.fuse_ceiling",
         c"A scheduled refresh of more change rows than this suspends the stream table.",
-        c"0: never. resume_stream_table() lets the changes through, as does a manual refresh.",
+        c"0: never. resume_stream_table() or a manual refresh accepts the changes.",
         &FUSE_CEILING,
         0..=i32::MAX,
     );

@@ -68,7 +68,7 @@ impl Divided {
     pub fn reason(&self) -> String {
         let parts = self.query.parts.len();
         format!(
-            "the nodes that have the shards keep {parts} of its parts, the coordinator the rest"
+            "the nodes that hold the shards maintain {parts} of its parts, the coordinator the rest"
         )
     }
 
@@ -88,15 +88,15 @@ impl Divided {
         report::notice(
             &format!("stream table \"{name}\" is maintained in two steps"),
             Some(&format!(
-                "Nodes keep what is local to their shards; the coordinator has images of that: {images}."
+                "Nodes maintain what is local to their shards; the coordinator stores images of it: {images}."
             )),
             None,
         );
         report::notice(
             &format!("stream table \"{name}\" is empty until its first refresh"),
-            Some("Nodes keep parts of it once this transaction has committed."),
+            Some("Nodes maintain parts of it once this transaction has committed."),
             Some(
-                "The scheduler begins the refresh then; pgtrickle.refresh_stream_table() does, too.",
+                "The scheduler then starts the refresh; so does pgtrickle.refresh_stream_table().",
             ),
         );
         Ok(())

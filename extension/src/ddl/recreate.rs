@@ -64,9 +64,9 @@ pub fn recreate(table: &StreamTable, new: &Replacement<'_>) -> Result<()> {
     kept.declare(relid, owner)?;
     catalog::set_status(created.pgt_id, table.status)?;
     report::notice(
-        &format!("stream table \"{plain_name}\" has been dropped and created again"),
+        &format!("stream table \"{plain_name}\" has been dropped and recreated"),
         Some(new.difference),
-        Some("What was declared on it has been declared again."),
+        Some("Its indexes, constraints and other declarations have been recreated."),
     );
     Ok(())
 }

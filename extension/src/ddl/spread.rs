@@ -69,7 +69,7 @@ pub fn find(
     };
     match &found {
         Finding::Local if column.is_some() => {
-            refused("It is not kept by the nodes of a cluster of Citus.")
+            refused("The nodes of a Citus cluster do not maintain it.")
         }
         Finding::Crosses(why) if column.is_some() => refused(&format!("Here, {why}.")),
         _ => Ok(found),
@@ -107,7 +107,7 @@ pub fn examine(mut analysis: Analysis, settings: &Settings, column: Option<&str>
     };
     match chosen {
         None if names.is_empty() => Finding::Crosses(plan::Crossing::Output.to_string()),
-        None => Finding::Crosses(format!("the columns that can be are {}", names.join(", "))),
+        None => Finding::Crosses(format!("it can be distributed by {}", names.join(", "))),
         Some(column) => Finding::Spread(Spread {
             column: column.clone(),
             beside,
@@ -151,7 +151,7 @@ impl Spread {
     /// Why the stream table is spread, in words.
     pub fn reason(&self) -> String {
         format!(
-            "the nodes that have the shards keep it, distributed by column \"{}\"",
+            "the nodes that hold the shards maintain it, distributed by column \"{}\"",
             self.column
         )
     }
@@ -186,7 +186,7 @@ impl Spread {
                 "stream table \"{name}\" is distributed by column \"{}\"",
                 self.column
             ),
-            Some("The nodes that have its shards keep it, each with its own scheduler."),
+            Some("The nodes that hold its shards maintain it, each with its own scheduler."),
             None,
         );
     }

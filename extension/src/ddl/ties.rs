@@ -41,12 +41,12 @@ pub fn announce(name: &str, ties: &[(String, String)]) {
         .collect();
     report::notice(
         &format!(
-            "the query of stream table \"{name}\" has several right answers, of which it holds one"
+            "the query of stream table \"{name}\" has several correct results, of which it holds one"
         ),
         Some(&format!(
-            "Its ORDER BY goes on where it ties: {}.",
+            "Its ORDER BY continues where it ties: {}.",
             lines.join("; ")
         )),
-        Some("Add columns to ORDER BY to choose another answer."),
+        Some("Add columns to ORDER BY to choose another result."),
     );
 }

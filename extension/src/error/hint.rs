@@ -47,7 +47,7 @@ impl Error {
             Error::NullArgument(_) => "Only arguments with a default can be left out.",
             Error::CycleDetected { .. } => "Let it read the base tables instead.",
             Error::FuseBlown { .. } => {
-                "If that many are expected, let them pass with pgtrickle.resume_stream_table(name)."
+                "If you expect that many, accept them with pgtrickle.resume_stream_table(name)."
             }
             Error::SignalDenied(_) => {
                 "Run this as a superuser or as a member of pg_signal_backend."
@@ -68,7 +68,7 @@ impl Error {
             Error::DefinitionChanged(_) => "Run pgtrickle.refresh_stream_table() on it.",
             Error::CannotFollow(..) => "Alter it to refresh_mode => 'AUTO' first, or drop it.",
             Error::ColumnsFixed(_) => {
-                "They are those of its query. Use pgtrickle.alter_stream_table(), or drop the \
+                "Its query determines them. Use pgtrickle.alter_stream_table(), or drop the \
                  stream table and create it again."
             }
             Error::TemporaryName(_) => "Name a permanent schema.",
@@ -84,8 +84,8 @@ impl Error {
                 "Make the change in the query. A trigger that only observes returns NEW or OLD unchanged."
             }
             Error::ClockWord(_) => {
-                "Store the date itself, leave such rows out in WHERE, or use refresh_mode => 'AUTO', which runs the query \
-                 as long as there are any."
+                "Store the date itself, exclude such rows in WHERE, or use refresh_mode => 'AUTO', which runs the query \
+                 while there are any."
             }
             Error::IndexNeeded { .. } => {
                 "It is dropped with the stream table. Drop that first, or give it another query."
@@ -105,11 +105,11 @@ impl Error {
                  you changed nothing by hand, please report it with the query."
             }
             Error::CannotKeep { .. } => {
-                "Drop these first, or only add columns at the end, which keeps everything."
+                "Drop these objects first, or only add columns at the end."
             }
             Error::NotUpdated { .. } => {
-                "Run ALTER EXTENSION pg_trickle UPDATE; if that has been done, restart the server, \
-                 which loads the new library."
+                "Run ALTER EXTENSION pg_trickle UPDATE; if you already have, restart the server to \
+                 load the new library."
             }
             Error::NotRestored(_) => "Run SELECT pgtrickle.restore_stream_tables().",
             Error::Guarded(_) => {

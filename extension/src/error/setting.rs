@@ -14,7 +14,7 @@ pub enum SettingError {
         value: String,
     },
     /// No value is kept of it.
-    #[error("stream tables keep no value of setting \"{name}\"")]
+    #[error("stream tables do not keep setting \"{name}\"")]
     NotKept {
         /// The setting.
         name: String,
@@ -33,7 +33,7 @@ impl SettingError {
     pub fn hint(&self) -> String {
         match self {
             SettingError::Refused { name, .. } => format!(
-                "Give it another one with pgtrickle.alter_stream_table(name, settings => ARRAY['{name}=…'])."
+                "Set another value with pgtrickle.alter_stream_table(name, settings => ARRAY['{name}=…'])."
             ),
             SettingError::NotKept { kept, .. } => format!("They keep {}.", kept.join(", ")),
         }

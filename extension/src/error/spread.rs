@@ -6,7 +6,7 @@ use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 #[derive(Debug, thiserror::Error)]
 pub enum SpreadError {
     /// Nodes have not done what they were asked for.
-    #[error("nodes have failed to maintain their shards of stream table \"{table}\"")]
+    #[error("nodes failed to maintain their shards of stream table \"{table}\"")]
     Nodes {
         /// The stream table.
         table: String,
@@ -17,7 +17,7 @@ pub enum SpreadError {
     #[error("spread stream table \"{0}\" cannot be refreshed inside a transaction block")]
     InBlock(String),
     /// It is changed in what nodes are told once.
-    #[error("cannot give spread stream table \"{0}\" another query, mode or settings")]
+    #[error("cannot change query, mode or settings of spread stream table \"{0}\"")]
     Fixed(String),
     /// The result is not distributed by a column of this name.
     #[error("the stream table cannot be distributed by column \"{column}\"")]
@@ -47,10 +47,10 @@ pub enum SpreadError {
         shards: String,
     },
     /// A row that goes is not in the image of what a node has.
-    #[error("the image of what nodes keep of stream table \"{0}\" lacks rows that go")]
+    #[error("the image of stream table \"{0}\" lacks rows that its nodes removed")]
     ImageDiffers(String),
     /// Who drops it with what it reads is not its owner.
-    #[error("a stream table of another role, in two steps, cannot be dropped with what it reads")]
+    #[error("cannot drop a source together with a two-step stream table of another role")]
     OfAnother,
     /// A task that no node knows.
     #[error("invalid task \"{0}\"")]
@@ -85,7 +85,7 @@ impl SpreadError {
             ),
             SpreadError::BadColumn { why, .. } => Some(why.clone()),
             SpreadError::OfAnother => Some(
-                "Citus has connections to nodes for each role, and these would wait for each other."
+                "Citus connects to nodes once per role, and the connections would wait for each other."
                     .into(),
             ),
             SpreadError::Fixed(_)
@@ -108,15 +108,15 @@ impl SpreadError {
                 Some("Drop it and create it again.".into())
             }
             SpreadError::BadColumn { .. } => {
-                Some("Leave output_distribution_column out, and the column is derived.".into())
+                Some("Omit output_distribution_column to derive the column.".into())
             }
             SpreadError::ImageDiffers(_) => {
-                Some("Compute it again: refresh_stream_table(name, force_full => true).".into())
+                Some("Recompute it with pgtrickle.refresh_stream_table(name, force_full => true).".into())
             }
             SpreadError::ShardMissing(_) | SpreadError::ShardsUnclear { .. } => {
-                Some("It may be on its way to another node. Refresh the stream table again.".into())
+                Some("It may be moving to another node. Refresh the stream table again.".into())
             }
-            SpreadError::OfAnother => Some("Have its owner or a superuser drop it first.".into()),
+            SpreadError::OfAnother => Some("Ask its owner or a superuser to drop it first.".into()),
             SpreadError::BadTask(_) => Some("Use 'DEFINE', 'REFRESH' or 'RECOMPUTE'.".into()),
         }
     }

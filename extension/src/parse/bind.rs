@@ -55,7 +55,7 @@ impl Analyzer {
         if is_outer || node.is::<pg_sys::GroupingFunc>() {
             self.refuse(
                 &UNKNOWN_CONSTRUCT,
-                "an aggregate or grouping() of a query around a subquery",
+                "an aggregate or grouping() of an outer query",
             );
             return Ok(placeholder(node));
         }
@@ -97,7 +97,7 @@ impl Analyzer {
                 }
                 return bound;
             }
-            self.refuse(&UNKNOWN_CONSTRUCT, "a column of a query around");
+            self.refuse(&UNKNOWN_CONSTRUCT, "a column of an outer query");
             return placeholder(var.node());
         }
         self.bind_column(level, var)

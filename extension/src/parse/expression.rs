@@ -151,7 +151,7 @@ impl Analyzer {
                     arg.type_oid() == pg_sys::RECORDOID && !arg.is::<pg_sys::FuncExpr>()
                 });
                 if of_record {
-                    refused.push((&RECORD, "a field of a row without a named type".to_owned()));
+                    refused.push((&RECORD, "a field of a row of unnamed type".to_owned()));
                 }
             }
             if let Some(row) = node.cast::<pg_sys::RowExpr>() {

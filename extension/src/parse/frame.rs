@@ -89,7 +89,7 @@ impl Analyzer {
         if !reads_only_tables(flat) {
             self.refuse(
                 &UNKNOWN_CONSTRUCT,
-                "a frame whose offset depends on what is around it",
+                "a frame whose offset depends on an outer query",
             );
         }
         let carried = match mode {

@@ -15,7 +15,7 @@ const YEARS: std::ops::Range<pg_sys::pg_time_t> = -2_208_988_800..4_102_444_800;
     sql = r#"
 CREATE FUNCTION pgtrickle.time_zone_rules(zone text) RETURNS bigint
 LANGUAGE c STRICT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
-COMMENT ON FUNCTION pgtrickle.time_zone_rules(text) IS 'hash of the rules of a time zone that the session knows; NULL if there is no such zone';
+COMMENT ON FUNCTION pgtrickle.time_zone_rules(text) IS 'hash of the rules of a time zone as this session knows them; NULL if there is no such zone';
 "#
 )]
 pub fn time_zone_rules(zone: &str) -> Option<i64> {

@@ -15,11 +15,11 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
         ),
         pgtrickle_dvm::Error::TooWide { .. } => (
             "TOO_WIDE",
-            "Make stream tables of some of its columns each, and a view that joins them.",
+            "Split its columns among several stream tables, and join those in a view.",
         ),
         pgtrickle_dvm::Error::CannotUnnest { .. } => (
             "CANNOT_UNNEST",
-            "Make the subquery a stream table of its own, or write it as a join.",
+            "Make the subquery a stream table, or write it as a join.",
         ),
     };
     Obstacle {

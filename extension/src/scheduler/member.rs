@@ -211,7 +211,7 @@ pub fn note_failure(
         "pg_trickle: refresh of stream table \"{}\" failed{}: {}",
         table.plain_name(),
         if is_suspended {
-            " and is suspended"
+            ", and the stream table is suspended"
         } else {
             ""
         },

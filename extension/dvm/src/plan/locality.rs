@@ -35,7 +35,7 @@ pub enum Crossing {
     #[error("a join is not on the distribution columns of both sides")]
     Join,
     /// A row of a table that is whole has no match in one group, and one in another.
-    #[error("an outer join or a subquery asks of all shards whether there is a row")]
+    #[error("an outer join or a subquery must ask all shards whether a row exists")]
     Absence,
     /// Rows of several groups make one.
     #[error("rows of several shards are grouped together")]
@@ -47,7 +47,7 @@ pub enum Crossing {
     #[error("a set operation has an arm without a distributed table")]
     Union,
     /// A subquery is computed as a whole.
-    #[error("a part of the query is computed as a whole")]
+    #[error("a part of the query is computed whole")]
     Opaque,
     /// No distributed table decides where rows are.
     #[error("it reads no distributed table")]

@@ -402,7 +402,7 @@ mod tests {
         assert!(windowed(scan(1, 10, "r"), ["$11", "$12", "$13"]).is_ok());
         let refused =
             windowed(scan(1, 10, "r"), ["$13", "$12", "$11"]).map(|plan| plan.to_string());
-        insta::assert_snapshot!(refused.expect_err("refused"), @"the result of window functions with different orders over duplicate rows depends on the order of rows that its ORDER BY does not tell apart");
+        insta::assert_snapshot!(refused.expect_err("refused"), @"the result of window functions with different orders over duplicate rows depends on the order of rows that tie in its ORDER BY");
         assert!(windowed(keyed_scan(1, 10, "k"), ["$13", "$12", "$11"]).is_ok());
     }
 }

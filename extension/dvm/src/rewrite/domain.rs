@@ -38,7 +38,7 @@ impl Domain {
         for column in relation.columns().iter().filter(|c| read.contains(&c.id)) {
             if !column.ty.sortable {
                 return Err(crate::Error::CannotUnnest {
-                    reason: "a column of the outer query that decides has a type without an order",
+                    reason: "an outer column that decides on a match has a type without an order",
                 });
             }
             let value = |columns: &mut ColumnAllocator, of: Expr, is_image| Value {
@@ -111,7 +111,7 @@ fn image_text(column: &Column) -> Result<Expr, crate::Error> {
     };
     if column.ty.sql.starts_with("character") || column.ty.sql.contains("bpchar") {
         return Err(crate::Error::CannotUnnest {
-            reason: "a column of the outer query that decides has a type whose equal values cannot be told apart",
+            reason: "an outer column that decides on a match has a type whose equal values can look different",
         });
     }
     Ok(Expr::composed(
