@@ -1,7 +1,7 @@
 //! Seeded bugs, each of which the harness must catch.
 //!
-//! They exist only in a build with the feature `canary`; otherwise [`active`] is a constant `false`
-//! and nothing is left of them. At most one is active in a thread.
+//! They exist only in a build with the feature `canary`; otherwise [`active`] is a constant `false`.
+//! At most one is active per thread.
 
 use std::fmt;
 

@@ -1,10 +1,9 @@
 //! The generated writer of change buffers: a PL/pgSQL trigger function over transition tables, one
 //! `INSERT … SELECT` per statement.
 //!
-//! Its text is pure SQL inside: transaction and epoch are scalar sub-selects, so that they are
-//! evaluated once, and only if there is a row. An UPDATE is written only where a captured column
-//! changed: old and new versions are paired by their position in the transition tables. Should these
-//! not correspond, equal pairs cancel out all the same.
+//! Its body is pure SQL: transaction and epoch are scalar subqueries, evaluated once, and only if there
+//! is a row. An UPDATE is written only where a captured column changed: old and new versions are paired
+//! by position in the transition tables. If the positions do not correspond, equal rows still cancel out.
 
 /// A captured column: its name in the buffer and, quoted, in the source.
 #[derive(Debug, Clone, PartialEq, Eq)]

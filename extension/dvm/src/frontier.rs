@@ -1,9 +1,9 @@
 //! The frontier of a stream table: which change rows its content already contains.
 //!
 //! It is an MVCC snapshot, not a log position: statement order is not commit order, so only the
-//! set of transactions that a refresh *saw* tells which changes it consumed. The refresh's own
-//! transaction is the exception, since a snapshot calls it invisible; its changes are told apart
-//! by an epoch that rises with each refresh in that transaction.
+//! set of transactions that a refresh *saw* determines which changes it consumed. The refresh's own
+//! transaction is the exception, since its snapshot does not include it; an epoch that rises with each
+//! refresh in that transaction distinguishes its changes.
 
 use crate::canary;
 use std::fmt;

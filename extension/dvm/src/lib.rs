@@ -1,17 +1,17 @@
-//! The pure delta engine: it knows relational algebra and the *text* of PostgreSQL's
-//! expressions, and nothing else. It has no server, no catalog and no I/O, so that every
+//! The pure delta engine: it knows only relational algebra and the *text* of PostgreSQL's
+//! expressions. It has no server, no catalog and no I/O, so every
 //! rule can be tested and measured without a database.
 //!
 //! Bottom-up:
 //! - [`tree`]: the operator tree that the extension's `parse` room produces.
-//! - [`rewrite`]: rules that bring a tree into normal form, one per file.
+//! - [`rewrite`]: rules that normalise a tree, one per file.
 //! - [`plan`]: the normal form, a short pipeline of nodes, each a linear block with at most one
 //!   stateful operator on top.
 //! - [`operators`]: the delta rule of each operator, one per file, its algebra in the header.
 //! - [`sql`]: building the text of statements.
 //!
-//! Also here: [`frontier`], the rule for which changes a refresh has consumed; [`capability`], the table
-//! of what is supported; and [`canary`], the bugs that the harness must catch.
+//! Also here: [`frontier`], which changes a refresh has consumed; [`capability`], the table
+//! of supported constructs; and [`canary`], the bugs that the harness must catch.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -1,4 +1,4 @@
-//! Schedules: when a stream table is to be refreshed.
+//! Schedules: when a stream table is due.
 //!
 //! Forms: an interval (`500ms`, `5s`, `1h30m`, `5 minutes`), a number of seconds, a cron expression
 //! of five or six fields or an alias (`@hourly`), and `calculated`: as soon as something upstream has

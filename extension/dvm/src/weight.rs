@@ -1,8 +1,7 @@
-//! How often a row is added or removed: the integer of a Z-set.
+//! How many times a row is added or removed: the integer of a Z-set.
 //!
-//! Weights form a commutative group under addition, with 0 for a row that does not change: what is added up in any
-//! order, and grouped in any way, comes to the same. A column of a delta holds an `int4`; here is where a greater
-//! weight is split.
+//! Weights form a commutative group under addition, with 0 for no change: the order and grouping of additions do not
+//! matter. A column of a delta holds an `int4`; greater weights are split here.
 
 use std::iter::Sum;
 use std::ops::{AddAssign, Neg};

@@ -1,6 +1,6 @@
-//! What can be maintained incrementally, what cannot yet, why, and what to do instead.
+//! What can be maintained incrementally, what cannot, why, and what to do instead.
 //!
-//! Invariant: one table ([`ALL`]) says it for `explain_capabilities`, for refusals and for the
+//! Invariant: one table ([`ALL`]) serves `explain_capabilities`, refusals and the
 //! documentation, which `cargo xtask docs` prints from it.
 
 mod table;

@@ -1,4 +1,4 @@
-//! Names of the columns of a node's block: its keys first, then what is read beside them.
+//! Names of the columns of a node's block: its keys first, then the other columns read.
 
 use std::collections::HashMap;
 

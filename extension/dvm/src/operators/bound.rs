@@ -5,12 +5,12 @@
 //! ```text
 //! ΔF(x) = [x > b⁺] − [x > b⁻] = − [b⁻ < x ≤ b⁺] where it rose, + [b⁺ < x ≤ b⁻] where it fell
 //! ```
-//! and for `x < b` the signs are the other way round. With this delta the expansion of [`super::join`]
-//! holds: a change of the rows is filtered by b⁺, and the rows between the bounds leave or come. Rows
+//! and for `x < b` the signs are reversed. With this delta the expansion of [`super::join`]
+//! holds: changed rows are filtered by b⁺, and the rows between the bounds leave or enter. Rows
 //! whose value is NULL are on neither side.
 //!
-//! State: the bound itself, as it was. Cost: the rows between the bounds, with an index on the value.
-//! Nothing rests on the bound being monotonic: `now() - interval '1 month'` is not.
+//! State: the previous bound. Cost: the rows between the bounds, with an index on the value.
+//! The bound need not be monotonic: `now() - interval '1 month'` is not.
 
 use crate::canary;
 use crate::plan::{BlockScan, Image, Source};

@@ -1,9 +1,8 @@
-//! The first rows of an order, without a look at all rows.
+//! The first rows of an order, without reading all rows.
 //!
-//! The first n rows S of a whole input stay as they are when fewer than n of them come after a changed row:
-//! when no row of ΔR is among the first n of S ⊎ ΔR, changed rows before stored ones that are equal to them.
-//! Otherwise they are asked for again: O(n) with an index in their order. The first rows of touched
-//! partitions cost as much, where an index has key and order.
+//! The first n rows S of a whole input are unchanged if no row of ΔR is among the first n of S ⊎ ΔR, with changed
+//! rows ordered before equal stored ones. Otherwise they are queried again: O(n) with an index in their order.
+//! The first rows of touched partitions cost the same, if an index covers key and order.
 
 use std::collections::BTreeSet;
 

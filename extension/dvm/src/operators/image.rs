@@ -1,14 +1,14 @@
-//! Subqueries that are computed as a whole (recursion, foreign tables, materialized views).
+//! Subqueries that are computed whole (recursion, foreign tables, materialized views).
 //!
 //! ```text
 //! ΔO = O⁺ − O⁻
 //! ```
-//! where O⁺ is the subquery's result at the snapshot, and O⁻ the image of it that the last refresh left
-//! behind. The difference of two bags of rows is exact whatever the subquery is, so that all that
-//! stands above it is maintained by deltas.
+//! where O⁺ is the subquery's result at the snapshot, and O⁻ its image from the last refresh. The
+//! difference of two bags of rows is exact for any subquery, so everything above it is maintained by
+//! deltas.
 //!
-//! State: the image. Cost: the subquery and one pass over the image, but only when one of its sources
-//! changed, or at each refresh where changes cannot be captured.
+//! State: the image. Cost: the subquery and one pass over the image, when one of its sources
+//! changed, or at each refresh if changes cannot be captured.
 
 use crate::plan::Image;
 use crate::sql::names::column;

@@ -3,19 +3,19 @@
 //! ```text
 //! Δ(R₁ ⋈ … ⋈ Rₙ) = Σ over ∅ ≠ S ⊆ changed of (−1)^(|S|+1) · ⋈_{i∈S} ΔRᵢ ⋈ ⋈_{j∉S} Rⱼ⁺
 //! ```
-//! This is the binomial expansion of `⋈ Rᵢ⁺ − ⋈ (Rᵢ⁺ − ΔRᵢ)`. It needs new states only, each term is
+//! This is the binomial expansion of `⋈ Rᵢ⁺ − ⋈ (Rᵢ⁺ − ΔRᵢ)`. It needs only new states, each term is
 //! one flat join that the server's planner orders freely, and with one changed relation there is
-//! one term. Filters and projections are linear and ride along.
+//! one term. Filters and projections are linear and apply to each term.
 //!
-//! A relation that is computed from rows of others ([`crate::plan::BlockScan::Expand`]) has no delta of its own;
-//! it rides along as well: `Δ(R ⋈ f(R)) = ΔR ⋈ f(ΔR)`.
+//! A relation that is computed from rows of others ([`crate::plan::BlockScan::Expand`]) has no delta of its own:
+//! `Δ(R ⋈ f(R)) = ΔR ⋈ f(ΔR)`.
 //!
 //! A factor may also be the null-supplying side of an outer join, see [`super::outer_join`].
 //!
-//! State: none. Cost: each term is driven by a delta; O(|Δ|) look-ups when the join columns have
-//! indexes. Terms: 2^m − 1 for m changed relations, which return up to 3^m − 1 rows for one that changed in each
-//! of them, nearly all of which cancel. So there are never more than [`INLINE_TERMS_MAX`] terms; beyond that, and in
-//! joins of more relations than a limit, [`super::prefix_join`] takes over, with the same result.
+//! State: none. Cost: a delta drives each term; O(|Δ|) look-ups when the join columns have
+//! indexes. Terms: 2^m − 1 for m changed relations, which return up to 3^m − 1 rows for a result row whose inputs all
+//! changed, most of which cancel. So there are at most [`INLINE_TERMS_MAX`] terms; beyond that, and in
+//! joins of more relations than a limit, [`super::prefix_join`] computes the same result.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

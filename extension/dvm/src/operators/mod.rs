@@ -1,7 +1,7 @@
 //! The delta rule of each operator, one per file, with its algebra in the header.
 //!
 //! Notation: `ΔR` is the delta of R as a Z-set, `R⁺` its state at the refresh's snapshot,
-//! `R⁻ = R⁺ − ΔR` its state before. The rules read `R⁺` and `ΔR` only.
+//! `R⁻ = R⁺ − ΔR` its state before. The rules read only `R⁺` and `ΔR`.
 
 pub mod aggregate;
 mod block_columns;

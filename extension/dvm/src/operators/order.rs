@@ -1,11 +1,11 @@
-//! The order in which a wide term joins its items: from a delta along the conditions, so that each step looks
-//! up rows of those before it.
+//! The order in which a wide term joins its items: from a delta along the conditions, so that each step is a
+//! look-up by rows of the steps before it.
 //!
-//! The planner's search is exponential in the number of items. A term of few items leaves the order to it; a
-//! wider one states its own, marked by [`IN_ORDER`], and is planned with `join_collapse_limit = 1`, in time
+//! The planner's search is exponential in the number of items. It chooses the order of small terms; a
+//! wide one states its own, marked by [`IN_ORDER`], and is planned with `join_collapse_limit = 1`, in time
 //! linear in the items.
 //!
-//! An outer join whose rows of NULLs fail a condition of the term is an inner join, which can be reached from
+//! An outer join whose padded rows fail a condition of the term is an inner join, and can be entered from
 //! either side.
 
 use std::collections::BTreeSet;

@@ -3,15 +3,15 @@
 //! ```text
 //! L ⟕ R = Σ over l ∈ L of l × F(l)        F(l) = σ_on(l)(R) + (1 − m(l)) · NULLs
 //! ```
-//! where `m(l)` is 1 if l has a match and 0 otherwise. A factor `F⁺` is what SQL's LEFT JOIN computes over
-//! the new state. Its delta is
+//! where `m(l)` is 1 if l has a match and 0 otherwise. SQL's LEFT JOIN over the new state computes `F⁺`.
+//! Its delta is
 //! ```text
 //! ΔF(l) = σ_on(l)(ΔR) − Δm(l) · NULLs
 //! ```
 //! and Δm is the delta of a set M with exactly one row per match: R itself where the ON condition fixes a
 //! key of R, otherwise a DISTINCT node over the matching values. A product of such factors is multilinear
-//! whatever the ON conditions read of earlier factors, so that the expansion of [`super::join`] holds with
-//! the factor's two kinds of change in place of one.
+//! whatever the ON conditions read of earlier factors, so the expansion of [`super::join`] holds, with
+//! two kinds of change for this factor.
 //!
 //! State: M, where R is not keyed. Cost: O(|Δ|) look-ups. It never recomputes.
 

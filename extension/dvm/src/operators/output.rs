@@ -1,4 +1,4 @@
-//! What the stream table holds, from nothing and by deltas.
+//! The content of the stream table, computed whole and by deltas.
 
 use std::collections::BTreeSet;
 

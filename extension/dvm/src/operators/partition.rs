@@ -1,19 +1,18 @@
-//! Window functions, and the first rows of an order: operators whose rows for a key are a function of the
+//! Window functions, and the first rows of an order: operators whose output for a key is a function of the
 //! input rows with that key.
 //!
 //! ```text
 //! P(R)  = ⊎ over keys k of f(R_k)
 //! ΔP(R) = ⊎ over keys k of ΔR of  f(R⁺_k) − f(R⁻_k)
 //! ```
-//! `f(R⁺_k)` is computed by the server; `f(R⁻_k)` are the stored rows with the key. What is written is the
-//! difference, row by row, by image.
+//! The server computes `f(R⁺_k)`; `f(R⁻_k)` are the stored rows with the key. The refresh writes the
+//! difference by image.
 //!
 //! State: the operator's rows, which may be those of the stream table. Cost: the size of the touched
-//! partitions, found through an index on the key; without a key there is one partition, the whole input.
+//! partitions, found through an index on the key; without a key the whole input is one partition.
 //! [`super::first_rows`] does better for some limits, [`super::reach`] for some windows.
 //!
-//! [`crate::plan`] refuses functions and limits whose result depends on the order of rows that ORDER BY
-//! does not tell apart.
+//! [`crate::plan`] refuses functions and limits whose result depends on the order of ties.
 
 use std::collections::HashMap;
 

@@ -3,15 +3,14 @@
 //! ```text
 //! Pᵢ = R₁ ⋈ … ⋈ Rᵢ        ΔPᵢ = ΔPᵢ₋₁ ⋈ Rᵢ⁺ + Pᵢ₋₁⁺ ⋈ ΔRᵢ − ΔPᵢ₋₁ ⋈ ΔRᵢ
 //! ```
-//! Each `ΔPᵢ₋₁` is computed once, consolidated, and shared by the two terms that read it. Relations without
-//! changes join along with the next changed one; the null-supplying side of an outer join is a factor like any
+//! Each `ΔPᵢ₋₁` is computed once, consolidated, and shared by the two terms that read it. Unchanged relations
+//! join in the step of the next changed one; the null-supplying side of an outer join is a factor like any
 //! other, with two summands in `ΔRᵢ`. Same result as [`super::join`]: three terms (five) per changed relation
-//! instead of 2^m − 1 (3^m − 1) in all.
+//! instead of 2^m − 1 (3^m − 1) in total.
 //!
-//! The three terms return up to four rows for each row by which `Pᵢ` changes, those of a row that both sides
-//! changed cancelling each other. Consolidated (the weights of rows of one image summed, zeros dropped) they are
-//! the net change of `Pᵢ`, so that what the next step reads does not grow with the steps before it. Of a row only
-//! the columns that are still read are kept.
+//! The three terms return up to four rows per changed row of `Pᵢ`; where both sides changed, they cancel.
+//! Consolidated (weights summed per image, zeros dropped) they are the net change of `Pᵢ`, so the input of a
+//! step does not grow with the steps before it. Only columns that later steps read are kept.
 //!
 //! State: none. Cost: O(Σ |ΔPᵢ| + |ΔRᵢ|) look-ups. A term's joins start at its deltas, see [`crate::sql`].
 

@@ -1,22 +1,21 @@
-//! Windows over a whole input, in proportion to the rows whose results change.
+//! Windows over a whole input, at a cost proportional to the rows whose results change.
 //!
-//! All calls have one order, whose first key has values `o`. A changed row changes the results of rows equal to it in
-//! `o`, of the next rows on either side (`lag`, `lead`, frames of so many ROWS), or of all rows after it (running
-//! totals, numbers of rows). With S, the stored rows with their results, and A, the intervals of `o` that changes
-//! reach, each within a wider one C, which has the rows that frames of A's rows take in:
+//! All calls have one order, whose first key has values `o`. A changed row affects the results of rows with equal
+//! `o`, of the next rows on either side (`lag`, `lead`, frames of a fixed number of ROWS), or of all later rows (running
+//! totals, row numbers). Let S be the stored rows with their results, A the affected intervals of `o`, and C wider
+//! intervals around them that contain the frames of A's rows:
 //! ```text
 //! W(R)  = f(R)        R⁺|C = S|C ⊎ ΔR        ΔW = f(R⁺|C)|A − S|A
 //! ```
-//! Intervals whose C meet are one. Where a result follows from all rows before it, A goes on to the end, and
+//! Intervals whose C meet are merged. Where a result depends on all rows before it, A extends to the end, and
 //! ```text
 //! f(R) = e ⊕ f(R|C)   e = the result of the last row before C, ⊕ as Carry says
 //! ```
-//! A and C are counted in S, from one end to the other where S has too few rows: the rows on either side of all
+//! A and C are counted off in S, to its ends if it has too few rows: the rows on either side of all
 //! changes are the same before and after, and between two changes the nearer one counts.
 //!
-//! State: input rows and results, with an index on `o`; sources are not read again. Cost: the rows of C, hence those
-//! whose results change, with their peers in `o`. A NULL among the values of `o` makes the whole be computed again, by
-//! [`super::partition`].
+//! State: input rows and results, with an index on `o`; sources are not read again. Cost: the rows of C: those
+//! whose results change, with their peers in `o`. If a value of `o` is NULL, [`super::partition`] recomputes everything.
 
 use std::collections::BTreeSet;
 

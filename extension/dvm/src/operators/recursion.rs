@@ -1,16 +1,16 @@
 //! Recursion: `R = S ⊎ T(R)` for UNION ALL, the least set with `R = S ∪ T(R)` for UNION, where the seed S and the
 //! step T are linear blocks over tables and T reads R once, so that `T(A ⊎ B) = T(A) ⊎ T(B)`.
 //!
-//! Each table's delta is split: rows that are gone, and rows P that came. Between the two, `E° = E⁺ − P`.
-//! `D(Δ)` is what changes Δ of the tables derive in one step from the image as it is, by the rule of [`join`].
+//! Each table's delta is split into deleted rows (gone) and inserted rows P. Between the two, `E° = E⁺ − P`.
+//! `D(Δ)` is what changes Δ of the tables derive in one step from the current image, by the rule of [`join`].
 //!
 //! **UNION ALL**, where a row counts as often as it is derived:
 //! ```text
 //! R° − R⁻ = Σ over k ≥ 0 of (T°)ᵏ (D(ΔE) − D(P))  over R⁻
 //! R⁺ − R° = Σ over k ≥ 0 of (T⁺)ᵏ (D(P))          over R°
 //! ```
-//! Each sum ends because the recursion did, before and now. One sum for both signs would not do: it leaves rows
-//! that derive each other in a cycle which nothing reaches any more.
+//! Each sum ends because the recursion did, before and now. One sum for both signs would be wrong: it leaves rows
+//! that derive each other in a cycle that is no longer reachable.
 //!
 //! **UNION**, by semi-naive evaluation and DRed (A. Gupta, I. S. Mumick, V. S. Subrahmanian: Maintaining Views
 //! Incrementally, SIGMOD 1993). Signs do not matter in a set:
@@ -20,11 +20,11 @@
 //! A = ((O ∩ (S⁺ ∪ T⁺(R°))) ∪ D(P) ∪ T⁺(A)) \ R°     rows that are derived otherwise, or by rows that came
 //! R⁺ = R° ∪ A
 //! ```
-//! Both are least fixpoints, reached by applying T⁺ to what the last round found. That T⁺ stands for T⁻ in O is
-//! enough, because what T⁻ derives by a row that is gone is in D(gone). Equal rows must have equal images.
+//! Both are least fixpoints, reached by applying T⁺ to the rows that the last round found. T⁺ suffices for T⁻ in O,
+//! because D(gone) has what T⁻ derives from a deleted row. Equal rows must have equal images.
 //!
 //! State: the rows of R, indexed by image and by the columns that T joins. Cost: O(rows that change or lose a
-//! derivation) look-ups, one statement for each round.
+//! derivation) look-ups, one statement per round.
 
 use std::collections::BTreeSet;
 

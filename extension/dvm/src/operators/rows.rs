@@ -1,12 +1,12 @@
-//! The rows of a linear block, kept: what several branches read is computed once.
+//! The stored rows of a linear block: what several branches read is computed once.
 //!
 //! ```text
 //! S = B        ΔS = ΔB
 //! ```
-//! Joins distribute over bag unions, so that a join of unions has as many branches as the product of theirs, and a
-//! subquery that is read k times is computed k times. A node of its own makes one branch of it, and one delta.
+//! Joins distribute over bag unions, so the branches of a join of unions multiply, and a
+//! subquery that is read k times is computed k times. A separate node makes it one branch with one delta.
 //!
-//! State: every row of the block, found by its image. Cost: that of ΔB, and a look-up and a write per changed row.
+//! State: every row of the block, indexed by its image. Cost: that of ΔB, and a look-up and a write per changed row.
 
 use std::collections::BTreeSet;
 

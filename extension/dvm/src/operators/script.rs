@@ -1,8 +1,8 @@
 //! One refresh as a list of stages, each with its statements. A refresh runs it, `explain_st` prints it, and the oracle
 //! replays it.
 //!
-//! The list follows from the plan alone, in the order in which its stages run: images, nodes, output. Which of them
-//! are due, and the text of a statement, follows from what has changed until then.
+//! The plan alone determines the list, in the order in which the stages run: images, nodes, output. The changes so far
+//! determine which stages are due, and the text of their statements.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! What all rules share: what they must know, and the statements that they make.
+//! What all rules share: their inputs, and the statements that they make.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

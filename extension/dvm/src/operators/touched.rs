@@ -1,7 +1,7 @@
-//! The rows of a block for the keys of groups or partitions that are computed again.
+//! The rows of a block for the keys of groups or partitions to be recomputed.
 //!
-//! `(block) AS d` joined to the keys is enough where the planner merges the block into the statement. It does not do so
-//! with a union of joins, nor with a join of many relations: there each branch is joined to the keys itself.
+//! `(block) AS d` joined to the keys is enough if the planner merges the block into the statement. It does not do so
+//! with a union of joins or a join of many relations: there each branch is joined to the keys.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

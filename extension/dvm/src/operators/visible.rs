@@ -1,12 +1,12 @@
-//! Tables of which row security hides rows. With p, the condition of the policies on a row:
+//! Tables with rows hidden by row security. With p, the condition of the policies on a row:
 //! ```text
 //! V = σp(R)        ΔV = σp(ΔR)        V⁺ is what the server shows of R
 //! ```
-//! The server adds p to R by itself, for the role that a statement runs as. What was captured has all rows: p is added
-//! here, in a subquery that the planner moves no condition into (`OFFSET 0`), so that a function of the query's own never
+//! The server adds p to R for the role that runs a statement. Captured changes have all rows, so p is added
+//! here, in a subquery into which the planner pushes no condition (`OFFSET 0`): no function of the query ever
 //! sees a row that is hidden from its owner.
 //!
-//! State: none. Cost: |ΔR|. When p changes, the plan is another one.
+//! State: none. Cost: |ΔR|. When p changes, so does the plan.
 
 use crate::canary;
 use crate::sql::names;

@@ -1,8 +1,8 @@
-//! Accumulators: what a group remembers, and how results follow from it.
+//! Accumulators: what a group stores, and how results follow from it.
 //!
-//! `sum` and `avg` over `numeric` show as many digits as the input with the most of them. Where the
-//! query does not fix that, a second accumulator counts the inputs of each display scale. How it counts is
-//! the matter of [`crate::operators::aggregate`], which writes all of this as SQL.
+//! `sum` and `avg` over `numeric` show the greatest display scale of their inputs. Unless the
+//! query fixes the scale, a second accumulator counts the inputs of each scale.
+//! [`crate::operators::aggregate`] writes all of this as SQL.
 
 use crate::tree::{Aggregate, AggregateKind, Column, Expr};
 

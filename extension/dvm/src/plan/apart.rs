@@ -1,7 +1,7 @@
 //! What a plan computes for rows that the query may not reach.
 //!
-//! A node holds its whole result: all groups, where the query asks for that of one row's key or filters them
-//! afterwards. An expression that fails for a row (`10 / x`) then fails here, and not in the query.
+//! A node holds its whole result: all groups, even if the query needs only that of one row's key or filters them
+//! afterwards. An expression that fails for a row (`10 / x`) can then fail here, but not in the query.
 
 use crate::tree::{AggregateKind, Expr};
 

@@ -1,7 +1,7 @@
 //! Linear blocks: a bag union of select-project-join branches.
 //!
-//! Filters, projections, joins and bag unions commute with deltas, so that any nest of them
-//! flattens into this one form: `⊎ᵢ π(σ(Sᵢ₁ × … × Sᵢₙ))`. An outer join is a factor of the product, too
+//! Filters, projections, joins and bag unions commute with deltas, so any nest of them
+//! flattens into this form: `⊎ᵢ π(σ(Sᵢ₁ × … × Sᵢₙ))`. An outer join is also a factor of the product
 //! (see [`crate::operators::outer_join`]).
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Subqueries that are computed as a whole, and where their rows are kept.
+//! Subqueries that are computed whole, and where their rows are stored.
 
 use crate::tree::{Column, Opaque};
 

@@ -1,14 +1,13 @@
 //! Whether rows of the result can be maintained independently of each other.
 //!
-//! `out(t) = out(t₀) + f(ΔR)` with f row by row, or group by group: what a change does to one row of the
-//! result, or to its state, follows from the change and that row alone, whatever else is in the source and
-//! in the result. Transactions that touch different rows can then be taken in side by side, each at a
-//! snapshot that shows its own rows as their last writer left them.
+//! `out(t) = out(t₀) + f(ΔR)` with f row by row, or group by group: the effect of a change on one row of the
+//! result, or on its state, depends only on the change and that row. Transactions that touch different rows can
+//! then be applied in parallel, each at a snapshot that shows its rows as their last writer left them.
 //!
-//! `f(ΔR ⋈ S)` is such a function while nothing else changes the rows of S that ΔR meets: those that have the same
-//! values in the columns of the join. With three tables a change of the first can meet one of the third through a row
-//! of the second that has neither's values, so that two is the limit. A group whose extremum leaves is computed again
-//! from rows that only writers of the group change. Rows by position, or outer joins, are not independent.
+//! `f(ΔR ⋈ S)` is such a function while nothing else changes the rows of S that ΔR joins: those with the same
+//! values in the join columns. With three tables, a change of the first can join one of the third through a row
+//! of the second that has neither's values, so the limit is two. A group whose extremum leaves is recomputed
+//! from rows that only writers of the group change. Rows by position and outer joins are not independent.
 
 use super::maintenance::Maintenance;
 

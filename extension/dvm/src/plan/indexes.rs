@@ -1,4 +1,4 @@
-//! Indexes that the delta statements would use and that no source has.
+//! Indexes that the delta statements would use but the sources lack.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! Whether the result of a query over distributed tables is the union of its results over their parts.
 //!
-//! A distributed table has its rows in parts, by the value of one column; rows with equal values, of any of the tables,
-//! are in parts that lie side by side. A query is local if each of its rows is made of rows of one such group of
-//! parts, and of tables that are there whole. So it is, with `K` the columns whose value says in which group a row is:
+//! A distributed table has its rows in parts, by the value of one column; rows of any tables with equal values
+//! are in co-located parts. A query is local if each of its rows comes from one such group of
+//! parts, and from tables that are there whole. With `K`, the columns whose value determines a row's group:
 //!
 //! ```text
 //! scan          K = the column by which the table is distributed
@@ -11,9 +11,9 @@
 //! A ⟗ B         the same; K = ∅, since either side may be missing
 //! γ, δ, window, limit    some column of K is among the keys, or partitions
 //! A ∪ B         position by position
-//! a subquery    of one row of K(A): it is a group of parts beside that row's, if a condition says so
+//! a subquery    of one row of K(A): its parts are co-located with that row's, if a condition says so
 //! ```
-//! A whole table is joined to anything, but not where the absence of rows would show in each group.
+//! A whole table may be joined to anything, except where the absence of rows would show in each group.
 
 use std::collections::{BTreeMap, BTreeSet};
 

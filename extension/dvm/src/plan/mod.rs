@@ -1,11 +1,11 @@
 //! The normal form of a query: a short pipeline of nodes.
 //!
-//! A node is "a linear block (scan, filter, project, join, union all) with one stateful operator on
-//! top"; its state table keeps its output between refreshes, so that the cost of the next node
-//! follows its delta. The [`Output`] is what the stream table holds: a linear block, or the last
+//! A node is a linear block (scan, filter, project, join, union all) with one stateful operator on
+//! top; its state table keeps its output between refreshes, so the cost of the next node
+//! follows its delta. The [`Output`] is the content of the stream table: a linear block, or the last
 //! node's output after a filter and a projection.
 //!
-//! Invariant: a plan holds everything that decides the layout of state; two plans with the same
+//! Invariant: a plan holds everything that determines the layout of state; two plans with the same
 //! [`Plan::fingerprint`] can use each other's state.
 
 mod accumulator;

@@ -1,21 +1,21 @@
 //! A left outer join as a factor of its left side's branches.
 //!
-//! A right side of one relation becomes a factor as it is. One of several (a join, a bag union) cannot, nor one
-//! whose matches are a set of values of the left side, since a value that leaves it is no longer told apart from
-//! one that loses its match. The outer join is then the inner join, and beside it the left rows without a match,
+//! A right side of one relation becomes a factor. One of several (a join, a bag union) cannot, nor one
+//! whose matches are a set of values of the left side, since a value that leaves it looks like
+//! one that loses its match. The outer join is then the inner join plus the left rows without a match,
 //! padded with NULLs:
 //! ```text
 //! L ⟕ R = (L ⋈ R) ⊎ π L, NULLs (σ no match (L ⟕ M))
 //! ```
 //! where M has one row per match (see [`crate::rewrite::matches`]). Where such sides would multiply the branches,
-//! the rows of a side are kept, which makes one relation of it (see [`super::rows`]).
+//! the rows of a side are stored, which makes it one relation (see [`super::rows`]).
 //!
-//! A full outer join is the outer join and the right rows without a match:
+//! A full outer join is the left outer join plus the right rows without a match:
 //! ```text
 //! L ⟗ R = (L ⟕ R) ⊎ π NULLs, R (σ no match (R ⟕ M))
 //! ```
-//! Both read L, as do the sets of matches, so that the rows of a side of several branches are kept: a chain of full
-//! joins has one such node for each, of three branches at most.
+//! Both read L, as do the sets of matches, so a side of several branches is stored: a chain of full
+//! joins has one such node each, of three branches at most.
 
 use crate::rewrite::{Matches, matches};
 use crate::tree::{Column, Expr, Part, Predicate, Relation};

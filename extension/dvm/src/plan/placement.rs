@@ -1,4 +1,4 @@
-//! Where each node keeps its state: in the output, in a table of its own, or nowhere.
+//! Where each node keeps its state: in the output, in its own table, or nowhere.
 
 use super::maintenance::{Maintenance, Partition};
 use crate::tree::{Column, Expr};

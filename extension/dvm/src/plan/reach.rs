@@ -1,4 +1,4 @@
-//! How far a change of a window over a whole input reaches, where that is less than all of it.
+//! Which rows a change affects in a window over a whole input, if not all.
 
 use crate::tree::{Ahead, Carry, Column, Comparisons, Ties, WindowCall};
 

@@ -1,4 +1,4 @@
-//! Which linear blocks are kept in a node of their own, because joins would multiply their branches.
+//! Which linear blocks become separate nodes, because joins would multiply their branches.
 
 use crate::tree::{Column, ColumnType, Expr, Relation};
 

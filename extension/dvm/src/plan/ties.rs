@@ -1,9 +1,9 @@
-//! Whether rows that an order does not tell apart are alike in everything that can be seen.
+//! Whether rows that tie in an order are alike in everything visible.
 //!
 //! The functional dependencies of a block: rows that agree in a key of a relation are the same row of it,
-//! and equalities carry agreement from column to column. Two notions of agreement are kept apart: equal by
-//! the type's default equality, which is what keys and orders go by, and alike by image, which is what a
-//! reader sees (`1.0` and `1.00` are equal and not alike).
+//! and equalities carry agreement from column to column. There are two notions of agreement: equal by
+//! the type's default equality, which keys and orders use, and alike by image, which a
+//! reader sees (`1.0` and `1.00` are equal but not alike).
 
 use std::collections::BTreeSet;
 

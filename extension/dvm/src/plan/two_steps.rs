@@ -1,5 +1,5 @@
-//! Queries over distributed tables in two steps: what is local to groups of shards is computed where these are, and the
-//! rest from images of that.
+//! Queries over distributed tables in two steps: nodes compute what is local to their groups of shards, and the
+//! rest is computed from images of that.
 //!
 //! A *part* is a relation whose result is the union of its results over the groups ([`super::locality`]). Its image is
 //! an ordinary table with these rows, so that the rest is an ordinary query over ordinary tables:
@@ -9,7 +9,7 @@
 //! γ over R local, by any keys   γ' over image(γ″ R): each group has one row per group of shards
 //!   count(x) = sum(count″)      sum(x) = sum(sum″)      avg(x) = sum(sum″) / sum(count″)
 //!   min, max, bool_and, bool_or = the same of the same
-//! anything else                 the same over the rests of its inputs
+//! anything else                 the same over the rewritten inputs
 //! ```
 
 mod combine;

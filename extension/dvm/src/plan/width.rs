@@ -1,4 +1,4 @@
-//! How many columns the statements of a plan have: the server has a limit for each list of them.
+//! The width of a plan's statements: the server limits each list of columns.
 
 use std::collections::BTreeSet;
 

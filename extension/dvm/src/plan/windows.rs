@@ -1,11 +1,11 @@
-//! Windows over a whole input with several orders, or beside some with partitions: a node for each.
+//! Windows over a whole input with several orders, or combined with partitioned ones: a node for each.
 //!
 //! ```text
 //! f over o, g over p, h by k  →  f over o (g over p (h by k))
 //! ```
-//! In one node a change would reach all rows. Each adds its results to the rows, and a row keeps its key, so that the
-//! next follows the delta of the one below it. Rows that may be alike stay in one node, in which they have one place; and
-//! so do all calls, where one of them takes in all rows whatever the order.
+//! In one node a change would affect all rows. Each node adds its results to the rows, and a row keeps its key, so the
+//! next node applies the delta of the one below. Rows that may be alike stay in one node, where they have one place;
+//! so do all calls, if one of them reads all rows in any order.
 
 use std::collections::BTreeSet;
 

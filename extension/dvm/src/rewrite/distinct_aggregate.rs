@@ -5,11 +5,11 @@
 //!   = γ g; a(x) FILTER tag=0, b(y) FILTER tag=1 (π 0,g,x,NULL (R) ⊎ π 1,g,NULL,y (δ π g,y (R)))
 //! ```
 //! A FILTER of the DISTINCT aggregate moves below δ. Every tag-1 row has a tag-0 row of its group,
-//! so groups are born and die with R. The state of δ holds each (g, y) with its multiplicity: a
+//! so groups appear and vanish with R. The state of δ holds each (g, y) with its multiplicity: a
 //! change costs O(|Δ|), not the size of the group.
 //!
-//! Left alone where the touched groups are computed again anyway (see
-//! [`crate::operators::aggregate`]), because there the server's own DISTINCT is simplest.
+//! Where touched groups are recomputed anyway (see [`crate::operators::aggregate`]), the rule does not
+//! apply: the server's own DISTINCT is simplest.
 
 use crate::tree::recomputes_always;
 use crate::tree::{Aggregate, Column, ColumnId, ColumnType, Expr, Part, Predicate, Relation};

@@ -1,5 +1,5 @@
-//! The different values of some columns of a relation: the "magic set" of Neumann and Kemper, Unnesting
-//! Arbitrary Queries, 2015. A value whose equality is coarser than its image is told apart by its text, too.
+//! The distinct values of some columns of a relation: the "magic set" of Neumann and Kemper, Unnesting
+//! Arbitrary Queries, 2015. Values whose equality is coarser than their image are also distinguished by their text.
 
 use std::collections::{BTreeSet, HashMap};
 

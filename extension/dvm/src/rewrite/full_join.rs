@@ -1,8 +1,8 @@
-//! A full outer join as a bag union, where its sides are computed for each of the values that they depend on:
+//! A full outer join as a bag union, where its sides are computed for each value that they depend on:
 //! ```text
 //! L ⟗ R = (L ⟕ R) ⊎ π NULLs, R (σ no match (R ⟕ L))
 //! ```
-//! Elsewhere [`crate::plan`] keeps the sides as they are, so that they are not there twice.
+//! Elsewhere [`crate::plan`] keeps the join, so its sides do not occur twice.
 
 use crate::tree::{Column, Expr, Predicate, Relation};
 

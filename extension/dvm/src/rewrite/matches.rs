@@ -1,13 +1,13 @@
 //! The set of matches of an outer, semi or anti join: a relation with exactly one row for each left row
 //! that has a match, and none for others.
 //!
-//! With conjuncts of the condition sorted by what they read:
+//! It depends on what the conjuncts of the condition read:
 //! - The right side itself, where it is one relation and equalities fix a key of it.
 //! - `δ π y (σ_right R)` matched by `x = y`, where everything that reads both sides is an equality
 //!   `x = y` with a column y of the right side.
 //! - Otherwise, by the values D = δ π c (L) of the left columns that the condition reads (the "magic set" of
 //!   Neumann and Kemper, Unnesting Arbitrary Queries, 2015): `δ π d (D ⋈ R)` matched by `c IS NOT DISTINCT
-//!   FROM d`. A value whose equality is coarser than its image is told apart by its text, too.
+//!   FROM d`. Values whose equality is coarser than their image are also distinguished by their text.
 //!
 //! State: one row per matching value. Cost: O(|Δ|) look-ups.
 

@@ -1,5 +1,5 @@
-//! Rules that bring an operator tree into the form that the planner takes, one per file. A rule is
-//! a pure function from tree to tree; [`normalise`] owns their order.
+//! Rules that normalise an operator tree for [`crate::plan`], one per file. A rule is
+//! a pure function from tree to tree; [`normalise`] applies them in order.
 
 mod columns;
 mod distinct_aggregate;

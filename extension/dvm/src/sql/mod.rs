@@ -1,7 +1,7 @@
 //! The text of statements: names that the engine chooses, and rendering of expressions over them.
 //!
-//! Every name made here is a plain identifier of the engine's own; names of the user's objects come
-//! quoted by the server in the tree. Nothing here knows a rule.
+//! Names made here are plain identifiers; the tree has names of the user's objects
+//! quoted by the server. Nothing here knows a rule.
 
 pub mod names;
 pub(crate) mod printing;

@@ -1,5 +1,5 @@
-//! A relation as the text of a query, for the plain operators: what a node is told to compute, and what is read again
-//! when a stream table over images is recomputed.
+//! A relation of plain operators as the text of a query: for nodes to compute, and for recomputing a stream table
+//! over images.
 
 use crate::tree::{Aggregate, Column, Expr, Predicate, Relation, SortKey};
 

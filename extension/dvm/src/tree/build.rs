@@ -1,4 +1,4 @@
-//! Ways to build relations, conditions and expressions out of others.
+//! Builders of relations, conditions and expressions.
 
 use super::aggregate::Aggregate;
 use super::column::{Column, ColumnType};

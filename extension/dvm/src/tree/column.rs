@@ -1,4 +1,4 @@
-//! Columns and what the engine must know of their types.
+//! Columns and what the engine must know about their types.
 
 /// Identity of a column, unique in one tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! Subqueries that are computed as a whole.
+//! Subqueries that are computed whole.
 
 use super::column::Column;
 use super::recursion::Recursion;

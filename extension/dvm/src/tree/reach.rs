@@ -1,4 +1,4 @@
-//! How far a changed row reaches in the order of a window.
+//! Which rows a changed row affects in the order of a window.
 
 /// Which results of a call a changed row can change, besides that of the rows equal to it in the first key of the
 /// window's order.

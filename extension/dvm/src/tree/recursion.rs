@@ -1,4 +1,4 @@
-//! Recursive queries whose rows follow from each other by joins.
+//! Recursive queries over joins.
 
 use super::relation::Relation;
 

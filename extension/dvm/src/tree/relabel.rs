@@ -1,4 +1,4 @@
-//! Trees under other column identities: a copy that can stand beside its original, and the shape that
+//! Trees with other column identities: a copy to use together with its original, and the shape that
 //! all copies share.
 
 use std::collections::HashMap;

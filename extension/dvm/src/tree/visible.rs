@@ -1,4 +1,4 @@
-//! Which rows of a table the owner of a stream table sees.
+//! The rows of a table that the owner of a stream table may see.
 
 use std::hash::{Hash, Hasher};
 

@@ -1,5 +1,5 @@
-//! The parts of one operator, to be read or changed: its inputs, the columns that it makes, and the expressions
-//! that stand in it. A walk over a tree calls itself for the inputs.
+//! Access to the parts of one operator: its inputs, the columns that it makes, and its expressions.
+//! A walk over a tree recurses into the inputs.
 
 use std::convert::Infallible;
 

@@ -9,9 +9,9 @@
 //! State: one row per group with `n`, one accumulator per invertible aggregate, and a count of
 //! non-NULL inputs where the result depends on it. Cost: O(|Δ|) plus one look-up per touched group.
 //!
-//! Recomputes **the touched groups only**, from R⁺: when a removed value reaches the extremum, when
+//! Recomputes **only touched groups**, from R⁺: when a removed value equals the extremum, when
 //! a sum stops being finite, for aggregates without an inverse, and where equal keys can have
-//! different images (so that the shown key is one that is still there). An index on the group key
+//! different images (so that the shown key still exists). An index on the group key
 //! makes that O(size of the touched groups).
 
 mod rendering;

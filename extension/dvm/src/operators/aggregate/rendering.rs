@@ -1,8 +1,7 @@
 //! Accumulators as SQL.
 //!
-//! The accumulator of display scales adds `10^(8·scale)` per input, so that the number of its digits tells the
-//! greatest scale still there. It is linear, exact while a group has fewer than 10⁸ inputs, and needs no other
-//! machinery.
+//! The accumulator of display scales adds `10^(8·scale)` per input, so its number of digits gives the
+//! greatest scale still present. It is linear, and exact while a group has fewer than 10⁸ inputs.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Accumulators from nothing, over the rows that a group has: each counts once, and the server adds integers up much
+//! Accumulators computed from all rows of a group: each row counts once, and the server adds integers much
 //! faster than products with weights.
 
 use crate::plan::Accumulator;

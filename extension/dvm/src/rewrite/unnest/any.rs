@@ -1,8 +1,8 @@
 //! `x op ANY (E)`: true if the test is true for some row, else NULL if it is NULL for some row, else false.
 //!
-//! The marks of two semi joins tell: one for a true test, one for a test that is not false. A single equality is
-//! NULL where a side is, so that its second mark, too, needs look-ups only: a row with NULL on the inner side,
-//! or any row where the outer side is NULL.
+//! The marks of two semi joins decide: one for a true test, one for a test that is not false. A single equality is
+//! NULL where a side is, so its second mark also needs only look-ups: a row with NULL on the inner side,
+//! or any row if the outer side is NULL.
 
 use crate::canary;
 use crate::tree::{ApplyKind, Column, Expr, Piece, Predicate, Relation};

@@ -1,4 +1,4 @@
-//! What aggregates are of no rows at all.
+//! The values of aggregates over no rows.
 
 use crate::canary;
 use crate::tree::{Aggregate, AggregateKind, Column, ColumnId, Expr, Part, Relation};

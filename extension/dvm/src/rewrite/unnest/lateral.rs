@@ -1,4 +1,4 @@
-//! Subqueries in FROM that read their neighbours.
+//! LATERAL subqueries.
 
 use crate::tree::{ApplyKind, Expr, Predicate, Relation};
 

@@ -1,11 +1,11 @@
-//! Subqueries that depend on the row around them become joins, whatever they contain.
+//! Correlated subqueries become joins, whatever they contain.
 //!
-//! For each [`Relation::Apply`], inner ones first, a relation R without dependence and conjuncts p are found
-//! so that the subquery's rows for an outer row l are `σ_p(l)(R)`:
+//! Each [`Relation::Apply`], inner ones first, becomes an uncorrelated relation R and conjuncts p
+//! such that the subquery's rows for an outer row l are `σ_p(l)(R)`:
 //! - [`pull`] takes the conjuncts that read outer columns out of the subquery, through joins and groupings.
-//! - Where it cannot, [`push`] computes the subquery for every different value that it depends on.
+//! - Where it cannot, [`push`] computes the subquery for every distinct value that it depends on.
 //!
-//! What the subquery is for then decides on the join of L with R on p:
+//! The kind of subquery then determines the join of L with R on p:
 //!
 //! | kind | join |
 //! |---|---|
@@ -14,7 +14,7 @@
 //! | scalar | `L ⟕ R`, grouped by what p fixes where R could have several rows |
 //! | LATERAL | `L ⋈ R`, `L ⟕ R` |
 //!
-//! A subquery that is one group without keys ([`whole`]) has a row also where R has none: `L ⟕ γ_p(R)` with the
+//! A subquery that is one group without keys ([`whole`]) has a row even if R has none: `L ⟕ γ_p(R)` with the
 //! aggregates of the empty set in place of NULLs.
 //!
 //! After Neumann and Kemper, Unnesting Arbitrary Queries (BTW 2015), and Galindo-Legaria and Joshi, Orthogonal

@@ -8,7 +8,7 @@
 //! δ(σ_x(l)=y(E))     → x(l) = y, δ(E, y)
 //! windows, first rows → x(l) = y, with y as one more key of the partition
 //! ```
-//! Nothing else: then [`super::push`] does it.
+//! All other cases go to [`super::push`].
 
 use std::collections::BTreeSet;
 

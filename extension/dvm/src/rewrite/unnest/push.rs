@@ -1,4 +1,4 @@
-//! A subquery computed for every different value that it depends on.
+//! A subquery computed for every distinct value that it depends on.
 //!
 //! With D the values, `T(E)` has the rows of `E(d)` beside each d of D:
 //! ```text

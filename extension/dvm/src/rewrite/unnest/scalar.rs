@@ -1,7 +1,7 @@
 //! The value of a subquery of at most one row.
 //!
-//! Where nothing shows that there is at most one, the rows of each outer row are grouped and counted, and a value
-//! that is used although there are several raises the error that the server raises.
+//! Unless there is provably at most one, the rows of each outer row are grouped and counted, and using the value
+//! of several raises the server's error.
 
 use crate::tree::{Aggregate, AggregateKind, ApplyKind, Column, Expr, Piece, Predicate, Relation};
 

@@ -1,5 +1,5 @@
-//! A subquery that is one group without keys, perhaps filtered and projected: it has a row also where nothing
-//! is left to group.
+//! A subquery that is one group without keys, perhaps filtered and projected: it has a row even if there is nothing
+//! to group.
 //!
 //! ```text
 //! γ(σ_x(l)=y(R)) = one row of L ⟕ γ_y(R) on x = y, with the aggregates of the empty set in place of NULLs
