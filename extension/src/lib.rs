@@ -1,4 +1,4 @@
-//! pg_trickle: stream tables for PostgreSQL, exact and at a cost in proportion to the change.
+//! pg_trickle: stream tables for PostgreSQL, exact and at a cost proportional to the change.
 
 #![deny(unsafe_code)]
 #![cfg_attr(

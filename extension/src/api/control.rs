@@ -1,5 +1,5 @@
-//! Stopping and starting refreshes: of one stream table by its owner, of all by who may signal
-//! backends.
+//! Stopping and starting refreshes: the owner those of a stream table, roles that may signal backends
+//! all of them.
 
 use std::time::Duration;
 

@@ -1,8 +1,7 @@
-//! SQL-callable functions: arguments and privileges are checked here, then one call goes down.
+//! SQL-callable functions: they check arguments and privileges, then make one call down.
 //!
-//! Who may do what is as for a materialized view: a role may create in a schema where it may
-//! create; changing and dropping is for the owner; refreshing also for those with MAINTAIN; looking
-//! for those who may read the table.
+//! Privileges are those of a materialized view: creating needs CREATE on the schema; changing and dropping,
+//! ownership; refreshing, ownership or MAINTAIN; looking, SELECT on the table.
 
 #![allow(clippy::type_complexity, reason = "the columns of results")]
 

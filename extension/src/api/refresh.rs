@@ -1,6 +1,6 @@
 //! Refreshing on demand.
 //!
-//! The result is one row of a named type: a call plans and fetches it cheaper than a set of rows.
+//! The result is one row of a named type, which is cheaper to plan and fetch than a set of rows.
 
 use pgrx::{IntoDatum, pg_sys};
 

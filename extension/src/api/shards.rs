@@ -1,4 +1,4 @@
-//! What the coordinator of a cluster asks of the nodes that have shards of a stream table.
+//! Functions that the coordinator of a Citus cluster calls on the nodes with shards of a stream table.
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;

@@ -1,4 +1,4 @@
-//! What a refresh did and why, as the history has it.
+//! What a refresh did and why, as recorded in the history.
 
 /// What a refresh did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

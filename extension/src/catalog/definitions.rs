@@ -1,6 +1,5 @@
-//! Telling every session that the definition of a stream table has changed, with the transaction that
-//! changed it: as a notice of a changed relation, so that it comes wherever the server's own do, without
-//! shared memory, and in the present transaction too.
+//! Notifying every session, at commit, that the definition of a stream table has changed: as a relation cache
+//! invalidation, which needs no shared memory and also reaches the current transaction.
 
 use std::cell::RefCell;
 use std::thread::LocalKey;

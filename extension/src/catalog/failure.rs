@@ -1,5 +1,5 @@
 //! Rows of `pgtrickle.pgt_failures`: one for each stream table whose last scheduled refresh failed.
-//! Not readable by everybody, since a message may show data.
+//! Not public, since a message may show data.
 
 use pgrx::datum::TimestampWithTimeZone;
 

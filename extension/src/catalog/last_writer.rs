@@ -1,5 +1,5 @@
-//! Rows of `pgtrickle.pgt_last_writers`: which transaction changed an IMMEDIATE stream table, or what it
-//! reads, last. Written under the stream table's lock, by every transaction that does.
+//! Rows of `pgtrickle.pgt_last_writers`: the transaction that last changed an IMMEDIATE stream table or one of
+//! its sources. Each such transaction writes it under the stream table's lock.
 
 use crate::error::Result;
 use crate::pg::catalog_row::Value;

@@ -1,6 +1,6 @@
-//! The extension's catalog: one typed row per table, read with the latest snapshot whatever the
+//! The extension's catalog: one typed row per table, read with the latest snapshot at any
 //! isolation level (another refresh may have committed since the transaction's own snapshot), and
-//! written natively for any caller. Privileges are the business of the `api` room.
+//! written natively for any caller. The `api` room checks privileges.
 
 mod action;
 mod definitions;

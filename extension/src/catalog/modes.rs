@@ -1,4 +1,4 @@
-//! What a stream table can be asked for: mode and status, by their names in the catalog and in the API.
+//! Modes and statuses of a stream table, by their names in the catalog and in the API.
 
 use std::str::FromStr;
 

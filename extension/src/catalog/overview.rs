@@ -1,5 +1,5 @@
-//! What a session looks for among all stream tables, kept until a definition changes, so that a command on
-//! something else does not read them all.
+//! A session's cache of facts about all stream tables, valid until a definition changes, so that unrelated
+//! commands do not read them all.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! Rows of `pgtrickle.pgt_unseen_writes`: what was written to sources that no trigger saw.
+//! Rows of `pgtrickle.pgt_unseen_writes`: writes that bypassed the triggers of sources.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

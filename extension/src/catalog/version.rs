@@ -1,5 +1,5 @@
-//! Whether the catalog is of the version of this library. Between the installation of new files and
-//! `ALTER EXTENSION … UPDATE` it is not: capture and IMMEDIATE stream tables go on, everything else waits.
+//! Whether the catalog has the version of this library. Between the installation of new files and
+//! `ALTER EXTENSION … UPDATE` it has not: capture and IMMEDIATE stream tables continue, everything else waits.
 //!
 //! A session checks once, and again whenever definitions change, which every update script announces.
 

@@ -1,10 +1,10 @@
-//! To which sources a table belongs, and how their changes are told of.
+//! Which sources a table belongs to, and how their changes are captured.
 //!
-//! A source that is a root tells by statements: the transition tables of one on the root hold the rows of all tables
-//! below. They do not say of which table a row is, and a statement on a table above a source fires none of the source's
-//! triggers, nor does one on another parent of a table below it. So a source tells row by row, by triggers on each
-//! table that has rows of it, if it has a parent, if a table below has one that is no part of it, or if the table of a
-//! row is read.
+//! Statement triggers capture a root: the transition tables of a statement on it hold the rows of all tables
+//! below. They do not name the table of a row, and a statement on a table above a source fires none of the source's
+//! triggers, nor does one on another parent of a table below it. So row triggers on each table with rows of the source
+//! capture it if it has a parent, if a table below has a parent outside of it, or if the query reads the table of a
+//! row.
 
 use pgrx::pg_sys;
 

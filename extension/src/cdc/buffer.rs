@@ -1,8 +1,8 @@
 //! The change buffer of a source: `pgtrickle_changes.changes_<oid>`, its name and its columns.
 //!
-//! The first three columns say whose change it is, in which epoch, and with which weight; then
+//! The first three columns are transaction, epoch and weight of the change; then
 //! follow the captured columns, `a<attnum>` each, and `s6` for the table of the row, in the order in which consumers
-//! asked for them.
+//! first needed them.
 
 use crate::error::{CaptureError, Error, Result};
 use crate::pg::name;

@@ -1,6 +1,6 @@
 //! The native writer: an AFTER statement trigger that copies the transition tables into the buffer,
-//! without SQL and without the privileges of the user whose statement it follows. As an AFTER ROW trigger it does so
-//! for the rows that are applied for another server; a statement in that role is left to it.
+//! without SQL and without needing privileges of the writer. As an AFTER ROW trigger it captures
+//! rows that replication applies; in that role the statement trigger does nothing.
 
 use super::marker::Marker;
 use super::seen;

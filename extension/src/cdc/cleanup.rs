@@ -1,15 +1,15 @@
 //! Removing change rows that every consumer has consumed.
 //!
-//! What may be removed never depends on the reader's snapshot: a row that a consumer's *committed*
-//! frontier contains will never be asked for by it again, since frontiers only advance, and a
+//! What may be removed never depends on the reader's snapshot: a consumer never reads again a row that its
+//! *committed* frontier contains, since frontiers only advance, and a
 //! refresh whose snapshot is older than the frontier fails. New consumers cannot miss rows either:
-//! see [`super::install`]. Rows of transactions in progress, prepared ones included, are in no
+//! see [`super::install`]. Rows of transactions in progress, including prepared ones, are in no
 //! frontier but their own.
 //!
-//! A drained buffer is truncated, if that neither waits nor makes others wait: outside
-//! transaction blocks only, and after a fresh look under the lock. Else consumed rows of a large one are
+//! A drained buffer is truncated if neither it nor others have to wait: only outside
+//! transaction blocks, and after a second check under the lock. Otherwise consumed rows of a large buffer are
 //! deleted, a bounded number per call, and vacuum makes their space reusable. A small one waits for its
-//! slowest reader: as a rule that is in this round, and passing over pages costs less than deleting rows.
+//! slowest reader, which is usually in this round: skipping pages costs less than deleting rows.
 
 use super::buffer;
 use crate::error::Result;

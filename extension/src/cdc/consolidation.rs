@@ -1,8 +1,8 @@
 //! Consolidating changes: each image once, with the sum of its weights.
 //!
-//! Rows go to the result as they are read. Only if some image occurred twice is the result copied
-//! once more, with the weights of equal images summed and zeros dropped. What is kept in memory per
-//! row is a number, and per image a hash and a weight; the rows themselves spill to disk.
+//! Rows go to the result as they are read. Only if some image occurred twice is the result copied,
+//! with the weights of equal images summed and zeros dropped. Memory holds a number per
+//! row, and a hash and a weight per image; the rows themselves spill to disk.
 
 use super::marker::Marker;
 use crate::error::Result;

@@ -1,9 +1,9 @@
 //! Installing capture on a source, and removing it.
 //!
-//! Order matters: the lock that keeps writers out comes first and stays until the transaction ends,
-//! so that every change is either seen by the consumer's first snapshot or captured. The same lock
+//! Order matters: the lock that keeps writers out comes first and is held until the transaction ends,
+//! so every change is either in the consumer's first snapshot or captured. The same lock
 //! keeps clean-up exact: no change can be captured, and removed as consumed by all others, between a
-//! new consumer's first snapshot and the moment its frontier is there for all to see.
+//! new consumer's first snapshot and the moment its frontier becomes visible.
 
 use super::belonging::{self, is_captured};
 use super::buffer::{self, SCHEMA};

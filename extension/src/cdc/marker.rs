@@ -1,6 +1,6 @@
-//! Change rows that stand for no row: readers of the source have to recompute.
+//! Change rows that tell the readers of a source to recompute.
 //!
-//! The weight of such a row says why. Rows that come or go have other weights.
+//! Their weight gives the reason; no inserted or deleted row has such a weight.
 
 use pgtrickle_dvm::weight::Weight;
 

@@ -1,11 +1,10 @@
-//! Change capture: who writes the changes of a source, where they are kept, how they are read, and
-//! when they go.
+//! Change capture: how changes of a source are written, stored, read and removed.
 //!
 //! Each captured table has one buffer for all its consumers. A row of it is a change: the full id of
 //! the top-level transaction, the epoch in it, a weight, and the columns that some consumer reads.
-//! Two writers fill it, by choice of `pg_trickle.cdc_trigger_mode`: [`capture`], native, and a
-//! generated PL/pgSQL function. A stream table's buffer is filled by its own refresh, through
-//! [`BufferWriter`]. What IMMEDIATE stream tables follow goes to no buffer: [`TransientChanges`].
+//! `pg_trickle.cdc_trigger_mode` chooses between two writers: [`capture`], native, and a
+//! generated PL/pgSQL function. A stream table's refresh fills its buffer through
+//! [`BufferWriter`]. Changes for IMMEDIATE stream tables go to no buffer: [`TransientChanges`].
 //!
 //! Invariant: a row is removed only when all consumers' frontiers contain it.
 

@@ -1,7 +1,7 @@
-//! How many rows the triggers have seen in the present transaction, by table and family. What the server counts
-//! beyond that, no trigger has told of.
+//! How many rows the triggers have seen in the current transaction, by table and family. Rows that the server counts
+//! beyond that bypassed the triggers.
 //!
-//! What is rolled back with a subtransaction is not counted, as in [`written`].
+//! Rows that are rolled back with a subtransaction are not counted, as in [`written`].
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,9 +1,8 @@
-//! Deltas that several refreshes at one snapshot take in: those of stream tables that read the same sources are
-//! read and consolidated once.
+//! Deltas that several refreshes at one snapshot share: the changes of a common source are read and consolidated once.
 //!
-//! What one frontier has not consumed is the same as what another has not if they agree on every change row that a
-//! reader of either meets. So the ids of these rows are kept with a delta, and a reader of another frontier asks
-//! whether it would have taken the same. Rows that this transaction captures come on top, and make a delta outdated.
+//! Two frontiers have the same delta if they agree on every change row that a reader of either meets. So a delta keeps
+//! the ids of these rows, and a reader with another frontier checks whether it would read the same. Rows that this
+//! transaction captures are new, and outdate a delta.
 
 use super::buffer;
 use super::consolidation::{Consolidation, SourceDelta};

@@ -1,4 +1,4 @@
-//! How large buffers are, and for whom they hold something, for reports.
+//! Sizes of buffers and their pending readers, for reports.
 
 use super::buffer;
 use crate::error::Result;

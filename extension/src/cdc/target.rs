@@ -1,7 +1,7 @@
 //! Where the changes of a table go: the buffers of the sources that it belongs to, and for each
-//! buffer column the table's own column, which in a partition may stand elsewhere.
+//! buffer column the table's column, whose number may differ in a partition.
 //!
-//! Targets are cached per session; a notice of a change to the buffer, the table or one above it drops them.
+//! Targets are cached per session; an invalidation of the buffer, the table or one above it drops them.
 
 use super::belonging::{sources_by_rows, sources_of, tells_by_rows};
 use super::buffer;

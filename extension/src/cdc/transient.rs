@@ -1,7 +1,7 @@
-//! Changes that are applied by the transaction that makes them: they never reach a buffer.
+//! Changes that the transaction itself applies: they never reach a buffer.
 //!
-//! Invariant: a store of theirs is gone with what the subtransaction did that filled it; whoever keeps
-//! one has to let go of it then.
+//! Invariant: a store of them vanishes with the rollback of the subtransaction that filled it; its holder must
+//! drop it then.
 
 use super::buffer;
 use super::consolidation::{Consolidation, SourceDelta, weight_column};

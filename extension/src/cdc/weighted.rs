@@ -1,4 +1,4 @@
-//! Rows with a weight in their last column, and what those of one image add up to.
+//! Rows with a weight in their last column, and the sums of weights per image.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::weight::Weight;

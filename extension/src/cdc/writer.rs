@@ -1,4 +1,4 @@
-//! Writing change rows: whose, when, how often, and the captured columns.
+//! Writing change rows: transaction, epoch, weight, and the captured columns.
 
 use super::marker::Marker;
 use super::target::{self, Target};

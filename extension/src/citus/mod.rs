@@ -1,12 +1,11 @@
-//! The nodes of a cluster of Citus, as the coordinator sees them.
+//! The nodes of a Citus cluster, as the coordinator sees them.
 //!
-//! A *spread* stream table is a distributed table beside those that it reads. The coordinator knows its definition,
-//! which is nothing but its row of the catalog and its view; the work is done by the nodes that have its shards, each
-//! with an ordinary stream table over its own shards for each shard of it. Whether a node has them yet is asked at every
-//! refresh and never remembered: a shard that has come to a node, by a move or because it is new, is a plain table
-//! there until then.
+//! A *spread* stream table is a distributed table co-located with its sources. The coordinator has only its definition:
+//! a catalog row and a view. The nodes with its shards do the work: each shard is an ordinary stream table
+//! over the node's own shards. Every refresh asks a node which of them it has, and nothing remembers the answer: a shard
+//! that is new on a node is a plain table there until then.
 //!
-//! - [`remote`]: how a node is asked, and the one place that quotes what it is told.
+//! - [`remote`]: calling a node, and the one place that quotes the arguments.
 
 mod remote;
 

@@ -1,15 +1,14 @@
-//! Calling a function of ours on other nodes.
+//! Calling functions of this extension on other nodes.
 //!
-//! The channel is the one that Citus has for this, `master_run_on_worker`: it opens a connection of its own to each node,
-//! by the connection settings of the cluster, asks all nodes at once, and can be cancelled. So no connection string is
-//! made here; names of nodes and ports are arguments. What a node does is committed there, and is no part of the
-//! transaction that asks.
+//! `master_run_on_worker` of Citus opens a connection to each node with the cluster's connection settings, runs on all
+//! nodes at once, and can be cancelled. So no connection string is made here; names of nodes and ports are arguments.
+//! A node commits its work independently of the calling transaction.
 //!
-//! It is the owner of the extension who asks, once the coordinator has found that the user may: a role that may refresh a
-//! stream table here need not be able to connect to nodes, and has no rights to what they keep for it.
+//! The owner of the extension makes the call, after the coordinator has checked the user's privileges: a role that may
+//! refresh a stream table here need not be able to connect to nodes, and has no rights to the tables there.
 //!
-//! The channel takes statements without parameters. [`statement`] is the only place that makes one: of the name of a
-//! function of this extension, and of values that the server quotes.
+//! The channel takes statements without parameters. Only [`statement`] makes one, from the name of a
+//! function of this extension and values that the server quotes.
 
 use pgrx::Spi;
 use pgrx::pg_sys;

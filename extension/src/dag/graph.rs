@@ -1,4 +1,4 @@
-//! The graph itself: nodes are stream tables, edges lead from what is read to its readers.
+//! The graph itself: nodes are stream tables, edges lead from a source to its readers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

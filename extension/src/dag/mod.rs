@@ -1,8 +1,8 @@
-//! The dependency graph of stream tables: who reads whom, in which order they are refreshed, and
-//! which belong together.
+//! The dependency graph of stream tables: which reads which, in which order they are refreshed, and
+//! which form an island.
 //!
-//! Invariant: the graph is a hint for the scheduler, kept in its memory; what a refresh reads is
-//! decided by the catalog. Cycles are refused where a dependency is made.
+//! Invariant: the graph is a hint in the scheduler's memory; the catalog decides what a refresh reads.
+//! Creating a dependency refuses cycles.
 
 mod cycles;
 mod graph;

@@ -1,8 +1,8 @@
-//! Sources that can be captured no more: a foreign partition or child has come. The server would fail
-//! every statement that reaches a foreign child while a trigger above it has transition tables; so capture steps
-//! aside with the command that brings it, and who reads the source is recomputed from then on, as its mode says.
+//! Sources that can no longer be captured because they get a foreign partition or child. The server would fail
+//! every statement that reaches a foreign child while a trigger above it has transition tables. So the command that
+//! adds one removes capture, and the readers of the source are recomputed from then on, as their modes say.
 //!
-//! IMMEDIATE stream tables cannot be left behind: the command is refused because of them.
+//! If an IMMEDIATE stream table reads the source, the command is refused.
 
 use pgrx::pg_sys;
 

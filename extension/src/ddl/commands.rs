@@ -1,5 +1,5 @@
-//! What the server tells event triggers: each asks once, by a kept statement, since planning it would cost more than
-//! many commands do.
+//! The facts that the server gives event triggers: each trigger reads them once, by a prepared statement, since planning
+//! would cost more than many commands.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,9 +1,9 @@
-//! Making a stream table of a materialized view: same name, columns, indexes, comments, owner and privileges.
+//! Turning a materialized view into a stream table with the same name, columns, indexes, comments, owner and privileges.
 //!
-//! What PostgreSQL knows of the view is read as statements, printed and quoted by the server; the view is dropped;
-//! a stream table of its query takes the name; the statements give it the rest. All of that is done as the
-//! owner, whose query and index expressions are read in the course of it, and is part of the caller's
-//! transaction: a failure leaves the view as it was.
+//! The server prints the view's properties as statements; the view is dropped;
+//! a stream table with its query takes the name; the statements restore the properties. All of this runs as the
+//! owner, whose query and index expressions are evaluated, in the caller's
+//! transaction: a failure leaves the view unchanged.
 
 use pgrx::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a user asks for.
+//! The definition of a stream table, as the user gives it.
 
 use crate::catalog::RequestedMode;
 use crate::pg::settings::Settings;

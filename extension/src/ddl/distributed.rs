@@ -1,11 +1,10 @@
-//! Tables that Citus takes over although a stream table rests on them. No statement tells of it: functions of
-//! Citus change its catalog by themselves. They also give each such table a trigger, which is what we hear of.
+//! Sources and stream tables that become Citus tables. No statement shows this: functions of
+//! Citus change its catalog directly. But they give each such table a trigger, whose creation we notice.
 //!
-//! A stream table that is refreshed finds out by its next refresh, which analyses the query of a changed table
-//! again. Nothing would tell an IMMEDIATE one, and a stream table that is itself distributed could not be
-//! written any more: both are refused when the transaction commits. So is a function of Citus that makes a table
-//! again under its old name (`undistribute_table`): it drops what reads the table, and recreates views, but does
-//! not know stream tables.
+//! A refreshed stream table notices at its next refresh, which analyses the query again. An IMMEDIATE one would not,
+//! and a stream table that is itself distributed could no longer be written: both are refused when the transaction
+//! commits. So is a function of Citus that recreates a table under its old name (`undistribute_table`): it drops
+//! what reads the table, and recreates views, but not stream tables.
 
 use std::cell::{Cell, RefCell};
 

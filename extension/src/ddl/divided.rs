@@ -1,7 +1,7 @@
-//! A new stream table in two steps: nodes keep parts of it, and the coordinator what is made of them.
+//! A new two-step stream table: nodes maintain parts of it, and the coordinator combines them.
 //!
-//! Its tables are made in the transaction that creates it: a failure leaves nothing on any node. Nodes hear of their parts
-//! in the first refresh afterwards, which fills it.
+//! Its tables are made in the transaction that creates it: a failure leaves nothing on any node. The first refresh
+//! afterwards sends the nodes their parts and fills it.
 
 use pgrx::pg_sys;
 

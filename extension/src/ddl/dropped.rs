@@ -1,5 +1,5 @@
-//! Stream tables that code drops without a statement for it, so that no event trigger tells: `drop_graph` of AGE, for
-//! instance. What is left of them is cleaned up before the transaction commits.
+//! Stream tables that code drops without a statement, and thus without an event trigger: `drop_graph` of AGE, for
+//! instance. Their remains are cleaned up before the transaction commits.
 
 use std::cell::RefCell;
 use std::collections::HashSet;

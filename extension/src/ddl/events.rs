@@ -1,5 +1,5 @@
-//! Event triggers: PostgreSQL tells what it has dropped and altered. They run in everybody's sessions, so that
-//! their `search_path` must be their own. That of the commonest one is set by itself, when it has something to look for.
+//! Event triggers on drops and alterations. They run in every session, so they set their own `search_path`. The most
+//! frequent one sets it only if it has something to look for.
 
 use std::collections::BTreeSet;
 

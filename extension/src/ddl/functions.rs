@@ -1,4 +1,4 @@
-//! Replaced and altered functions: a query may compute other values now, though its text is the same.
+//! Replaced and altered functions: a query with the same text may now compute other values.
 
 use pgrx::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Who keeps the rows of a new stream table.
+//! Where the rows of a new stream table are maintained.
 
 use pgrx::pg_sys;
 

@@ -1,8 +1,8 @@
-//! What users have declared on a table, as the statements that declare it again on one that takes its place; and
-//! what cannot be.
+//! Users' declarations on a table, as statements that repeat them on its replacement; and
+//! those that cannot be repeated.
 //!
-//! Everything is printed and quoted by the server. Statements are run as the owner, but for those about
-//! publications, which may be another's.
+//! The server prints and quotes everything. Statements run as the owner, except those about
+//! publications, which may belong to another role.
 
 use pgrx::prelude::*;
 

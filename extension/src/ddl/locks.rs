@@ -1,4 +1,4 @@
-//! Locking a stream table, and what it reads before.
+//! Locking the sources of a stream table, then the stream table.
 
 use crate::catalog::{self, RefreshMode, RequestedMode, StreamTable};
 use crate::cdc;

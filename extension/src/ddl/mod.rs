@@ -2,7 +2,7 @@
 //! owner, restore; and what follows when PostgreSQL itself drops or alters one of its parts.
 //!
 //! A stream table owns its parts by INTERNAL dependencies, like a table its TOAST table: the
-//! internal view and the state tables go with it, cannot be dropped without it, and whatever drops
+//! internal view and the state tables are dropped with it and cannot be dropped without it, and dropping
 //! the view by CASCADE drops the stream table.
 
 pub mod alter;

@@ -1,4 +1,4 @@
-//! The refresh mode of a query: what was asked for, against what its constructs allow.
+//! The refresh mode of a query: the requested one, against what its constructs allow.
 
 use pgrx::pg_sys;
 

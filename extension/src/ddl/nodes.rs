@@ -1,4 +1,4 @@
-//! What nodes tell of the stream tables that they keep, or parts of which: for reports.
+//! Reports of nodes on the stream tables that they maintain at least in part.
 
 use pgrx::Spi;
 use pgrx::datum::TimestampWithTimeZone;

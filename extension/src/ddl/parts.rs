@@ -1,9 +1,9 @@
-//! Parts of a stream table in two steps that this node keeps: for each shard of a distributed, empty table an ordinary
-//! stream table over the shards beside it. It goes with that shard. Its change buffer has what the coordinator has not
-//! taken yet.
+//! This node's parts of a two-step stream table: for each shard of a distributed, empty table an ordinary
+//! stream table over the co-located shards, which is dropped with that shard. Its change buffer has the changes that the
+//! coordinator has not yet applied.
 //!
-//! A position in these changes is a frontier, and is told as text: `snapshot xid epoch`. What the coordinator is told
-//! has been committed before it hears of it, and survives a crash: else a position could be one in a history that was not.
+//! A position in these changes is a frontier, as text: `snapshot xid epoch`. Everything sent to the coordinator
+//! is committed first, and survives a crash: otherwise a position could refer to a lost history.
 
 use pgrx::Spi;
 use pgrx::datum::DatumWithOid;

@@ -1,11 +1,11 @@
-//! What no role may do to a stream table and to what it rests on, not even the owner of the table
-//! concerned: PostgreSQL asks for no more than ownership. Event triggers ask here.
+//! What no role may do to a stream table and its parts and sources, not even their owner:
+//! PostgreSQL only checks ownership. Event triggers ask here.
 //!
-//! - Triggers of ours stay while their table does: a source that tells nothing any more, or a stream table that
-//!   may be written, would go unnoticed.
+//! - Our triggers stay as long as their table: a source without capture, or a stream table that users can write,
+//!   would go unnoticed.
 //! - So do the indexes by which refreshes find rows, and the names of the extension's schemas.
-//! - Stream tables and their parts have neither parents nor children: a statement on a relative fires the
-//!   triggers of that one only.
+//! - Stream tables and their parts have neither parents nor children: a statement on a parent or child fires
+//!   only that table's triggers.
 //! - No foreign key deletes or changes their rows.
 //! - They are not rewritten: `ALTER COLUMN … TYPE … USING` is an UPDATE that fires no trigger.
 

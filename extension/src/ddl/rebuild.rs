@@ -1,4 +1,4 @@
-//! Building a stream table again after a decision on its mode.
+//! Rebuilding a stream table after a decision on its mode.
 
 use crate::catalog::{self, RequestedMode};
 use crate::error::{Error, Result};

@@ -1,5 +1,5 @@
-//! Giving a stream table a query with other columns: it is dropped and created again, with all that was declared on
-//! it. What cannot be declared again keeps it from being dropped.
+//! Giving a stream table a query with other columns: it is dropped and recreated with all declarations on
+//! it. A declaration that cannot be repeated prevents this.
 
 use std::collections::BTreeMap;
 

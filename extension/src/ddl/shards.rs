@@ -1,9 +1,8 @@
-//! The shards that this node has of a spread stream table: each is an ordinary stream table over the shards that are
-//! beside it.
+//! This node's shards of a spread stream table: each is an ordinary stream table over the co-located shards.
 //!
-//! The coordinator tells the query, over tables. Here it is read, the shards are put in the place of their tables, and
-//! the view is stored like that: from then on nothing knows of Citus. A view goes with its shard, but not the other way
-//! round: where something drops a shard that it reads, what is left is a plain table, which the next task makes a stream
+//! The coordinator sends the query over tables. Here the shards replace their tables, and
+//! the view is stored in that form: from then on nothing knows of Citus. A view is dropped with its shard, but not vice
+//! versa: if a shard that it reads is dropped, a plain table remains, which the next task turns into a stream
 //! table again.
 
 use pgrx::pg_sys;

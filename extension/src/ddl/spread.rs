@@ -1,8 +1,8 @@
 //! Spreading a new stream table over the nodes of a cluster.
 //!
-//! It becomes a distributed table beside the tables that it reads, and is filled by Citus, all in the transaction that
-//! creates it: a failure leaves nothing on any node. That its shards become stream tables of their nodes is left to the
-//! first refresh afterwards, as with any shard that comes to a node later; until then they only hold rows.
+//! The creating transaction makes it a distributed table co-located with its sources, and Citus fills it: a failure
+//! leaves nothing on any node. The first refresh afterwards turns its shards into stream tables of their nodes, like any
+//! shard that reaches a node later; until then they only hold rows.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What settles the ties of a stream table's query: said once, and kept as the comment of its view.
+//! What settles the ties of a stream table's query: shown once, and stored as the comment of its view.
 
 use pgrx::pg_sys;
 

@@ -1,5 +1,5 @@
-//! Messages of the server name what stream tables are made of: views and state tables, change buffers, indexes. Users know
-//! nothing of these. They are told of the stream table, or of the table whose changes wait.
+//! Server messages name internal objects: views and state tables, change buffers, indexes. Users do not know
+//! these, so the messages name the stream table, or the table whose changes wait, instead.
 
 use pgrx::pg_sys;
 

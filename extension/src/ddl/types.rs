@@ -1,5 +1,4 @@
-//! Altered extensions, types, operators and operator classes: statements name them, and indexes rest on what a
-//! type can do.
+//! Altered extensions, types, operators and operator classes: statements name them, and indexes depend on them.
 
 use pgrx::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What the reports show of the runtime, most of it in shared memory. Reads only; the reports over it are
+//! Facts about the runtime for reports, most of them from shared memory. Reads only; the reports are
 //! SQL.
 
 mod stale;

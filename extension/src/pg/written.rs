@@ -1,8 +1,8 @@
-//! What the server's statistics say that the present transaction has written: each row, by whatever means, with or
-//! without triggers, and none that was rolled back with a subtransaction.
+//! The rows that the current transaction has written, by the server's statistics: with or
+//! without triggers, and without those rolled back with a subtransaction.
 //!
-//! The server keeps these numbers until the transaction ends, and then adds them to those that it shows, as it does
-//! with those of transactions that were rolled back. Here they are still exact.
+//! The server keeps these numbers until the transaction ends, and then adds them to the published ones, even after
+//! a rollback. Here they are still exact.
 
 use std::ffi::c_int;
 
