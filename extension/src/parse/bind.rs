@@ -1,5 +1,5 @@
 //! Columns of an expression become parameters: `$n` stands for the column with identity `n`. So do
-//! subqueries, which become dependent joins of the stage ([`super::sublink`]).
+//! subqueries, after becoming dependent joins of the stage ([`super::sublink`]).
 
 use pgrx::pg_sys;
 

@@ -1,7 +1,7 @@
 //! Conjuncts that compare a value of the rows with one that follows the clock:
 //! `ts > now() - interval '1 hour'`, `day = CURRENT_DATE`.
 //!
-//! What is left to follow is one value, the bound. How it moves is the engine's business.
+//! Each leaves one moving value, the bound, which the engine handles.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Expr, Opaque, Predicate, Relation};

@@ -1,6 +1,6 @@
 //! Values that follow the clock, and comparisons with them in their plain form, `value operator bound`.
 //!
-//! The one side reads columns and is immutable, the other reads none and changes with nothing but the
+//! One side reads columns and is immutable, the other reads none and changes only with the
 //! transaction's start, and the comparison of the two types is immutable, too.
 
 use pgrx::pg_sys;

@@ -1,12 +1,12 @@
-//! Documents of JSON whose strings are read as dates or times, maintained as long as none says what the clock decides.
+//! JSON documents whose strings are read as dates or times, maintained while none depends on the clock.
 //!
-//! What a path finds, or a field of a record, is converted without an expression that could have a function around it:
-//! the function goes around the document.
+//! The value of a path, or a field of a record, is converted without an expression that a function could wrap,
+//! so the function wraps the document.
 //! ```text
 //! jsonb_to_record(j) AS r(at date)  →  jsonb_to_record(CASE WHEN pgtrickle.without_clock_strings(j::text) IS NULL THEN NULL ELSE j END) AS r(at date)
 //! ```
-//! It raises for a document with such a string anywhere but in the name of a field. Paths that make strings of their own,
-//! of names of fields or of variables, are left as they are, and refused.
+//! It raises for a document with such a string anywhere but in the name of a field. Paths that make strings
+//! from names of fields or variables are not wrapped, but refused.
 
 use pgrx::pg_sys;
 

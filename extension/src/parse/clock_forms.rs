@@ -1,11 +1,11 @@
-//! Other ways to write a comparison with the clock, as the plain one.
+//! Other forms of a comparison with the clock, rewritten to the plain one.
 //!
 //! - `NOT ts <= now()` → `ts > now()`
 //! - `now() - ts < interval '1 day'` → `ts > now() - interval '24 hours'`: the difference of two times has
 //!   no months, and intervals are compared with days of 24 hours and months of 30 days
 //! - `p OR ts > now()` → `CASE WHEN p THEN 'infinity' ELSE ts END > now()`, and with `-infinity` for `<`
 //!
-//! Each has the rows of the other where it decides about rows: NULL is as good as false there.
+//! Both forms select the same rows: NULL counts as false.
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::BoolExprType::{NOT_EXPR, OR_EXPR};

@@ -1,14 +1,14 @@
-//! Text made a date or time, maintained as long as no value says what the clock decides.
+//! Text read as a date or time, maintained while no value depends on the clock.
 //!
-//! `now`, `today`, `tomorrow` and `yesterday` are read as the clock says, so that a value which says one of them has no
-//! date that a stream table could keep. Whether any does is known only when it is read. In what is maintained, text
-//! therefore goes through a function that raises for such words and returns all other text as it is:
+//! `now`, `today`, `tomorrow` and `yesterday` depend on the clock, so a stream table cannot store their date. Only
+//! reading a value shows whether it says one of them. So text goes through a function that raises for such words and
+//! returns all other text unchanged:
 //!
 //! ```text
 //! t::date  →  pgtrickle.without_clock_words(t)::date
 //! ```
-//! Where nothing is raised, both are the same, and depend on the text and on kept settings alone. Where something is,
-//! there is no state: AUTO runs the query for as long as there is such a value, by time as well as after changes, other
+//! Unless it raises, both are equal, and depend only on the text and on kept settings. If it raises,
+//! there is no state: while there is such a value, AUTO runs the query, by time as well as after changes, and other
 //! modes raise the error.
 
 use pgrx::pg_sys;

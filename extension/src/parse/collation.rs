@@ -1,10 +1,10 @@
 //! Explicit collations must not leak out of the subquery that they are written in.
 //!
-//! A column is an *implicit* source of a collation, also where a subquery computes it with COLLATE.
-//! The engine puts the subquery's expression in the column's place, where the COLLATE would be an
-//! *explicit* source and clash with another one: `SELECT … FROM (SELECT a COLLATE "C" AS a FROM t) s
+//! A column is an *implicit* source of a collation, even if a subquery computes it with COLLATE.
+//! The engine replaces the column by the subquery's expression, where the COLLATE would be an
+//! *explicit* source and conflict with another one: `SELECT … FROM (SELECT a COLLATE "C" AS a FROM t) s
 //! WHERE a < 'x' COLLATE "POSIX"`. A scalar subselect around such a column makes it implicit again; it
-//! is only written where expressions with different explicit collations meet.
+//! is written only where expressions with different explicit collations meet.
 
 use std::collections::BTreeSet;
 

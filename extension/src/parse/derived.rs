@@ -1,4 +1,4 @@
-//! A query level as the one that reads it knows it.
+//! A query level as its reader sees it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What is known of the display scale of `numeric` values.
+//! What is known about the display scale of `numeric` values.
 //!
 //! Invariant: [`Scale::Fixed`] is said only when *every* finite value of the expression has it.
 

@@ -1,4 +1,4 @@
-//! What the engine must know of types, remembered per analysis.
+//! What the engine must know about types, cached per analysis.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Frames of windows, and offsets in them that subqueries give.
+//! Frames of windows, and their offsets computed by subqueries.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::Piece;

@@ -1,4 +1,4 @@
-//! GROUP BY, aggregates and HAVING of one query level. [`super::grouping_sets`] has several groupings.
+//! GROUP BY, aggregates and HAVING of one query level; [`super::grouping_sets`] handles several groupings.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Aggregate, Column, Expr, Relation};

@@ -1,5 +1,5 @@
-//! GROUPING SETS, ROLLUP and CUBE: one grouping per set over a copy of the input, keys outside of the
-//! set NULL, `grouping()` a constant of each set.
+//! GROUPING SETS, ROLLUP and CUBE: one grouping per set over a copy of the input, with NULL for keys outside
+//! the set, and `grouping()` a constant of each set.
 //!
 //! ```text
 //! γ {A, B}; f (R) = γ A; f (R) × NULLs(B∖A) ⊎ γ B; f (R′) × NULLs(A∖B)

@@ -1,8 +1,8 @@
-//! Constructs that use an operator without naming it, and conversions that need more than is written.
+//! Constructs that use an operator without naming it, and implicit conversions.
 //!
-//! `a IS DISTINCT FROM b`, `NULLIF(a, b)` and `CASE a WHEN b` are printed as such, and read back with
-//! the operator that the search path offers. For a type whose equality is outside `pg_catalog`
-//! (`citext`) that would be another operator, so they are written with searched CASE, which names it:
+//! `a IS DISTINCT FROM b`, `NULLIF(a, b)` and `CASE a WHEN b` are printed as such, and parsed with
+//! the operator on the search path. For a type whose equality is outside `pg_catalog`
+//! (`citext`) that may be the wrong one, so they are written with searched CASE, which names it:
 //!
 //! - `NULLIF(a, b)` → `CASE WHEN a = b THEN NULL ELSE a END`
 //! - `a IS DISTINCT FROM b` →
@@ -11,10 +11,10 @@
 //!
 //! Operands are immutable here, so they may be printed twice.
 //!
-//! `ROW(a, b) = ROW(c, d)` is read as a comparison column by column, in which NULL equals nothing. Where
-//! rows are compared as such, in which NULL equals NULL, they are written as `ROW(a, b)::record`.
+//! `ROW(a, b) = ROW(c, d)` is parsed as a comparison column by column, in which NULL equals nothing. Comparisons
+//! of records, in which NULL equals NULL, are written as `ROW(a, b)::record`.
 //!
-//! Text made a date or time is read through a function ([`super::clock_words`], [`super::clock_documents`]).
+//! Text becomes a date or time through a function ([`super::clock_words`], [`super::clock_documents`]).
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::NodeTag::{T_ArrayCoerceExpr, T_DistinctExpr, T_NullIfExpr};

@@ -1,6 +1,6 @@
 //! The FROM clause of one query level as a tree of joins.
 //!
-//! - `L RIGHT JOIN R` = `R LEFT JOIN L`: columns go by identity, not by place.
+//! - `L RIGHT JOIN R` = `R LEFT JOIN L`: columns have identities, not positions.
 //! - A right side that reads columns of the left one (LATERAL) makes the join a dependent one.
 //! - A subquery in the ON condition of an outer join is computed over the side that it reads, before the join. One
 //!   that reads both makes the null-supplying side depend on the other; a FULL JOIN with one is refused.

@@ -1,5 +1,5 @@
-//! `JSON_VALUE (… RETURNING json | jsonb)` of servers that keep the NULL of an earlier row: what a row shows depends
-//! on the rows before it, which no change of rows tells.
+//! `JSON_VALUE (… RETURNING json | jsonb)` of servers that keep the NULL of an earlier row: the value of a row depends
+//! on the rows before it.
 
 use std::sync::OnceLock;
 

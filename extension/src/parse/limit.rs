@@ -1,11 +1,11 @@
-//! LIMIT and OFFSET whose values the query computes, from a subquery for instance. They do not depend on the rows.
+//! LIMIT and OFFSET whose values the query computes, for instance in a subquery. They do not depend on the rows.
 //!
 //! ```text
 //! R ORDER BY o LIMIT n OFFSET m  =  π R (σ m < p ≤ m + n (ω p := row_number() OVER (ORDER BY o) R × {(n, m)}))
 //! ```
-//! `{(n, m)}` is a group of its own, so that a negative number fails also where there are no rows.
-//! NULL says neither where to begin nor where to end. The window is maintained as any other: a change among the rows costs
-//! in proportion to those whose number changes. When a value changes, all numbers are looked at, in O(R).
+//! `{(n, m)}` is a group without keys, so a negative number fails even if there are no rows.
+//! NULL means no bound. The window is maintained as any other: a changed row costs
+//! in proportion to the rows whose number changes. A changed value costs a pass over all numbers, in O(R).
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::canary;

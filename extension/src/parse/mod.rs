@@ -1,13 +1,13 @@
 //! From PostgreSQL's analysed query to the operator tree: the only room that knows parse nodes.
 //!
 //! The server has already parsed the text, resolved names, chosen operators and made coercions
-//! explicit. Here one query level after the other becomes a
+//! explicit. Here each query level becomes a
 //! [`Relation`](pgtrickle_dvm::tree::Relation), and every construct that cannot be maintained is
-//! collected with its row of the [capability table](crate::capability). Nothing is changed in the
-//! database, and nothing is remembered between calls.
+//! collected with its row of the [capability table](crate::capability). The analysis changes nothing in the
+//! database and keeps nothing between calls.
 //!
-//! Below, the types: [`analysis`] is what comes of it, [`analyzer`] its state, [`scope`] a level with its [`input`]s,
-//! [`derived`] a level as its reader knows it, [`group_columns`], [`display_scale`], [`spread`]. Above, what reads each construct:
+//! The types: [`analysis`] is the result, [`analyzer`] the state, [`scope`] a level with its [`input`]s,
+//! [`derived`] a level as its reader sees it, [`group_columns`], [`display_scale`], [`spread`]. The readers of constructs:
 //!
 //! - [`level`]: one SELECT; [`set_operation`]: UNION, INTERSECT, EXCEPT; [`range`]: range table;
 //!   [`from`] and [`join`]: FROM; [`computed`]: functions and VALUES in it; [`grouping`], [`grouping_sets`] and [`aggregate`]: GROUP BY and
@@ -15,10 +15,10 @@
 //! - [`stage`]: where expressions stand; [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
-//! - [`clock_words`], [`clock_documents`]: text that may say `now`; [`json_value`]: what a server gets wrong.
-//! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known of types and values.
-//! - [`opaque`]: subqueries computed as a whole; [`bounds`], [`clock`], [`clock_forms`]: filters that follow the clock.
-//! - [`sources`]: every relation that a query names, supported or not; [`row_security`]: what is hidden of them; [`place`]: which shards stand for tables of Citus.
+//! - [`clock_words`], [`clock_documents`]: text that may say `now`; [`json_value`]: a bug of some servers.
+//! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known about types and values.
+//! - [`opaque`]: subqueries computed whole; [`bounds`], [`clock`], [`clock_forms`]: filters that follow the clock.
+//! - [`sources`]: every relation that a query names, supported or not; [`row_security`]: their hidden rows; [`place`]: the shards that replace Citus tables.
 
 mod aggregate;
 mod analysis;

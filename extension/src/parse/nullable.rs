@@ -1,7 +1,7 @@
 //! Whether an expression can be NULL.
 //!
-//! Invariant: "not nullable" is said only where it is proved; strictness proves nothing, because a
-//! strict function may return NULL for arguments that are not.
+//! Invariant: "not nullable" is proved; strictness proves nothing, because a
+//! strict function may return NULL for arguments that are not NULL.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::ColumnId;

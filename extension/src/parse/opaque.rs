@@ -1,7 +1,7 @@
-//! Subqueries that are computed as a whole: recursion, and tables whose changes cannot be captured.
+//! Subqueries that are computed whole: recursion, and tables whose changes cannot be captured.
 //!
-//! The server prints them, so that nothing here looks into them but to find what they read and what
-//! would make them depend on more than that.
+//! The server prints them. Here they are searched only for what they read and for other things they
+//! depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
 

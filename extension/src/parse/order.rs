@@ -1,4 +1,4 @@
-//! ORDER BY where it decides which rows there are: DISTINCT ON, LIMIT, OFFSET.
+//! ORDER BY where it decides which rows are in the result: DISTINCT ON, LIMIT, OFFSET.
 //!
 //! ```text
 //! DISTINCT ON (k) … ORDER BY o = the first row of each k in the order o

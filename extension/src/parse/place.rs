@@ -1,5 +1,5 @@
-//! What stands for tables of Citus: on this node the shard that it has of a table which has a single one, which is
-//! captured and read as any table is. A table in several shards is left to the nodes that have them.
+//! The shards that replace Citus tables: if a table has a single shard, this node's copy of it,
+//! captured and read like any table. Tables in several shards are left to the nodes that hold them.
 
 use pgrx::pg_sys;
 

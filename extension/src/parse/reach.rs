@@ -1,11 +1,11 @@
-//! How far a changed row reaches among the results of a window function.
+//! Which results of a window function a changed row affects.
 //!
 //! ```text
 //! lag(x, k)                                          the next k rows
 //! f(x) ROWS BETWEEN a PRECEDING AND b FOLLOWING      b rows before, a rows after
 //! row_number(), sum(x) … up to the current row       all rows after, by a number that is carried
 //! ```
-//! A sum is carried where adding is exact: of integers and numeric, not of floats.
+//! A sum is carried if addition is exact: of integers and numeric, not of floats.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Ahead, Carry, Comparisons, Reach};

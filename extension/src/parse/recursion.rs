@@ -1,7 +1,7 @@
-//! Recursive CTEs whose rows follow from each other by joins of tables.
+//! Recursive CTEs over joins of tables.
 //!
-//! The parts of the definition are analysed like any query. If they come to anything else than linear blocks, all that
-//! was found is forgotten, and the CTE is computed as a whole.
+//! The parts of the definition are analysed like any query. If they are not linear blocks, the analysis is
+//! discarded, and the CTE is computed whole.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, Opaque, Recursion, Relation};

@@ -1,8 +1,8 @@
-//! Row security of the tables that a query names itself, under the owner of the stream table.
+//! Row security of the tables that a query names itself, for the owner of the stream table.
 //!
-//! Where the policies say of a row by its columns alone whether it is seen, the scan carries what they say, and
-//! [`pgtrickle_dvm::tree::Visible`] says what becomes of it. Refused are policies that read other tables, the session or
-//! the clock, and all under views: there others' rights count than those that refreshes have.
+//! If the policies depend only on the columns of a row, the scan carries their condition, see
+//! [`pgtrickle_dvm::tree::Visible`]. Refused are policies that read other tables, the session or
+//! the clock, and all policies under views, where other roles' rights apply than those of a refresh.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! A query level with its inputs, and what it can see of the levels around it.
+//! A query level with its inputs, and the columns of outer levels that it can see.
 
 use std::collections::BTreeSet;
 

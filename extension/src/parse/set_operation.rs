@@ -8,7 +8,7 @@
 //! A INTERSECT ALL B = π (C × 1 … min(nₐ, nᵦ))
 //! A EXCEPT ALL B    = π (C × 1 … nₐ − nᵦ)
 //! ```
-//! Rows are the same as GROUP BY says. Each operation has types of its own, to which its sides are
+//! Rows are equal as in GROUP BY. Each operation has its own types, to which its sides are
 //! coerced.
 
 use std::ffi::CStr;

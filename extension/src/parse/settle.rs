@@ -1,23 +1,22 @@
-//! Ties. A query whose ORDER BY does not tell rows apart has several right answers; a stream table holds one of
+//! Ties. A query with ties in its ORDER BY has several correct results; a stream table holds one of
 //! them, always the same for the same rows.
 //!
-//! Where the place of a row decides (LIMIT, OFFSET, DISTINCT ON, window functions of a position, aggregates in an
-//! order), the order goes on behind what the query says: by the columns that are read, one after the other, in the
-//! default order of their types; then by the image of those whose type has no order, or takes values for equal that
-//! look different. Rows alike in all of them can trade places unseen.
+//! Where the position of a row matters (LIMIT, OFFSET, DISTINCT ON, window functions of a position, aggregates in an
+//! order), the query's order is continued: by the columns that are read, one after the other, in the
+//! default order of their types; then by the image of those whose type has no order, or whose equal values can
+//! look different. Rows alike in all of them can swap places unnoticed.
 //!
 //! ```text
 //! SELECT x, p FROM t ORDER BY y LIMIT 3  →  … ORDER BY y, x, p, ROW(p) USING *< LIMIT 3
 //! ```
-//! Aggregates that show the order of their input and say none, `array_agg` and `string_agg` above all, get the order of
-//! what they read; not where a subquery, a CTE or a view below may have given its rows an order that they rely on.
+//! Aggregates that show the order of their input without ORDER BY, such as `array_agg` and `string_agg`, are ordered by
+//! what they read, unless a subquery, a CTE or a view below may have given its rows an order that they rely on.
 //!
-//! An answer of the settled query is one of the query's own: its order refines that of the query, and no frame
-//! whose ends or exclusion are made of peers is touched. Those stay as they are, as do WITH TIES and what views say;
+//! A result of the settled query is a result of the query: its order refines that of the query. Frames
+//! whose ends or exclusion are made of peers are not changed, nor are WITH TIES and views;
 //! the engine refuses them where ties show.
 //!
-//! The settled query is what the view of the stream table holds, so that everything that computes it, in any mode,
-//! has the same answer.
+//! The view of the stream table holds the settled query, so every mode computes the same result.
 
 use pgrx::pg_sys;
 

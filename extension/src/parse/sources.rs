@@ -1,4 +1,4 @@
-//! Which relations a query names, wherever it names them, and which of them can be maintained.
+//! The relations that a query names, anywhere in it, and which of them can be maintained.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! How the tables of Citus that a query reads are spread, and where the query is maintained.
+//! How the Citus tables of a query are distributed, and where the query is maintained.
 
 use std::collections::BTreeMap;
 

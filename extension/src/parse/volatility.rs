@@ -1,5 +1,5 @@
-//! Only what follows from the rows can be maintained: a value that changes without a change of rows would never
-//! be noticed. Settings that the stream table keeps are as good as constants; everything else that functions
+//! Only values that depend on rows alone can be maintained: nothing would notice other changes.
+//! Settings that the stream table keeps are constants; everything else that functions
 //! read is refused.
 
 use pgrx::pg_sys;

@@ -1,9 +1,9 @@
-//! Window functions of one query level: one operator for each set of PARTITION BY keys that contains no
-//! other. A call with more keys than its operator partitions by the others inside of it: every row that
+//! Window functions of one query level: one operator for each minimal set of PARTITION BY keys.
+//! A call with more keys partitions further inside its operator: a row that
 //! touches its partition touches the operator's.
 //!
-//! The rules for ties ([`Ties`]): functions of whole peer groups do not care; functions of values see
-//! peers that differ in what they read; functions of a row's own position see every difference.
+//! The rules for ties ([`Ties`]): functions of whole peer groups do not depend on them; functions of values see
+//! peers that differ in what they read; functions of a row's position see every difference.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, Comparisons, Expr, Part, SortKey, WindowCall};

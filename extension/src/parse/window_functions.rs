@@ -1,4 +1,4 @@
-//! What is known of the functions of windows.
+//! What is known about window functions.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::Ties;

@@ -1,6 +1,6 @@
-//! `ALTER TABLE`, before the server looks at it, for what no event trigger tells: a column that is about to get another
-//! type, and the tables of which one becomes a parent or a child of the other, or ceases to be; and which table it is,
-//! which event triggers can only learn by a query. And statements whose messages list objects.
+//! `ALTER TABLE`, before the server runs it, for facts that event triggers do not have: a column that is about to change
+//! its type, and tables of which one becomes or ceases to be a parent of the other; and the table itself,
+//! which event triggers would have to query. Also statements whose messages list objects.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;

@@ -1,8 +1,8 @@
-//! Background workers: starting them, what signals mean to them, and their transactions.
+//! Background workers: starting them, their signals, and their transactions.
 //!
-//! A worker is never torn from a transaction by SIGTERM: the handler takes a note, and arms a timer
-//! that cancels the running statement, as `pg_cancel_backend()` would, when it has not come to its
-//! end in time. So a stop is either a commit or an ordinary abort.
+//! SIGTERM never interrupts a transaction: the handler sets a flag, and arms a timer
+//! that cancels the running statement, as `pg_cancel_backend()` would, if it has not finished
+//! in time. So a stop is either a commit or an ordinary abort.
 
 use std::ffi::CStr;
 use std::panic::AssertUnwindSafe;

@@ -1,5 +1,5 @@
-//! The triggers that fire before rows are written. A stream table holds the rows of its query: a trigger may look at
-//! them, and one that changes a row or leaves it out is an error.
+//! BEFORE ROW triggers. A stream table holds the rows of its query: a trigger may read
+//! them, but changing or suppressing a row is an error.
 
 use pgrx::pg_sys;
 

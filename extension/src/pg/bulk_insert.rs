@@ -1,7 +1,7 @@
 //! Batches of rows for a table: one call and, per page, one log record each, as COPY writes them.
 //!
-//! A statement whose rows are inserted as they come may have a parallel plan, as that of CREATE TABLE AS: only what
-//! would need a new transaction id or command id in its course is forbidden, and both are there when it begins.
+//! A statement whose rows are inserted as they arrive may have a parallel plan, like CREATE TABLE AS: only
+//! assigning a transaction id or command id while it runs is forbidden, and both are assigned before.
 
 use std::ptr;
 

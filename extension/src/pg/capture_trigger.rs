@@ -1,9 +1,9 @@
-//! The triggers that read changes, in three families: those that capture, those that capture row by row, and those that
-//! have stream tables follow at once. For each kind of statement there is an internal AFTER statement trigger. What applies the changes of
-//! another server (a subscription, say) runs no statements: it acts in the replication role `replica` and fires
-//! row triggers, so that for each kind there is one of these, too, which fires in that role alone.
-//! Where statements do not tell whose rows they change (on a table that is read apart from the one above it, and wherever
-//! the table of a row counts), row triggers tell of all rows, in any role, and of statements only TRUNCATE.
+//! The triggers that read changes, in three families: those that capture, those that capture row by row, and those
+//! that update IMMEDIATE stream tables. Each kind of statement has an internal AFTER statement trigger. Replication
+//! (a subscription, say) runs no statements: it acts in the role `replica` and fires
+//! row triggers, so each kind also has one of these, which fires only in that role.
+//! Where statements do not show which table a row belongs to (on a table that is read apart from its parent, and wherever
+//! the query reads the table of a row), row triggers capture all rows, in any role; only TRUNCATE is captured by statement.
 //!
 //! Internal triggers are not dumped and not listed by `\d`, a table's owner cannot disable them, and
 //! they need no privilege on the table.

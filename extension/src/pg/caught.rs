@@ -1,4 +1,4 @@
-//! An error that was caught, to be told of or thrown again.
+//! An error that was caught, to be reported or rethrown.
 
 use pgrx::PgMemoryContexts;
 use pgrx::pg_sys;

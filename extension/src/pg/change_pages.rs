@@ -1,9 +1,9 @@
-//! Which rows or pages of a change buffer may belong to a transaction from a given one on.
+//! Which rows or pages of a change buffer may belong to transactions from a given one on.
 //!
-//! Consumed rows stay until it pays to remove them. A look at a page's rows tells at once that none of
-//! them is wanted, a hundred times faster than to ask for each whether it is visible, and what was found is
-//! remembered until the page changes. Of a large buffer the BRIN index tells first which pages are worth a
-//! look. A few rows are fetched by their place.
+//! Consumed rows stay until it pays to remove them. Scanning the ids on a page shows that none of its rows
+//! is wanted, a hundred times faster than visibility checks, and the result is
+//! cached until the page changes. For a large buffer the BRIN index first selects pages.
+//! A few rows are fetched by their place.
 
 use super::lock_mode::LockMode;
 use super::memory::MemoryContext;

@@ -1,6 +1,6 @@
-//! Scanning a change buffer under the active snapshot, without executor and plan. Pages that hold
-//! consumed rows only are passed over, so that what one slow consumer holds back does not make every
-//! other consumer's refresh read it all.
+//! Scanning a change buffer under the active snapshot, without executor and plan. Pages with only
+//! consumed rows are skipped, so rows kept for one slow consumer do not slow down the
+//! others' refreshes.
 
 use super::change_pages::{Candidates, candidates};
 use super::place::tid;

@@ -1,5 +1,4 @@
-//! The columns that updates change, for triggers that want to know: `UPDATE OF column`, and the locks that foreign
-//! keys take.
+//! The columns that updates change, for `UPDATE OF column` triggers and for the row locks that foreign keys need.
 
 use pgrx::pg_sys;
 

@@ -1,4 +1,4 @@
-//! What is called while the server builds a message, and a line of CONTEXT for its errors and for ours.
+//! Callbacks while the server builds a message, and a line of CONTEXT for its errors and ours.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 

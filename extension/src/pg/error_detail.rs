@@ -1,5 +1,4 @@
-//! Messages of the server that name objects, in words of which we say some otherwise. They stay what they are but for that:
-//! their words are changed while the server builds them.
+//! Replaces names of objects in server messages while the server builds them; the rest of a message stays.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};

@@ -1,4 +1,4 @@
-//! An error that was caught: what the catalog and the log keep of it.
+//! An error that was caught, as the catalog and the log record it.
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 

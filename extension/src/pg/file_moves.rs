@@ -1,9 +1,8 @@
-//! Tables that the present transaction has given another file, and whether by a statement of which it is known what
-//! that means: VACUUM FULL, CLUSTER and REPACK keep the rows; of a rewrite by ALTER TABLE, and of TRUNCATE, triggers
-//! tell.
+//! Tables that the current transaction has given another file, and whether a known statement did so:
+//! VACUUM FULL, CLUSTER and REPACK keep the rows; triggers report rewrites by ALTER TABLE, and TRUNCATE.
 //!
-//! Whoever swaps the files of two tables by the server's own function has its hook called. Code that changes the
-//! catalog by itself is not heard of. What is rolled back with a subtransaction has not happened.
+//! Code that swaps the files of two tables by the server's own function calls its hook. Code that changes the
+//! catalog directly goes unnoticed. A rolled back subtransaction undoes its records.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;

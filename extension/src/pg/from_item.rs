@@ -1,4 +1,4 @@
-//! Items in FROM that read no table, on their own: functions, XMLTABLE, JSON_TABLE, VALUES.
+//! Items in FROM that read no table: functions, XMLTABLE, JSON_TABLE, VALUES.
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::RTEKind;

@@ -1,4 +1,4 @@
-//! Row images: what a row *is*, byte for byte after detoasting, whatever its types' equality says.
+//! Row images: the bytes of a row after detoasting, independent of its types' equality.
 //!
 //! `1.0` and `1.00` are equal numbers but different images, so a change from one to the other is a
 //! change. Two rows have the same image exactly if `datum_image_eq` holds for each column, or both

@@ -1,4 +1,4 @@
-//! Finding the index that serves a key look-up, by what it is over rather than by its name.
+//! Finding the index for a key look-up, by its columns rather than by its name.
 
 use pgrx::pg_sys;
 

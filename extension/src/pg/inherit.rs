@@ -1,4 +1,4 @@
-//! Partitions and inheritance children: who is below a table, and who is above it.
+//! Partitions and inheritance children: the tables below a table, and those above it.
 
 use super::ffi;
 use super::lock_mode::LockMode;

@@ -1,4 +1,4 @@
-//! Errors in a query that was handed over as a text: the place is shown in that text, since the
+//! Errors in a query that was passed as text: the position is shown in that text, since the
 //! client could only point into the statement that carried it.
 
 use std::cell::Cell;

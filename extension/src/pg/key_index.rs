@@ -1,7 +1,7 @@
 //! Finding rows by key through an index, without the executor.
 //!
-//! A plain btree over the key columns serves, where NULLs match NULLs and values by the column's
-//! equality; and a btree over a hash of the key columns, where each hit is checked by image, or by
+//! It uses a plain btree over the key columns, where NULLs match NULLs and values match by the column's
+//! equality; or a btree over a hash of the key columns, where each hit is checked by image, or by
 //! the types' equality ([`super::row_equality`]).
 
 use std::ptr;

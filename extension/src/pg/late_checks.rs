@@ -1,8 +1,8 @@
-//! Unique indexes and exclusion constraints, checked when all rows have been written.
+//! Unique indexes and exclusion constraints, checked after all rows are written.
 //!
-//! Values may move from one row to another: `1, 2` becomes `2, 1`. No order of updates is right for that where each
-//! row is checked as it is written, and a row whose key stays must not be deleted and inserted, since others may
-//! refer to it. So a row that seems to meet another is looked at again at the end, as for a deferred constraint.
+//! Values may move from one row to another: `1, 2` becomes `2, 1`. If each row were checked as it is written, no order
+//! of updates would pass, and a row that keeps its key must not be deleted and inserted, since foreign keys may
+//! refer to it. So a possible conflict is checked again at the end, as for a deferred constraint.
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::INDEX_MAX_KEYS;

@@ -1,4 +1,4 @@
-//! Deferred triggers that were queued after the transaction had fired those that it had.
+//! Deferred triggers that were queued after the transaction fired its deferred triggers.
 
 use pgrx::pg_sys;
 

@@ -1,4 +1,4 @@
-//! Expressions through the queries inside of them: how many levels of queries stand around a node.
+//! Walking expressions and their subqueries, with the query level of each node.
 
 use pgrx::pg_sys;
 

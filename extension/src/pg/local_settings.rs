@@ -1,4 +1,4 @@
-//! Settings that hold for a while: on a nest level, which ends with a guard or with the (sub)transaction.
+//! Temporary settings: on a nest level, which ends with a guard or with the (sub)transaction.
 
 use std::ffi::{CStr, CString};
 

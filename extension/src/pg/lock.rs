@@ -1,5 +1,5 @@
-//! Heavyweight locks on relations and on abstract objects, which the server's deadlock detection and `pg_locks` know. They
-//! are held until the transaction ends, or the subtransaction is rolled back that took them.
+//! Heavyweight locks on relations and on abstract objects, visible to the server's deadlock detection and `pg_locks`.
+//! They are held until the transaction ends, or the subtransaction that took them is rolled back.
 
 use pgrx::pg_sys;
 

@@ -1,9 +1,9 @@
 //! MERGE that moves a row to another partition.
 //!
-//! The server deletes such a row and inserts it elsewhere, and shows both versions in the transition tables of DELETE and
-//! INSERT, which no trigger reads if the MERGE has no such arms; those of UPDATE lack them. Later servers show
-//! them in UPDATE's, as the command UPDATE does. On a table that triggers of ours watch, the versions that would be lost
-//! are sent there, too. An arm that is there has its trigger fired, so that no version is lost or shown twice.
+//! The server deletes such a row and inserts it elsewhere, and adds both versions to the transition tables of DELETE and
+//! INSERT, which no trigger reads if the MERGE has no such arms; those of UPDATE lack them. Later servers add
+//! them to UPDATE's, as the command UPDATE does. On a table with our triggers, versions that would be lost
+//! are added there, too. The trigger of an existing arm fires, so no version is lost or shown twice.
 
 use std::ffi::c_void;
 

@@ -1,11 +1,11 @@
 //! MERGE that inserts rows of a partitioned table and updates others.
 //!
 //! The server remembers a new row that it has sent to its partition, for the transition table of INSERT, until it sends or
-//! moves another. Each row that the statement updates meanwhile enters the transition table of UPDATE with the inserted row
-//! as its new version. So on a table that triggers of ours watch, the server forgets the row when it asks for the
-//! next one to merge: of what one row causes, an INSERT comes last, and it is remembered anew before it is shown.
+//! moves another. Each row that the statement updates in between enters the transition table of UPDATE with the inserted
+//! row as its new version. So on a table with our triggers, the server is made to forget the row when it fetches the
+//! next one to merge: of the actions for one row, an INSERT comes last, and remembers its row before showing it.
 //!
-//! It asks a node of its plan, whose function ours stands before.
+//! Our function wraps that of the plan node from which the server fetches.
 
 use std::cell::RefCell;
 use std::ffi::c_void;

@@ -2,7 +2,7 @@
 //! one log record.
 //!
 //! The table may have one index, a BRIN over a column whose value all rows of one writer share. It
-//! needs one entry per page rather than one per row: a summary that covers the value covers all.
+//! needs one entry per page, not per row: a summary that covers the value covers all.
 
 use super::lock_mode::LockMode;
 use super::memory::MemoryContext;

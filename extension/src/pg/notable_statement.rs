@@ -1,4 +1,4 @@
-//! Statements that concern the scheduler and fire no trigger.
+//! Statements that matter to the scheduler but fire no trigger.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;

@@ -1,5 +1,4 @@
-//! Being told that a trigger was made, that a table got another file, or that a relation was dropped, also by code that runs no
-//! statement for it.
+//! A hook for new triggers, tables with a new file, and dropped relations, also by code that runs no statement.
 
 use std::sync::OnceLock;
 

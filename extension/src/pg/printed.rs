@@ -1,8 +1,8 @@
-//! Values as text: what printing them, and reading them back, depends on.
+//! Values as text: what printing and parsing them depends on.
 //!
-//! The server declares the output of arrays, rows, ranges and enums stable, and so whatever prints values of
-//! any type, because what is inside of them may be. Here it is looked up what is. Names of fields and labels
-//! of enums are in the text and can change: they are collected, so that a change is noticed.
+//! The server declares the output of arrays, rows, ranges and enums stable, and so everything that prints values of
+//! any type, because their elements' output may be. Here the elements are looked up. Names of fields and labels
+//! of enums are in the text and can change, so they are collected.
 
 use pgrx::pg_sys;
 

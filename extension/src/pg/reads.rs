@@ -1,7 +1,7 @@
 //! What the results of functions, and the texts of values, depend on besides their arguments.
 //!
-//! `reads.txt` says it for the server's own functions. A setting on the list of `settings.txt` is kept with each
-//! stream table, so that what reads such settings alone is as good as immutable there.
+//! `reads.txt` lists it for the server's own functions. Each stream table keeps the settings of `settings.txt`,
+//! so a function that reads only these is immutable there.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Taking the rows of a statement one by one, as they come.
+//! Receiving the rows of a statement one by one.
 
 use super::row::Row;
 use pgrx::pg_sys;

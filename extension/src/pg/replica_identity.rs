@@ -1,4 +1,4 @@
-//! What tells a row of a published table apart: without it the server refuses to update and delete rows.
+//! What identifies a row of a published table: without it the server refuses to update and delete rows.
 
 use pgrx::pg_sys;
 

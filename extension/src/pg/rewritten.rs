@@ -1,4 +1,4 @@
-//! Tables whose rows the transaction's snapshot cannot show any more.
+//! Tables whose rows the transaction's snapshot can no longer show.
 
 use std::ffi::c_void;
 

@@ -1,14 +1,14 @@
-//! Which tables this session is writing at present: by statements whose triggers have not all fired, by COPY, and
+//! Which tables this session is currently writing: by statements whose triggers have not all fired, by COPY, and
 //! natively.
 //!
-//! A table shows the rows of such a statement already, but its transition tables have not been read. No lock tells
-//! of it, since locks stay until the transaction ends; nor does how often the table is open, since cursors open it,
-//! too. So the server's hooks around statements note them. For those that only read they do nothing.
+//! A table already shows the rows of such a statement, but its transition tables are unread. Locks do not reveal this,
+//! since they last until the transaction ends; nor does the table's open count, since cursors open it,
+//! too. So the server's hooks around statements record it. For read-only statements they do nothing.
 //!
-//! The actions of foreign keys run as statements of their own whose triggers fire with those of the statement that
-//! caused them: what they write counts as written by that one.
+//! Foreign key actions run as separate statements whose triggers fire with those of the statement that
+//! caused them: that statement counts as the writer.
 //!
-//! The executor's hooks have nothing to drop while the server works, so that an error passes through them.
+//! The executor's hooks have nothing to drop while the server works, so errors may pass through them.
 
 use std::cell::RefCell;
 

@@ -1,9 +1,8 @@
 //! The settings of a session that the meaning of a query, or the text of a value, can depend on:
-//! `settings.txt` lists them. A stream table keeps their values, so that it does not matter who refreshes it.
+//! `settings.txt` lists them. A stream table keeps their values, so every session computes the same.
 //!
-//! Invariant: what is in force while a query is read, printed or run follows from the kept values and from
-//! nothing else of the session. Only what differs is set, so that a session like the creator's pays for
-//! comparisons alone.
+//! Invariant: while a query is parsed, printed or run, only the kept values are in force. Only values that differ
+//! are set, so a session like the creator's pays only for comparisons.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};

@@ -1,4 +1,4 @@
-//! Sort clauses of a query of our own, made longer.
+//! Extending the sort clauses of our copy of a query.
 
 use std::ffi::CString;
 

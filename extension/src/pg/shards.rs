@@ -1,7 +1,7 @@
-//! Queries over tables of Citus, made to read the shards on this node in their place.
+//! Rewrites queries over Citus tables to read the shards on this node.
 //!
 //! A shard has the columns of its table by name. It also has their numbers, unless columns were dropped before it
-//! was made: then a subquery stands in between that gives each column the number that the query knows.
+//! was made: then a subquery in between gives each column the number that the query uses.
 
 use pgrx::{PgList, pg_sys};
 

@@ -1,4 +1,4 @@
-//! A subtransaction of our own around work that may meet an error of the data.
+//! A subtransaction around work that may raise a data exception.
 
 use std::panic::AssertUnwindSafe;
 

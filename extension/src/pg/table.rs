@@ -1,4 +1,4 @@
-//! Facts about relations: kind, columns, indexes, inheritance, and who may read them.
+//! Facts about relations: kind, columns, indexes, inheritance, and privileges.
 
 use pgrx::{PgTupleDesc, pg_sys};
 

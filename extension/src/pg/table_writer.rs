@@ -1,9 +1,9 @@
-//! Writing rows to a table without SQL, as a statement would that inserts, updates and deletes: triggers of rows
-//! and of statements, transition tables, constraints and indexes are served.
+//! Writing rows to a table without SQL, like one statement that inserts, updates and deletes: with row and statement
+//! triggers, transition tables, constraints and indexes.
 //!
-//! What the server does for a logical replication worker is not enough: that keeps no transition tables, fires no
+//! The server's code for logical replication is not enough: it keeps no transition tables, fires no
 //! statement triggers and checks unique indexes row by row. Statement triggers fire for each of INSERT, UPDATE and
-//! DELETE of which there was a row: those BEFORE when the first such row comes, those AFTER at the end.
+//! DELETE with at least one row: BEFORE triggers at the first such row, AFTER triggers at the end.
 
 use std::ptr;
 

@@ -1,4 +1,4 @@
-//! The rules of a time zone, as this process knows them: it has read them once, from files that packages update.
+//! The rules of a time zone, as this process has loaded them: it reads them once, from files that packages update.
 
 use std::ffi::CString;
 

@@ -1,7 +1,7 @@
 //! Tables that TimescaleDB manages, as its own catalog has them.
 //!
-//! A hypertable holds no rows: its chunks do, which inherit from it and come and go by themselves. Statements on the
-//! hypertable tell of all their rows, whichever chunks they go to, and a chunk may have no statement triggers.
+//! A hypertable holds no rows: its chunks do, which inherit from it and are created and dropped automatically. Statement
+//! triggers on the hypertable see the rows of all chunks, and a chunk may have no statement triggers.
 
 use std::ffi::CStr;
 

@@ -1,4 +1,4 @@
-//! The ends of transactions and subtransactions, told to those who listen.
+//! Callbacks at the ends of transactions and subtransactions.
 
 use std::ffi::c_void;
 

@@ -1,5 +1,4 @@
-//! What an AFTER trigger is given: of a statement the event, the table and its transition tables; of a row its
-//! versions.
+//! The data of an AFTER trigger: event, table and transition tables of a statement, or the versions of a row.
 
 use std::ffi::CStr;
 use std::marker::PhantomData;

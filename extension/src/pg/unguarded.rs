@@ -1,7 +1,7 @@
 //! Server functions without pgrx's guard on each call, for loops over many rows that have one guard
 //! around them all.
 //!
-//! An error of the server jumps straight from the failing call to the guard. What lies between must
+//! A server error jumps straight from the failing call to the guard. The code in between must
 //! have nothing to drop and must not panic: loops over slices, numbers and raw pointers.
 
 use pgrx::pg_sys;

@@ -1,4 +1,4 @@
-//! What tells the rows of a table apart, as its unique indexes say.
+//! The columns that identify the rows of a table, by its unique indexes.
 
 use pgrx::pg_sys;
 

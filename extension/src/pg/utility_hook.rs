@@ -1,6 +1,6 @@
-//! The server's hook around utility statements, for all of this library that run around one.
+//! The server's hook around utility statements, shared by this library's handlers.
 //!
-//! An error of the statement passes through them as a panic: what they do after it is not done then.
+//! An error of the statement passes through them as a panic: then their code after it does not run.
 
 use std::ffi::c_char;
 use std::sync::OnceLock;

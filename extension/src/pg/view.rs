@@ -1,5 +1,5 @@
-//! Creating a view from an analysed query, as `CREATE VIEW` does it, but under a name in a schema
-//! where the caller may not create anything.
+//! Creating a view from an analysed query, like `CREATE VIEW`, but in a schema
+//! where the caller has no CREATE privilege.
 //!
 //! The query has been analysed by the server with the caller's rights and search path; it is never
 //! pasted into a statement. Only the registration of the empty relation runs with more rights.
