@@ -1,5 +1,4 @@
-//! How a refresh goes about it: from deltas, from the plan with everything computed again, or from the
-//! query.
+//! How a refresh computes: from deltas, by recomputing the plan, or by running the query.
 
 use std::rc::Rc;
 

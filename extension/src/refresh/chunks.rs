@@ -1,5 +1,5 @@
-//! Chunks of a hypertable that come with rows or go with theirs: by drop_chunks or DROP TABLE, by being detached or
-//! attached. No statement on the hypertable tells of that. A chunk that a statement makes for its own rows does not
+//! Chunks that a hypertable gains or loses with their rows: by drop_chunks, DROP TABLE, ATTACH or DETACH.
+//! No statement trigger on the hypertable sees that. Chunks that a statement makes for its own rows do not
 //! count.
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Removing change rows that nothing needs any more.
+//! Removing change rows that are no longer needed.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Compiled plans, kept per session: the stream table's view is read once and again only after the
-//! server has told of a change to one of the relations involved.
+//! Compiled plans, cached per session: the stream table's view is read once, and again only after the
+//! server invalidates one of its relations.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};

@@ -1,4 +1,4 @@
-//! A step's rows, each image once: what the next step of a join reads must not grow with the steps before it.
+//! A step's rows, each image once: the input of a join step must not grow with the steps before it.
 //!
 //! Memory: a number per row, a hash and a weight per image; the rows themselves spill to disk.
 

@@ -1,13 +1,12 @@
-//! Whether deltas or a recomputation cost less, learnt from what a stream table's own refreshes have
-//! taken. Pure.
+//! Whether deltas or a recomputation cost less, learnt from the times of a stream table's own refreshes. Pure.
 //!
-//! The time for `n` change rows is estimated from past refreshes of about as many. If there is none, it is what the
-//! sizes of tables let expect ([`Prior`]), times the pace of this stream table on this machine: what the refresh of the
-//! closest size, or else a recomputation, has taken in proportion to what was expected of it. A recomputation is
-//! expected to take as long as the last one, or as the first fill; without either, as sizes let expect.
+//! The time for `n` change rows is estimated from past refreshes of similar size. If there is none, it is the estimate
+//! from table sizes ([`Prior`]), times the pace of this stream table on this machine: the ratio of actual to estimated
+//! time of the refresh of the closest size, or else of a recomputation. A recomputation is
+//! expected to take as long as the last one, or as the first fill; without either, as estimated from sizes.
 //!
-//! The current way is left only for one that is better by [`HYSTERESIS`]. Because data and machine change,
-//! the other way is tried again once in [`PATIENCE`] refreshes of a size, unless it seems hopeless.
+//! The choice changes only if the other is better by [`HYSTERESIS`]. Because data and machine change,
+//! the other is tried once in [`PATIENCE`] refreshes of a size, unless it seems hopeless.
 
 /// Microseconds per row that is written by its key, in each table.
 const WRITTEN_US: f64 = 4.0;

@@ -1,4 +1,4 @@
-//! Making rows of a table be others, writing only what differs.
+//! Replacing the rows of a table by others, writing only the difference.
 
 use std::collections::HashMap;
 

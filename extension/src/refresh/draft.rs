@@ -1,4 +1,4 @@
-//! The plan of a view, before it is that of a stream table: made once, when the refresh mode is decided on.
+//! The plan of a view before its stream table exists: made once, when the refresh mode is decided.
 
 use std::collections::BTreeSet;
 

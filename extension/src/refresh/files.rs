@@ -1,13 +1,13 @@
 //! The files that a stream table's content was read from.
 //!
 //! Code that gives a table the file of another one, as `REFRESH MATERIALIZED VIEW` does, changes its rows without
-//! writing any. So a stream table stores a hash of the files of each source, and is recomputed when it finds others.
-//! VACUUM FULL, CLUSTER, REPACK and ALTER TABLE change the stored hash with the file, as they keep the rows or tell of
-//! them; the swap of a tool like pg_repack, which keeps them too but says so to nobody, costs one recomputation.
+//! writing any. So a stream table stores a hash of the files of each source, and is recomputed when they differ.
+//! VACUUM FULL, CLUSTER, REPACK and ALTER TABLE update the stored hash with the file, since they keep the rows or report
+//! them; a swap by a tool like pg_repack, which keeps them silently, costs one recomputation.
 //!
-//! The server's own function for that also has a hook, by which IMMEDIATE stream tables follow at once.
+//! The server's own function for swaps calls a hook, which updates IMMEDIATE stream tables at once.
 //!
-//! **Invariant:** a file changes under a lock that excludes every refresh which reads the table.
+//! **Invariant:** a file changes under a lock that excludes every refresh that reads the table.
 
 use std::collections::BTreeMap;
 

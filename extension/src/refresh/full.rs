@@ -1,8 +1,8 @@
-//! Recomputation: the content is computed again and the difference to what is stored is written, so
-//! that readers are not disturbed and consumers see true changes.
+//! Recomputation: the query runs, and the difference from the stored content is written, so
+//! readers are not disturbed and consumers see true changes.
 //!
-//! Rows are compared as the query returns them, and only those that differ are kept until they are written. Into an
-//! empty table of whose rows nothing hears they go at once, in batches; its indexes are made after that.
+//! Rows are compared as the query returns them, and only those that differ are kept until they are written. An
+//! empty table without triggers or readers is filled directly, in batches; its indexes are made afterwards.
 //!
 //! Cost: the query, one pass over the stored rows, and about 70 bytes of memory per stored row.
 

@@ -1,5 +1,5 @@
-//! The guard: only a refresh writes to a stream table and its state. It writes
-//! natively and therefore fires no statement trigger. What it writes by statements, it has [`open`] meanwhile.
+//! The guard: only a refresh writes to a stream table and its state. Its native writes
+//! do not fire the guard's trigger; while it writes by statements, the guard is [`open`].
 
 use std::cell::RefCell;
 

@@ -1,10 +1,8 @@
-//! Subqueries that are computed as a whole: their rows are compared with those that the last refresh
-//! kept, and the difference is a delta like any other.
+//! Subqueries that are computed whole: their rows are compared with those that the last refresh
+//! stored, and the difference is a delta like any other. For recursions over joins see [`super::recursion`].
 //!
-//! Recursions whose rows follow from each other by joins are not: see [`super::recursion`].
-//!
-//! Bounds are compared, too, but are kept only when the refresh wrote something: a bound that moved over
-//! no row leaves nothing to remember, since the next comparison begins where this one did.
+//! Bounds are compared, too, but stored only when the refresh wrote something: if a bound moved over
+//! no row, the next comparison can start from the old one.
 
 use std::rc::Rc;
 

@@ -1,18 +1,18 @@
 //! The refresh: from one MVCC snapshot to a later one, exactly.
 //!
-//! Order of events, on which exactness rests:
+//! Exactness depends on this order:
 //! 1. lock the stream table against other refreshes, and its sources against TRUNCATE and rewrites;
 //! 2. then take one snapshot, under which everything is read;
 //! 3. read what the snapshot shows and the stored frontier does not;
 //! 4. run the plan's statements over these deltas, and write natively;
 //! 5. store the snapshot as the new frontier, in the same transaction.
 //!
-//! One refresh, by file: [`request`], [`choice`] (deltas, the plan from nothing, or the query), [`locks`], [`transaction`] (the
+//! One refresh, by file: [`request`], [`choice`] (deltas, recomputing the plan, or the query), [`locks`], [`transaction`] (the
 //! whole), [`work`]; then [`differential`] with [`inputs`], [`node`], [`seen`] and [`sink`], or [`full`] with [`difference`];
-//! [`outcome`] and [`cleanup`]. [`prepare`] makes what a plan needs before the first one.
+//! [`outcome`] and [`cleanup`]. Before the first one, [`prepare`] makes what the plan needs.
 //!
-//! Invariants: statements only read; a refresh that sees no change writes nothing; rows are written natively, as
-//! one statement would: the stream table's triggers fire, the guard does not.
+//! Invariants: statements only read; a refresh that sees no change writes nothing; rows are written natively, like
+//! one statement: the stream table's triggers fire, the guard does not.
 
 mod block_delta;
 mod choice;

@@ -1,4 +1,4 @@
-//! What a refresh did, and its row in the history.
+//! The result of a refresh, and its row in the history.
 
 use std::time::Instant;
 

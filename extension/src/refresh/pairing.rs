@@ -1,7 +1,7 @@
-//! Rows that go and rows that come with the same key are updates: what refers to a row must not see it vanish.
+//! A deleted and an inserted row with the same key are an update: foreign keys to a row must not see it vanish.
 //!
-//! The key is that of the plan, the primary key, and what else foreign keys refer to; without any of these, what
-//! unique indexes keep apart. Equal is what the types say, so that `1.0` and `1.00` are one key.
+//! The key is that of the plan, the primary key, and other targets of foreign keys; without any of these, the
+//! columns of unique indexes. Keys are compared by the types' equality: `1.0` and `1.00` are one key.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! One node of partitions of a refresh: the touched partitions are computed again, and the difference to
+//! One partition node of a refresh: touched partitions are recomputed, and the difference from
 //! their stored rows is written.
 
 use pgtrickle_dvm::operators::script::Statement;

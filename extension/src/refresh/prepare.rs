@@ -1,4 +1,4 @@
-//! Making what a stream table's plan needs before the first snapshot: capture, state tables, indexes.
+//! Making what a plan needs before the first snapshot: capture, state tables, indexes.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! What a refresh is expected to take by the sizes of tables, for want of refreshes to learn from. The figures
-//! only have to be right within a factor of a few: what a refresh has taken replaces them.
+//! The time of a refresh estimated from table sizes, as long as there are no refreshes to learn from. The figures
+//! only have to be right within a small factor: measured times replace them.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::plan::Maintenance;

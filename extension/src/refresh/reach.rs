@@ -1,5 +1,5 @@
-//! One node of windows over a whole input, of a refresh: what changes reach is computed again from the stored rows, and
-//! the difference to their results is written.
+//! One node of a refresh with windows over a whole input: the results that changes affect are recomputed from stored
+//! rows, and the difference is written.
 
 use pgtrickle_dvm::operators::script::Statement;
 use pgtrickle_dvm::sql::names::{CHANGED, REGIONS, ROWS};

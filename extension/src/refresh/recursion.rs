@@ -1,5 +1,5 @@
-//! Recursions maintained by deltas, round by round. The algebra is that of [`pgtrickle_dvm::operators::recursion`]: what
-//! rows derive is computed by statements, what is new among it is found by image.
+//! Recursions maintained by deltas, round by round. The algebra is that of [`pgtrickle_dvm::operators::recursion`]:
+//! statements compute the derived rows, images show which are new.
 //!
 //! Memory: O(rows that change or lose a derivation).
 

@@ -1,4 +1,4 @@
-//! What is asked of a refresh.
+//! A request for a refresh.
 
 use crate::cdc::SharedDeltas;
 

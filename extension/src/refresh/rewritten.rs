@@ -1,5 +1,5 @@
-//! A transaction of one snapshot must not refresh from tables that were emptied or rewritten after it, nor into such:
-//! what the snapshot shows of them never was.
+//! A transaction with one snapshot must not refresh from or into tables that were emptied or rewritten after it:
+//! the snapshot would show a state of them that never existed.
 
 use pgrx::pg_sys;
 

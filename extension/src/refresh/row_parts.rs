@@ -1,4 +1,4 @@
-//! Parts of the rows that statements return, as their layouts say.
+//! Parts of the rows that statements return, by their layouts.
 
 use crate::error::{Error, Result};
 use crate::pg::row::{OwnedRow, Row};

@@ -1,5 +1,5 @@
-//! What those that read a node see of its changes. Rows that differ only in columns that nothing reads cancel out, as do
-//! those of groups whose values stay the same, so that what does not show ends where it begins.
+//! The changes of a node that its readers see. Rows that differ only in unread columns cancel out, as do
+//! those of groups whose values stay the same, so invisible changes propagate no further.
 //!
 //! Cost: a hash per row of the delta; a copy of it where something cancels out.
 

@@ -1,5 +1,4 @@
-//! Where a node's changed rows go: into the stream table by key, or into a delta that something
-//! else consumes.
+//! Where a node's changed rows go: into the stream table by key, or into a delta for another node.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
-//! The refresh of a spread stream table, on the coordinator: every node that has shards of it refreshes them, and makes
-//! stream tables of those that are none yet.
+//! The refresh of a spread stream table, on the coordinator: every node refreshes its shards, and turns new ones into
+//! stream tables.
 //!
-//! Each node commits what it does, all of its shards in one transaction. A node that fails is told of; the others have
-//! been refreshed then.
+//! Each node refreshes and commits all of its shards in one transaction. The error names nodes that fail; the others
+//! have been refreshed.
 
 use crate::catalog::{self, Action, Reason, StreamTable};
 use crate::citus::{self, Answer, Argument};

@@ -1,4 +1,4 @@
-//! The template cache: kept plans per stream table, per set of changed sources and order of
+//! The template cache: prepared plans per stream table, set of changed sources and order of
 //! magnitude of their deltas. A cached refresh plans nothing.
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! A refresh as a whole: locks, choice, snapshot, work, frontier, history.
+//! A whole refresh: locks, choice, snapshot, work, frontier, history.
 
 use std::rc::Rc;
 

@@ -1,11 +1,11 @@
-//! The watch over sources: what the server counted as written, against what the triggers saw.
+//! The watch over sources: it compares the rows that the server counted with those that the triggers saw.
 //!
 //! Code of other extensions can write tables without firing triggers, and a superuser can switch triggers off. The
-//! server's statistics count these rows all the same. So before a transaction commits, its own numbers are compared,
-//! table by table, where they are exact: what is rolled back is in neither, and no reset, crash or delay of what the
-//! server shows comes between. Rows that no trigger saw have the readers recomputed, and are recorded for reports.
+//! server's statistics still count these rows. So before a transaction commits, its numbers are compared
+//! table by table. They are exact then: both omit rolled back rows, and no reset, crash or delay of the published
+//! numbers interferes. If rows bypassed the triggers, the readers are recomputed, and the rows recorded for reports.
 //!
-//! Two differences mean nothing: an UPDATE that moves a row to another partition is counted as a DELETE and an INSERT;
+//! Two differences mean nothing: an UPDATE that moves a row to another partition counts as a DELETE and an INSERT;
 //! and INSERT … ON CONFLICT takes back a row, counted twice, when another session was faster.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Which tables triggers tell of, and how: looked up once per session, and again when the table changes.
+//! Which tables triggers capture, and how: looked up once per session, and again when the table changes.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Doing what a refresh has chosen to do, before it is recorded.
+//! Carrying out the choice of a refresh, before recording it.
 
 use std::cell::LazyCell;
 

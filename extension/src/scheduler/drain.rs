@@ -1,5 +1,5 @@
-//! Draining: no refresh begins, those that run come to their end, and it stays so until a session
-//! resumes or the server restarts. Covers every database; capture goes on.
+//! Draining: no refresh starts, running ones finish, until a session
+//! resumes or the server restarts. Covers every database; capture continues.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Statements to which the scheduler gives way, or of which only a hook tells.
+//! Statements to which the scheduler gives way, or that only a hook reports.
 
 use std::panic::AssertUnwindSafe;
 

@@ -1,8 +1,8 @@
-//! A job: stream tables that belong together or read the same sources, refreshed in one transaction at one
-//! snapshot, each in a subtransaction, so that a failure stops only what depends on it. What they read of a source
-//! is read once.
+//! A job: stream tables of an island or with common sources, refreshed in one transaction at one
+//! snapshot, each in a subtransaction, so a failure stops only its readers. The changes of a source
+//! are read once.
 //!
-//! One that a session has locked holds nobody up for long: it is left for a later job, and so is what reads it.
+//! If a session has locked a stream table, the job soon leaves it and its readers to a later job.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! The launcher: sees to it that each database with the extension has a scheduler. It is connected to
-//! no database itself.
+//! The launcher: starts a scheduler for each database with the extension. It is connected to
+//! no database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

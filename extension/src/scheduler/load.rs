@@ -1,12 +1,12 @@
-//! How much of what the refresh workers could do is asked of them, and by which stream tables. Time is
+//! The load of the refresh workers relative to their capacity, and the stream tables that cause it. Time is
 //! passed in.
 //!
 //! ```text
 //! saturation = (workers busy on average over the last W + work that is due and waits ÷ W) ÷ workers
 //! ```
 //!
-//! with `W` = [`WINDOW`]. Below 1 the workers follow. Above, more waits than they can do in that time, and
-//! the data of stream tables is older than their schedules ask for.
+//! with `W` = [`WINDOW`]. Below 1 the workers keep up. Above, more work waits than they can do in that time, and
+//! the data of stream tables is older than their schedules require.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

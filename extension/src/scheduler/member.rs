@@ -1,4 +1,4 @@
-//! A stream table of a job: what came of it, and what is recorded when it fails.
+//! A stream table of a job: its outcome, and the record of a failure.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

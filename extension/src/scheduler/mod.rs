@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Nothing polls: a scheduler sleeps until a commit, a changed definition, a finished job or the next
-//! due time wakes it. A wake-up may be unnecessary, and a crash may lose one: at the latest the
-//! backstop timer looks at everything.
+//! due time wakes it. A wake-up may be unnecessary, and a crash may lose one; then the
+//! backstop timer checks everything.
 
 mod courtesy;
 pub mod drain;

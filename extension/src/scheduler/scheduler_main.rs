@@ -1,5 +1,4 @@
-//! The scheduler of a database: notices what has become due, hands it out, takes note of what came of
-//! it, and sleeps.
+//! The scheduler of a database: finds due stream tables, hands them out, records the outcomes, and sleeps.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

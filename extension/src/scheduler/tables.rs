@@ -1,5 +1,4 @@
-//! What a scheduler knows of the stream tables of its database, kept in step with the catalog by the
-//! invalidation ring.
+//! A scheduler's view of the stream tables of its database, kept current by the invalidation ring.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;

@@ -1,14 +1,14 @@
-//! Whose turn it is among the stream tables that are due, and how long one rests. Time is passed in.
+//! Which due stream table is next, and how long one pauses after a refresh. Time is passed in.
 //!
 //! ```text
 //! urgency = time since it was due ÷ (its period, between 1 s and 1 min, + what a refresh costs)
 //! ```
 //!
-//! The most urgent goes first. While one waits, another can only overtake it after it has waited for
-//! longer in proportion, so each refresh of another delays it a limited number of times, and it waits
-//! for no longer than `2/k · Σ (cost + g) · (2 + own weight ÷ other's weight)` with `k` workers, where `g`
-//! is what others may bring to a job that read the same sources (`tables/group.rs`). Where the work exceeds
-//! the workers, all fall behind in proportion to their weights.
+//! The most urgent goes first. Another can overtake a waiting one only after waiting
+//! longer in proportion, so each other stream table delays it a limited number of times, and it waits
+//! at most `2/k · Σ (cost + g) · (2 + own weight ÷ other's weight)` with `k` workers, where `g`
+//! is the time that other readers of the same sources may add to a job (`tables/group.rs`). If the work exceeds
+//! the workers' capacity, all fall behind in proportion to their weights.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! What a scheduler does beside handing out jobs: it keeps the history short. Rows beyond the last
-//! `pg_trickle.history_rows` of each stream table are added up and removed, and what no trigger saw is forgotten after a
-//! week.
+//! The scheduler's upkeep of the history. Rows beyond the last
+//! `pg_trickle.history_rows` of each stream table are aggregated and removed, and records of unseen writes are deleted
+//! after a week.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! How far the cluster is, and what keeps change rows from being removed: the oldest transaction that
-//! a reader may still need to see. Decides nothing.
+//! The position of the cluster, and what prevents the removal of change rows: the oldest transaction that
+//! a reader may still need to see. For reports only.
 
 use pgrx::Spi;
 use pgrx::datum::TimestampWithTimeZone;

@@ -1,4 +1,4 @@
-//! The block of shared memory: what is in it, and where it is.
+//! The block of shared memory: its content and layout.
 
 use crate::config::WORKERS;
 use crate::pg::process::Process;

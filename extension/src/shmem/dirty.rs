@@ -1,9 +1,9 @@
 //! Which change buffers of a database got rows that no refresh has been sent for.
 //!
-//! A set of OIDs in open addressing. A committer puts its buffers in after its changes are visible, and wakes the
-//! scheduler for those that were not in: it knows of the others. They stay in until the scheduler sends a refresh of what
-//! reads them, and are taken out before that: whatever a mark stood for is visible to the refresh, and a change that
-//! comes later finds no mark. So writers wake the scheduler once per refresh, not once per commit.
+//! A set of OIDs in open addressing. A committer adds its buffers after its changes are visible, and wakes the
+//! scheduler for those that were not in the set. The scheduler removes a buffer just before it sends a refresh of its
+//! readers: the refresh sees all changes behind the mark, and a later change
+//! finds no mark. So writers wake the scheduler once per refresh, not once per commit.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 

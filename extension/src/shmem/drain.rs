@@ -1,4 +1,4 @@
-//! Whether refreshes are to be begun, and how many are running.
+//! Whether refreshes may start, and how many are running.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! How busy the refresh workers of a database are, as its scheduler has measured it. All zero: not at all.
+//! The load of a database's refresh workers, as its scheduler has measured it. All zero: none.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 

@@ -1,8 +1,8 @@
-//! What the processes of the cluster tell each other: which sources are dirty, which definitions
-//! have changed, who refreshes what, whether a drain is on. There only if the library is preloaded.
+//! Messages between the processes of the cluster: dirty sources, changed definitions, jobs of workers,
+//! whether a drain is on. Exists only if the library is preloaded.
 //!
 //! Everything is atomics, without locks: a committing session must neither wait nor fail here. All
-//! of it is a hint that may come twice; what decides is always read from the catalog. A crash of the
+//! of it is a hint that may come twice; decisions always read the catalog. A crash of the
 //! server empties it.
 
 mod block;

@@ -1,8 +1,8 @@
 //! What the current transaction announces when it ends.
 //!
-//! Noted in the process, so that capture costs a look at a short list, and announced after the
-//! commit is visible to all. Subtransactions that are rolled back leave their notes: a scheduler that
-//! is woken needlessly finds nothing to do.
+//! Notes are process-local, so capture only checks a short list, and are announced after the
+//! commit is visible to all. Rolled back subtransactions leave their notes: a scheduler
+//! woken needlessly finds nothing to do.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

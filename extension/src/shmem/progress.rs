@@ -1,4 +1,4 @@
-//! How far recomputations have come.
+//! The progress of recomputations.
 
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering};
 

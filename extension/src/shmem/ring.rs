@@ -1,7 +1,7 @@
 //! The invalidation ring: which stream tables' definitions have changed, for the schedulers' caches.
 //!
-//! Writers never wait. An entry's number says which turn of the ring it belongs to; a reader that
-//! has been overtaken knows it by that, and reads the whole catalog.
+//! Writers never wait. An entry's number gives its turn of the ring; by it a reader that
+//! has been overtaken notices, and rereads the whole catalog.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! Having stream tables take in the changes that wait for them, each after what it reads.
+//! Applying pending changes to stream tables, to each after its sources.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Which stream tables follow a table at once, directly or through others that do; and locking them.
+//! Which IMMEDIATE stream tables depend on a table, directly or through others; and locking them.
 
 use std::collections::BTreeMap;
 

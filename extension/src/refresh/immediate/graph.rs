@@ -1,8 +1,8 @@
-//! Who follows whom, and whose changes are recorded, as the catalog says: read once per session, and
-//! again when the definition of any stream table has changed. A statement asks several times.
+//! Which IMMEDIATE stream table follows which table, and whose changes are recorded, from the catalog: read once per
+//! session, and again when the definition of any stream table changes. A statement asks several times.
 //!
-//! The catalog row of an IMMEDIATE stream table only changes under its lock, and with notice; so a session that
-//! holds the lock has read the row that is there.
+//! The catalog row of an IMMEDIATE stream table changes only under its lock, with an invalidation; so a session that
+//! holds the lock has read the current row.
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The triggers that have stream tables follow: installing them on a source, and removing them.
+//! The triggers of IMMEDIATE mode: installing them on a source, and removing them.
 
 use pgrx::pg_sys;
 

@@ -1,5 +1,5 @@
-//! Recording the changes of a stream table for those that read it: into its buffer for refreshes, and
-//! for those that follow at once. For those in FULL mode, which want no rows, the scheduler is told.
+//! Recording the changes of a stream table for its readers: into its buffer for refreshes, and
+//! in memory for IMMEDIATE ones. Readers in FULL mode need no rows; the scheduler is notified.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Recomputing stream tables for what no statement on a source has told of.
+//! Recomputing stream tables after changes without a statement on a source.
 
 use pgrx::pg_sys;
 

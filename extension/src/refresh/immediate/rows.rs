@@ -1,21 +1,21 @@
-//! Following row by row: locks on single rows of a stream table, instead of the whole.
+//! Locks on single rows of a stream table, instead of the whole.
 //!
-//! Where a row of the result follows from the delta and its own old state (`Plan::independence`),
-//! only writers of the same row wait for each other. Before the snapshot at which the stream table follows, a writer
-//! locks the image of each row's key, so that rows which appear and vanish are covered too, and keeps it until commit:
+//! Where a row of the result depends only on the delta and its own old state (`Plan::independence`),
+//! only writers of the same row wait for each other. Before the snapshot of the update, a writer
+//! locks the image of each row's key, which also covers rows that appear and vanish, and holds it until commit:
 //! the snapshot shows the row as its last writer left it.
 //!
-//! In a join of two tables the delta of one meets rows of the other with the same values in the columns of the join. These
-//! values are locked before the snapshot at which the delta is computed: whoever has changed such a row and holds no lock
-//! yet will find our change in its own snapshot.
+//! In a join of two tables the delta of one joins rows of the other with the same join values. A writer locks these
+//! values before the snapshot at which the delta is computed: another writer that has changed such a row but holds no
+//! lock yet will see our change in its own snapshot.
 //!
-//! A snapshot of a whole transaction may be older. The row has been written since exactly if the latest
-//! snapshot shows another version of it, or shows it where the transaction's does not: then there is a
-//! serialization failure. A row that was made and removed meanwhile is not there in either, and its state
-//! is that of a row that never was. What is read beside the row is read at both snapshots, and has to be the same.
+//! A transaction's snapshot may be older. The row has been written since exactly if the latest
+//! snapshot shows another version of it, or shows it while the transaction's does not: then there is a
+//! serialization failure. A row that was inserted and deleted in between is in neither snapshot, as if it had never
+//! existed. Other rows are read at both snapshots, and must be the same.
 //!
-//! All locks of a statement are taken in one order. A statement that needs many takes the one for all of them. Transactions
-//! of several statements can deadlock, as by rows of tables.
+//! A statement takes all its locks in one order. If it needs many, it locks the whole. Transactions
+//! of several statements can deadlock, as with table rows.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};

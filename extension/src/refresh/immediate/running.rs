@@ -1,8 +1,8 @@
-//! What the present transaction has under way: statements on sources that have begun and not ended,
-//! and changes that stream tables have not taken in.
+//! The pending work of the current transaction: statements on sources that have begun but not ended,
+//! and changes not yet applied to stream tables.
 //!
-//! Both are undone with the subtransaction that they happened in. Usually there is one statement, and
-//! its changes are taken in as soon as it ends.
+//! A subtransaction's rollback undoes both. Usually there is one statement, and
+//! its changes are applied as soon as it ends.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

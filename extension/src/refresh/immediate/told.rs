@@ -1,4 +1,4 @@
-//! Telling a writer, whose statement does not name it, which stream table an error is of.
+//! Telling a writer, whose statement does not name it, which stream table raised an error.
 
 use crate::catalog::StreamTable;
 use crate::error::Result;

@@ -1,5 +1,4 @@
-//! The trigger function on the sources of IMMEDIATE stream tables. It needs none of the privileges of
-//! the user whose statement it follows.
+//! The trigger function on the sources of IMMEDIATE stream tables. It needs no privileges of the writer.
 
 use pgrx::pg_sys;
 

@@ -1,7 +1,7 @@
-//! Whose turn it is: the transaction that changed a stream table last is written down, so that one
-//! whose snapshot is older does not take its own view for the present.
+//! Records the transaction that last changed a stream table, so that a writer with an older snapshot
+//! is refused.
 //!
-//! The lock of the stream table orders the writers; what it cannot tell is that a writer came and went
+//! The lock of the stream table orders the writers, but does not reveal a writer that came and went
 //! between our snapshot and our lock. Under READ COMMITTED the snapshot is taken after the lock.
 
 use crate::catalog::{self, StreamTable};

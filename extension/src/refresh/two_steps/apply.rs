@@ -1,5 +1,5 @@
-//! Moving an image by what nodes have told: JSON arrays of shards, each with its generation and position, and with rows
-//! as their text and weight. The text of a row, as the server writes and reads it, is what identity means here.
+//! Updating an image by the answers of nodes: JSON arrays of shards, each with its generation and position, and rows
+//! as text and weight. Here rows with the same text, as the server writes and parses it, are identical.
 
 use std::collections::BTreeSet;
 

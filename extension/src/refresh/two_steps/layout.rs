@@ -1,8 +1,8 @@
-//! The tables of a stream table in two steps, for each part `n`:
+//! The tables of a two-step stream table, for each part `n`:
 //!
-//! - `pgtrickle_part_<id>.part_<n>`, distributed beside the tables that the part reads, and empty. Each of its shards owns
-//!   what its node keeps for the part, so that Citus moves and drops that with the shard, in its own transactions. It does
-//!   so as the owner of the table, who has to be allowed to create tables in its schema: it is the owner's, and has nothing
+//! - `pgtrickle_part_<id>.part_<n>`, empty, distributed and co-located with the tables that the part reads. Each of its
+//!   shards owns the node's objects for the part, so Citus moves and drops them with the shard, in its own transactions, as
+//!   the owner of the table. The owner needs CREATE on its schema, so the schema belongs to the owner and has nothing
 //!   else.
 //! - `image_<id>_<n>`: shard and hash of each row, then the row. Its comment is the query of the part that it holds.
 //! - `taken_<id>_<n>`: the generation of each shard and the position that the image contains.

@@ -1,15 +1,15 @@
-//! Stream tables over distributed tables in two steps. Nodes keep the *parts* of the query that are local to their
-//! shards, as stream tables of their own; the coordinator keeps an *image* of each part, an ordinary captured table,
+//! Stream tables over distributed tables in two steps. Nodes maintain the *parts* of the query that are local to their
+//! shards, as stream tables; the coordinator keeps an *image* of each part, an ordinary captured table,
 //! and the stream table is an ordinary one over the images.
 //!
-//! Every refresh first asks the nodes for what has changed since the *positions* that the image contains, one per shard,
-//! and moves image and positions in its own transaction. A node gives the same changes again until it is told of a
-//! position that a committed transaction has stored; so each change is taken exactly once, whatever fails, without a
-//! transaction of several nodes. A shard that has come to a node, or whose part was made again, has another
-//! *generation*: its rows are taken as a whole, in the place of those that the image has.
+//! Every refresh first asks the nodes for changes since the *positions* that the image contains, one per shard,
+//! and updates image and positions in its own transaction. A node repeats the same changes until it receives a
+//! position that a committed transaction has stored; so each change is applied exactly once, whatever fails, without a
+//! transaction over several nodes. A shard that is new on a node, or whose part was rebuilt, has another
+//! *generation*: all its rows replace those in the image.
 //!
-//! - [`division`]: what the parts are, and the rest, as texts and trees; [`layout`] and [`names`]: the tables for them;
-//!   [`pull`]: taking changes from the nodes; [`apply`]: moving an image by them.
+//! - [`division`]: the parts and the rest, as texts and trees; [`layout`] and [`names`]: the tables for them;
+//!   [`pull`]: fetching changes from the nodes; [`apply`]: updating an image.
 
 mod apply;
 mod division;

@@ -1,4 +1,4 @@
-//! The names of the tables that a stream table in two steps has for its parts, and the images found by them.
+//! The names of a two-step stream table's tables for its parts, and finding images by them.
 
 use pgtrickle_dvm::plan::ImageTable;
 

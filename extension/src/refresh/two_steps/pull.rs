@@ -1,4 +1,4 @@
-//! Taking the changes of parts from the nodes that keep them.
+//! Fetching the changes of parts from the nodes.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
-//! Looking for what no hint has told of: a hint that was lost, rows that came or went with a partition, a query that
-//! means something else by now.
+//! The backstop: finds lost hints, rows that came or went with a partition, and queries whose meaning has
+//! changed.
 //!
-//! Change buffers and the partitions of sources are looked at as a whole, which costs little per source. That a plan is
-//! still the right one only a refresh can say, so a few stream tables are refreshed each time, in turn.
+//! Checking all change buffers and partitions of sources costs little per source. Only a refresh can verify
+//! a plan, so a few stream tables are refreshed each time, in turn.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! Which stream tables are refreshed together: those of an island, and other due ones that read the same sources, so
-//! that what these bring is read once.
+//! that the changes of these are read once.
 //!
-//! A group holds its locks until all of it is done, so it takes no longer than its first job and [`GROUP`].
+//! A group holds its locks until all of it is done, so its time is bounded by that of its first job plus [`GROUP`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A simulated database: sources that change, tables that cost, workers that are too few. No time
-//! passes but what the events take.
+//! A simulated database: sources that change, tables that cost time, too few workers. Only events
+//! advance the time.
 
 use proptest::prelude::*;
 
