@@ -220,7 +220,7 @@ mod tests {
         assert!(old.is_visible_in(&new));
         assert!(!new.is_visible_in(&old));
         assert!(old.is_visible_in(&old));
-        // The refresh committed as 10, which the present snapshot does not show.
+        // The refresh committed as 10, which the current snapshot does not show.
         assert!(!frontier("5:9:5,7", 10, 1).is_visible_in(&old));
         // A second refresh in the same transaction.
         assert!(frontier("5:9:5,7", 10, 1).is_visible_in(&frontier("5:9:5,7", 10, 0)));

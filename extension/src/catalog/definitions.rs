@@ -32,7 +32,7 @@ pub struct Definitions {
 /// What a session knows of definitions, and of which state of them.
 pub type Known<T> = RefCell<(Option<Definitions>, T)>;
 
-/// Forgets what is known of another state than the present one.
+/// Forgets what is known of another state than the current one.
 pub fn renew<T: Default>(known: &'static LocalKey<Known<T>>) -> Result<()> {
     let is_current = match known.with_borrow(|(of, _)| *of) {
         Some(definitions) => definitions.are_current()?,
@@ -52,7 +52,7 @@ impl Definitions {
         Ok(Definitions { table, generation })
     }
 
-    /// Whether it is still the present one.
+    /// Whether it is still the current one.
     fn are_current(self) -> Result<bool> {
         Ok(relid(TABLE)? == self.table && !invalidation::any_since(self.generation, &[self.table]))
     }

@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_secs(60);
 /// Why no trigger saw it, as far as can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnseenCause {
-    /// Triggers of ours were switched off.
+    /// Our triggers were switched off.
     TriggersOff,
     /// The session has a replication role in which they do not fire.
     ReplicationRole,

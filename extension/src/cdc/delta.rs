@@ -16,7 +16,7 @@ use std::cell::LazyCell;
 /// Up to so many pages hold no more than some hundred change rows.
 const FEW_PAGES: u32 = 3;
 
-/// How many change rows of `source` the present snapshot shows and the frontier has not consumed, as far as
+/// How many change rows of `source` the current snapshot shows and the frontier has not consumed, as far as
 /// the ids of their transactions tell: those of aborted ones count as well. 0 if the buffer has but
 /// [`FEW_PAGES`].
 pub fn pending_rows(

@@ -227,7 +227,7 @@ fn extend(table: &Relation, found: pg_sys::Oid, attnums: &[i16]) -> Result<()> {
     if actions.is_empty() {
         return Ok(());
     }
-    // ADD COLUMN has the constraints of a domain checked for each row that is there, by functions of whoever
+    // ADD COLUMN has the constraints of a domain checked for each existing row, by functions of the role that
     // made the domain, with our rights.
     let added = outdated.iter().chain(missing()).copied();
     let is_checked = added

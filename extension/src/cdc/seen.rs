@@ -73,7 +73,7 @@ pub fn row(family: Family, change: &RowChange) {
     note(change.table(), family, rows);
 }
 
-/// Triggers of the family begin to watch a table: what the transaction has written before is no news to anybody, since
+/// Triggers of the family begin to watch a table: earlier writes of the transaction do not count, since
 /// the first snapshot shows it.
 pub fn begin(family: Family, table: pg_sys::Oid) {
     let rows = written::to(table);

@@ -114,7 +114,7 @@ pub fn set_status(table: &StreamTable, status: Status) -> Result<()> {
     catalog::set_status(table.pgt_id, status)
 }
 
-/// What a new query is to the present one.
+/// What a new query is to the current one.
 enum Replaced {
     /// It means the same.
     Same,
@@ -124,7 +124,7 @@ enum Replaced {
     OtherColumns(Vec<Column>, String),
 }
 
-/// Puts a new view in the place of the present one if it means something else and has the same
+/// Puts a new view in the place of the current one if it means something else and has the same
 /// columns, or more after these. The owner of the stream table stays that of the view.
 fn replace_view(table: &StreamTable, query: &str) -> Result<Replaced> {
     let present_columns = columns::of(table.view)?;

@@ -18,7 +18,7 @@ use crate::pg::{citus, name, object_hook, transaction_end};
 use crate::refresh::immediate;
 
 thread_local! {
-    /// Whether the present transaction has made a trigger.
+    /// Whether the current transaction has made a trigger.
     static IS_POSSIBLE: Cell<bool> = const { Cell::new(false) };
     /// Stream tables that it has dropped: ids and names.
     static DROPPED: RefCell<Vec<(i64, String)>> = const { RefCell::new(Vec::new()) };

@@ -136,7 +136,7 @@ fn follow_table(altered: Option<pg_sys::Oid>) -> Result<bool> {
 }
 
 /// Whether a table is not a stream table or a part of one, and neither it nor any of its relatives is read by one.
-/// Stream tables and what is captured have triggers of ours.
+/// Stream tables and captured tables have our triggers.
 fn is_unrelated(table: pg_sys::Oid) -> Result<bool> {
     protect::keep_part(table)?;
     for member in protect::family(table) {

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 
-/// Locks a stream table as a refresh does, so that none runs and nobody drops it, and reads its row again. DROP TABLE has
-/// the table's own lock first, and by that alone it is known that its row stays.
+/// Locks a stream table as a refresh does, so that no refresh runs and no session drops it, and rereads its row. DROP TABLE takes
+/// the table's own lock first, and that lock alone guarantees that its row stays.
 pub fn lock(table: &StreamTable) -> Result<StreamTable> {
     catalog::lock(table.pgt_id)?;
     Relation::try_open(table.relid, LockMode::AccessShare).ok_or(Error::Vanished)?;

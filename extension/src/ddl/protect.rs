@@ -150,7 +150,7 @@ pub fn keep_altered(changed: Vec<Trigger>) -> Result<()> {
     }
 }
 
-/// Refuses another name for a schema of ours, of which one is missing then.
+/// Refuses another name for one of our schemas, of which one is missing then.
 pub fn keep_schemas() -> Result<()> {
     for schema in [c"pgtrickle", c"pgtrickle_changes", c"pgtrickle_state"] {
         if name::find_namespace(schema).is_none() {

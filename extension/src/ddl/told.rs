@@ -16,7 +16,7 @@ const CHANGES_SCHEMA: &str = "pgtrickle_changes";
 const HINT: &str = "CASCADE does not help, since refreshes find rows by an index that needs it. Drop the stream table first, \
                     or give it another query.";
 
-/// A name of ours in a text.
+/// A name of an internal object in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Part<'a> {
     /// Where it begins, with its schema and a quote.
@@ -139,7 +139,7 @@ fn without_part(message: &str) -> Option<String> {
     Some(format!("{before}{instead}{after}"))
 }
 
-/// The first name of ours in a text: qualified, quoted by itself, or that of an index of a stream table.
+/// The first name of an internal object in a text: qualified, quoted by itself, or that of an index of a stream table.
 fn part_in(text: &str) -> Option<Part<'_>> {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let starts = [STATE_SCHEMA, CHANGES_SCHEMA]

@@ -238,7 +238,7 @@ fn aggregates(query: NodeOf<pg_sys::Query>, ties: &mut Ties) {
     }
 }
 
-/// Whether what the query reads may come in an order that somebody asked for.
+/// Whether the query's input may have an explicit order.
 fn may_have_ordered_input(query: NodeOf<pg_sys::Query>) -> bool {
     node::check_stack_depth();
     let entries = node::list_of::<pg_sys::RangeTblEntry>(query.rtable);

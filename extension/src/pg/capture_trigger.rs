@@ -263,7 +263,7 @@ pub fn has_row_triggers(family: Family, table: &Relation) -> bool {
         .any(|trigger| trigger.tgtype & ROW != 0)
 }
 
-/// Whether triggers of ours are on the table, switched off or not. It is not opened.
+/// Whether our triggers are on the table, switched off or not. It is not opened.
 pub fn are_on(table: pg_sys::Oid) -> bool {
     if !may_have(table).triggers {
         return false;
@@ -282,7 +282,7 @@ pub fn are_on(table: pg_sys::Oid) -> bool {
     found
 }
 
-/// Has the triggers of ours that were switched off and on again fire as before. Whether there were any: what
+/// Makes our triggers that were disabled and enabled again fire as before. Whether there were any: what
 /// happened to the table meanwhile is not known.
 pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
     let Some(relation) = Relation::try_open(table, LockMode::AccessShare) else {

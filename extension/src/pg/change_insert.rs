@@ -216,7 +216,7 @@ impl<'a> ChangedPairs<'a> {
         }
     }
 
-    /// Whether the present rows differ in a compared column.
+    /// Whether the current rows differ in a compared column.
     ///
     /// # Safety
     /// Called within [`unguarded::guarded`], with a present row in both tables.

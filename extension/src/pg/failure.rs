@@ -69,7 +69,7 @@ impl Failure {
             .collect()
     }
 
-    /// SQLSTATE and condition: what everybody may see.
+    /// SQLSTATE and condition, which are public.
     pub fn label(&self) -> String {
         format!("{} {}", self.sqlstate(), self.condition)
     }

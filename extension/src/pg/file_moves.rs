@@ -99,7 +99,7 @@ fn note(notes: &mut Vec<Note>, table: pg_sys::Oid, what: What) {
     }
 }
 
-/// An event trigger has told of the rewrite of a table, also in a session whose first statement of ours that is.
+/// An event trigger has told of the rewrite of a table, also in a session whose first of our statements this is.
 pub fn told(table: pg_sys::Oid) {
     NOTES.with_borrow_mut(|notes| note(notes, table, What::Told));
 }
@@ -129,7 +129,7 @@ pub fn of_transaction(is_wanted: &dyn Fn(pg_sys::Oid) -> bool) -> Vec<Moved> {
     moved
 }
 
-/// The number of a table's file, now or before the present transaction.
+/// The number of a table's file, now or before the current transaction.
 fn file(table: pg_sys::Oid, before: bool) -> Option<u32> {
     let mut found = None;
     let keys = [catalog_scan::oid_key(CLASS_OID, table)];

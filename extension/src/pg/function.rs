@@ -9,8 +9,8 @@ pub fn without_arguments(schema: &str, name: &str) -> Result<Option<pg_sys::Oid>
     find(schema, name, &[])
 }
 
-/// The function `schema.name` with arguments of these types, if there is one. Whoever asks needs no rights to the schema: who drops
-/// a table has none to what was kept for it.
+/// The function `schema.name` with arguments of these types, if there is one. The caller needs no rights to the schema: a role that
+/// drops a table has none to the objects kept for it.
 pub fn find(schema: &str, name: &str, arguments: &[pg_sys::Oid]) -> Result<Option<pg_sys::Oid>> {
     let (schema, name) = (c_string(schema)?, c_string(name)?);
     // SAFETY: syscache look-ups by names that outlive them, and by an array that is a copy.

@@ -48,7 +48,7 @@ impl LateChecks {
         if self.rows.is_empty() {
             return;
         }
-        // SAFETY: per contract. A row of ours is there until the transaction ends, whichever snapshot is active.
+        // SAFETY: per contract. One of our rows is there until the transaction ends, whichever snapshot is active.
         unsafe {
             let table = (*target).ri_RelationDesc;
             let mut row = Slot::adopt(pg_sys::table_slot_create(table, std::ptr::null_mut()));

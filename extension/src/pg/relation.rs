@@ -85,7 +85,7 @@ impl Relation {
             .into_owned()
     }
 
-    /// Whether the present transaction has made it.
+    /// Whether the current transaction has made it.
     pub fn is_new(&self) -> bool {
         // SAFETY: open, hence valid.
         unsafe { (*self.raw).rd_createSubid != 0 }

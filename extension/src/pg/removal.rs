@@ -46,7 +46,7 @@ pub fn summarise(table: &Relation) -> Result<()> {
     {
         let _owner = OwnerContext::extension_owner()?;
         for index in table.indexes() {
-            // SAFETY: a function of SQL that takes one OID, of a BRIN index of ours.
+            // SAFETY: a function of SQL that takes one OID, of one of our BRIN indexes.
             unsafe {
                 pgrx::direct_function_call::<i32>(
                     pg_sys::brin_summarize_new_values,

@@ -9,7 +9,7 @@ use crate::error::Result;
 /// Has a table's whole rows be their identity, unless it has been given another one, or has a primary key.
 pub fn ensure(table: pg_sys::Oid) -> Result<()> {
     let relation = Relation::open(table, LockMode::AccessShare)?;
-    // SAFETY: the relation is open. The row of pg_class is a copy of ours until it is written.
+    // SAFETY: the relation is open. The row of pg_class is our copy until it is written.
     unsafe {
         let identity = (*(*relation.as_ptr()).rd_rel).relreplident as u8;
         let has_index = pg_sys::RelationGetReplicaIndex(relation.as_ptr()) != pg_sys::InvalidOid;

@@ -104,7 +104,7 @@ impl Running {
     }
 }
 
-/// Whether the present transaction has run a statement that began before the hooks were there: the library came with
+/// Whether the current transaction has run a statement that began before the hooks were there: the library came with
 /// its triggers.
 pub fn was_late() -> bool {
     RUNNING.with_borrow(|running| running.is_late)
@@ -117,7 +117,7 @@ pub fn has_begun_unseen(table: pg_sys::Oid) -> bool {
     })
 }
 
-/// Whether the present transaction ran a statement with ON CONFLICT.
+/// Whether the current transaction ran a statement with ON CONFLICT.
 pub fn had_conflict_clause() -> bool {
     RUNNING.with_borrow(|running| running.had_conflict_clause)
 }

@@ -184,7 +184,7 @@ impl Listed {
         }
     }
 
-    /// Sets the value for the current level of settings, unless it is the present one.
+    /// Sets the value for the current level of settings, unless it is the current one.
     fn set(&self, value: &CStr) -> Result<()> {
         if self.current() == Some(value) || try_set(&self.c_name, value) {
             return Ok(());

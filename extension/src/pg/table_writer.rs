@@ -41,7 +41,7 @@ impl TableWriter {
         Self::begin(table, true)
     }
 
-    /// Opens a table of ours for writes, which fire no triggers. Such writes may lie within each other and within
+    /// Opens one of our tables for writes, which fire no triggers. Such writes may lie within each other and within
     /// those that do.
     pub fn without_triggers(table: &Relation) -> Self {
         Self::begin(table, false)

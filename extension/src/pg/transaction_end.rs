@@ -78,7 +78,7 @@ unsafe extern "C-unwind" fn on_subtransaction_end(
     listener(end, nest_level());
 }
 
-/// How deep the present transaction is: 1 outside of all subtransactions.
+/// How deep the current transaction is: 1 outside of all subtransactions.
 pub fn nest_level() -> i32 {
     // SAFETY: reads the transaction state.
     unsafe { pg_sys::GetCurrentTransactionNestLevel() }

@@ -263,7 +263,7 @@ impl Rows {
         unsafe { unguarded::tuplestore_gettupleslot(self.store, true, false, self.slot.as_ptr()) }
     }
 
-    /// The first `width` columns of the present row.
+    /// The first `width` columns of the current row.
     ///
     /// # Safety
     /// Called within [`unguarded::guarded`], after [`Rows::advance_unguarded`] said true. The row

@@ -26,7 +26,7 @@ impl TupleStore {
         TupleStore { raw, desc, rows: 0 }
     }
 
-    /// An empty store for rows of these columns that lives as long as what the present subtransaction
+    /// An empty store for rows of these columns that lives as long as what the current subtransaction
     /// does is not undone. It must not be dropped after that: [`std::mem::forget`] it.
     pub fn of_subtransaction(columns: &[Column]) -> Result<Self> {
         // SAFETY: both are always set in a transaction. The memory goes with the subtransaction's
@@ -37,7 +37,7 @@ impl TupleStore {
         Ok(Self::of_transaction(context, desc.as_ptr()))
     }
 
-    /// An empty store in `context`, which may outlive the present subtransaction: files stay open until the
+    /// An empty store in `context`, which may outlive the current subtransaction: files stay open until the
     /// transaction ends. `desc` must live as long.
     pub fn of_transaction(context: pg_sys::MemoryContext, desc: pg_sys::TupleDesc) -> Self {
         // SAFETY: both owners are set in a transaction; the store keeps the one that is current when it is made.

@@ -9,7 +9,7 @@ use pgrx::pg_sys;
 use std::cell::Cell;
 
 thread_local! {
-    /// Whether the present restriction is one of ours, and there was none before.
+    /// Whether the current restriction is one of ours, and there was none before.
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -73,8 +73,8 @@ pub struct OwnersOwn {
 }
 
 impl OwnersOwn {
-    /// Whether the owner of what is written is who asked for it. Then triggers may be put off to the end of his
-    /// transaction, as in a statement of his own; others must not find code of the owner's run there.
+    /// Whether the calling role owns the written table. Then triggers may be deferred to the end of the
+    /// transaction, as in the caller's own statement; for other callers the owner's code must not run there.
     pub fn applies() -> bool {
         // SAFETY: reads variables of the server.
         IS_OURS.get() && unsafe { pg_sys::GetOuterUserId() == pg_sys::GetUserId() }

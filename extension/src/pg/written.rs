@@ -70,7 +70,7 @@ pub fn to(wanted: pg_sys::Oid) -> RowCounts {
     total
 }
 
-/// Calls `each` for each table of ours or of a user's, and each subtransaction that is open or done and wrote it.
+/// Calls `each` for each table of the extension or of a user, and each subtransaction that is open or done and wrote it.
 ///
 /// # Safety
 /// In a transaction.

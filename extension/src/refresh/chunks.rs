@@ -44,7 +44,7 @@ pub fn note_dropped(relation: pg_sys::Oid) {
     }
 }
 
-/// The hypertables of which chunks with rows have come or gone in the present transaction, before it commits.
+/// The hypertables of which chunks with rows have come or gone in the current transaction, before it commits.
 pub fn changed() -> Result<Vec<pg_sys::Oid>> {
     let noted = NOTED.take();
     if noted.moved.is_empty() && noted.dropped.is_empty() || !timescale::is_installed() {

@@ -92,7 +92,7 @@ const MOVE_ON: &str = "
 UPDATE pgtrickle.pgt_dependencies SET files = $3
 WHERE source_relid OPERATOR(pg_catalog.=) $1 AND files OPERATOR(pg_catalog.=) $2";
 
-/// Looks at what the present transaction has done to files, before it commits: sources whose files something has
+/// Looks at what the current transaction has done to files, before it commits: sources whose files something has
 /// swapped. Where the rows are the same, their readers are told of the other file.
 pub fn moved() -> Result<Vec<pg_sys::Oid>> {
     let is_watched = |table| matches!(watched(table), Ok(Some(_)));

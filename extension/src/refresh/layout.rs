@@ -130,7 +130,7 @@ fn partition_index(pgt_id: i64) -> String {
     format!("pgt_partition_{pgt_id}")
 }
 
-/// Drops the indexes of an earlier definition, which may be unique where the present one is not.
+/// Drops the indexes of an earlier definition, which may be unique where the current one is not.
 pub fn drop_key_index(table: &catalog::StreamTable) -> Result<()> {
     let relation = Relation::open(table.relid, LockMode::AccessShare)?;
     let own = [key_index(table.pgt_id), partition_index(table.pgt_id)];

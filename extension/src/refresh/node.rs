@@ -38,7 +38,7 @@ pub struct NodeRun<'a> {
     pub inputs: &'a Inputs,
     /// Where stores are allocated.
     pub memory: &'a MemoryContext,
-    /// Who else may change rows meanwhile.
+    /// Which other transactions may change rows at the same time.
     pub hold: Hold<'a>,
 }
 

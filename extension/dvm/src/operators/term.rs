@@ -101,7 +101,7 @@ impl<'a> FromClause<'a> {
         self.printed.extend(columns);
     }
 
-    /// Adds the factor at `position` of the branch in its role. `marks` says whether anybody reads whether it
+    /// Adds the factor at `position` of the branch in its role. `marks` says whether the query reads whether it
     /// has a match.
     pub fn add(&mut self, factor: &Factor, role: Role, position: usize, marks: bool) {
         let alias = format!("s{position}");
@@ -259,7 +259,7 @@ impl<'a> FromClause<'a> {
         predicates.into_iter().map(print).collect()
     }
 
-    /// Appends FROM and WHERE. The planner orders up to `free` relations; more are joined in an order of ours.
+    /// Appends FROM and WHERE. The planner orders up to `free` relations; more are joined in our order.
     pub fn write(self, sql: &mut String, free: usize) {
         let mut conditions = self.conditions;
         if self.items.len() > free {

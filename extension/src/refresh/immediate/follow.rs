@@ -109,7 +109,7 @@ fn with_locks(table: &StreamTable) -> Result<Rc<Compiled>> {
 }
 
 /// Leaves a stream table behind: the plan of this version is another one, and no refresh may make it ready for that
-/// before the extension is updated, which recomputes it. No version takes it for current meanwhile.
+/// before the extension is updated, which recomputes it. Until then no version considers it current.
 pub(super) fn wait_for_update(table: &StreamTable) -> Result<()> {
     if table.defining_query_hash.is_some() {
         catalog::lock(table.pgt_id)?;
