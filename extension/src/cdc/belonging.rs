@@ -36,21 +36,21 @@ pub fn sources_of(table: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
     Ok(sources)
 }
 
-/// Those of them that row triggers tell of.
+/// Those of them that row triggers capture.
 pub fn sources_by_rows(table: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
     let mut sources = sources_of(table)?;
     sources.retain(|source| tells_by_rows(*source));
     Ok(sources)
 }
 
-/// Whether row triggers tell of a captured source. A table without a parent has them for its own sake alone, and one
-/// with a parent tells by nothing else.
+/// Whether row triggers capture a source. A table without a parent has them only for itself, and a table
+/// with a parent is captured only by them.
 pub fn tells_by_rows(source: pg_sys::Oid) -> bool {
     Relation::try_open(source, LOCK)
         .is_some_and(|source| capture_trigger::calls(EACH, &source).is_some())
 }
 
-/// Whether row triggers have to tell of a source with a buffer.
+/// Whether row triggers must capture a source with a buffer.
 pub fn needs_rows(source: pg_sys::Oid) -> Result<bool> {
     if is_told_by_rows(source, &[]) {
         return Ok(true);
@@ -73,12 +73,12 @@ pub fn has_shared_child(source: pg_sys::Oid) -> bool {
     !inherit::parents_outside(source, &members(source, LOCK)).is_empty()
 }
 
-/// Whether row triggers will have to tell of a source of which these columns are read.
+/// Whether row triggers must capture a source if these columns are read.
 pub fn is_told_by_rows(source: pg_sys::Oid, attnums: &[i16]) -> bool {
     attnums.contains(&buffer::TABLE) || inherit::has_parent(source) || has_shared_child(source)
 }
 
-/// Removes triggers from a table that no source needs there any more.
+/// Removes triggers from a table that no source needs there any longer.
 pub fn prune(table: pg_sys::Oid) -> Result<()> {
     let root = inherit::root(table);
     if !is_captured(root)? || needs_rows(root)? {

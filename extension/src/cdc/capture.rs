@@ -85,7 +85,7 @@ fn capture(call: &Call) -> Result<()> {
     }
 }
 
-/// Whether row triggers tell of the statement, too: of a partitioned table, those of its partitions. The chunks of a
+/// Whether row triggers also capture the statement: on a partitioned table, those of its partitions. The chunks of a
 /// hypertable have none.
 fn is_told_by_rows(event: &Transition) -> bool {
     let tells = |table: &pg_sys::Oid| {
@@ -98,7 +98,7 @@ fn is_told_by_rows(event: &Transition) -> bool {
         && !timescale::is_hypertable(event.table())
 }
 
-/// Copies a row for the server that applies it.
+/// Copies a row that replication applies.
 fn capture_row(change: &RowChange) -> Result<()> {
     seen::row(CAPTURE, change);
     match target::of(change.table(), change.tuple_desc())? {
@@ -107,14 +107,14 @@ fn capture_row(change: &RowChange) -> Result<()> {
     }
 }
 
-/// Copies a row for those that read its table apart.
+/// Copies a row for sources that are captured row by row.
 fn capture_each(change: &RowChange) -> Result<()> {
     seen::row(EACH, change);
     let targets = target::by_rows(change.table(), change.tuple_desc())?;
     (targets.iter()).try_for_each(|target| copy_row(change, target))
 }
 
-/// Tells those that read the table apart to recompute.
+/// Tells the readers of sources captured row by row to recompute.
 fn capture_truncate(event: &Transition) -> Result<()> {
     seen::statement(EACH, event, None, None);
     let targets = target::by_rows(event.table(), event.tuple_desc())?;

@@ -51,7 +51,7 @@ pub fn number(argument: pg_sys::Datum) -> i32 {
     unsafe { i32::from_datum(argument, false) }.unwrap_or(0)
 }
 
-/// What this worker does when it goes.
+/// What this worker does at exit.
 static ON_EXIT: OnceLock<fn()> = OnceLock::new();
 static IS_TERMINATING: AtomicBool = AtomicBool::new(false);
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
@@ -83,8 +83,8 @@ pub fn start(kind: Kind, argument: i32) -> bool {
         .is_ok()
 }
 
-/// First thing in a worker: signals, and a connection to a database, or to none for the catalogs
-/// that all databases share. `on_exit` is called when the process goes, whatever makes it go.
+/// First step of a worker: signals, and a connection to a database, or to none for the shared
+/// catalogs. `on_exit` is called when the process exits for any reason.
 pub fn begin(database: Option<pg_sys::Oid>, on_exit: fn()) {
     ON_EXIT.get_or_init(|| on_exit);
     // SAFETY: the start of a worker's main function; the handlers only touch atomics, this process's
@@ -148,7 +148,7 @@ unsafe extern "C-unwind" fn exit(_code: i32, _argument: pg_sys::Datum) {
 }
 
 crate::signal_handler! {
-    /// SIGTERM: nothing new is begun; what is running has so many seconds.
+    /// SIGTERM: no new work starts; running work has this many seconds.
     fn on_terminate, terminate
 }
 
@@ -194,12 +194,12 @@ pub fn exit_to_return() -> ! {
     unsafe { version::process_exit::exit(1) }
 }
 
-/// Whether this worker has been told to go.
+/// Whether this worker has been told to stop.
 pub fn is_terminating() -> bool {
     IS_TERMINATING.load(Ordering::SeqCst)
 }
 
-/// Work that SIGTERM lets come to its end within `grace_s` seconds; `None` if it has come already.
+/// Work that may finish within `grace_s` seconds after SIGTERM; `None` if SIGTERM came before.
 pub fn finishing<T>(grace_s: i32, work: impl FnOnce() -> T) -> Option<T> {
     GRACE_S.store(grace_s, Ordering::SeqCst);
     IS_BUSY.store(true, Ordering::SeqCst);
@@ -212,8 +212,8 @@ pub fn finishing<T>(grace_s: i32, work: impl FnOnce() -> T) -> Option<T> {
     Some(result)
 }
 
-/// Between two pieces of work: reads the configuration again if asked to, and answers the server's
-/// requests to all processes. A cancel that came too late for what it was meant for is forgotten.
+/// Between two pieces of work: rereads the configuration if asked to, and answers the server's
+/// requests to all processes. A cancel that came too late for its target is ignored.
 pub fn attend() {
     // SAFETY: no transaction is open.
     unsafe {

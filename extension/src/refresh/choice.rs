@@ -13,11 +13,11 @@ use super::locks::lock_query;
 use super::prepare::prepare_compiled;
 use super::request::Request;
 
-/// How the refresh goes about it.
+/// How the refresh computes.
 pub enum Choice {
-    /// From the query, because the mode is FULL or the query cannot be maintained (any more).
+    /// From the query, because the mode is FULL or the query cannot be maintained.
     Query {
-        /// The construct because of which.
+        /// The construct that prevents it.
         reason: Option<Reason>,
     },
     /// Everything is rebuilt from the plan.
@@ -27,7 +27,7 @@ pub enum Choice {
         /// Why.
         cause: Cause,
     },
-    /// Not at all: an IMMEDIATE stream table is up to date.
+    /// Nothing: an IMMEDIATE stream table is up to date.
     Current,
     /// From deltas.
     Delta {
@@ -40,7 +40,7 @@ pub enum Choice {
     },
 }
 
-/// Why everything is computed.
+/// Why everything is recomputed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// The stream table is filled for the first time.
@@ -68,13 +68,13 @@ impl Cause {
 }
 
 impl Choice {
-    /// Decides and locks what is read: again if what the decision rests on changed while we waited for that,
+    /// Decides and locks the sources; decides again if the basis of the decision changed while we waited for the locks,
     /// since a plan names tables and columns.
     pub fn made_with_locks(table: &StreamTable, request: Request<'_>) -> Result<Self> {
         let mut is_prepared = false;
         loop {
             let choice = Self::of(table, request, is_prepared)?;
-            // What was made for this plan is empty, and no delta's basis for the next one.
+            // The state made for this plan is empty, so the next plan cannot apply deltas to it.
             is_prepared |= matches!(
                 choice,
                 Choice::Rebuild {
@@ -98,7 +98,7 @@ impl Choice {
         }
     }
 
-    /// Decides, and brings the state tables up to date with the plan: before the snapshot is taken,
+    /// Decides, and prepares the state tables for the plan: before the snapshot,
     /// since installing capture must precede it.
     /// `is_prepared` says that they were, for another one.
     fn of(table: &StreamTable, request: Request<'_>, is_prepared: bool) -> Result<Self> {
@@ -135,7 +135,7 @@ impl Choice {
                             }
                             Cause::Again(Reason::Rewritten)
                         }
-                        // It did not follow while it was suspended.
+                        // It was not updated while it was suspended.
                         Status::Suspended => Cause::Again(Reason::Suspended),
                     }
                 } else {
@@ -155,7 +155,7 @@ impl Choice {
         Ok(Choice::Rebuild { compiled, cause })
     }
 
-    /// Whether the content begins with this refresh, whatever the sources' buffers hold.
+    /// Whether this refresh fills the stream table regardless of the sources' buffers.
     pub fn starts_anew(&self) -> bool {
         match self {
             Choice::Rebuild { cause, .. } => match cause {
@@ -166,7 +166,7 @@ impl Choice {
         }
     }
 
-    /// The plan, if it goes by one.
+    /// The plan, if there is one.
     pub fn compiled(&self) -> Option<&Rc<Compiled>> {
         match self {
             Choice::Query { .. } | Choice::Current => None,

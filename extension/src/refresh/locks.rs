@@ -11,8 +11,8 @@ use crate::pg::{depend, inherit};
 
 use super::{compiled, immediate, two_steps};
 
-/// Takes the locks that a refresh takes before its snapshot, for a stream table that is refreshed at
-/// the same snapshot as others, and tells what it will read.
+/// Takes the locks before the snapshot, for a stream table that is refreshed at
+/// the same snapshot as others, and returns what it will read.
 pub fn lock_before_snapshot(pgt_id: i64, shared: &mut SharedDeltas) -> Result<()> {
     catalog::lock(pgt_id)?;
     let table = catalog::existing(pgt_id)?;

@@ -44,8 +44,8 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
     let plan = Choice::made_with_locks(&table, request)?;
     immediate::lock_followers(table.relid)?;
     let mut snapshot = take_snapshot(&table, &plan, request)?;
-    // What is captured from here on, by triggers of the stream table for instance, comes after what
-    // the snapshot shows.
+    // Changes captured from here on, by triggers of the stream table for instance, come after
+    // the snapshot.
     let epoch = epoch::advance();
     let present = of_active_snapshot();
     require_latest(&table, &plan, &present)?;
@@ -94,8 +94,8 @@ pub fn run(pgt_id: i64, request: Request<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The snapshot of the refresh. Content that begins with it is of the latest one, which the other stream tables of a
-/// transaction with an older one do not show.
+/// The snapshot of the refresh: the latest one if all content is recomputed. A transaction with an older snapshot may
+/// do that only to an empty stream table.
 fn take_snapshot(
     table: &StreamTable,
     plan: &Choice,
@@ -111,7 +111,7 @@ fn take_snapshot(
     })
 }
 
-/// Refuses a snapshot that does not show what the stream table contains, or what was rewritten or written at once.
+/// Refuses a snapshot that does not show the content of the stream table, a rewrite, or IMMEDIATE changes.
 fn require_latest(table: &StreamTable, plan: &Choice, present: &Frontier) -> Result<()> {
     if let Some(frontier) = &table.frontier
         && !frontier.is_visible_in(present)
@@ -151,7 +151,7 @@ fn store(
         catalog::set_zone_rules(table.pgt_id, rules)?;
     }
     if outcome.reason == Some(Reason::ClockWord) {
-        // Its content changes by time until such text is gone, when its plan is prepared again.
+        // Its content changes with time until such text is gone; then its plan is prepared again.
         catalog::set_polled(table.pgt_id, true)?;
     }
     Ok(())

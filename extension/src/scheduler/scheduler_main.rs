@@ -40,7 +40,7 @@ fn schedule(database: i32) {
         return;
     }
     background::begin(Some(pg_sys::Oid::from(oid)), on_exit);
-    // Entered before the first look: who commits a change from now on wakes us.
+    // Entered before the first look: every later commit of a change wakes us.
     entry.scheduler.enter();
     entry.set_presence(Presence::Running);
     let mut scheduler = Scheduler::new(block, entry);
@@ -87,7 +87,7 @@ struct Scheduler<'a> {
     meter: Meter,
     /// How far the invalidation ring has been read.
     position: u64,
-    /// Whether the whole catalog is to be read.
+    /// Whether to read the whole catalog.
     is_stale: bool,
     looked_at_all: Instant,
     upkeep: upkeep::Upkeep,
@@ -150,7 +150,7 @@ impl<'a> Scheduler<'a> {
         self.pool.retire_all();
     }
 
-    /// Brings what we know in step with the catalog, and marks what has become dirty. Returns whether there still is
+    /// Updates our view of the catalog, and marks dirty stream tables. Returns whether there is still
     /// something to do.
     fn catch_up(&mut self) -> std::result::Result<Presence, Failure> {
         let capacity = config::invalidation_ring_capacity();
@@ -164,7 +164,7 @@ impl<'a> Scheduler<'a> {
         }
         self.is_stale |= !matches!(news, News::Tables(_));
         let looks_at_all = self.looked_at_all.elapsed() >= BACKSTOP;
-        // A stream table of which we are about to learn does not know of the marks that are there.
+        // A stream table that we are about to load has not seen the existing marks.
         let taken = match self.is_stale || looks_at_all || news != News::Tables(Vec::new()) {
             true => self.entry.dirty.take(),
             false => self.entry.dirty.look(),
@@ -178,10 +178,10 @@ impl<'a> Scheduler<'a> {
             background::transaction(|| Ok(tables.reload_some(ids, &clock)?))?;
             self.is_stale = false;
         }
-        // What was made with its buffer has just been told of.
+        // Stream tables created with their buffers have just been announced.
         self.is_stale |= matches!(&taken, Taken::Some(buffers) if self.tables.is_news(buffers));
         if self.is_stale || looks_at_all {
-            // The scheduler is woken for the ring, so what is pushed while we read comes again.
+            // A push to the ring wakes the scheduler, so entries pushed while we read are handled next time.
             let (tables, is_stale) = (&mut self.tables, self.is_stale);
             let presence = background::transaction(|| {
                 let presence = presence()?;
@@ -206,7 +206,7 @@ impl<'a> Scheduler<'a> {
         Ok(Presence::Running)
     }
 
-    /// Hands out what is due, and returns how long nothing will be.
+    /// Hands out due stream tables, and returns the time until the next is due.
     fn hand_out(&mut self) -> Duration {
         if self.block.drain.is_on() || !config::is_enabled() {
             return BACKSTOP;
@@ -250,7 +250,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// The database is to be free of sessions: ours end what they are at, and go.
+    /// A statement needs the database without sessions: ours finish their work and exit.
     fn make_way(&mut self) {
         self.pool.retire_all();
         while !self.pool.is_empty() && !is_terminating() {

@@ -60,7 +60,7 @@ fn serve(worker: &Worker, database: u32) {
         let is_over = is_terminating()
             || worker.retire.load(Ordering::SeqCst)
             || idle_since.elapsed() > IDLE_TIMEOUT;
-        // From "starting" no scheduler hands out a job.
+        // A scheduler gives no job to a worker in state Starting.
         if is_over && worker.advance(State::Idle, State::Starting) {
             return;
         }

@@ -15,11 +15,11 @@ pub struct Counter {
     pub name: &'static str,
 }
 
-/// A scheduler had read the invalidation ring too late, and read the whole catalog.
+/// A scheduler read the invalidation ring too late, and reread the whole catalog.
 pub static INVALIDATION_RING_OVERFLOWS: Counter = counter(0, "invalidation_ring_overflows_total");
 /// A stream table that would have read itself was refused.
 pub static CYCLES_DETECTED: Counter = counter(1, "dag_cycles_detected_total");
-/// A kept plan was dropped because something that it reads had changed.
+/// A cached plan was dropped because something that it reads changed.
 pub static TEMPLATE_CACHE_STALE_EVICTIONS: Counter =
     counter(2, "template_cache_stale_evictions_total");
 /// A refresh found nothing to do.
@@ -30,17 +30,17 @@ pub static WAKEUPS: Counter = counter(4, "wakeups_total");
 pub static DISPATCHES: Counter = counter(5, "dispatches_total");
 /// The server had no room for a scheduler or a worker.
 pub static WORKER_START_FAILURES: Counter = counter(6, "worker_start_failures_total");
-/// A job was done again after a serialization failure or a deadlock.
+/// A job was retried after a serialization failure or a deadlock.
 pub static RETRIES: Counter = counter(7, "refresh_retries_total");
 /// A fuse stopped a stream table.
 pub static FUSES_BLOWN: Counter = counter(8, "fuses_blown_total");
-/// A drain took longer than it was given.
+/// A drain exceeded its timeout.
 pub static DRAIN_TIMEOUTS: Counter = counter(9, "drain_timeouts_total");
-/// A refresh was cancelled and begun again because a session waited for one of its locks.
+/// A refresh was cancelled and restarted because a session waited for one of its locks.
 pub static REFRESHES_GIVEN_WAY: Counter = counter(10, "refreshes_given_way_total");
-/// A worker has read what a source's buffer holds for the stream tables of a job.
+/// A worker read the changes in a source's buffer for the stream tables of a job.
 pub static DELTAS_READ: Counter = counter(11, "source_deltas_read_total");
-/// A refresh took a source's changes that had been read for another one of its job.
+/// A refresh reused a source's changes that had been read for another one of its job.
 pub static DELTAS_SHARED: Counter = counter(12, "source_deltas_shared_total");
 
 /// All of them, for the report.

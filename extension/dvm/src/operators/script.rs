@@ -13,7 +13,7 @@ use crate::tree::{Expr, WindowCall};
 use super::statement::{BlockDelta, Context, Emit};
 use super::{aggregate, image, output, partition, reach, recursion, state};
 
-/// Something that a refresh brings to its snapshot.
+/// Something that a refresh moves to its snapshot.
 #[derive(Debug, Clone)]
 pub enum Stage<'a> {
     /// An image.
@@ -24,7 +24,7 @@ pub enum Stage<'a> {
     Output(OutputStage<'a>),
 }
 
-/// A subquery that is computed as a whole, or a recursion that is followed round by round.
+/// A subquery that is computed whole, or a recursion that is maintained round by round.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageStage<'a> {
     /// The image.
@@ -38,7 +38,7 @@ pub struct NodeStage<'a> {
     pub node: &'a Node,
     /// How it is maintained.
     pub way: Way<'a>,
-    /// What the consumer wants of a row.
+    /// The columns that the consumer reads.
     pub emit: Emit<'a>,
     /// How a row is found in the stream table, for the node whose projection it holds. The rows of others become the
     /// node's delta.
@@ -50,11 +50,11 @@ pub struct NodeStage<'a> {
 pub enum Way<'a> {
     /// Its rows are added up by image.
     Rows,
-    /// Touched groups are combined with their state, or computed again.
+    /// Touched groups are combined with their state, or recomputed.
     Groups,
-    /// Touched partitions are computed again.
+    /// Touched partitions are recomputed.
     Partitions(&'a Partition),
-    /// Windows in an order are computed again as far as changes reach.
+    /// Windows in an order are recomputed for the rows that changes affect.
     Reach(&'a Order, &'a [WindowCall]),
 }
 
@@ -84,7 +84,7 @@ pub enum Statement {
     Delta,
     /// From delta and old state to new state and output.
     Combine,
-    /// Groups or partitions computed again; which keys are NULL.
+    /// Recomputed groups or partitions; which keys are NULL.
     Recompute(Vec<bool>),
     /// What changes reach in an order.
     Regions,
@@ -94,7 +94,7 @@ pub enum Statement {
     Around,
     /// The rows there, from these.
     Results,
-    /// The whole state, from nothing.
+    /// The whole state, recomputed.
     Initial,
 }
 
@@ -112,7 +112,7 @@ pub fn script(plan: &Plan) -> impl Iterator<Item = Stage<'_>> {
 }
 
 impl Stage<'_> {
-    /// What others read of it; `None` is the stream table.
+    /// What other stages read of it; `None` is the stream table.
     pub fn makes(&self) -> Option<Source> {
         match self {
             Stage::Image(stage) => Some(stage.source()),
@@ -121,7 +121,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether it follows from these changes. An image that is polled is compared at each refresh.
+    /// Whether these changes make it due. A polled image is compared at each refresh.
     pub fn is_due(&self, changed: &BTreeSet<Source>) -> bool {
         match self {
             Stage::Image(stage) => {
@@ -132,7 +132,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Its statements for these changes, by name. Which of those for groups that are computed again run, and how often,
+    /// Its statements for these changes, by name. Which of those for recomputed groups run, and how often,
     /// depends on the rows.
     pub fn statements(
         &self,
@@ -204,8 +204,8 @@ impl ImageStage<'_> {
         }
     }
 
-    /// The text of a statement; `None` when it derives nothing from these changes. A round reads the deltas of those
-    /// tables alone that came.
+    /// The text of a statement; `None` when it derives nothing from these changes. A round reads only the deltas that
+    /// exist.
     pub fn sql(
         &self,
         context: Context<'_>,
@@ -276,7 +276,7 @@ impl<'a> NodeStage<'a> {
         state::delta(context, self.node, changed)
     }
 
-    /// What runs after the delta. Windows are computed as a whole only where a NULL in the order changed.
+    /// What runs after the delta. Windows are recomputed whole only if a NULL in the order changed.
     fn statements(&self) -> Vec<Statement> {
         use Statement::{Around, Combine, Recompute, Regions, Results, Stored};
         let again = Recompute(Vec::new());
@@ -292,7 +292,7 @@ impl<'a> NodeStage<'a> {
         }
     }
 
-    /// The text of a statement that is not of the delta; `None` for those that such a node has not.
+    /// The text of a statement outside the delta; `None` for those that such a node does not have.
     pub fn sql(&self, context: Context<'_>, statement: &Statement) -> Option<String> {
         let node = self.node;
         Some(match (statement, self.way) {
