@@ -151,7 +151,9 @@ pub enum Error {
     #[error("permission denied to capture changes of table \"{0}\"")]
     CaptureDenied(String),
     /// A query with other columns would cost what has been declared on the stream table.
-    #[error("cannot change the columns of stream table \"{table}\" because other objects depend on it")]
+    #[error(
+        "cannot change the columns of stream table \"{table}\" because other objects depend on it"
+    )]
     CannotKeep {
         /// The stream table.
         table: String,
@@ -180,9 +182,7 @@ pub enum Error {
     )]
     PartitionsChanged(String),
     /// A row that the delta removes is not stored.
-    #[error(
-        "stream table \"{relation}\" lacks {missing} of the rows that its delta removes"
-    )]
+    #[error("stream table \"{relation}\" lacks {missing} of the rows that its delta removes")]
     OutOfStep {
         /// The table.
         relation: String,

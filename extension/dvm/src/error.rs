@@ -4,9 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A result depends on the order of rows that ORDER BY does not tell apart.
-    #[error(
-        "the result of {construct} depends on the order of rows that tie in its ORDER BY"
-    )]
+    #[error("the result of {construct} depends on the order of rows that tie in its ORDER BY")]
     AmbiguousOrder {
         /// What computes it.
         construct: String,

@@ -63,7 +63,9 @@ impl Decision {
                     "stream table \"{name}\" depends on settings: {}",
                     self.settings.join("; ")
                 ),
-                Some("It uses these values in every session that writes to its sources or refreshes it."),
+                Some(
+                    "It uses these values in every session that writes to its sources or refreshes it.",
+                ),
                 Some("Change them with pgtrickle.alter_stream_table(name, settings => …)."),
             );
         }

@@ -104,9 +104,7 @@ impl Error {
                 "Recompute it with pgtrickle.refresh_stream_table(name, force_full => true); if \
                  you changed nothing by hand, please report it with the query."
             }
-            Error::CannotKeep { .. } => {
-                "Drop these objects first, or only add columns at the end."
-            }
+            Error::CannotKeep { .. } => "Drop these objects first, or only add columns at the end.",
             Error::NotUpdated { .. } => {
                 "Run ALTER EXTENSION pg_trickle UPDATE; if you already have, restart the server to \
                  load the new library."

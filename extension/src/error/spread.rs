@@ -110,9 +110,10 @@ impl SpreadError {
             SpreadError::BadColumn { .. } => {
                 Some("Omit output_distribution_column to derive the column.".into())
             }
-            SpreadError::ImageDiffers(_) => {
-                Some("Recompute it with pgtrickle.refresh_stream_table(name, force_full => true).".into())
-            }
+            SpreadError::ImageDiffers(_) => Some(
+                "Recompute it with pgtrickle.refresh_stream_table(name, force_full => true)."
+                    .into(),
+            ),
             SpreadError::ShardMissing(_) | SpreadError::ShardsUnclear { .. } => {
                 Some("It may be moving to another node. Refresh the stream table again.".into())
             }
