@@ -27,7 +27,7 @@ pub fn markdown(groups: &[Group]) -> String {
         if group.labels.len() > 1 {
             text.push('\n');
         }
-        text.push_str("| metric | kind | unit | what it tells |\n|---|---|---|---|\n");
+        text.push_str("| metric | kind | unit | meaning |\n|---|---|---|---|\n");
         for metric in group.metrics {
             let _ = writeln!(
                 text,

@@ -41,7 +41,7 @@ const SOURCES: Group = Group {
     metrics: &[gauge(
         "unseen_rows",
         "rows",
-        "Rows written in the last hour that no trigger saw; what reads the table was recomputed",
+        "Rows of the last hour that bypassed the triggers; the readers of the table were recomputed",
     )],
     cache_s: 60,
     sql: "

@@ -111,7 +111,7 @@ const DURATION_BUCKETS: Group = Group {
     metrics: &[counter(
         "bucket",
         "refreshes",
-        "Refreshes that took at most so long, for histogram_quantile",
+        "Refreshes that took at most this long, for histogram_quantile",
     )],
     cache_s: 15,
     sql: "

@@ -12,20 +12,20 @@ const RUNTIME: Group = Group {
         counter(
             "invalidation_ring_overflows_total",
             "overflows",
-            "How often a scheduler was so late that it had to read its whole catalog",
+            "How often a scheduler fell behind and reread its whole catalog",
         ),
         counter(
             "dag_cycles_detected_total",
             "cycles",
-            "Definitions that were refused because a stream table would have read itself",
+            "Definitions refused because a stream table would have read itself",
         ),
         counter(
             "template_cache_stale_evictions_total",
             "plans",
-            "Kept plans that were dropped because a definition had changed",
+            "Cached plans dropped because a definition changed",
         ),
         counter("wakeups_total", "commits", "Commits that woke a scheduler"),
-        counter("dispatches_total", "jobs", "Jobs that were given to a worker"),
+        counter("dispatches_total", "jobs", "Jobs handed to a worker"),
         counter(
             "refreshes_without_data_total",
             "refreshes",
@@ -34,7 +34,7 @@ const RUNTIME: Group = Group {
         counter(
             "refresh_retries_total",
             "jobs",
-            "Jobs that were done again after a serialization failure or a deadlock",
+            "Jobs retried after a serialization failure or a deadlock",
         ),
         counter(
             "fuses_blown_total",
@@ -49,34 +49,34 @@ const RUNTIME: Group = Group {
         counter(
             "drain_timeouts_total",
             "drains",
-            "Drains that ended before every refresh had",
+            "Drains that timed out while a refresh was running",
         ),
         counter(
             "refreshes_given_way_total",
             "refreshes",
-            "Refreshes that were cancelled and begun again because a session waited for a lock of theirs",
+            "Refreshes cancelled and restarted because a session waited for one of their locks",
         ),
         counter(
             "source_deltas_read_total",
             "reads",
-            "How often workers have read what a source's buffer holds for the stream tables of a job",
+            "How often workers read a source's buffer for the stream tables of a job",
         ),
         counter(
             "source_deltas_shared_total",
             "refreshes",
-            "How often refreshes took changes of a source that another one of their job had read",
+            "How often refreshes reused changes of a source that another one of their job had read",
         ),
         gauge("workers", "processes", "Refresh workers of the cluster"),
-        gauge("workers_busy", "processes", "Those of them that refresh"),
+        gauge("workers_busy", "processes", "Refresh workers that are refreshing"),
         gauge(
             "workers_max",
             "processes",
-            "How many there may be: pg_trickle.max_refresh_workers",
+            "Maximum number of refresh workers: pg_trickle.max_refresh_workers",
         ),
         gauge(
             "refreshes_in_flight",
             "refreshes",
-            "Refreshes that run, manual ones included",
+            "Running refreshes, including manual ones",
         ),
         gauge("draining", "0 or 1", "Whether a drain is on"),
         gauge(
@@ -108,17 +108,17 @@ const LOAD: Group = Group {
         gauge(
             "saturation",
             "ratio",
-            "Refresh work that was due in the last seconds ÷ what the workers of the database can do in them",
+            "Refresh work due in the last seconds ÷ capacity of the database's workers in that time",
         ),
         gauge(
             "busy_workers",
             "processes",
-            "Workers that were busy, on average over the last seconds",
+            "Busy workers, on average over the last seconds",
         ),
         gauge(
             "waiting_seconds",
             "seconds",
-            "What the refreshes that are due and have no worker are expected to take",
+            "Expected time of the due refreshes that have no worker",
         ),
     ],
     cache_s: 15,
@@ -141,7 +141,7 @@ const SCHEDULER: Group = Group {
         gauge(
             "absent",
             "0 or 1",
-            "Whether a scheduler should run in the database and does not",
+            "Whether the database lacks a scheduler that should run",
         ),
     ],
     cache_s: 15,

@@ -43,12 +43,12 @@ const HOLDERS: Group = Group {
         gauge(
             "age_seconds",
             "seconds",
-            "How long the oldest transaction of this kind has been open; change buffers keep what began after it",
+            "Age of the oldest transaction of this kind; change buffers keep all changes since it began",
         ),
         gauge(
             "xid_age",
             "transactions",
-            "How many transactions ago the oldest of this kind began",
+            "Age of the oldest transaction of this kind, in transactions",
         ),
     ],
     cache_s: 15,

@@ -21,22 +21,22 @@ const STATE: Group = Group {
         gauge(
             "fallback",
             "0 or 1",
-            "Whether AUTO was asked for and FULL is in use",
+            "Whether the requested mode is AUTO and the mode in use FULL",
         ),
         gauge(
             "needs_restore",
             "0 or 1",
-            "Whether it came from another database and waits for restore_stream_tables()",
+            "Whether it was restored from another database and needs restore_stream_tables()",
         ),
         gauge(
             "schedule_seconds",
             "seconds",
-            "The interval of its schedule; 0 if that is no interval",
+            "The interval of its schedule; 0 if it is not an interval",
         ),
         gauge(
             "pending",
             "0 or 1",
-            "Whether a source, or what it reads, has committed changes that it does not contain",
+            "Whether a direct or indirect source has committed changes that it does not contain",
         ),
         gauge(
             "staleness_seconds",
@@ -51,12 +51,12 @@ const STATE: Group = Group {
         gauge(
             "consecutive_errors",
             "refreshes",
-            "How many scheduled refreshes have failed in a row",
+            "Number of consecutive failed scheduled refreshes",
         ),
         gauge(
             "worker_share",
             "ratio",
-            "The share of one worker's time that its refreshes took in the last seconds, if it is among those that take the most",
+            "Share of one worker's time that its refreshes took in the last seconds, if it is among the highest",
         ),
     ],
     cache_s: 15,
