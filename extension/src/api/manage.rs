@@ -114,7 +114,7 @@ crate::sql_function! {
     fn alter_stream_table_wrapper, pg_finfo_alter_stream_table_wrapper, before_update
 }
 
-/// Makes a stream table of a materialized view, which keeps its name, columns, indexes, comments, owner and privileges.
+/// Turns a materialized view into a stream table with the same name, columns, indexes, comments, owner and privileges.
 #[pg_extern(schema = "pgtrickle")]
 fn convert_materialized_view(name: Option<&str>, schedule: default!(Option<&str>, "'calculated'")) {
     change(c"convert_materialized_view()", || {
