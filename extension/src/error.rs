@@ -87,10 +87,10 @@ pub enum Error {
     /// IMMEDIATE was asked for, and the query has constructs that it cannot maintain.
     #[error("the query cannot be maintained in IMMEDIATE mode")]
     NotImmediate(Vec<Obstacle>),
-    /// What an IMMEDIATE stream table reads was changed so that it cannot follow any more.
+    /// A source of an IMMEDIATE stream table was changed so that the mode can no longer maintain it.
     #[error("stream table \"{0}\" could no longer be maintained in IMMEDIATE mode")]
     CannotFollow(String, Vec<Obstacle>),
-    /// A statement on a source was stopped before its end, and its transaction goes on.
+    /// A statement on a source stopped before its end, and its transaction continues.
     #[error("cannot commit: a statement on table \"{0}\" has not run to completion")]
     UnfinishedStatement(String),
     /// The meaning of an IMMEDIATE stream table's query has changed without an event.
@@ -141,7 +141,7 @@ pub enum Error {
     /// A time to wait is negative.
     #[error("invalid timeout: {0}")]
     BadTimeout(i64),
-    /// The worker has been told to go.
+    /// The worker has been told to stop.
     #[error("terminating refresh worker due to administrator command")]
     Stopping,
     /// What is asked for needs the library preloaded.
@@ -195,7 +195,7 @@ pub enum Error {
         /// The table.
         relation: String,
     },
-    /// The columns are not those of the query any more.
+    /// The columns no longer match those of the query.
     #[error("the columns of stream table \"{relation}\" differ from those of its query")]
     ShapeChanged {
         /// The table.
@@ -258,7 +258,7 @@ pub enum Error {
     RowsMeddledWith {
         /// The stream table.
         table: String,
-        /// The triggers of which one did so.
+        /// The triggers, of which at least one did so.
         triggers: Vec<String>,
     },
     /// Text to be made a date or time says what the clock decides.

@@ -26,7 +26,7 @@ bugs! {
     MISSING_CORRECTION_TERM = "missing_correction_term",
     /// Changes of groups with a NULL key are dropped.
     DROPPED_NULL_GROUP = "dropped_null_group",
-    /// A removed extremum never makes its group be computed again.
+    /// A removed extremum never makes the group recompute.
     STALE_EXTREMUM = "stale_extremum",
     /// A group keeps its row when its last row is gone.
     GROUP_NEVER_DIES = "group_never_dies",
@@ -78,7 +78,7 @@ bugs! {
 bugs! {
     /// Those that take a cluster of Citus to catch.
     IN_CLUSTER:
-    /// What a node has told is not noted as taken, and taken again.
+    /// Changes from a node are not recorded as applied, and applied again.
     CHANGE_TAKEN_TWICE = "change_taken_twice",
     /// A shard that has come to a node counts as up to date.
     CHANGE_LOST_AT_MOVE = "change_lost_at_move",

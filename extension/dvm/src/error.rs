@@ -3,7 +3,7 @@
 /// A query that the engine cannot maintain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A result depends on the order of rows that ORDER BY does not tell apart.
+    /// A result depends on the order of rows that tie in ORDER BY.
     #[error("the result of {construct} depends on the order of rows that tie in its ORDER BY")]
     AmbiguousOrder {
         /// What computes it.

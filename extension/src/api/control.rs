@@ -53,8 +53,8 @@ fn require_signal(what: &'static str) -> Result<()> {
     }
 }
 
-/// Begins no refresh any more, in no database, until `resume()` or a restart, and waits for those that
-/// run. Whether none runs any more.
+/// Stops starting refreshes in every database until `resume()` or a restart, and waits for running
+/// ones. Returns whether all finished.
 #[pg_extern(schema = "pgtrickle")]
 fn drain(timeout_s: default!(Option<i32>, "60")) -> bool {
     or_report((|| {

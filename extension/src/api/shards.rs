@@ -33,8 +33,8 @@ fn maintain_shards(
     })
 }
 
-/// Has the parts of a stream table in two steps that this node keeps follow their sources, and tells what has changed in
-/// them since the positions `known`. The coordinator calls it.
+/// Refreshes this node's parts of a two-step stream table, and returns their changes
+/// since the positions `known`. The coordinator calls it.
 #[pg_extern(schema = "pgtrickle")]
 fn take_part(
     name: Option<&str>,

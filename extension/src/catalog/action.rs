@@ -35,9 +35,9 @@ pub enum Reason {
     Forced,
     /// An IMMEDIATE stream table had not followed, being suspended.
     Suspended,
-    /// The plan, or what capture rests on, has changed.
+    /// The plan, or the basis of capture, has changed.
     DefinitionChanged,
-    /// A source was truncated, which no delta tells in full.
+    /// A source was truncated, for which there is no delta.
     Truncate,
     /// A command rewrote a source, or something gave it another file: its rows may be others.
     Rewritten,

@@ -22,7 +22,7 @@ pub fn note_change(pgt_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// A state of all definitions, as far as this session has been told.
+/// A state of all definitions, as this session knows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Definitions {
     table: pg_sys::Oid,

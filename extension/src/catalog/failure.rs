@@ -94,7 +94,7 @@ pub fn set_failure(row: &FailureRow) -> Result<()> {
     Ok(())
 }
 
-/// It does not fail any more.
+/// It no longer fails.
 pub fn clear_failure(pgt_id: i64) -> Result<()> {
     if failure(pgt_id)?.is_some() {
         CatalogTable::open_for_update(TABLE)?.delete(BY_ID, &key(pgt_id))?;

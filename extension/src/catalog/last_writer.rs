@@ -24,7 +24,7 @@ pub fn last_writer(pgt_id: i64) -> Result<Option<u64>> {
     Ok(found)
 }
 
-/// Whether there has ever been one of any stream table, as far as the table's file tells.
+/// Whether the table has ever had a row, judging by its file.
 pub fn has_been_any() -> Result<bool> {
     Ok(!CatalogTable::open(TABLE)?.has_no_pages())
 }

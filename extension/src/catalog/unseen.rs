@@ -18,7 +18,7 @@ const TABLE: &str = "pgt_unseen_writes";
 const ROWS_AT_ONCE: u32 = 100;
 const REST: Duration = Duration::from_secs(60);
 
-/// Why no trigger saw it, as far as can be told.
+/// Why no trigger saw it, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnseenCause {
     /// Our triggers were switched off.

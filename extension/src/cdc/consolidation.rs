@@ -26,7 +26,7 @@ pub struct SourceDelta {
     pub rows: u64,
     /// Change rows read, before consolidation.
     pub raw_rows: u64,
-    /// Why the changes do not tell the whole story, so that readers recompute. `rows` is 0 then.
+    /// Why the changes are incomplete, so that readers recompute. `rows` is 0 then.
     pub recompute: Option<Marker>,
 }
 

@@ -4,7 +4,7 @@
 
 use pgtrickle_dvm::weight::Weight;
 
-/// Why a source's changes are not told as rows.
+/// Why a source's changes are not recorded as rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marker {
     /// It was truncated.

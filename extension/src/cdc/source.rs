@@ -67,7 +67,7 @@ pub fn lock_chunks(source: pg_sys::Oid) {
     }
 }
 
-/// What capture of a source rests on: its partitions and children, and the tables above them, through which they may
+/// What capture of a source depends on: its partitions and children, and the tables above them, through which they may
 /// be written. When it changes, capture is reinstalled and the content recomputed. The chunks of a hypertable do not count:
 /// new ones are filled by statements on it, and those that go have its readers recomputed.
 pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {

@@ -30,7 +30,7 @@ pub struct Target {
     /// A column has another type than in the buffer: its values cannot be stored there, all that
     /// can be said of a change is that the consumers must recompute.
     pub is_outdated: bool,
-    /// What it rests on: the buffer, the table and all above it.
+    /// What it depends on: the buffer, the table and all above it.
     relations: Vec<pg_sys::Oid>,
     generation: u64,
 }
@@ -46,7 +46,7 @@ thread_local! {
     static BY_ROWS: RefCell<HashMap<u32, Rc<[Target]>>> = RefCell::default();
 }
 
-/// Where changes of `table` go that statements tell of, which is its root's buffer; `None` if they are not captured so.
+/// Where changes of `table` captured by statements go: its root's buffer; `None` if they are not captured that way.
 /// `desc` is the table's row type.
 pub fn of(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Rc<Target>>> {
     let key = table.to_u32();
@@ -67,7 +67,7 @@ pub fn of(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Option<Rc<Targe
     Ok(target)
 }
 
-/// Where changes of `table` go that its row triggers tell of: to each captured source that has them for that.
+/// Where changes of `table` captured by row triggers go: to each captured source with such triggers.
 pub fn by_rows(table: pg_sys::Oid, desc: pg_sys::TupleDesc) -> Result<Rc<[Target]>> {
     let key = table.to_u32();
     if let Some(targets) = BY_ROWS.with_borrow(|cache| cache.get(&key).cloned()) {

@@ -20,7 +20,7 @@ pub struct TransientChanges {
     /// The columns `a<attnum>`, then the weight.
     store: TupleStore,
     attnums: Vec<i16>,
-    /// The changes do not tell the whole story (a TRUNCATE).
+    /// The changes are incomplete (a TRUNCATE).
     recompute: bool,
 }
 

@@ -96,7 +96,7 @@ fn alter_spread(table: &StreamTable, changes: &Changes) -> Result<()> {
         catalog::set_status(table.pgt_id, status)?;
     }
     if table.is_in_two_steps() {
-        // The next refresh tells the nodes.
+        // The next refresh notifies the nodes.
         return Ok(());
     }
     let table = catalog::existing(table.pgt_id)?;

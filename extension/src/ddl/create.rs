@@ -50,7 +50,7 @@ pub fn create(definition: &Definition) -> Result<()> {
             frontier: None,
             home: catalog::home(),
             data_timestamp: None,
-            // Nothing tells the coordinator of changes, and of shards that move.
+            // Nothing notifies the coordinator of changes and of shards that move.
             is_polled: !matches!(keeper, Keeper::Server(_)),
             settings: definition.settings.clone(),
             zone_rules: None,

@@ -82,7 +82,7 @@ fn refuse() -> Result<()> {
             .iter()
             .any(|dependency| citus::kind(dependency.source).is_some())
         {
-            // The one that cannot follow any more says so.
+            // The one that can no longer be maintained raises the error.
             return immediate::follow_definitions();
         }
     }

@@ -14,7 +14,7 @@ use crate::pg::{object_hook, transaction_end};
 use crate::refresh::{chunks, immediate};
 
 thread_local! {
-    /// Relations that the transaction has dropped and no event trigger has told of.
+    /// Relations that the transaction has dropped without an event trigger.
     static DROPPED: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -28,7 +28,7 @@ pub fn init() {
     transaction_end::listen(|_| DROPPED.with_borrow_mut(Vec::clear));
 }
 
-/// An event trigger has told of these.
+/// An event trigger has reported these.
 pub fn told(relations: impl Iterator<Item = pg_sys::Oid>) {
     let relations: HashSet<u32> = relations.map(|relation| relation.to_u32()).collect();
     DROPPED.with_borrow_mut(|dropped| {
@@ -45,7 +45,7 @@ fn clean_up() -> Result<()> {
     forget_untold(&dropped)
 }
 
-/// Forgets the stream tables among relations of whose end no event trigger tells.
+/// Cleans up the stream tables among relations that were dropped without an event trigger.
 fn forget_untold(relations: &[pg_sys::Oid]) -> Result<()> {
     for relation in relations {
         if let Some(table) = catalog::load_by_relid(*relation)? {

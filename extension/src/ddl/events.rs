@@ -91,8 +91,8 @@ fn forget_view(name: &str, view: pg_sys::Oid) -> Result<()> {
     }
 }
 
-/// Keeps the parts of an altered stream table in step, and the capture of an altered source. An extension that is
-/// updated, this one too, may change what plans rest on.
+/// Adapts the parts of an altered stream table, and the capture of an altered source. An update of an
+/// extension, including this one, may change what plans depend on.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_alter_table() RETURNS event_trigger
 LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -100,7 +100,7 @@ COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered st
 REVOKE ALL ON FUNCTION pgtrickle.on_alter_table() FROM PUBLIC;
 "#)]
 fn on_alter_table(call: pg_sys::FunctionCallInfo) {
-    // What is made in the script of an extension would become part of that. The end of ALTER EXTENSION is told, too.
+    // Objects made in the script of an extension would belong to it. The end of ALTER EXTENSION fires this trigger, too.
     if extension::is_running_script() || event_trigger::makes_only_new(call) {
         return;
     }
@@ -193,7 +193,7 @@ fn follow_relatives(relatives: &[pg_sys::Oid]) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the triggers that stream tables rest on.
+/// Protects the triggers that stream tables depend on.
 #[pg_extern(sql = r#"
 CREATE FUNCTION pgtrickle.on_alter_trigger() RETURNS event_trigger
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
@@ -207,7 +207,7 @@ fn on_alter_trigger() {
     or_report(outcome);
 }
 
-/// Follows altered relations, and whatever else plans rest on.
+/// Handles altered relations, and whatever else plans depend on.
 fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
     for relid in altered {
         protect::keep_part(*relid)?;

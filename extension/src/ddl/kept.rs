@@ -11,7 +11,7 @@ use crate::pg::settings::Settings;
 use crate::pg::user::OwnerContext;
 use crate::pg::{name, utility};
 
-/// What would be lost with the table `$1`: what depends on it, and what rests on its columns `$2`.
+/// What would be lost with the table `$1`: what depends on it, and what depends on its columns `$2`.
 const LOST: &str = "
 WITH own (class, object) AS (
     SELECT 'pg_class'::regclass, indexrelid FROM pg_index WHERE indrelid = $1

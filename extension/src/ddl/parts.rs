@@ -47,8 +47,8 @@ impl Known {
     }
 }
 
-/// Brings the parts up to date that this node keeps beside the shards of `anchor`, and tells what has changed in them
-/// since: a JSON array.
+/// Refreshes this node's parts, co-located with the shards of `anchor`, and returns their changes
+/// as a JSON array.
 pub fn take(
     anchor: pg_sys::Oid,
     definition: &Definition<'_>,
@@ -132,7 +132,7 @@ fn ensure(
     Ok(pgt_id)
 }
 
-/// What a shard has to tell: its changes since a position, or all of its rows.
+/// The report of a shard: its changes since a position, or all of its rows.
 fn tell(
     shard: &Shard,
     pgt_id: i64,
@@ -170,7 +170,7 @@ fn tell(
     )
 }
 
-/// Who tells, and the position that a snapshot of now has.
+/// The reporting node, and the position of a current snapshot.
 struct Telling<'a> {
     shard: i64,
     generation: &'a str,
@@ -210,7 +210,7 @@ impl Telling<'_> {
         told.ok_or_else(|| Error::Internal(format!("{table} has no answer")))
     }
 
-    /// What is told of a shard, of which `rows` are known.
+    /// The report of a shard of which `rows` are known.
     fn object(whole: &str) -> String {
         format!(
             "json_build_object('shard', $1::bigint, 'generation', $2::text, 'whole', {whole}, 'rows', rows,

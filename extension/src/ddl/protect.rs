@@ -21,7 +21,7 @@ use crate::pg::relation::may_have;
 use crate::pg::user::OwnerContext;
 use crate::pg::{alter_table_hook, depend, inherit, name};
 
-/// Has DDL that no event trigger tells of ask here.
+/// Makes DDL without event triggers ask here.
 pub fn init() {
     alter_table_hook::install(keep_type, told::without_parts);
 }

@@ -21,7 +21,7 @@ use crate::refresh::{self, Request, Sum, Task, guard};
 use super::internal_view::{STATE_SCHEMA, view_name};
 use super::{alter, mode, remove};
 
-/// What the coordinator tells of a stream table.
+/// What the coordinator sends about a stream table.
 #[derive(Debug, Clone)]
 pub struct Definition<'a> {
     /// The query, over tables.
@@ -159,7 +159,7 @@ pub(super) fn register(
         RequestedMode::Differential,
         None,
     );
-    // Of an error the coordinator is told no more than its message.
+    // The coordinator receives only the message of an error.
     let decision = decision.map_err(|error| match error {
         Error::Unsupported(obstacles) => Error::from(SpreadError::NotMaintained {
             shard: shard.id,

@@ -36,7 +36,7 @@ enum Owner {
     Source(u32),
 }
 
-/// What is told instead of words that name parts of stream tables; `None` if they do not.
+/// The replacement for words that name parts of stream tables; `None` if they do not.
 pub fn without_parts(words: &Words) -> Option<Words> {
     let detail = words.detail.as_deref().unwrap_or_default();
     let (mut lines, mut owners, mut is_indexed) = (Vec::new(), Vec::new(), false);

@@ -22,7 +22,7 @@ pub enum CaptureError {
     /// Its content does not survive a crash, which no trigger sees.
     #[error("changes of \"{0}\" cannot be captured: it is an unlogged table")]
     Unlogged(String),
-    /// It is written through its hypertable, whose statements do not tell which rows went where.
+    /// It is written through its hypertable, whose statements do not show which rows it got.
     #[error("changes of \"{0}\" cannot be captured: it is a chunk of a hypertable")]
     Chunk(String),
     /// One of its partitions is a foreign table.

@@ -16,7 +16,7 @@ pub enum SpreadError {
     /// What nodes do is no part of a transaction.
     #[error("spread stream table \"{0}\" cannot be refreshed inside a transaction block")]
     InBlock(String),
-    /// It is changed in what nodes are told once.
+    /// A change of a property that nodes receive only once.
     #[error("cannot change query, mode or settings of spread stream table \"{0}\"")]
     Fixed(String),
     /// The result is not distributed by a column of this name.
@@ -38,7 +38,7 @@ pub enum SpreadError {
         /// The constructs because of which.
         why: String,
     },
-    /// No node, or more than one, has told of a shard.
+    /// No node, or more than one, has reported a shard.
     #[error("shards of stream table \"{table}\" are on no node, or on several: {shards}")]
     ShardsUnclear {
         /// The stream table.

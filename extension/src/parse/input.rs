@@ -63,6 +63,6 @@ pub(super) struct Computed {
     pub columns: Vec<Column>,
     /// The same by attribute number.
     pub ids: BTreeMap<i16, ColumnId>,
-    /// Positions in `columns` that tell apart the rows of one row of its neighbours.
+    /// Positions in `columns` that distinguish the rows of one row of its neighbours.
     pub key: Option<Vec<usize>>,
 }

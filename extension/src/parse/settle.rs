@@ -58,7 +58,7 @@ struct Ties {
     is_unordered: bool,
 }
 
-/// Keys that an order goes on with.
+/// Keys that continue an order.
 #[derive(Default)]
 struct Keys {
     ordered: Vec<(Node, Operators)>,

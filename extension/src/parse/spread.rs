@@ -13,7 +13,7 @@ pub enum Place {
     ThisNode,
     /// On each node, with the shards that it has.
     Shards,
-    /// What is local to shards on each node, and the rest on this one.
+    /// Whatever is local to shards on each node, and the rest on this one.
     Both,
 }
 

@@ -26,7 +26,7 @@ pub struct Family {
     prefix: &'static str,
     /// Whether there is also a BEFORE statement trigger, which calls the same function.
     is_around: bool,
-    /// Whether rows are told of in any role, and statements are not.
+    /// Whether rows are captured in any role, and statements are not.
     is_of_rows: bool,
 }
 

@@ -95,13 +95,13 @@ impl CatalogTable {
         Ok(CatalogTable { relation })
     }
 
-    /// Has every session told that the table has changed, when the transaction commits.
+    /// Notifies every session at commit that the table has changed.
     pub fn announce(&self) {
         // SAFETY: the relation is open.
         unsafe { pg_sys::CacheInvalidateRelcache(self.relation) }
     }
 
-    /// Whether it has never had a row, as far as its file tells.
+    /// Whether it has never had a row, judging by its file.
     pub fn has_no_pages(&self) -> bool {
         // SAFETY: the relation is open.
         unsafe {

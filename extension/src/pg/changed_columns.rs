@@ -6,7 +6,7 @@ use super::image;
 use super::slot::Slot;
 use super::tupdesc::attributes;
 
-/// What is told to triggers: the columns of the current row, at the end those of all rows.
+/// What triggers receive: the columns of the current row, at the end those of all rows.
 #[derive(Debug)]
 pub struct ChangedColumns {
     desc: pg_sys::TupleDesc,

@@ -119,7 +119,7 @@ pub fn change_owner(oid: pg_sys::Oid, owner: pg_sys::Oid) {
     }
 }
 
-/// Has every session told that a relation has changed, when the transaction commits, and this one at once.
+/// Notifies every session at commit that a relation has changed, and this one at once.
 pub fn tell_of_change(oid: pg_sys::Oid) {
     // SAFETY: the relation is there, which its dependency on what has changed sees to.
     unsafe {

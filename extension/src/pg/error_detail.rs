@@ -23,7 +23,7 @@ pub struct Words {
     pub is_error: bool,
 }
 
-/// What is told instead; `None` for the same.
+/// The replacement text; `None` to keep it.
 pub type Told = fn(&Words) -> Option<Words>;
 
 /// The messages that list objects or name a column that is in the way.
@@ -55,7 +55,7 @@ impl Drop for Telling {
     }
 }
 
-/// Runs the work. Its messages are told in the words that `told` has for them.
+/// Runs the work. Its messages get the words that `told` has for them.
 pub fn telling(told: Told, work: impl FnOnce()) {
     // SAFETY: the argument is the function that `tell` takes it for.
     let _callback = unsafe { Callback::enter(tell, told as *mut c_void) };

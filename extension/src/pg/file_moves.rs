@@ -24,7 +24,7 @@ enum What {
     Swapped,
     /// The same by a statement that keeps the rows.
     Kept,
-    /// An event trigger has told of the rewrite that is about to come.
+    /// An event trigger has announced the rewrite.
     Told,
 }
 
@@ -51,7 +51,7 @@ pub struct Moved {
     pub from: u32,
     /// The number of its file now.
     pub to: u32,
-    /// Whether its rows are the same, or others are told of them.
+    /// Whether its rows are the same, or their readers are notified.
     pub is_harmless: bool,
 }
 

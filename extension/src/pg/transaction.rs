@@ -32,7 +32,7 @@ pub fn commit_durably() {
     unsafe { pg_sys::ForceSyncCommit() }
 }
 
-/// Whether the transaction goes on after the statement.
+/// Whether the transaction continues after the statement.
 pub fn is_block() -> bool {
     // SAFETY: reads the transaction state.
     unsafe { pg_sys::IsTransactionBlock() }

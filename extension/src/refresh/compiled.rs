@@ -82,7 +82,7 @@ pub struct Compiled {
     canary_generation: u64,
 }
 
-/// A view that cannot be maintained (any more), and why.
+/// A view that cannot be maintained, and why.
 #[derive(Debug)]
 pub enum Outcome {
     /// It can.
@@ -178,7 +178,7 @@ pub fn get(table: &StreamTable) -> Result<Outcome> {
     })
 }
 
-/// Makes a plan that was decided on that of the stream table; `None` if what it rests on has changed since.
+/// Makes a draft the stream table's plan; `None` if what it depends on has changed since.
 pub fn adopt(table: &StreamTable, draft: Draft) -> Result<Option<Rc<Compiled>>> {
     match invalidation::any_since(draft.generation, &draft.relations) {
         true => Ok(None),

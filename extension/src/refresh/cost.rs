@@ -27,7 +27,7 @@ const HOPELESS_UNTRIED: f64 = 10.0;
 const ALIKE: f64 = 3.0;
 /// How many refreshes of a size are averaged.
 const LAST: usize = 5;
-/// Refreshes that took less, or of which less is expected, tell nothing of the pace of large ones: it is the statements
+/// Refreshes that took less, or are expected to, show nothing about the pace of large ones: it is the statements
 /// that take the time, not the rows.
 const TELLING_MS: f64 = 5.0;
 /// By how much reality may differ from what sizes let expect.

@@ -43,7 +43,7 @@ pub enum Differential {
         counts: Counts,
         /// Change rows read.
         delta_rows: u64,
-        /// Why a part of it was computed as a whole that deltas serve otherwise.
+        /// Why a part of it was computed whole that deltas usually maintain.
         reason: Option<Reason>,
     },
 }
@@ -53,7 +53,7 @@ pub enum Differential {
 pub struct From<'a> {
     /// Which changes.
     pub frontier: &'a Frontier,
-    /// Whether a source has got other files since, whose rows no change tells of.
+    /// Whether a source has other files since then, whose rows were not captured.
     pub has_other_files: bool,
 }
 
@@ -61,7 +61,7 @@ pub struct From<'a> {
 /// change rows.
 ///
 /// Cost: O(|Δ|) look-ups. Statements: one per node with changed inputs and one to combine; one for a
-/// linear output; one more where groups are computed again.
+/// linear output; one more where groups are recomputed.
 pub fn execute_differential_refresh(
     compiled: &Compiled,
     from: From<'_>,

@@ -10,7 +10,7 @@ use crate::parse::Analysis;
 
 use super::engine_obstacle::engine_obstacle;
 
-/// A plan, and what it rests on.
+/// A plan, and what it depends on.
 #[derive(Debug, Clone)]
 pub struct Draft {
     /// The plan.

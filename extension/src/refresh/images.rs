@@ -34,7 +34,7 @@ use super::sink::Sink;
 pub struct Compared {
     /// Bounds that have moved, with their new values.
     moved: Vec<(usize, TupleStore)>,
-    /// Why a recursion that is maintained by deltas was computed as a whole.
+    /// Why a recursion that is maintained by deltas was computed whole.
     pub recomputed: Option<Reason>,
 }
 

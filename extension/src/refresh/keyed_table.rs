@@ -314,7 +314,7 @@ impl KeyedTable {
         &self.columns
     }
 
-    /// Whether nothing can tell an update from a deletion and an insertion.
+    /// Whether nothing distinguishes an update from a deletion and an insertion.
     pub fn may_replace_rows(&self) -> bool {
         self.recorder.is_none() && !self.relation.is_logged_logically() && self.has_only_guards
     }
@@ -346,7 +346,7 @@ impl KeyedTable {
         }
     }
 
-    /// Finishes the writes and tells what they were.
+    /// Finishes the writes and returns what they were.
     pub fn finish(mut self) -> Result<Counts> {
         if let Some(writer) = self.writer.take() {
             writer.finish();

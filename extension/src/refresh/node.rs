@@ -163,7 +163,7 @@ impl NodeRun<'_> {
     }
 
     /// Looks up each touched group's old state and computes the new one. Returns the groups that
-    /// must be computed again.
+    /// must be recomputed.
     fn combine(
         &self,
         connection: &Connection,
@@ -217,7 +217,7 @@ impl NodeRun<'_> {
         Ok(touched)
     }
 
-    /// Every group of the delta, to be computed again.
+    /// Every group of the delta, to be recomputed.
     pub(super) fn all_touched(&self, deltas: &TupleStore) -> Result<TupleStore> {
         let mut touched = self.touched_store(deltas)?;
         let mut scan = deltas.scan();
@@ -333,7 +333,7 @@ impl NodeRun<'_> {
                 let new = part(row, layout.new_keep + 1, layout.outputs)?;
                 sink.put(key, Place::Unknown, new, flag(row, layout.new_keep)?)?;
             }
-            // Groups without rows any more.
+            // Groups that have no rows left.
             let mut scan = part_of.scan();
             while let Some(slot) = scan.next() {
                 let row = slot.row();

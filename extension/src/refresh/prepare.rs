@@ -36,7 +36,7 @@ pub fn prepare_as_decided(pgt_id: i64, draft: Option<Draft>) -> Result<()> {
     provide_indexes(&compiled)
 }
 
-/// Makes the indexes on images that look-ups lack, and tells of those on tables of users.
+/// Makes missing indexes on images, and reports those on users' tables.
 fn provide_indexes(compiled: &Compiled) -> Result<()> {
     for missing in compiled.plan.missing_indexes() {
         if two_steps::is_image(&missing.relation) {
@@ -80,7 +80,7 @@ pub fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> 
             cdc::install(source.oid, &source.attnums)?;
         }
     }
-    // Nothing tells the coordinator of what changes on nodes.
+    // Nothing notifies the coordinator of changes on nodes.
     let is_polled = compiled.plan.is_polled() || table.is_in_two_steps();
     if table.is_polled != is_polled {
         catalog::set_polled(table.pgt_id, is_polled)?;

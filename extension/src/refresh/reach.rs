@@ -93,7 +93,7 @@ impl NodeRun<'_> {
         Ok(rows)
     }
 
-    /// All rows are computed again.
+    /// All rows are recomputed.
     fn replace_whole(
         &self,
         connection: &Connection,

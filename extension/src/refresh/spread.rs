@@ -30,7 +30,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// Its name, as nodes are told.
+    /// Its name, as sent to nodes.
     pub fn name(self) -> &'static str {
         match self {
             Task::Define => "DEFINE",
@@ -80,7 +80,7 @@ impl Sum {
         });
     }
 
-    /// What weighs most is what is told: a shard that was filled, one that was computed again, one that followed.
+    /// Reports the heaviest action: a shard that was filled, one that was recomputed, one refreshed by deltas.
     fn add_all(&mut self, other: &Sum) {
         let weight = |action| match action {
             Action::None | Action::NoData => 0,
@@ -98,7 +98,7 @@ impl Sum {
         self.delta_rows += other.delta_rows;
     }
 
-    /// As one node tells another.
+    /// As one node sends it to another.
     pub fn told(&self) -> String {
         let Counts {
             inserted,

@@ -32,7 +32,7 @@ pub struct Statements {
 /// At most this many plans are kept per stream table; then all are dropped.
 const CAPACITY: usize = 256;
 
-/// The sizes of up to this many inputs are told apart; of more only the largest counts, so that a wide join is not
+/// The sizes of up to this many inputs are distinguished; of more only the largest counts, so that a wide join is not
 /// planned again for each combination.
 const SIZES_MAX: usize = 3;
 

@@ -15,7 +15,7 @@ use crate::pg::{inherit, invalidation, timescale};
 /// Beyond so many tables the session forgets what it knows of them.
 const KNOWN_MAX: usize = 4096;
 
-/// A table whose changes triggers tell of.
+/// A table whose changes triggers capture.
 #[derive(Debug, Clone, Copy)]
 pub struct Watched {
     /// The source that it belongs to.
@@ -26,7 +26,7 @@ pub struct Watched {
     pub is_captured_natively: bool,
     /// Whether IMMEDIATE stream tables follow it.
     pub is_followed: bool,
-    /// Whether row triggers tell of it to those that read it apart.
+    /// Whether row triggers capture it for the sources that need that.
     pub is_told_by_rows: bool,
     /// Whether a trigger has been switched off.
     pub is_off: bool,
@@ -42,7 +42,7 @@ thread_local! {
     static KNOWN: RefCell<HashMap<u32, Known>> = RefCell::default();
 }
 
-/// What is known of a table; `None` for one that triggers tell nothing of.
+/// What is known of a table; `None` if no triggers capture it.
 pub fn watched(table: pg_sys::Oid) -> Result<Option<Watched>> {
     let key = table.to_u32();
     let generation = invalidation::generation();

@@ -228,7 +228,7 @@ fn too_many_rows(
     }
 }
 
-/// What a past refresh tells of what a way costs.
+/// What a past refresh shows about the cost of a choice.
 fn sample(past: &PastRefresh) -> Option<Sample> {
     let action = |action: Action| past.action == action.name();
     let reason = |reason: &Reason| past.reason.as_deref() == Some(reason.name());

@@ -17,8 +17,8 @@ fn block(what: &'static str) -> Result<&'static Block> {
     shmem::block().ok_or(Error::NotPreloaded(what))
 }
 
-/// Begins a drain and waits for at most `timeout`; whether nothing is in flight then. A drain goes on
-/// when the wait is cancelled or too short.
+/// Begins a drain and waits for at most `timeout`; returns whether nothing is in flight then. The drain continues
+/// if the wait is cancelled or too short.
 pub fn drain(timeout: Duration) -> Result<bool> {
     let block = block("drain")?;
     block.drain.begin(Requested {

@@ -19,7 +19,7 @@ pub struct Clock {
     pub share_percent: u32,
     /// For how long a calculated table rests at most to keep to that share.
     pub rest_max: Duration,
-    /// How often a calculated table is recomputed whose sources tell nothing.
+    /// How often a calculated table is refreshed when its sources cannot signal changes.
     pub full: Duration,
     /// Of cron expressions.
     pub time_zone: String,
@@ -29,7 +29,7 @@ pub struct Clock {
 #[derive(Debug, Clone)]
 pub struct Due {
     schedule: Schedule,
-    /// Whether its sources tell of every change of its content.
+    /// Whether its sources signal every change of its content.
     is_told: bool,
     /// Since when something that it reads has changed, or it is not known whether.
     dirty_since: Option<Instant>,

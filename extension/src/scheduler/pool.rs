@@ -94,7 +94,7 @@ impl<'a> Pool<'a> {
         ended
     }
 
-    /// A job that a former scheduler handed out tells us nothing: we have begun with everything due. Its
+    /// A job of a former scheduler has no meaning for us: we have begun with everything due. Its
     /// worker is free again, and looks whether it has been asked to go.
     fn release_inherited(&self) {
         let done = self
@@ -283,7 +283,7 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Whether no own worker is there any more.
+    /// Whether it has no workers left.
     pub fn is_empty(&self) -> bool {
         !self.workers().any(|(_, worker)| self.is_own(worker))
     }

@@ -383,7 +383,7 @@ impl Tables {
         }
     }
 
-    /// A FULL reader is not told by a change buffer that a stream table has changed.
+    /// No change buffer tells a FULL reader that a stream table has changed.
     fn tell_untold(&mut self, id: i64, job: &[TaskResult], clock: &Clock) {
         for reader in self.graph.downstream(id).to_vec() {
             let is_told = self

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 const PLACES: usize = 512;
 /// How many places are tried before giving up.
 const TRIES: usize = 16;
-/// So many marks may stay in; of more the scheduler is told at each commit, so that there is room for others.
+/// Up to this many marks may stay; beyond, each commit wakes the scheduler, so that there is room for others.
 const STAYING_MAX: usize = PLACES / 4;
 
 /// Dirty buffers. All zero: none.
@@ -42,7 +42,7 @@ impl Default for DirtySet {
 }
 
 impl DirtySet {
-    /// Puts a buffer in; returns whether the scheduler has to be told.
+    /// Adds a buffer; returns whether to wake the scheduler.
     pub fn insert(&self, buffer: u32) -> bool {
         // What the mark stands for is visible before we look for it.
         fence(Ordering::SeqCst);

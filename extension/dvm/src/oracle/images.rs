@@ -1,4 +1,4 @@
-//! Subqueries that are computed as a whole, and bounds that move, among joins and below groupings.
+//! Subqueries that are computed whole, and bounds that move, among joins and below groupings.
 
 use proptest::prelude::*;
 

@@ -60,7 +60,7 @@ impl<'a> Draw<'a> {
         }
     }
 
-    /// With subqueries that are computed as a whole, and filters by moving bounds.
+    /// With subqueries that are computed whole, and filters by moving bounds.
     pub fn with_images(self) -> Self {
         Draw {
             images: true,

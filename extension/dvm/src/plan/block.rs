@@ -79,7 +79,7 @@ pub enum BlockScan {
         /// Its columns.
         columns: Vec<Column>,
     },
-    /// A subquery that is computed as a whole.
+    /// A subquery that is computed whole.
     Image {
         /// Its position among the plan's images.
         image: usize,
@@ -104,7 +104,7 @@ pub enum BlockScan {
         item: Expr,
         /// Its columns.
         columns: Vec<Column>,
-        /// Positions in `columns` that tell apart the rows of one combination of earlier rows.
+        /// Positions in `columns` that distinguish the rows of one combination of earlier rows.
         key: Option<Vec<usize>>,
     },
 }

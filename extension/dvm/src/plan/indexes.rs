@@ -93,7 +93,7 @@ fn conditions(branch: &Branch) -> impl Iterator<Item = &Predicate> {
         .chain(outer.flat_map(Outer::conditions))
 }
 
-/// Group keys of groups that are computed again.
+/// Group keys of groups that are recomputed.
 fn group_keys(node: &Node, branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
     let keys: Vec<&Expr> = branch.outputs.iter().take(node.keys.len()).collect();
     if keys.is_empty() {

@@ -46,7 +46,7 @@ pub enum Crossing {
     /// What is whole would be there once for each group.
     #[error("a set operation has an arm without a distributed table")]
     Union,
-    /// A subquery is computed as a whole.
+    /// A subquery is computed whole.
     #[error("a part of the query is computed whole")]
     Opaque,
     /// No distributed table decides where rows are.

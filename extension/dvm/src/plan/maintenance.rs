@@ -15,7 +15,7 @@ pub enum Maintenance {
         /// How each aggregate follows from them.
         finals: Vec<Final>,
     },
-    /// Each touched group is computed again; the state holds the aggregates' results.
+    /// Each touched group is recomputed; the state holds the aggregates' results.
     Recompute,
     /// There are no groups and no aggregates, but partitions of any number of rows.
     Partition(Partition),

@@ -10,7 +10,7 @@ use super::maintenance::{Maintenance, Partition};
 /// A compiled query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// Subqueries that are computed as a whole, before the nodes.
+    /// Subqueries that are computed whole, before the nodes.
     pub images: Vec<Image>,
     /// Stateful nodes, inputs before consumers.
     pub nodes: Vec<Node>,
@@ -21,7 +21,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether it reads subqueries that are computed as a whole. They are read once per refresh and then
+    /// Whether it reads subqueries that are computed whole. They are read once per refresh and then
     /// from their image, so that all that follows from them agrees.
     pub fn has_images(&self) -> bool {
         self.images.iter().any(|image| !image.is_bound)
@@ -171,7 +171,7 @@ pub enum Store {
     /// In the stream table, because every state column is a visible column: position of each state
     /// column in the output. For partitions the keys are enough: position of each key.
     Output(Vec<usize>),
-    /// Nowhere: touched groups are computed again and written by key.
+    /// Nowhere: touched groups are recomputed and written by key.
     None,
 }
 

@@ -75,7 +75,7 @@ impl Given {
     }
 }
 
-/// Refuses a rule whose result depends on the order of rows that its ORDER BY does not tell apart. `is_set`: no
+/// Refuses a rule whose result depends on the order of rows that tie in its ORDER BY. `is_set`: no
 /// two rows of the block are alike in everything.
 pub(super) fn check(
     block: &Block,

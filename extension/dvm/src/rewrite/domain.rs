@@ -22,7 +22,7 @@ struct Value {
     of: Expr,
     /// The column with it.
     column: Column,
-    /// Whether it is only there to tell apart equal values of different images.
+    /// Whether it only distinguishes equal values with different images.
     is_image: bool,
 }
 

@@ -38,7 +38,7 @@ pub enum Matches {
 /// The set of matches of `left` among `right` under the conjuncts.
 ///
 /// # Errors
-/// [`crate::Error::CannotUnnest`] when values that decide on a match cannot be told apart.
+/// [`crate::Error::CannotUnnest`] when values that decide on a match cannot be distinguished.
 pub fn matches(
     left: &Relation,
     right: &Relation,

@@ -13,7 +13,7 @@ pub use matches::{Matches, matches};
 
 use crate::tree::Relation;
 
-/// Applies every rule: first no subquery depends on the rows around it any more, then the rest, bottom-up.
+/// Applies every rule: first those that unnest correlated subqueries, then the rest, bottom-up.
 ///
 /// # Errors
 /// [`crate::Error::CannotUnnest`] for a subquery that no join can take the place of.

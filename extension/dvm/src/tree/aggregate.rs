@@ -34,7 +34,7 @@ pub enum AggregateKind {
     BoolAnd,
     /// `bool_or(x)`.
     BoolOr,
-    /// Any other aggregate: the touched groups are computed again.
+    /// Any other aggregate: the touched groups are recomputed.
     Recompute,
 }
 
@@ -73,7 +73,7 @@ impl Aggregate {
     }
 }
 
-/// Whether every touched group must be computed again, whatever changed in it.
+/// Whether every touched group must be recomputed, whatever changed in it.
 pub fn recomputes_always<'a>(
     mut keys: impl Iterator<Item = &'a Column>,
     aggregates: &[Aggregate],

@@ -3,7 +3,7 @@
 use super::column::Column;
 use super::recursion::Recursion;
 
-/// A subquery that is computed as a whole: its rows are kept as an image. After a change they are computed
+/// A subquery that is computed whole: its rows are kept as an image. After a change they are computed
 /// again and compared with it, unless the subquery is a recursion that says how its rows follow from each other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Opaque {

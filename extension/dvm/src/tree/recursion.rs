@@ -15,7 +15,7 @@ pub struct Recursion {
     pub distinct: bool,
 }
 
-/// Joins of more tables than this are left to be computed as a whole: each set of changed ones is a term.
+/// Joins of more tables than this are left to be computed whole: each set of changed ones is a term.
 const TABLES_MAX: usize = 5;
 
 impl Recursion {

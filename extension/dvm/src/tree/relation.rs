@@ -143,7 +143,7 @@ fn nullable(column: Column) -> Column {
 pub enum Relation {
     /// Rows of a table.
     Scan(Scan),
-    /// A subquery that is computed as a whole.
+    /// A subquery that is computed whole.
     Opaque(Opaque),
     /// Exactly one row without columns (`SELECT 1`).
     SingleRow,
@@ -184,7 +184,7 @@ pub enum Relation {
         item: Expr,
         /// The columns of `item`.
         columns: Vec<Column>,
-        /// Positions in `columns` that tell apart the rows of one input row. Empty: there is at most
+        /// Positions in `columns` that distinguish the rows of one input row. Empty: there is at most
         /// one. `None`: nothing does.
         key: Option<Vec<usize>>,
     },

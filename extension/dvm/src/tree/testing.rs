@@ -148,7 +148,7 @@ pub fn expand(input: Relation, item: &str, columns: &[(u32, &str)]) -> Relation 
     Relation::expand(input, expr(item).parts, columns, None)
 }
 
-/// A subquery of integer columns that is computed as a whole: its text, and the tables that it reads.
+/// A subquery of integer columns that is computed whole: its text, and the tables that it reads.
 pub fn opaque(query: &str, columns: &[(u32, &str)], sources: &[u32]) -> Opaque {
     Opaque {
         query: query.into(),

@@ -67,7 +67,7 @@ fn next() -> Result<Option<Rc<Follower>>> {
     }
 }
 
-/// Brings one stream table up to date. Errors tell of which, since the user's statement does not name it.
+/// Brings one stream table up to date. Errors name it, since the user's statement does not.
 fn follow(table: &StreamTable) -> Result<()> {
     told_of(table, || follow_as_owner(table))
 }

@@ -46,7 +46,7 @@ fn followers_of(source: pg_sys::Oid) -> Result<BTreeMap<i64, Mode>> {
 /// How the stream table is locked by a statement on what it reads. The plan cannot change while we have
 /// the lock in either mode; if it has before, following will fail.
 fn lock_mode(table: &StreamTable) -> Result<Mode> {
-    // What its owner may not do is no fault of the writer, who is told whose query it was.
+    // If the owner lacks a privilege, the error names the stream table, since it is no fault of the writer.
     Ok(match told_of(table, || compiled::get(table))? {
         Outcome::Compiled(compiled) if is_followed_by_row(table, &compiled) => Mode::Shared,
         _ => Mode::Exclusive,

@@ -23,7 +23,7 @@ pub fn prepare_source(source: pg_sys::Oid) -> Result<()> {
     }
 }
 
-/// Has statements on the source, and on all below it, tell the stream tables that follow. Writers are
+/// Installs triggers by which statements on the source, and on all below it, update IMMEDIATE stream tables. Writers are
 /// kept out until the transaction ends.
 fn install(source: pg_sys::Oid) -> Result<()> {
     let tables = cdc::keep_writers_out(source);
@@ -50,7 +50,7 @@ fn install(source: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
-/// Removes the triggers from a source that nothing follows any more, and which may be gone itself.
+/// Removes the triggers from a source without IMMEDIATE readers, which may itself be gone.
 pub fn uninstall(source: pg_sys::Oid) -> Result<()> {
     if Relation::try_open(source, LockMode::AccessShare).is_none() {
         return Ok(());

@@ -34,8 +34,8 @@ pub fn note_rewrite(table: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
-/// Recomputes what no statement on a source has told of: stream tables whose plan is another one since
-/// a command changed what it rests on, and readers of rewritten tables.
+/// Recomputes after changes without a statement on a source: stream tables whose plan has changed because
+/// a command changed what it depends on, and readers of rewritten tables.
 pub fn follow_definitions() -> Result<()> {
     let rewritten = running::take_rewritten();
     let is_there = |table: &&StreamTable| depend::owner_of(table.relid).is_some();

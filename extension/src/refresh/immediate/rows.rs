@@ -241,7 +241,7 @@ pub fn require_latest(table: &StreamTable, compiled: &Compiled) -> Result<()> {
         return Ok(());
     }
     if reads_tables(compiled) {
-        // Rows of the tables may have changed that no row of the stream table tells of yet.
+        // Rows of the tables may have changed that are not yet in the stream table.
         return match snapshot::is_behind() {
             true => Err(Error::SnapshotTooOld(table.plain_name())),
             false => Ok(()),
@@ -280,7 +280,7 @@ fn compare(table: &StreamTable, versions: &dyn Fn() -> Result<Vec<Version>>) -> 
     }
 }
 
-/// A recomputation is told by the catalog.
+/// The catalog shows a recomputation.
 fn require_recomputation_visible(table: &StreamTable) -> Result<()> {
     match catalog::last_writer(table.pgt_id)? {
         Some(last) if last != top_xid() && !of_active_snapshot().consumes(last, 0) => {

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::pg::error_context::ErrorContext;
 use crate::pg::name::c_string;
 
-/// Does the work; an error of it tells for which stream table it was done.
+/// Does the work; its errors name the stream table.
 pub(super) fn told_of<T>(table: &StreamTable, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let line = format!(
         "maintaining IMMEDIATE stream table \"{}\"",

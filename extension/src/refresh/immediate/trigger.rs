@@ -52,7 +52,7 @@ fn before(table: pg_sys::Oid) -> Result<()> {
     Ok(())
 }
 
-/// One row has been changed for another server: by itself, unless a statement does it, which tells of all its rows.
+/// Replication has changed one row: captured by itself, unless a statement does it, which captures all its rows.
 /// The lock comes after the change then, and the snapshot after the lock.
 fn after_row(change: &RowChange) -> Result<()> {
     let source = inherit::root(change.table());

@@ -28,13 +28,13 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// As its node is told.
+    /// As sent to its node.
     pub fn told(&self) -> String {
         format!("{} {} {}", self.shard, self.generation, self.position)
     }
 }
 
-/// The shards of which the answers `$1` tell.
+/// The shards in the answers `$1`.
 const SHARDS: &str = "
 (SELECT (s.value OPERATOR(pg_catalog.->>) 'shard')::bigint AS shard, s.value OPERATOR(pg_catalog.->>) 'generation' AS generation,
     s.value OPERATOR(pg_catalog.->>) 'position' AS position, (s.value OPERATOR(pg_catalog.->>) 'whole')::boolean AS whole,
@@ -60,7 +60,7 @@ pub fn positions(names: &Names) -> Result<Vec<Taken>> {
     taken(&sql, &[])
 }
 
-/// Of which shards the answers tell.
+/// The shards in the answers.
 pub fn read(answers: &[String]) -> Result<Vec<Taken>> {
     let sql = format!(
         "SELECT shard, generation, position, whole, json_array_length(rows) > 0 FROM {SHARDS} ORDER BY 1"
@@ -85,7 +85,7 @@ fn taken(sql: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Vec<T
     .map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// Moves the image from the positions `known` to those that the answers tell of, which are those of all shards.
+/// Moves the image from the positions `known` to those in the answers, which cover all shards.
 pub fn apply(
     table: &StreamTable,
     names: &Names,

@@ -15,7 +15,7 @@ use crate::parse::{self, Analysis, Place, Unsupported};
 use crate::pg::settings::Settings;
 use crate::pg::{citus, depend, name};
 
-/// A part, as nodes are told.
+/// A part, as sent to nodes.
 #[derive(Debug, Clone)]
 pub struct PartQuery {
     /// The query, over tables.

@@ -28,7 +28,7 @@ thread_local! {
 
 /// Brings the images of a stream table up to date with the parts on the nodes; from nothing if `is_forced`.
 ///
-/// A node forgets what it is told has been taken. So a transaction tells nothing that it has stored itself: it asks once.
+/// A node deletes what is reported as applied. So a transaction reports nothing that it has stored itself: it asks once.
 pub fn pull(table: &StreamTable, is_forced: bool) -> Result<()> {
     let is_first = PULLED.with_borrow_mut(|(transaction, pulled)| {
         let present = transaction::local_id();

@@ -15,10 +15,10 @@ use crate::scheduler::due::Clock;
 
 use super::Tables;
 
-/// How many stream tables are refreshed at each look, whatever their sources tell.
+/// How many stream tables are refreshed at each check, regardless of their sources.
 const REFRESHED: usize = 64;
 
-/// Whether a stream table wants to be refreshed as far as the catalog and the buffers of its sources tell.
+/// Whether a stream table needs a refresh, judging by the catalog and the buffers of its sources.
 pub fn is_behind(table: &StreamTable, dependencies: &[Dependency]) -> Result<bool> {
     let (Some(frontier), true) = (&table.frontier, table.defining_query_hash.is_some()) else {
         return Ok(true);

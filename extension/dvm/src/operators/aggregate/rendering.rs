@@ -11,7 +11,7 @@ use crate::tree::Expr;
 
 /// Decimal digits reserved per display scale in a scale accumulator.
 const SCALE_DIGITS: u32 = 8;
-/// Inputs with at least this display scale make the group be computed again.
+/// Inputs with at least this display scale make the group recompute.
 const SCALE_LIMIT: u32 = 12_000;
 
 impl Final {
@@ -153,7 +153,7 @@ impl Accumulator {
         }
     }
 
-    /// When the new value cannot be told from the old one and the delta.
+    /// When the old value and the delta do not determine the new value.
     pub(super) fn recompute_condition(
         &self,
         old: &str,

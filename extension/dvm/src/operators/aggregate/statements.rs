@@ -218,7 +218,7 @@ fn push_keep(sql: &mut String, exists: &str, condition: &str, name: &str) {
 /// The condition that no group meets.
 const NEVER: &str = "false";
 
-/// The new state's columns, and the condition under which the group must be computed again.
+/// The new state's columns, and the condition under which the group must be recomputed.
 fn new_state(node: &Node) -> (String, String) {
     let mut sql = String::new();
     let Maintenance::Accumulate { accumulators, .. } = &node.maintenance else {

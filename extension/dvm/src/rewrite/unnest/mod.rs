@@ -38,7 +38,7 @@ use super::ColumnAllocator;
 /// The tree without dependent joins.
 ///
 /// # Errors
-/// [`crate::Error::CannotUnnest`] when values that decide cannot be told apart.
+/// [`crate::Error::CannotUnnest`] when values that decide on a match cannot be distinguished.
 pub fn unnest(relation: Relation, columns: &mut ColumnAllocator) -> Result<Relation, crate::Error> {
     Unnester { columns }.tree(relation, &BTreeSet::new())
 }
