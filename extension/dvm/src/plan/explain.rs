@@ -13,9 +13,9 @@ impl Display for Plan {
         for image in &self.images {
             let rule = image.recursion.as_ref().map(|recursion| recursion.distinct);
             let (what, when) = match (image.is_bound, image.opaque.polled, rule) {
-                (true, ..) => ("bound", "a value that moves by itself"),
-                (_, true, _) => ("image", "recomputed as a whole at each refresh"),
-                (_, _, None) => ("image", "recomputed as a whole when its sources change"),
+                (true, ..) => ("bound", "a value that changes with time"),
+                (_, true, _) => ("image", "recomputed whole at each refresh"),
+                (_, _, None) => ("image", "recomputed whole when its sources change"),
                 (_, _, Some(true)) => ("image", "a recursion, by deltas: delete and rederive"),
                 (_, _, Some(false)) => ("image", "a recursion, by deltas: of every derivation"),
             };
@@ -49,10 +49,10 @@ impl Display for Plan {
                 Maintenance::Partition(rule) if rule.order().is_some() => {
                     let first = rule.order().and_then(|o| node.block.columns.get(o.column));
                     let by = first.map_or("", |column| column.name.as_str());
-                    writeln!(f, "  as far as changes reach in the order of {by}")?;
+                    writeln!(f, "  rows affected in the order of {by} are recomputed")?;
                 }
                 Maintenance::Partition(_) if node.is_global() => {
-                    writeln!(f, "  the whole is recomputed")?;
+                    writeln!(f, "  the whole input is recomputed")?;
                 }
                 Maintenance::Partition(_) => writeln!(f, "  touched partitions are recomputed")?,
             }

@@ -329,9 +329,9 @@ fn subqueries_computed_as_a_whole_have_images_that_copies_share() {
     let both = join(tree(10), tree(20), vec![equal("$11", "$22")]);
     let bound = opaque("SELECT now()", &[(31, "bound")], &[]);
     assert_snapshot!(plan(bounded(both, "$12", ">", bound)), @r"
-    image 0: recomputed as a whole when its sources change
+    image 0: recomputed whole when its sources change
       WITH RECURSIVE q …
-    bound 1: a value that moves by itself
+    bound 1: a value that changes with time
       SELECT now()
     output: linear
       image 0 ⋈ image 0 ⋈ b > bound 1 where (a = b)
