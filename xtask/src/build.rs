@@ -1,16 +1,12 @@
 //! Building the extension and laying it out for private clusters.
-//!
-//! A cluster finds the layout `<install>/lib` and `<install>/share/extension` through
-//! `dynamic_library_path` and `extension_control_path`. Files are replaced by rename: a running server
-//! keeps the library that it has mapped. Clusters copy the layout to where their user can read it.
 
 use crate::command;
-use crate::objects;
+use crate::installation::{self, EXTENSION, LIBRARY, PACKAGE, replace};
 use crate::paths;
 use crate::previous;
 use crate::setup::{self, Machine};
 use crate::ui;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use harness::postgres;
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -18,13 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Instant;
 use xshell::{Shell, cmd};
-
-/// The extension's package.
-pub const PACKAGE: &str = "pg_trickle";
-/// What cargo makes of it.
-pub const LIBRARY: &str = "libpg_trickle.so";
-/// Where its SQL is, in an installation.
-const EXTENSION: &str = "share/extension";
 
 /// What to build.
 #[derive(clap::Args, Debug, Clone, Default)]
@@ -106,7 +95,7 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
 
     let install = options.install_folder();
     let built = paths::target().join(options.profile().1).join(LIBRARY);
-    lay_out(
+    installation::lay_out(
         &paths::repository(),
         env!("CARGO_PKG_VERSION"),
         &built,
@@ -115,31 +104,6 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
     copy_updates(&install.join(EXTENSION))?;
     eprintln!("extension ready in {}", ui::elapsed(started));
     Ok(install)
-}
-
-/// Lays out a library and what its installation says, unless that is there: of this version, built from the sources at
-/// `tree`.
-pub fn lay_out(tree: &Path, version: &str, built: &Path, install: &Path) -> Result<()> {
-    let library = install.join("lib").join(format!("{PACKAGE}.so"));
-    let extension = install.join(EXTENSION);
-    let sql = extension.join(format!("{PACKAGE}--{version}.sql"));
-    for dir in [library.parent(), Some(extension.as_path())]
-        .into_iter()
-        .flatten()
-    {
-        fs::create_dir_all(dir)?;
-    }
-    if is_newer(built, &sql) || !library.exists() {
-        let control = fs::read_to_string(tree.join(format!("extension/{PACKAGE}.control")))?
-            .replace("@CARGO_VERSION@", version);
-        let objects = objects::sql(&fs::read(built)?, &control, PACKAGE)
-            .context("could not read the extension's SQL from its library")?;
-        replace(&sql, |path| fs::write(path, &objects))?;
-        let name = format!("{PACKAGE}.control");
-        replace(&extension.join(name), |path| fs::write(path, &control))?;
-        replace(&library, |path| fs::copy(built, path).map(|_| ()))?;
-    }
-    Ok(())
 }
 
 /// Compiles meanwhile, in the background, what needs neither PostgreSQL nor libclang: on a machine where these are
@@ -172,14 +136,6 @@ impl Drop for Ahead {
     }
 }
 
-fn is_newer(file: &Path, than: &Path) -> bool {
-    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
-    match (modified(file), modified(than)) {
-        (Ok(file), Ok(than)) => file > than,
-        _ => true,
-    }
-}
-
 /// The scripts of `ALTER EXTENSION … UPDATE`.
 fn copy_updates(extension: &Path) -> Result<()> {
     for entry in fs::read_dir(paths::repository().join("extension/sql"))? {
@@ -188,14 +144,6 @@ fn copy_updates(extension: &Path) -> Result<()> {
             fs::copy(script.path(), path).map(|_| ())
         })?;
     }
-    Ok(())
-}
-
-/// Writes a file beside `path` and renames it over it.
-fn replace(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
-    let draft = path.with_extension("new");
-    write(&draft).with_context(|| format!("could not write {}", draft.display()))?;
-    fs::rename(&draft, path)?;
     Ok(())
 }
 

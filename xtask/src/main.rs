@@ -13,6 +13,7 @@ mod docs;
 mod doctor;
 mod fuzz;
 mod images;
+mod installation;
 mod objects;
 mod package;
 mod paths;

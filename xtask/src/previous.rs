@@ -1,8 +1,8 @@
 //! The version before the present one, built from the history of the repository by itself: its commit is laid out
 //! below the target folder, and the extension is built there. What has been built once is kept.
 
-use crate::build;
 use crate::command;
+use crate::installation::{self, LIBRARY, PACKAGE};
 use crate::paths;
 use crate::setup::Machine;
 use anyhow::{Context, Result, bail};
@@ -32,12 +32,12 @@ pub fn build(machine: &Machine) -> Result<PathBuf> {
     // As it was: with its own pgrx, and the versions that it names.
     let mut cargo = machine.cargo("build");
     cargo.current_dir(&tree).env_remove("CARGO_TARGET_DIR");
-    cargo.args(["--lib", "--locked", "--package", build::PACKAGE]);
+    cargo.args(["--lib", "--locked", "--package", PACKAGE]);
     if !cargo.status()?.success() {
         bail!("version {VERSION} does not build");
     }
-    let built = tree.join("target/debug").join(build::LIBRARY);
-    build::lay_out(&tree, VERSION, &built, &install)?;
+    let built = tree.join("target/debug").join(LIBRARY);
+    installation::lay_out(&tree, VERSION, &built, &install)?;
     Ok(install)
 }
 

@@ -7,8 +7,8 @@ use super::analyzer::Analyzer;
 use super::display_scale::Scale;
 use super::stage::Stage;
 use crate::capability::{
-    BOOL_AGGREGATE, COUNT, Capability, DIRECT_ARGUMENT, DISTINCT_AGGREGATE, FILTERED_AGGREGATE, MIN_MAX,
-    ORDERED_INPUT, RECOMPUTED_AGGREGATE, SUM_AVG,
+    BOOL_AGGREGATE, COUNT, Capability, DIRECT_ARGUMENT, DISTINCT_AGGREGATE, FILTERED_AGGREGATE,
+    MIN_MAX, ORDERED_INPUT, RECOMPUTED_AGGREGATE, SUM_AVG,
 };
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
@@ -59,7 +59,10 @@ impl Analyzer {
         if may_show_order && stage.level.has_ordered_input() {
             self.refuse(&ORDERED_INPUT, format!("{name} without ORDER BY"));
         }
-        if node::each(call.aggdirectargs).any(Node::contains::<pg_sys::Var>) {
+        let is_constant = |argument: Node| {
+            !argument.contains::<pg_sys::Var>() && !argument.contains::<pg_sys::SubLink>()
+        };
+        if !node::each(call.aggdirectargs).all(is_constant) {
             self.refuse(&DIRECT_ARGUMENT, name.clone());
         }
         let is_extremum = matches!(

@@ -91,6 +91,8 @@ impl Analyzer {
                 &UNKNOWN_CONSTRUCT,
                 "a frame whose offset depends on an outer query",
             );
+            // Out of that query, it has no text.
+            return Ok(format!("UNBOUNDED {word}"));
         }
         let carried = match mode {
             "RANGE" => self.carrier(bound, windows),

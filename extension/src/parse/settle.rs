@@ -162,7 +162,10 @@ fn cuts(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Ties) {
     if !is_limited && !query.hasDistinctOn && !is_array {
         return;
     }
-    let mut keys = Keys::of(shown_or_in(query, &[query.sortClause, query.distinctClause]));
+    let mut keys = Keys::of(shown_or_in(
+        query,
+        &[query.sortClause, query.distinctClause],
+    ));
     // Rows that such a query shows differ in more than their images, or it cannot sort by what it does not show.
     let is_set = node::list_length(query.distinctClause) > 0 && !query.hasDistinctOn;
     if is_set || !query.setOperations.is_null() {

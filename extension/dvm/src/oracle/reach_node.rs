@@ -44,7 +44,10 @@ impl Simulation<'_> {
         } else {
             let all = self.sql(stage, &Statement::Initial);
             let all = format!("SELECT {renamed} FROM ({all}) AS q");
-            (format!("SELECT {place} AS place, {names} FROM {state}"), all)
+            (
+                format!("SELECT {place} AS place, {names} FROM {state}"),
+                all,
+            )
         };
         self.table("gone", &gone);
         self.table("fresh", &fresh);
