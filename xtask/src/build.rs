@@ -1,6 +1,6 @@
 //! Building the extension and laying it out for private clusters.
 
-use crate::command;
+use crate::command::Group;
 use crate::installation::{self, EXTENSION, LIBRARY, PACKAGE, replace};
 use crate::paths;
 use crate::previous;
@@ -9,11 +9,9 @@ use crate::ui;
 use anyhow::{Result, bail};
 use harness::postgres;
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
-use xshell::{Shell, cmd};
 
 /// What to build.
 #[derive(clap::Args, Debug, Clone, Default)]
@@ -108,7 +106,7 @@ pub fn run(machine: &Machine, options: &Options) -> Result<PathBuf> {
 
 /// Compiles meanwhile, in the background, what needs neither PostgreSQL nor libclang: on a machine where these are
 /// still to be brought. Dropped, it stops.
-pub struct Ahead(Option<Child>);
+pub struct Ahead(#[expect(dead_code, reason = "it is kept to be dropped")] Option<Group>);
 
 impl Ahead {
     /// Begins. What fails for want of a server is compiled later, by [`run`].
@@ -117,22 +115,8 @@ impl Ahead {
         cargo.args(["--quiet", "--keep-going", "--lib", "--package", PACKAGE]);
         cargo.args(["--profile", options.profile().0]);
         cargo.stdin(Stdio::null()).stdout(Stdio::null());
-        let child = cargo.stderr(Stdio::null()).process_group(0).spawn();
-        Ahead(child.ok())
-    }
-}
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        let Some(child) = &mut self.0 else { return };
-        // Its compilers are of its group.
-        let group = format!("-{}", child.id());
-        if let Ok(sh) = Shell::new() {
-            // It may have ended by itself.
-            let _ = command::output(cmd!(sh, "kill -s INT -- {group}"));
-        }
-        // It has nothing to report.
-        let _ = child.wait();
+        cargo.stderr(Stdio::null());
+        Ahead(Group::spawn(cargo).ok())
     }
 }
 

@@ -7,9 +7,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
-use xshell::Shell;
+use std::thread;
+use std::time::{Duration, Instant};
+use xshell::{Shell, cmd};
 
 /// How many lines of a failed program's output are shown.
 const TAIL_LINES: usize = 25;
@@ -42,6 +45,45 @@ pub fn pass_through(command: impl Into<Command>) -> Result<(String, bool)> {
         printed.push('\n');
     }
     Ok((printed, child.wait()?.success()))
+}
+
+/// A program in a process group of its own: dropped, all that it has started is told to stop.
+pub struct Group(Child);
+
+impl Group {
+    /// Starts it.
+    pub fn spawn(mut command: Command) -> Result<Self> {
+        let child = command.process_group(0).spawn();
+        Ok(Self(
+            child.with_context(|| format!("could not run {command:?}"))?,
+        ))
+    }
+
+    /// How it ended; `None` if it has not by then.
+    pub fn wait(&mut self, until: Option<Instant>) -> Result<Option<ExitStatus>> {
+        loop {
+            let ended = self.0.try_wait()?;
+            if ended.is_some() || until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(ended);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let group = format!("-{}", self.0.id());
+        if let Ok(sh) = Shell::new() {
+            // It may have ended by itself.
+            let _ = output(cmd!(sh, "kill -s INT -- {group}"));
+        }
+        // It has nothing to report.
+        let _ = self.0.wait();
+    }
 }
 
 /// Runs a program to its end with its output in `<cache>/logs/<log>.log`; the step's spinner shows
@@ -98,7 +140,6 @@ fn drain(stream: impl Read, sink: &Mutex<(File, VecDeque<String>)>, progress: &P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xshell::cmd;
 
     #[test]
     fn output_reports_what_the_program_said() {
@@ -107,5 +148,19 @@ mod tests {
         let error = output(cmd!(sh, "sh -c {script}")).unwrap_err();
         let said = r#""sh" "-c" "echo broken >&2; exit 3" failed: broken"#;
         assert!(error.to_string().ends_with(said), "{error}");
+    }
+
+    #[test]
+    fn a_group_stops_with_all_that_it_has_started() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 60; true"]).stdout(Stdio::piped());
+        let mut group = Group::spawn(shell).unwrap();
+        let mut held = group.0.stdout.take().unwrap();
+        let soon = Instant::now() + Duration::from_millis(300);
+        assert_eq!(group.wait(Some(soon)).unwrap(), None);
+        drop(group);
+        // The end of the pipe comes when the last of them is gone.
+        let mut said = String::new();
+        assert_eq!(held.read_to_string(&mut said).unwrap(), 0);
     }
 }

@@ -27,6 +27,11 @@ impl Budget {
         self.whole.map(|whole| whole.saturating_sub(self.spent()))
     }
 
+    /// When it ends, if it does.
+    pub fn end(&self) -> Option<Instant> {
+        self.whole.map(|whole| self.started + whole)
+    }
+
     /// Whether work of this length that begins now would end in time.
     pub fn is_enough_for(&self, work: Duration) -> bool {
         self.left().is_none_or(|left| work < left)

@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::suite::{Counts, Runner};
 use super::{delta_rules, tell, tests, with_install};
-use crate::command;
+use crate::command::{self, Group};
 use crate::previous;
 use crate::report::results::{self, Suite};
 use crate::setup::{self, Machine};
@@ -11,7 +11,7 @@ use harness::postgres::{self, SERVED};
 use std::time::Instant;
 
 /// The rows of every other version, each in a process of its own, since a process knows one server. A version is expected to
-/// take at most half as long as the usual one did.
+/// take at most half as long as the usual one did; what takes longer than is left is stopped, and counts as skipped.
 pub fn others(budget: &Budget) -> Vec<Suite> {
     let expected = budget.spent() / 2;
     let other = |major: &u32| *major != postgres::MAJOR;
@@ -19,7 +19,7 @@ pub fn others(budget: &Budget) -> Vec<Suite> {
         .into_iter()
         .filter(other)
         .flat_map(|major| match budget.is_enough_for(expected) {
-            true => elsewhere(major),
+            true => elsewhere(major, budget.end()),
             false => {
                 println!("\nskipped: PostgreSQL {major}: the time that is left is too short");
                 vec![Counts::skipped().row("every suite", &major.to_string(), Instant::now())]
@@ -30,7 +30,7 @@ pub fn others(budget: &Budget) -> Vec<Suite> {
 
 /// A server that cannot be had at this hour is one row, skipped with the reason. Rows that a run does not leave behind are
 /// one that failed.
-fn elsewhere(major: u32) -> Vec<Suite> {
+fn elsewhere(major: u32, end: Option<Instant>) -> Vec<Suite> {
     let (name, server, started) = ("set-up", major.to_string(), Instant::now());
     println!("\n== {name}, PostgreSQL {major}");
     let own = |task: &str| setup::on_version(major, task);
@@ -40,7 +40,13 @@ fn elsewhere(major: u32) -> Vec<Suite> {
     }
     let history = history(major);
     let known = results::history::<Vec<Suite>>(&history).len();
-    let outcome = own("test").and_then(|mut own| Ok(own.status()?));
+    let outcome = own("test")
+        .and_then(Group::spawn)
+        .and_then(|mut own| own.wait(end));
+    if matches!(outcome, Ok(None)) {
+        println!("skipped: PostgreSQL {major}: stopped, since no time is left");
+        return vec![Counts::skipped().row("every suite", &server, started)];
+    }
     let mut runs = results::history::<Vec<Suite>>(&history);
     if runs.len() > known {
         return runs.swap_remove(0).outcome;
@@ -107,7 +113,7 @@ mod tests {
     #[test]
     fn a_server_that_cannot_be_had_is_a_row_that_is_skipped() {
         // The program of these tests knows no set-up.
-        let rows = elsewhere(17);
+        let rows = elsewhere(17, None);
         let [row] = rows.as_slice() else {
             panic!("{rows:?}");
         };
