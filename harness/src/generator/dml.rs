@@ -233,9 +233,13 @@ impl Target<'_> {
         let name = &self.name;
         let columns = bare(self.table).into_iter();
         let columns: Vec<Scoped> = columns.filter(|column| column.ty.has_extremes()).collect();
-        let function = if largest { "max" } else { "min" };
+        let direction = if largest { "DESC" } else { "ASC" };
         let delete = |Scoped { sql, .. }: &Scoped| {
-            format!("DELETE FROM {name} WHERE {sql} = (SELECT {function}({sql}) FROM {name})")
+            // Not by max and min: before 18 there are none of bytea and record.
+            format!(
+                "DELETE FROM {name} WHERE {sql} = \
+                 (SELECT {sql} FROM {name} ORDER BY {sql} {direction} NULLS LAST LIMIT 1)"
+            )
         };
         column(&columns, index).map(delete).into_iter().collect()
     }
