@@ -15,7 +15,7 @@ COMMENT ON TYPE pgtrickle.refresh_result IS 'what a refresh did';
 CREATE FUNCTION pgtrickle.refresh_stream_table(name text, force_full boolean DEFAULT false)
     RETURNS pgtrickle.refresh_result
     LANGUAGE c AS 'MODULE_PATHNAME', 'pgtrickle_refresh_stream_table';
-COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'refreshes a stream table; returns action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read), duration_ms';
+COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'refreshes a stream table; returns action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read; with reason COST, an estimate of those not read), duration_ms';
 
 -- What runs in everybody's sessions has a search_path of its own.
 ALTER FUNCTION pgtrickle.on_sql_drop() SET search_path = pg_catalog, pg_temp;
@@ -54,6 +54,7 @@ COMMENT ON COLUMN pgtrickle.pgt_stream_tables.system_identifier IS 'cluster in w
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.database_oid IS 'database in which the frontier is valid';
 COMMENT ON TABLE pgtrickle.pgt_last_writers IS 'the transaction that last changed an IMMEDIATE stream table or one of its sources';
 COMMENT ON FUNCTION pgtrickle._duration_bound_ms(float8) IS 'bucket of a duration: the smallest bound that it does not exceed';
+COMMENT ON COLUMN pgtrickle.pgt_refresh_history.delta_rows IS 'change rows read; with reason COST, an estimate of those not read';
 COMMENT ON VIEW pgtrickle.pgt_refresh_figures IS 'refreshes that did something; removed history rows are aggregated';
 COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.bound_ms IS 'upper bound of the duration; it exceeds the next smaller bound';
 COMMENT ON TABLE pgtrickle.pgt_failures IS 'stream tables whose last scheduled refresh failed; restricted, since messages may show data';

@@ -193,6 +193,60 @@ async fn a_change_of_one_row_touches_few_buffers() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
+/// A table of which all rows change at once.
+const BATCH: &str = "
+CREATE TABLE t (id int PRIMARY KEY, g int NOT NULL, v int NOT NULL);
+INSERT INTO t SELECT i, i % 50, i % 1000 FROM generate_series(1, 200000) i;
+VACUUM ANALYZE t";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recomputation_does_not_read_the_changes_that_it_makes_superfluous() {
+    // Whoever holds a lock on the buffer keeps it from being emptied.
+    let options = ClusterOptions::new()
+        .extension(ExtensionDir::installed().unwrap())
+        .setting("autovacuum", "off");
+    let cluster = Cluster::start(&options).unwrap();
+    let world = World::with_extension(&cluster).await.unwrap();
+    let database = world.database("batch", &[]).await.unwrap();
+    let session = Session::connect(&cluster, &database).await.unwrap();
+    for statement in BATCH.split(";\n") {
+        session.execute(statement).await.unwrap();
+    }
+    let query = "SELECT g, count(*) AS n, sum(v) AS total FROM t GROUP BY g";
+    for (name, mode) in [("sums", "AUTO"), ("late", "DIFFERENTIAL")] {
+        let create = format!(
+            "SELECT pgtrickle.create_stream_table('{name}', '{query}', refresh_mode => '{mode}')"
+        );
+        session.execute(&create).await.unwrap();
+    }
+    session.execute("UPDATE t SET v = v + 1").await.unwrap();
+    let buffer =
+        "SELECT pg_relation_size('pgtrickle_changes.changes_' || 't'::regclass::oid) / 8192";
+    let pages: u64 = session.scalar(buffer).await.unwrap().parse().unwrap();
+    assert!(pages > 2_000, "{pages} pages");
+
+    let explain = |sql: &str| format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}");
+    let of_query = touched(&session.scalar(&explain(query)).await.unwrap());
+    let refresh = "SELECT * FROM pgtrickle.refresh_stream_table('sums')";
+    let of_refresh = touched(&session.scalar(&explain(refresh)).await.unwrap());
+    let why = "SELECT action || ' ' || reason FROM pgtrickle.get_refresh_history('sums', 1)";
+    assert_eq!(session.scalar(why).await.unwrap(), "FULL COST");
+    // The other stream table has not consumed any of them: nothing is to be removed, either.
+    assert!(
+        of_refresh < of_query + pages / 2,
+        "{of_refresh} buffers, the query {of_query}, of {pages} with changes"
+    );
+
+    let late = "SELECT action FROM pgtrickle.refresh_stream_table('late')";
+    assert_eq!(session.scalar(late).await.unwrap(), "DIFFERENTIAL");
+    assert_eq!(session.scalar(buffer).await.unwrap(), "0");
+    for name in ["sums", "late"] {
+        let question = Question::settled(&session, name, query).await.unwrap();
+        let verdict = question.ask(&session).await.unwrap();
+        assert!(verdict.is_exact(), "{name} is {verdict}");
+    }
+}
+
 /// Creates, changes, refreshes and drops one stream table.
 async fn measure(
     session: &Session,

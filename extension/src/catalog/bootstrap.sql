@@ -100,6 +100,7 @@ CREATE TABLE pgtrickle.pgt_refresh_history (
 );
 ALTER SEQUENCE pgtrickle.pgt_refresh_history_history_id_seq OWNED BY pgtrickle.pgt_refresh_history.history_id;
 COMMENT ON TABLE pgtrickle.pgt_refresh_history IS 'one row per refresh that did something';
+COMMENT ON COLUMN pgtrickle.pgt_refresh_history.delta_rows IS 'change rows read; with reason COST, an estimate of those not read';
 COMMENT ON COLUMN pgtrickle.pgt_refresh_history.error IS 'SQLSTATE and its name; the message, which may show data, is in the server log';
 
 CREATE TABLE pgtrickle.pgt_refresh_totals (

@@ -38,7 +38,8 @@ pub struct HistoryRow {
     pub rows_updated: i64,
     /// Rows deleted.
     pub rows_deleted: i64,
-    /// Change rows read from the sources.
+    /// Change rows read from the sources, or, of those that a recomputation for cost has not read, about how many there
+    /// were.
     pub delta_rows: i64,
     /// SQLSTATE and name of the error of a failed refresh.
     pub error: Option<String>,
@@ -76,7 +77,7 @@ pub struct PastRefresh {
     pub action: String,
     /// Name of the reason.
     pub reason: Option<String>,
-    /// Change rows that there were.
+    /// Change rows that there were, or about how many.
     pub delta_rows: u64,
     /// How long it took.
     pub duration_ms: f64,

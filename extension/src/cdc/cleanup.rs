@@ -14,7 +14,7 @@
 use super::buffer;
 use crate::error::Result;
 use crate::frontier::Frontier;
-use crate::pg::change_pages::{INDEXED_PAGES, has_row};
+use crate::pg::change_pages::{INDEXED_PAGES, Looks, estimate_rows, first_page};
 use crate::pg::change_scan::ChangeScan;
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
@@ -70,9 +70,10 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
     if next_try.is_some_and(|next| pages < next.pages && slowest == next.slowest) {
         return Ok(());
     }
+    let mut looks = Looks::default();
     if removal::may_lock_briefly()
-        && is_drained(found, slowest, is_consumed)?
-        && truncate(found, slowest, is_consumed)?
+        && is_drained(found, slowest, is_consumed, &mut looks)?
+        && truncate(found, slowest, is_consumed, &mut looks)?
     {
         NEXT_TRY.with_borrow_mut(|next| next.remove(&found.to_u32()));
         return Ok(());
@@ -96,27 +97,30 @@ fn is_drained(
     found: pg_sys::Oid,
     slowest: u64,
     is_consumed: impl Fn(u64, i32) -> bool,
+    looks: &mut Looks,
 ) -> Result<bool> {
     let changes = Relation::open(found, LockMode::AccessShare)?;
     let _latest = ActiveSnapshot::push_latest();
     let is_wanted = |xid: u64, epoch: i32| !is_consumed(xid, epoch);
-    if !has_row(&changes, slowest, &is_wanted)? {
+    let Some(first) = first_page(&changes, slowest, &is_wanted, looks)? else {
         return Ok(true);
-    }
-    let mut scan = ChangeScan::begin(&changes, slowest)?;
+    };
+    let mut scan = ChangeScan::from_page(&changes, first);
     Ok(scan.next(is_wanted).is_none())
 }
 
-/// Empties the buffer, if it is not in use and a look under the lock finds no change that is still needed.
+/// Empties the buffer, if it is not in use and a look under the lock finds no change that is still needed: at the
+/// pages that are not as they were.
 fn truncate(
     found: pg_sys::Oid,
     slowest: u64,
     is_consumed: impl Fn(u64, i32) -> bool,
+    looks: &mut Looks,
 ) -> Result<bool> {
     let Some(lock) = removal::try_exclusive(found) else {
         return Ok(false);
     };
-    if !is_drained(found, slowest, is_consumed)? {
+    if !is_drained(found, slowest, is_consumed, looks)? {
         lock.release();
         return Ok(false);
     }
@@ -129,11 +133,12 @@ fn truncate(
     Ok(true)
 }
 
-/// Deletes consumed rows; whether there may be more.
+/// Deletes consumed rows; whether there may be more. It does not pay where they are so few that a look at some of the
+/// pages does not find one.
 fn delete_consumed(found: pg_sys::Oid, is_consumed: impl Fn(u64, i32) -> bool) -> Result<bool> {
     let changes = Relation::open(found, LockMode::RowExclusive)?;
     let _latest = ActiveSnapshot::push_latest();
-    if !has_row(&changes, 0, &is_consumed)? {
+    if estimate_rows(&changes, 0, &is_consumed)? == 0 {
         return Ok(false);
     }
     let mut scan = ChangeScan::begin(&changes, 0)?;

@@ -16,13 +16,14 @@ use std::cell::LazyCell;
 /// Up to so many pages hold no more than some hundred change rows.
 const FEW_PAGES: u32 = 3;
 
-/// How many change rows of `source` the current snapshot shows and the frontier has not consumed, as far as
+/// About how many change rows of `source` the current snapshot shows and the frontier has not consumed, as far as
 /// the ids of their transactions tell: those of aborted ones count as well. 0 if the buffer has but
-/// [`FEW_PAGES`].
+/// [`FEW_PAGES`]. `exactly`: however large it is.
 pub fn pending_rows(
     source: pg_sys::Oid,
     frontier: &Frontier,
     present: &LazyCell<Frontier>,
+    exactly: bool,
 ) -> Result<u64> {
     let found = buffer::find(source)?;
     let Some(changes) = found.and_then(|found| Relation::try_open(found, LockMode::AccessShare))
@@ -34,7 +35,11 @@ pub fn pending_rows(
     }
     let present: &Frontier = present;
     let wanted = |xid: u64, epoch: i32| !frontier.consumes(xid, epoch) && present.sees(xid);
-    change_pages::count_rows(&changes, frontier.first_unconsumed(), &wanted)
+    let first = frontier.first_unconsumed();
+    match exactly {
+        true => change_pages::count_rows(&changes, first, &wanted),
+        false => change_pages::estimate_rows(&changes, first, &wanted),
+    }
 }
 
 /// Reads the changes of `source` in the columns `attnums` that `frontier` has not consumed. The

@@ -13,7 +13,7 @@ use super::unguarded;
 use super::version::{bitmap, buffer_lock};
 use crate::error::Result;
 use pgrx::pg_sys;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -21,6 +21,8 @@ use std::ops::Range;
 pub const INDEXED_PAGES: u32 = 256;
 /// Up to so many rows are fetched one by one; beyond, whole pages are read.
 const ROWS_MAX: usize = 16;
+/// How many pages of a large buffer tell about how many rows it has: those of one statement fill their pages alike.
+const SAMPLED_PAGES: usize = 256;
 
 /// What may hold a row with an xid from a given one on, visible or not. The next one last.
 #[derive(Debug)]
@@ -82,70 +84,141 @@ fn keep_looks(table: &Relation, looks: Vec<Look>) {
     LOOKS.with_borrow_mut(|all| all.insert(table.oid().to_u32(), looks));
 }
 
-/// Whether `wanted` says yes to the xid and epoch of any row with an xid from `first_xid` on, visible or not, as
-/// [`count_rows`] asks.
-pub fn has_row(
+/// Looks at the pages of a buffer, to be repeated: a page that has not changed since is passed over where all that it
+/// holds is older than what is looked for.
+#[derive(Debug, Default)]
+pub struct Looks(Vec<Look>);
+
+/// The first page with a row to whose xid, from `first_xid` on, and epoch `wanted` says yes, visible or not. `wanted`
+/// must not panic. There is an active snapshot, under which the index is read.
+pub fn first_page(
     table: &Relation,
     first_xid: u64,
     wanted: &dyn Fn(u64, i32) -> bool,
-) -> Result<bool> {
-    Ok(count_rows_up_to(1, table, first_xid, wanted)? > 0)
+    looks: &mut Looks,
+) -> Result<Option<u32>> {
+    let blocks = table.blocks();
+    let mut count = Count::of(table, first_xid, wanted);
+    let ranges = match blocks >= INDEXED_PAGES {
+        true => pages_from(table, first_xid, blocks)?,
+        false => {
+            let all = 0..blocks;
+            looks.0 = take_looks(table, blocks);
+            vec![all]
+        }
+    };
+    looks.0.resize(blocks as usize, Look::default());
+    let mut pages = ranges.into_iter().flatten();
+    let found = pages.find(|block| {
+        if let Some(look) = looks.0.get_mut(*block as usize) {
+            count.look_at(*block, look);
+        }
+        count.rows > 0
+    });
+    if blocks < INDEXED_PAGES {
+        keep_looks(table, std::mem::take(&mut looks.0));
+    }
+    Ok(found)
 }
 
-/// How many rows with an xid from `first_xid` on `wanted` says yes to by xid and epoch, visible or not.
-/// `wanted` must not panic. There is an active snapshot, under which the index is read.
+/// How many rows with an xid from `first_xid` on `wanted` says yes to, visible or not. `wanted` must not panic. There is
+/// an active snapshot.
 pub fn count_rows(
     table: &Relation,
     first_xid: u64,
     wanted: &dyn Fn(u64, i32) -> bool,
 ) -> Result<u64> {
-    count_rows_up_to(u64::MAX, table, first_xid, wanted)
+    let mut count = Count::of(table, first_xid, wanted);
+    let blocks = table.blocks();
+    if blocks < INDEXED_PAGES {
+        let mut looks = take_looks(table, blocks);
+        for (block, look) in (0..blocks).zip(&mut looks) {
+            count.look_at(block, look);
+        }
+        keep_looks(table, looks);
+        return Ok(count.rows);
+    }
+    for block in pages_from(table, first_xid, blocks)?.into_iter().flatten() {
+        count.look_at(block, &mut Look::default());
+    }
+    Ok(count.rows)
 }
 
-/// Looks at no further page when there are so many.
-fn count_rows_up_to(
-    enough: u64,
+/// About as many as [`count_rows`] finds: of a large buffer only some of the pages are looked at, and the last one, which
+/// may have room left.
+pub fn estimate_rows(
     table: &Relation,
     first_xid: u64,
     wanted: &dyn Fn(u64, i32) -> bool,
 ) -> Result<u64> {
     let blocks = table.blocks();
-    let rows = Cell::new(0);
-    // Most rows stand behind one of the same statement.
-    let mut last = (0, 0, first_xid == 0 && wanted(0, 0));
-    let mut count = |_, xid, epoch| {
-        if (xid, epoch) != (last.0, last.1) {
-            last = (xid, epoch, xid >= first_xid && wanted(xid, epoch));
-        }
-        rows.set(rows.get() + u64::from(last.2));
+    if blocks < INDEXED_PAGES {
+        return count_rows(table, first_xid, wanted);
+    }
+    let ranges = pages_from(table, first_xid, blocks)?;
+    let mut pages = ranges.into_iter().flatten();
+    let mut count = Count::of(table, first_xid, wanted);
+    let Some(last) = pages.next_back() else {
+        return Ok(0);
     };
-    let mut look_at = |block, look: &mut Look| {
-        if rows.get() >= enough {
-            return;
+    count.look_at(last, &mut Look::default());
+    let of_last = std::mem::take(&mut count.rows);
+    let full: Vec<u32> = pages.collect();
+    let step = full.len().div_ceil(SAMPLED_PAGES).max(1);
+    let mut looked_at = 0;
+    for block in full.iter().step_by(step) {
+        count.look_at(*block, &mut Look::default());
+        looked_at += 1;
+    }
+    Ok(count.rows * full.len() as u64 / looked_at.max(1) + of_last)
+}
+
+/// The pages of a large buffer that may hold an xid from `first_xid` on: all of them where no index tells.
+fn pages_from(table: &Relation, first_xid: u64, blocks: u32) -> Result<Vec<Range<u32>>> {
+    let all = 0..blocks;
+    match table.indexes().as_slice() {
+        [index] if first_xid > 0 => indexed_pages(*index, first_xid, blocks),
+        _ => Ok(vec![all]),
+    }
+}
+
+/// A count of rows, page by page.
+struct Count<'a> {
+    table: &'a Relation,
+    first_xid: u64,
+    wanted: &'a dyn Fn(u64, i32) -> bool,
+    rows: u64,
+    /// Most rows stand behind one of the same statement: its ids, and whether it is wanted.
+    last: (u64, i32, bool),
+}
+
+impl<'a> Count<'a> {
+    fn of(table: &'a Relation, first_xid: u64, wanted: &'a dyn Fn(u64, i32) -> bool) -> Self {
+        Count {
+            table,
+            first_xid,
+            wanted,
+            rows: 0,
+            last: (0, 0, first_xid == 0 && wanted(0, 0)),
         }
+    }
+
+    fn look_at(&mut self, block: u32, look: &mut Look) {
+        let (first_xid, wanted) = (self.first_xid, self.wanted);
+        let (rows, last) = (&mut self.rows, &mut self.last);
+        let mut count = |_, xid, epoch| {
+            if (xid, epoch) != (last.0, last.1) {
+                *last = (xid, epoch, xid >= first_xid && wanted(xid, epoch));
+            }
+            *rows += u64::from(last.2);
+        };
         // SAFETY: the table is open and locked, and has the page; xid and epoch are its first columns.
         unsafe {
             unguarded::guarded(|| {
-                look_at_page(table.as_ptr(), block, first_xid, look, &mut count);
+                look_at_page(self.table.as_ptr(), block, first_xid, look, &mut count);
             });
         }
-    };
-    match table.indexes().as_slice() {
-        [index] if blocks >= INDEXED_PAGES => {
-            let pages = indexed_pages(*index, first_xid, blocks)?;
-            for block in pages.into_iter().flatten() {
-                look_at(block, &mut Look::default());
-            }
-        }
-        _ => {
-            let mut looks = take_looks(table, blocks);
-            for (block, look) in (0..blocks).zip(&mut looks) {
-                look_at(block, look);
-            }
-            keep_looks(table, looks);
-        }
     }
-    Ok(rows.get())
 }
 
 /// A search of a buffer, page by page in ascending order.

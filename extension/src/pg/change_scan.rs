@@ -33,6 +33,16 @@ impl<'a> ChangeScan<'a> {
             0 => None,
             _ => Some(candidates(table, first_xid)?),
         };
+        Ok(Self::over(table, left))
+    }
+
+    /// Scans all rows from this page on.
+    pub fn from_page(table: &'a Relation, page: u32) -> Self {
+        let rest = page..table.blocks();
+        Self::over(table, Some(Candidates::Pages(vec![rest])))
+    }
+
+    fn over(table: &'a Relation, left: Option<Candidates>) -> Self {
         // SAFETY: the table is open; the slot is dropped before it is closed.
         let slot = unsafe {
             Slot::adopt(pg_sys::table_slot_create(
@@ -53,7 +63,7 @@ impl<'a> ChangeScan<'a> {
             // SAFETY: the active snapshot outlives the scan.
             this.scan = unsafe { table_scan::begin(table.as_ptr(), pg_sys::GetActiveSnapshot()) };
         }
-        Ok(this)
+        this
     }
 
     /// The next row that `wanted` says yes to by its xid and epoch. `wanted` must not panic.

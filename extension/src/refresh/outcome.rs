@@ -19,7 +19,8 @@ pub struct Outcome {
     pub reason: Option<Reason>,
     /// Rows written to the stream table.
     pub counts: Counts,
-    /// Change rows read from the sources.
+    /// Change rows read from the sources, or, of those that a recomputation for cost has not read, about how many there
+    /// were.
     pub delta_rows: u64,
     /// Duration without the commit.
     pub duration_ms: f64,

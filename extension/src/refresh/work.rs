@@ -35,7 +35,7 @@ pub struct Work {
     pub reason: Option<Reason>,
     /// Rows written to the stream table.
     pub counts: Counts,
-    /// Change rows that there were.
+    /// Change rows read, or, of those that a recomputation for cost has not read, about how many there were.
     pub delta_rows: u64,
     /// Whether there is anything to record.
     pub writes: bool,
@@ -200,7 +200,8 @@ fn check_fuse(table: &StreamTable, request: Request<'_>, rows: u64) -> Result<()
     }
 }
 
-/// How many change rows there are, if a recomputation costs less than reading and applying them.
+/// About how many change rows there are, if a recomputation costs less than reading and applying them. Where a fuse
+/// limits them they are counted.
 fn too_many_rows(
     table: &StreamTable,
     request: Request<'_>,
@@ -210,7 +211,8 @@ fn too_many_rows(
     let mut rows = 0;
     let present = LazyCell::new(of_active_snapshot as fn() -> Frontier);
     for source in &compiled.tables {
-        rows += cdc::pending_rows(source.oid, frontier, &present)?;
+        let exactly = request.fuse_rows.is_some();
+        rows += cdc::pending_rows(source.oid, frontier, &present, exactly)?;
     }
     if cost::is_small(rows) {
         return Ok(None);

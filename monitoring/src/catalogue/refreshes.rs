@@ -60,7 +60,7 @@ const ROWS: Group = Group {
         TABLE,
         Label {
             name: "kind",
-            help: "`inserted`, `updated`, `deleted`: rows of the stream table; `delta`: changes read",
+            help: "`inserted`, `updated`, `deleted`: rows of the stream table; `delta`: changes read, or estimated where a recomputation took less than reading them",
         },
     ],
     metrics: &[counter(
