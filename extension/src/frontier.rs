@@ -52,18 +52,21 @@ COMMENT ON FUNCTION pgtrickle.capture_epoch(regclass) IS 'epoch of a change that
 )]
 fn capture_epoch(buffer: pg_sys::Oid) -> i32 {
     notes::dirty(buffer);
-    epoch::current()
+    epoch::of_change(buffer)
 }
 
 /// The epoch: how many refreshes our top-level transaction has done. It never falls, not even when
 /// a savepoint is rolled back, so that an epoch says without doubt what came after a refresh.
 pub mod epoch {
     use crate::pg::transaction;
-    use std::cell::Cell;
+    use pgrx::pg_sys;
+    use std::cell::{Cell, RefCell};
 
     thread_local! {
         /// The local id of the transaction that counts, and its count.
         static EPOCH: Cell<(u32, i32)> = const { Cell::new((0, 0)) };
+        /// The local id of a transaction, and the buffers into which it has captured.
+        static BUFFERS: RefCell<(u32, Vec<u32>)> = const { RefCell::new((0, Vec::new())) };
     }
 
     /// The epoch that a change captured now belongs to.
@@ -73,6 +76,28 @@ pub mod epoch {
             (of, epoch) if of == transaction => epoch,
             _ => 0,
         }
+    }
+
+    /// The epoch of a change that is captured now into this buffer.
+    pub fn of_change(buffer: pg_sys::Oid) -> i32 {
+        let (transaction, buffer) = (transaction::local_id(), buffer.to_u32());
+        BUFFERS.with_borrow_mut(|(of, buffers)| {
+            if *of != transaction {
+                *of = transaction;
+                buffers.clear();
+            }
+            if buffers.last() != Some(&buffer) && !buffers.contains(&buffer) {
+                buffers.push(buffer);
+            }
+        });
+        current()
+    }
+
+    /// Whether the transaction has captured into this buffer, or begun to.
+    pub fn has_change(buffer: pg_sys::Oid) -> bool {
+        let transaction = transaction::local_id();
+        BUFFERS
+            .with_borrow(|(of, buffers)| *of == transaction && buffers.contains(&buffer.to_u32()))
     }
 
     /// Begins the next epoch and returns it.

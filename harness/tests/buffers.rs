@@ -245,6 +245,51 @@ async fn a_recomputation_does_not_read_the_changes_that_it_makes_superfluous() {
         let verdict = question.ask(&session).await.unwrap();
         assert!(verdict.is_exact(), "{name} is {verdict}");
     }
+
+    // With no other reader the buffer is emptied, which takes no look at its pages, either.
+    let drop = "SELECT pgtrickle.drop_stream_table('late')";
+    session.execute(drop).await.unwrap();
+    session.execute("UPDATE t SET v = v + 1").await.unwrap();
+    let of_query = touched(&session.scalar(&explain(query)).await.unwrap());
+    let of_refresh = touched(&session.scalar(&explain(refresh)).await.unwrap());
+    assert_eq!(session.scalar(why).await.unwrap(), "FULL COST");
+    assert_eq!(session.scalar(buffer).await.unwrap(), "0");
+    assert!(
+        of_refresh < of_query + pages / 2,
+        "{of_refresh} buffers, the query {of_query}, of {pages} with changes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_trigger_of_a_stream_table_writes_to_its_source_is_not_removed() {
+    let options = ClusterOptions::new()
+        .extension(ExtensionDir::installed().unwrap())
+        .setting("autovacuum", "off");
+    let cluster = Cluster::start(&options).unwrap();
+    let world = World::with_extension(&cluster).await.unwrap();
+    let database = world.database("answered", &[]).await.unwrap();
+    let session = Session::connect(&cluster, &database).await.unwrap();
+    for statement in BATCH.split(";\n") {
+        session.execute(statement).await.unwrap();
+    }
+    let query = "SELECT g, count(*) AS n, sum(v) AS total FROM t GROUP BY g";
+    let create = format!("SELECT pgtrickle.create_stream_table('sums', '{query}')");
+    session.execute(&create).await.unwrap();
+    let answer = "
+CREATE FUNCTION answer() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO public.t VALUES (0, 0, 0) ON CONFLICT DO NOTHING; RETURN NULL; END $$;
+CREATE TRIGGER answer AFTER INSERT OR UPDATE ON sums FOR EACH STATEMENT EXECUTE FUNCTION answer()";
+    session.execute(answer).await.unwrap();
+    session.execute("UPDATE t SET v = v + 1").await.unwrap();
+    let refresh =
+        "SELECT concat_ws(' ', action, reason) FROM pgtrickle.refresh_stream_table('sums')";
+    assert_eq!(session.scalar(refresh).await.unwrap(), "FULL COST");
+    assert_eq!(session.scalar(refresh).await.unwrap(), "DIFFERENTIAL");
+    let rows = "SELECT delta_rows FROM pgtrickle.get_refresh_history('sums', 1)";
+    assert_eq!(session.scalar(rows).await.unwrap(), "1");
+    let question = Question::settled(&session, "sums", query).await.unwrap();
+    let verdict = question.ask(&session).await.unwrap();
+    assert!(verdict.is_exact(), "sums is {verdict}");
 }
 
 /// Creates, changes, refreshes and drops one stream table.

@@ -7,13 +7,14 @@
 //! frontier but their own.
 //!
 //! A drained buffer is truncated if neither it nor others have to wait: only outside
-//! transaction blocks, and after a second check under the lock. Otherwise consumed rows of a large buffer are
+//! transaction blocks, and after a second check under the lock, of the pages that have changed since the first, or of none
+//! where the snapshot alone shows that nothing is left. Otherwise consumed rows of a large buffer are
 //! deleted, a bounded number per call, and vacuum makes their space reusable. A small one waits for its
 //! slowest reader, which is usually in this round: skipping pages costs less than deleting rows.
 
 use super::buffer;
 use crate::error::Result;
-use crate::frontier::Frontier;
+use crate::frontier::{Frontier, epoch, of_active_snapshot};
 use crate::pg::change_pages::{INDEXED_PAGES, Looks, estimate_rows, first_page};
 use crate::pg::change_scan::ChangeScan;
 use crate::pg::lock_mode::LockMode;
@@ -71,9 +72,11 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
         return Ok(());
     }
     let mut looks = Looks::default();
+    let mut is_drained = || is_drained(found, slowest, is_consumed, &mut looks);
+    let mut is_contained = || Ok(is_contained(found, frontiers));
     if removal::may_lock_briefly()
-        && is_drained(found, slowest, is_consumed, &mut looks)?
-        && truncate(found, slowest, is_consumed, &mut looks)?
+        && (is_contained()? && truncate(found, &mut is_contained)?
+            || is_drained()? && truncate(found, &mut is_drained)?)
     {
         NEXT_TRY.with_borrow_mut(|next| next.remove(&found.to_u32()));
         return Ok(());
@@ -92,7 +95,8 @@ pub fn cleanup(source: pg_sys::Oid, frontiers: &[Frontier]) -> Result<()> {
 }
 
 /// Whether the latest snapshot shows no row that is still wanted. All below `slowest` are consumed. As a rule the ids on
-/// the pages tell that, and no row has to be asked whether it is visible.
+/// the pages tell that, and no row has to be asked whether it is visible. Pages that are as they were at an earlier look
+/// are passed over.
 fn is_drained(
     found: pg_sys::Oid,
     slowest: u64,
@@ -109,18 +113,23 @@ fn is_drained(
     Ok(scan.next(is_wanted).is_none())
 }
 
-/// Empties the buffer, if it is not in use and a look under the lock finds no change that is still needed: at the
-/// pages that are not as they were.
-fn truncate(
-    found: pg_sys::Oid,
-    slowest: u64,
-    is_consumed: impl Fn(u64, i32) -> bool,
-    looks: &mut Looks,
-) -> Result<bool> {
+/// Whether the frontiers contain whatever the latest snapshot shows, so that no page has to tell: they are of this
+/// transaction, which has not written to the buffer, and no other has ended since.
+fn is_contained(found: pg_sys::Oid, frontiers: &[Frontier]) -> bool {
+    let _latest = ActiveSnapshot::push_latest();
+    let latest = of_active_snapshot();
+    let contains = |frontier: &Frontier| {
+        frontier.own_xid() == latest.own_xid() && latest.is_visible_in(frontier)
+    };
+    !epoch::has_change(found) && frontiers.iter().all(contains)
+}
+
+/// Empties the buffer, if it is not in use and there is no change under the lock that is still needed.
+fn truncate(found: pg_sys::Oid, is_drained: &mut dyn FnMut() -> Result<bool>) -> Result<bool> {
     let Some(lock) = removal::try_exclusive(found) else {
         return Ok(false);
     };
-    if !is_drained(found, slowest, is_consumed, looks)? {
+    if !is_drained()? {
         lock.release();
         return Ok(false);
     }

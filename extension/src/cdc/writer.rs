@@ -20,7 +20,7 @@ pub fn open(target: &Target) -> Result<ChangeInsert> {
     let buffer = Relation::open(target.buffer, LockMode::RowExclusive)?;
     let leading = [
         pg_sys::Datum::from(top_xid().cast_signed()),
-        pg_sys::Datum::from(epoch::current()),
+        pg_sys::Datum::from(epoch::of_change(target.buffer)),
     ];
     ChangeInsert::begin(buffer, leading, target.columns.clone())
 }
