@@ -88,3 +88,73 @@ async fn rows_that_another_transaction_has_not_committed_do_not_count() {
     assert_eq!(refreshed(&session, "AUTO").await, "DIFFERENTIAL");
     exact(&session, &["of_AUTO"]).await;
 }
+
+/// The bytes of all state tables, with their indexes.
+const STATE_BYTES: &str = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+    WHERE relnamespace = 'pgtrickle_state'::regnamespace AND relkind = 'r'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_very_many_changes_state_tables_are_filled_again() {
+    let options = ClusterOptions::new()
+        .extension(ExtensionDir::installed().unwrap())
+        .setting("autovacuum", "off");
+    let cluster = Cluster::start(&options).unwrap();
+    let session = connect(&cluster, "postgres").await.expect("a session");
+    let set_up = format!(
+        "CREATE TABLE t (id int PRIMARY KEY, g int NOT NULL, v text NOT NULL);
+         INSERT INTO t SELECT i, i % 20000, 'v' || i % 7 FROM generate_series(1, {ROWS}) i;
+         ANALYZE t;
+         SELECT pgtrickle.create_stream_table('of_AUTO', 'SELECT DISTINCT g, v FROM t')"
+    );
+    run(&session, &set_up).await;
+    let bytes = async || {
+        let bytes = value(&session, STATE_BYTES).await;
+        bytes.parse::<u64>().expect("a number")
+    };
+    let before = bytes().await;
+    let change = "UPDATE t SET g = (g + 1) % 30000, v = v || 'x'";
+    let touch = "UPDATE t SET v = 'y' WHERE id <= 10; DELETE FROM t WHERE id BETWEEN 11 AND 20";
+
+    run(&session, change).await;
+    assert_eq!(refreshed(&session, "AUTO").await, "FULL COST");
+    let after = bytes().await;
+    assert!(after < before * 3 / 2, "{before} bytes, then {after}");
+    exact(&session, &["of_AUTO"]).await;
+    run(&session, touch).await;
+    assert_eq!(refreshed(&session, "AUTO").await, "DIFFERENTIAL");
+    exact(&session, &["of_AUTO"]).await;
+
+    // A statement that fails after it leaves everything as it was.
+    run(&session, change).await;
+    let fails = "SELECT count(*) / 0 FROM pgtrickle.refresh_stream_table('of_AUTO')";
+    assert!(session.execute(fails).await.is_err());
+    assert_eq!(bytes().await, after);
+    // Whoever reads a state table is not disturbed.
+    let reader = connect(&cluster, "postgres").await.expect("a session");
+    let state = "SELECT oid::regclass FROM pg_class
+        WHERE relnamespace = 'pgtrickle_state'::regnamespace AND relkind = 'r'";
+    let state = value(&session, state).await;
+    run(
+        &reader,
+        &format!("BEGIN; LOCK TABLE {state} IN ACCESS SHARE MODE"),
+    )
+    .await;
+    assert_eq!(refreshed(&session, "AUTO").await, "FULL COST");
+    run(&reader, "COMMIT").await;
+    exact(&session, &["of_AUTO"]).await;
+    run(
+        &session,
+        "UPDATE t SET v = v WHERE id <= 10; UPDATE t SET g = 1 WHERE id = 77",
+    )
+    .await;
+    assert_eq!(refreshed(&session, "AUTO").await, "DIFFERENTIAL");
+    exact(&session, &["of_AUTO"]).await;
+
+    run(&session, &format!("BEGIN; {change}")).await;
+    assert_eq!(refreshed(&session, "AUTO").await, "FULL COST");
+    run(&session, "ROLLBACK").await;
+    exact(&session, &["of_AUTO"]).await;
+    run(&session, touch).await;
+    refreshed(&session, "AUTO").await;
+    exact(&session, &["of_AUTO"]).await;
+}

@@ -141,13 +141,20 @@ impl Filler {
     /// For an empty heap without indexes and constraints, and without triggers but the guard; `None` for others. The
     /// table stays open, locked in ROW EXCLUSIVE mode or stronger.
     pub fn of(table: &Relation) -> Option<Self> {
+        match table.indexes().is_empty() {
+            true => Self::before_indexes(table),
+            false => None,
+        }
+    }
+
+    /// The same for one whose indexes are made when it is full.
+    pub fn before_indexes(table: &Relation) -> Option<Self> {
         // SAFETY: an open relation has its pg_class row and its row type.
         let is_plain = unsafe {
             let raw = table.as_ptr();
             is_heap(raw) && !(*(*raw).rd_rel).relispartition && (*(*raw).rd_att).constr.is_null()
         };
-        let suits =
-            is_plain && table.indexes().is_empty() && statement_triggers::are_only_guards(table);
+        let suits = is_plain && statement_triggers::are_only_guards(table);
         suits.then(|| Filler {
             batch: Batch::of(table.as_ptr()),
             rows: 0,

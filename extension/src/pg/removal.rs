@@ -2,6 +2,7 @@
 
 use super::lock_mode::LockMode;
 use super::relation::Relation;
+use super::transaction;
 use super::user::OwnerContext;
 use super::version::row_deletion;
 use crate::error::Result;
@@ -76,6 +77,50 @@ pub fn truncate(table: Relation) {
             false,
             false,
         );
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// Gives one of our tables an empty file, if no one else uses it: its lock is kept until the transaction ends. Undone if
+/// that aborts. The indexes are wrong until [`reindex`].
+pub fn empty_file(table: &Relation) -> bool {
+    // SAFETY: reads variables of the process.
+    let is_worker = unsafe { pg_sys::MyBackendType } == pg_sys::BackendType::B_BG_WORKER;
+    // A transaction block may take long, and dumps would wait for it.
+    if table.is_logged_logically() || (transaction::is_block() && !is_worker) {
+        return false;
+    }
+    let Some(lock) = try_exclusive(table.oid()) else {
+        return false;
+    };
+    // SAFETY: an open table has its pg_class row.
+    let toast = unsafe { (*(*table.as_ptr()).rd_rel).reltoastrelid };
+    let has_toast = toast != pg_sys::InvalidOid;
+    if table.reference_count() > 1 || (has_toast && try_exclusive(toast).is_none()) {
+        lock.release();
+        return false;
+    }
+    // SAFETY: both tables are open, and locked in ACCESS EXCLUSIVE mode.
+    unsafe {
+        let raw = table.as_ptr();
+        pg_sys::RelationSetNewRelfilenumber(raw, table.persistence() as std::ffi::c_char);
+        if has_toast {
+            let toast = pg_sys::relation_open(toast, LockMode::None.raw());
+            pg_sys::RelationSetNewRelfilenumber(toast, (*(*toast).rd_rel).relpersistence);
+            pg_sys::relation_close(toast, LockMode::None.raw());
+        }
+        pg_sys::pgstat_count_truncate(raw);
+    }
+    true
+}
+
+/// Makes the indexes of a table anew that is locked in ACCESS EXCLUSIVE mode.
+pub fn reindex(table: pg_sys::Oid) {
+    let params = pg_sys::ReindexParams::default();
+    // SAFETY: the table is locked; none of its indexes is open.
+    unsafe {
+        let whole = pg_sys::REINDEX_REL_PROCESS_TOAST as i32;
+        pg_sys::reindex_relation(std::ptr::null(), table, whole, &params);
         pg_sys::CommandCounterIncrement();
     }
 }

@@ -2,7 +2,8 @@
 //! readers are not disturbed and consumers see true changes.
 //!
 //! Rows are compared as the query returns them, and only those that differ are kept until they are written. An
-//! empty table without triggers or readers is filled directly, in batches; its indexes are made afterwards.
+//! empty table without triggers or readers is filled directly, in batches; its indexes are made afterwards. After very many
+//! changes state tables get a new file and are filled the same way, unless someone holds a lock on them.
 //!
 //! Cost: the query, one pass over the stored rows, and about 70 bytes of memory per stored row.
 
@@ -14,8 +15,10 @@ use pgtrickle_dvm::plan::{Identity, Source};
 
 use crate::catalog::StreamTable;
 use crate::error::{Error, Result};
+use crate::pg::bulk_insert::Filler;
 use crate::pg::memory::MemoryContext;
 use crate::pg::name;
+use crate::pg::removal;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::spi::{Connection, Kept};
 use crate::pg::tuplestore::TupleStore;
@@ -29,10 +32,12 @@ use super::keyed_table::{Counts, KeyedTable};
 use super::lookup::Lookup;
 use super::state_names::state_table_oid;
 
-/// Recomputes the state of every node and the stream table.
+/// Recomputes the state of every node and the stream table. `refills`: so much is expected to differ that state tables
+/// are better filled again than compared.
 pub fn recompute(
     table: &StreamTable,
     compiled: Option<&Compiled>,
+    refills: bool,
     snapshot: &mut ActiveSnapshot,
     memory: &MemoryContext,
 ) -> Result<Counts> {
@@ -62,7 +67,10 @@ pub fn recompute(
                 connection,
                 statement,
             };
-            rows.replace(state, None, &progress, memory)?;
+            match refills.then(|| state.refiller()).flatten() {
+                Some(filler) => rows.refill(state, filler, &progress)?,
+                None => rows.replace(state, None, &progress, memory).map(drop)?,
+            }
             snapshot.show_own_writes();
         }
         content = output::initial(context);
@@ -100,6 +108,29 @@ struct Rows {
 }
 
 impl Rows {
+    /// Writes all of them to an empty table; their number.
+    fn fill(&self, mut filler: Filler, progress: &Followed) -> Result<u64> {
+        progress.enter(Phase::Query, 0);
+        self.connection.run_each(&self.statement, &mut |row| {
+            progress.step();
+            filler.push(row);
+        })?;
+        Ok(filler.finish())
+    }
+
+    /// Writes all of them to a state table that has been emptied for it.
+    fn refill(self, table: KeyedTable, filler: Filler, progress: &Followed) -> Result<()> {
+        check_types(&table, self.statement.row_type())?;
+        let oid = table.relation().oid();
+        self.fill(filler, progress)?;
+        // Functions that the indexes call do not run within the query.
+        drop(self);
+        drop(table);
+        progress.enter(Phase::Index, 0);
+        removal::reindex(oid);
+        Ok(())
+    }
+
     /// Makes the table hold exactly these, writing only the difference. Rows with the same `key` are updated.
     fn replace(
         self,
@@ -110,20 +141,16 @@ impl Rows {
     ) -> Result<Counts> {
         check_types(&table, self.statement.row_type())?;
         let mut stored = Stored::of(&table, progress);
-        progress.enter(Phase::Query, 0);
         if stored.is_empty()
-            && let Some(mut filler) = table.filler()
+            && let Some(filler) = table.filler()
         {
-            self.connection.run_each(&self.statement, &mut |row| {
-                progress.step();
-                filler.push(row);
-            })?;
-            let inserted = filler.finish();
+            let inserted = self.fill(filler, progress)?;
             return Ok(Counts {
                 inserted,
                 ..Counts::NONE
             });
         }
+        progress.enter(Phase::Query, 0);
         let mut fresh = TupleStore::new(memory.as_ptr(), table.tuple_desc());
         self.connection.run_each(&self.statement, &mut |row| {
             progress.step();

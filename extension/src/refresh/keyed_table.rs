@@ -9,6 +9,7 @@ use crate::pg::image;
 use crate::pg::key_index::KeyIndex;
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
+use crate::pg::removal;
 use crate::pg::row::Row;
 use crate::pg::running_writes::{self, Writing};
 use crate::pg::slot::{Slot, SlotKind};
@@ -344,6 +345,13 @@ impl KeyedTable {
             None => Filler::of(&self.relation),
             Some(_) => None,
         }
+    }
+
+    /// Empties a state table that no one else uses, and returns a writer of its rows. Afterwards its indexes have to be
+    /// [rebuilt](removal::reindex).
+    pub fn refiller(&self) -> Option<Filler> {
+        let filler = Filler::before_indexes(&self.relation)?;
+        removal::empty_file(&self.relation).then_some(filler)
     }
 
     /// Finishes the writes and returns what they were.

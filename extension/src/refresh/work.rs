@@ -75,11 +75,12 @@ impl Work {
         snapshot: &mut ActiveSnapshot,
         memory: &MemoryContext,
     ) -> Result<Self> {
+        let refills = reason == Some(Reason::Cost);
         if !compiled.computes_apart || table.refresh_mode == RefreshMode::Immediate {
-            let counts = full::recompute(table, Some(compiled), snapshot, memory)?;
+            let counts = full::recompute(table, Some(compiled), refills, snapshot, memory)?;
             return Ok(Work::recomputed(action, reason, counts));
         }
-        let run = || full::recompute(table, Some(compiled), snapshot, memory);
+        let run = || full::recompute(table, Some(compiled), refills, snapshot, memory);
         let failure = match subtransaction::attempt(run)? {
             Attempt::Done(counts) => return Ok(Work::recomputed(action, reason, counts)),
             Attempt::DataException(failure) => failure,
@@ -88,7 +89,7 @@ impl Work {
         if is_clock_word && table.requested_mode != RequestedMode::Auto {
             failure.throw();
         }
-        let counts = full::recompute(table, None, snapshot, memory)?;
+        let counts = full::recompute(table, None, false, snapshot, memory)?;
         let reason = match is_clock_word {
             true => Reason::ClockWord,
             false => Reason::DataException,
@@ -113,7 +114,7 @@ impl Work {
         match choice {
             Choice::Current => Ok(Work::NONE),
             Choice::Query { reason } => {
-                let counts = full::recompute(table, None, snapshot, memory)?;
+                let counts = full::recompute(table, None, false, snapshot, memory)?;
                 let action = match table.is_populated {
                     true => Action::Full,
                     false => Action::Initialize,

@@ -159,7 +159,7 @@ fn recompute(table: &StreamTable, compiled: &Rc<Compiled>, memory: &MemoryContex
     rewritten::require_none(table, Some(compiled))?;
     require_latest(table, compiled)?;
     take_turn(table)?;
-    full::recompute(table, Some(compiled), &mut snapshot, memory)?;
+    full::recompute(table, Some(compiled), false, &mut snapshot, memory)?;
     // TRUNCATE has given the source another file.
     Files::of(table.pgt_id, compiled)?.store(table.pgt_id)
 }
