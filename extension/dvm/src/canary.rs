@@ -44,6 +44,8 @@ bugs! {
     PADDING_STAYS = "padding_stays",
     /// A moving bound lets no row in and no row out.
     BOUND_STANDS_STILL = "bound_stands_still",
+    /// Rows that a moving bound passed keep what the condition on it was.
+    CONDITION_STAYS = "condition_stays",
     /// A subquery that groups nothing has no row where there is nothing to group.
     EMPTY_GROUP_FORGOTTEN = "empty_group_forgotten",
     /// `x IN (…, NULL)` is false rather than NULL where x is not among the rest.

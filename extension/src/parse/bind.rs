@@ -1,10 +1,14 @@
 //! Columns of an expression become parameters: `$n` stands for the column with identity `n`. So do
-//! subqueries, after becoming dependent joins of the stage ([`super::sublink`]).
+//! subqueries, after becoming dependent joins of the stage ([`super::sublink`]), and conditions on the clock
+//! ([`super::bounds`]).
 
 use pgrx::pg_sys;
 
 use super::analyzer::Analyzer;
-use super::implied::with_value;
+use super::bounds::is_apart;
+use super::clock_conditions::condition;
+use super::clock_forms::age_of_today;
+use super::implied::{searched, with_value};
 use super::scope::Level;
 use super::stage::Stage;
 use crate::capability::{SYSTEM_COLUMN, UNKNOWN_CONSTRUCT};
@@ -45,6 +49,19 @@ impl Analyzer {
         }
         if let Some(link) = node.cast::<pg_sys::SubLink>() {
             return self.sublink(stage, link);
+        }
+        if let Some(condition) = self.clock_condition(stage, node)? {
+            return Ok(Some(condition));
+        }
+        if let Some(value) = self.clock_value(stage, node) {
+            return Ok(Some(value));
+        }
+        if let Some(age) = age_of_today(node) {
+            return self.bind(stage, age).map(Some);
+        }
+        let is_timed = |arm| condition(arm, &|node| is_apart(stage, node)).is_some();
+        if let Some(case) = searched(node, is_timed) {
+            return self.bind(stage, case).map(Some);
         }
         if let Some(json) = node.cast::<pg_sys::JsonConstructorExpr>() {
             return self.json_aggregate(stage, &json);

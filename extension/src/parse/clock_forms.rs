@@ -4,6 +4,7 @@
 //! - `now() - ts < interval '1 day'` → `ts > now() - interval '24 hours'`: the difference of two times has
 //!   no months, and intervals are compared with days of 24 hours and months of 30 days
 //! - `p OR ts > now()` → `CASE WHEN p THEN 'infinity' ELSE ts END > now()`, and with `-infinity` for `<`
+//! - `age(ts)` → `age(CURRENT_DATE, ts)`
 //!
 //! Both forms select the same rows: NULL counts as false.
 
@@ -32,7 +33,7 @@ fn plain_form(conjunct: Node) -> Node {
 }
 
 /// A comparison: its operator and its sides.
-fn comparison(expr: Node) -> Option<(pg_sys::Oid, [Node; 2])> {
+pub(super) fn comparison(expr: Node) -> Option<(pg_sys::Oid, [Node; 2])> {
     let call = expr.cast::<pg_sys::OpExpr>()?;
     let sides: [Node; 2] = node::list(call.args).try_into().ok()?;
     Some((call.opno, sides))
@@ -46,7 +47,8 @@ fn negated(arguments: &[Node]) -> Option<Node> {
     make_node::make_condition(types::negator(operator)?, sides, pg_sys::InvalidOid)
 }
 
-fn age(expr: Node) -> Option<Node> {
+/// The comparison of an age, in its plain form, which is NULL where it is.
+pub(super) fn age(expr: Node) -> Option<Node> {
     let (operator, [age, limit]) = comparison(expr)?;
     let (_, [clock, time]) = comparison(age)?;
     let difference = age.cast::<pg_sys::OpExpr>()?;
@@ -68,6 +70,28 @@ fn age(expr: Node) -> Option<Node> {
         &[clock, limit],
     )?;
     make_node::make_condition(operator, [time, bound], pg_sys::InvalidOid)
+}
+
+/// `age(ts)` as what the server makes of it, `age(CURRENT_DATE, ts)`.
+pub(super) fn age_of_today(expr: Node) -> Option<Node> {
+    use pg_sys::{TIMESTAMPOID, TIMESTAMPTZOID};
+    let call = expr.cast::<pg_sys::FuncExpr>()?;
+    let (function, conversion, ty) = match call.funcid.to_u32() {
+        pg_sys::F_AGE_TIMESTAMPTZ => (
+            pg_sys::F_AGE_TIMESTAMPTZ_TIMESTAMPTZ,
+            pg_sys::F_TIMESTAMPTZ_DATE,
+            TIMESTAMPTZOID,
+        ),
+        pg_sys::F_AGE_TIMESTAMP => (
+            pg_sys::F_AGE_TIMESTAMP_TIMESTAMP,
+            pg_sys::F_TIMESTAMP_DATE,
+            TIMESTAMPOID,
+        ),
+        _ => return None,
+    };
+    let time = node::list(call.args).first().copied()?;
+    let today = make_node::make_call(conversion, ty, &[make_node::make_current_date()?])?;
+    make_node::make_call(function, pg_sys::INTERVALOID, &[today, time])
 }
 
 fn alternative(arguments: &[Node]) -> Option<Node> {

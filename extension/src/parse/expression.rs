@@ -46,7 +46,7 @@ impl Analyzer {
         for part in parts {
             let bound = self.bind(stage, part)?;
             let predicate = self.predicate(bound);
-            if part.contains::<pg_sys::SubLink>() {
+            if stage.adds_to(&predicate.expr) {
                 conjuncts.dependent.push(predicate);
             } else {
                 conjuncts.plain.push(predicate);

@@ -80,26 +80,28 @@ fn distinct(node: Node) -> Option<Node> {
 }
 
 fn case(node: Node) -> Option<Node> {
+    let names_foreign = |condition: Node| {
+        let call = condition.cast::<pg_sys::OpExpr>();
+        call.is_some_and(|call| !types::is_builtin(call.opno))
+    };
+    searched(node, names_foreign).map(spell_out)
+}
+
+/// A simple CASE as a searched one, if any of its conditions is of this kind.
+pub(super) fn searched(node: Node, is_meant: impl Fn(Node) -> bool) -> Option<Node> {
     let case = node.cast::<pg_sys::CaseExpr>()?;
-    let value = spell_out(Node::new(case.arg)?);
-    let whens = node::list_of::<pg_sys::CaseWhen>(case.args);
-    let names_foreign = whens
-        .iter()
-        .filter_map(|when| Node::new(when.expr)?.cast::<pg_sys::OpExpr>())
-        .any(|call| !types::is_builtin(call.opno));
-    if !names_foreign {
-        return None;
-    }
-    let arms = whens
+    let value = Node::new(case.arg)?;
+    let arms = node::list_of::<pg_sys::CaseWhen>(case.args)
         .iter()
         .map(|when| {
-            let condition = spell_out(Node::new(when.expr)?);
-            let result = spell_out(Node::new(when.result)?);
-            Some((with_value(condition, value), result))
+            let condition = with_value(Node::new(when.expr)?, value);
+            Some((condition, Node::new(when.result)?))
         })
         .collect::<Option<Vec<_>>>()?;
-    let otherwise = Node::new(case.defresult).map(spell_out);
-    make_node::make_case(&arms, otherwise, node)
+    if !arms.iter().any(|(condition, _)| is_meant(*condition)) {
+        return None;
+    }
+    make_node::make_case(&arms, Node::new(case.defresult), node)
 }
 
 /// A conversion of text that may say what the clock decides.

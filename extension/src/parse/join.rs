@@ -2,8 +2,8 @@
 //!
 //! - `L RIGHT JOIN R` = `R LEFT JOIN L`: columns have identities, not positions.
 //! - A right side that reads columns of the left one (LATERAL) makes the join a dependent one.
-//! - A subquery in the ON condition of an outer join is computed over the side that it reads, before the join. One
-//!   that reads both makes the null-supplying side depend on the other; a FULL JOIN with one is refused.
+//! - A subquery in the ON condition of an outer join is computed over the side that it reads, before the join, and so
+//!   is a condition on the clock. One that reads both makes the null-supplying side depend on the other; a FULL JOIN with one is refused.
 
 use std::collections::BTreeSet;
 
@@ -157,7 +157,7 @@ impl Analyzer {
         Ok(Joined { relation, reads })
     }
 
-    /// The sides of an outer join with the subqueries of its condition, each over the side that it reads.
+    /// The sides of an outer join with what its condition has added, each over the side that it reads.
     fn with_subqueries(
         &mut self,
         stage: Stage<'_>,
@@ -171,7 +171,7 @@ impl Analyzer {
             let is_of_left = match (reads_left, reads_right) {
                 (true, true) => {
                     if kind == pg_sys::JoinType::JOIN_FULL {
-                        self.refuse(&OUTER_JOIN_SUBQUERY, "a subquery in ON");
+                        self.refuse(&OUTER_JOIN_SUBQUERY, "a condition in ON");
                     }
                     kind == pg_sys::JoinType::JOIN_RIGHT
                 }

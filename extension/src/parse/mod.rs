@@ -17,7 +17,7 @@
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
 //! - [`clock_words`], [`clock_documents`]: text that may say `now`; [`json_value`]: a bug of some servers.
 //! - [`facts`], [`nullable`], [`scale`], [`volatility`]: what is known about types and values.
-//! - [`opaque`]: subqueries computed whole; [`bounds`], [`clock`], [`clock_forms`]: filters that follow the clock.
+//! - [`opaque`]: subqueries computed whole; [`bounds`], [`clock`], [`clock_conditions`], [`clock_forms`]: what follows the clock.
 //! - [`sources`]: every relation that a query names, supported or not; [`row_security`]: their hidden rows; [`place`]: the shards that replace Citus tables.
 
 mod aggregate;
@@ -26,6 +26,7 @@ mod analyzer;
 mod bind;
 mod bounds;
 mod clock;
+mod clock_conditions;
 mod clock_documents;
 mod clock_forms;
 mod clock_words;

@@ -1,31 +1,65 @@
-//! A stage of a query level: expressions that are computed over one relation, and the subqueries in
-//! them, which become dependent joins under the stage.
+//! A stage of a query level: expressions that are computed over one relation, and what is in them that adds
+//! columns under the stage: subqueries, which become dependent joins, and conditions on the clock.
 
 use std::collections::BTreeSet;
 
-use pgtrickle_dvm::tree::{ApplyKind, Column, ColumnId, Expr, Predicate, Relation};
+use pgtrickle_dvm::tree::{
+    ApplyKind, Column, ColumnId, Condition, Expr, Opaque, Predicate, Relation,
+};
 
 use super::group_columns::Grouping;
 use super::scope::{Level, Offered, Scope};
 use crate::pg::node::Node;
 
-/// A subquery that waits for the relation whose rows it is computed for.
+/// What waits for the relation to whose rows it adds columns.
 pub(super) struct Pending {
-    /// The subquery.
-    pub subquery: Relation,
-    /// What it adds.
-    pub kind: ApplyKind,
+    /// What it is.
+    pub what: Added,
     /// Columns outside of it that it reads, some of its own among them.
     pub reads: BTreeSet<ColumnId>,
 }
 
+/// What adds columns to rows.
+pub(super) enum Added {
+    /// A subquery that is computed for each row, and what it adds.
+    Subquery(Relation, ApplyKind),
+    /// A condition on the clock.
+    Condition(Condition),
+    /// One row with a value that follows the clock.
+    Value(Opaque),
+}
+
 impl Pending {
-    /// The subquery computed for each row of `input`.
+    /// Its columns beside those of `input`.
     pub fn over(self, input: Relation) -> Relation {
-        Relation::Apply {
-            input: Box::new(input),
-            subquery: Box::new(self.subquery),
-            kind: self.kind,
+        let input = Box::new(input);
+        match self.what {
+            Added::Subquery(subquery, kind) => Relation::Apply {
+                input,
+                subquery: Box::new(subquery),
+                kind,
+            },
+            Added::Condition(condition) => Relation::Conditioned {
+                input,
+                condition: Box::new(condition),
+            },
+            Added::Value(value) => Relation::Join {
+                left: input,
+                right: Box::new(Relation::Opaque(value)),
+                predicates: Vec::new(),
+            },
+        }
+    }
+
+    /// Whether it adds one of these columns.
+    fn adds(&self, columns: &BTreeSet<ColumnId>) -> bool {
+        match &self.what {
+            Added::Subquery(subquery, kind) => {
+                let added = kind.columns(subquery);
+                added.iter().any(|column| columns.contains(&column.id))
+            }
+            Added::Condition(condition) => columns.contains(&condition.column.id),
+            Added::Value(value) => value.columns.iter().any(|c| columns.contains(&c.id)),
         }
     }
 }
@@ -38,9 +72,9 @@ pub(super) struct Stage<'a> {
     pub grouping: Option<&'a Grouping>,
     /// Window functions, as they are written, and the columns with their results.
     pub windows: &'a [(Node, ColumnId)],
-    /// The subqueries met, inner ones first.
+    /// The subqueries and conditions met, inner ones first.
     pub pending: Vec<Pending>,
-    /// The subqueries met, as they are written, and what they became.
+    /// The same as they are written, and what they became.
     pub known: Vec<(Node, Node)>,
 }
 
@@ -68,7 +102,21 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// What the subqueries met read of the outside, some columns of their own among it.
+    /// What a subquery or condition became that has been met before.
+    pub fn known(&self, written: Node) -> Option<Node> {
+        let mut known = self.known.iter();
+        known
+            .find(|(node, _)| node.same_as(written))
+            .map(|(_, bound)| *bound)
+    }
+
+    /// Whether an expression reads what the subqueries and conditions met add.
+    pub fn adds_to(&self, expr: &Expr) -> bool {
+        let reads = expr.columns();
+        self.pending.iter().any(|pending| pending.adds(&reads))
+    }
+
+    /// What the subqueries and conditions met read of the outside, some columns of their own among it.
     pub fn reads(&self) -> BTreeSet<ColumnId> {
         self.pending
             .iter()
@@ -76,7 +124,7 @@ impl<'a> Stage<'a> {
             .collect()
     }
 
-    /// The relation of the stage, with the columns that its subqueries add.
+    /// The relation of the stage, with the columns that its subqueries and conditions add.
     pub fn over(self, input: Relation) -> Relation {
         self.pending
             .into_iter()
@@ -87,9 +135,9 @@ impl<'a> Stage<'a> {
 /// The conjuncts of a condition.
 #[derive(Default)]
 pub(super) struct Conjuncts {
-    /// Those without subqueries.
+    /// Those over the columns of the relation alone.
     pub plain: Vec<Predicate>,
-    /// Those that read columns which subqueries add.
+    /// Those that read columns which subqueries and conditions add.
     pub dependent: Vec<Predicate>,
 }
 

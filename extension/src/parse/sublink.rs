@@ -24,7 +24,7 @@ use super::bind::placeholder;
 use super::derived::{Derived, Needed};
 use super::display_scale::Scale;
 use super::expression::split;
-use super::stage::{Pending, Stage};
+use super::stage::{Added, Pending, Stage};
 use crate::capability::{ARRAY_SUBQUERY, EXISTS, IN_SUBQUERY, SCALAR_SUBQUERY, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
 use crate::pg::make_node;
@@ -48,9 +48,8 @@ impl Analyzer {
         link: NodeOf<pg_sys::SubLink>,
     ) -> Result<Option<Node>> {
         use pg_sys::SubLinkType as T;
-        let known = stage.known.iter().find(|(k, _)| k.same_as(link.node()));
-        if let Some((_, bound)) = known {
-            return Ok(Some(*bound));
+        if let Some(bound) = stage.known(link.node()) {
+            return Ok(Some(bound));
         }
         let Some(subselect) = Node::new(link.subselect).and_then(Node::cast::<pg_sys::Query>)
         else {
@@ -114,10 +113,12 @@ impl Analyzer {
         let mut conjuncts = Vec::new();
         split(if all { query::negate(test) } else { test }, &mut conjuncts);
         let mut tests = Vec::with_capacity(conjuncts.len());
+        let before = stage.pending.len();
         for conjunct in conjuncts {
             let bound = self.bind(stage, conjunct)?;
             tests.push(self.predicate(bound));
         }
+        subquery.compare(stage, before);
         subquery
             .reads
             .extend(tests.iter().flat_map(|test| test.expr.columns()));
@@ -168,8 +169,7 @@ impl Analyzer {
         let parameter = self.parameter(value.id);
         let relation = only(subquery.derived.relation, id);
         stage.pending.push(Pending {
-            subquery: relation,
-            kind: ApplyKind::Scalar { value },
+            what: Added::Subquery(relation, ApplyKind::Scalar { value }),
             reads: subquery.reads,
         });
         parameter
@@ -309,9 +309,22 @@ impl Analyzer {
 impl Subquery {
     fn pending(self, kind: ApplyKind) -> Pending {
         Pending {
-            subquery: self.derived.relation,
-            kind,
+            what: Added::Subquery(self.derived.relation, kind),
             reads: self.reads,
+        }
+    }
+
+    /// Takes over what the stage has met since and what reads rows of the subquery: conditions in its test.
+    fn compare(&mut self, stage: &mut Stage<'_>, since: usize) {
+        let own = self.derived.relation.ids();
+        for pending in stage.pending.split_off(since) {
+            if pending.reads.is_disjoint(&own) {
+                stage.pending.push(pending);
+            } else {
+                self.reads.extend(pending.reads.iter().copied());
+                let rows = std::mem::replace(&mut self.derived.relation, Relation::SingleRow);
+                self.derived.relation = pending.over(rows);
+            }
         }
     }
 }

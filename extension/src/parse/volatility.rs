@@ -77,8 +77,8 @@ impl Analyzer {
         self.depend_on(reads);
     }
 
-    /// Records the settings that a bound reads, whose clock is followed.
-    pub fn check_bound(&mut self, bound: Node, operator: pg_sys::Oid) {
+    /// Records the settings that a value reads whose clock is followed, and the operator that compares it.
+    pub fn check_bound(&mut self, bound: Node, operator: Option<pg_sys::Oid>) {
         let mut reads = Reads::default();
         bound.walk(&mut |node| {
             if node.is::<pg_sys::SQLValueFunction>() && node.type_oid() != pg_sys::TIMESTAMPTZOID {
@@ -89,7 +89,9 @@ impl Analyzer {
             }
             Walk::Descend
         });
-        reads.add_function(types::operator_function(operator));
+        if let Some(operator) = operator {
+            reads.add_function(types::operator_function(operator));
+        }
         self.depend_on(reads);
     }
 }

@@ -185,6 +185,19 @@ pub fn make_collate(expr: Node, collation: pg_sys::Oid) -> Option<Node> {
     }
 }
 
+/// `CURRENT_DATE`.
+pub fn make_current_date() -> Option<Node> {
+    let date = allocate::<pg_sys::SQLValueFunction>(NodeTag::T_SQLValueFunction);
+    // SAFETY: a fresh node of this type.
+    unsafe {
+        (*date).op = pg_sys::SQLValueFunctionOp::SVFOP_CURRENT_DATE;
+        (*date).type_ = pg_sys::DATEOID;
+        (*date).typmod = -1;
+        (*date).location = -1;
+    }
+    Node::new(date)
+}
+
 /// The truth value.
 pub fn make_true() -> Option<Node> {
     // SAFETY: makes a constant.

@@ -165,6 +165,8 @@ pub struct Select {
     joins: Vec<Join>,
     filter: Option<Test>,
     clock: Option<Clock>,
+    /// A comparison with the clock that is a value among those of columns.
+    timed: Option<Clock>,
     shape: Shape,
     /// The style of its names.
     names: u8,
@@ -184,6 +186,7 @@ fn running() -> impl Strategy<Value = Select> {
         joins: Vec::new(),
         filter: None,
         clock: None,
+        timed: None,
         shape: Shape::Ordered(ordered),
         names: 0,
         combined: None,
@@ -203,6 +206,7 @@ fn plain() -> impl Strategy<Value = Select> {
         joins: Vec::new(),
         filter: None,
         clock: None,
+        timed: None,
         shape: Shape::Group {
             keys,
             shown: u8::MAX,
@@ -303,27 +307,34 @@ fn join(item: BoxedStrategy<Item>) -> impl Strategy<Value = Join> {
 
 /// A query without set operations over these items.
 fn block(item: BoxedStrategy<Item>) -> BoxedStrategy<Select> {
-    let clock = (any::<u8>(), any::<u8>(), any::<u8>());
+    let clock = || {
+        let parts = (any::<u8>(), any::<u8>(), any::<u8>());
+        option::weighted(
+            0.2,
+            parts.prop_map(|(column, op, ago)| Clock(column, op, ago)),
+        )
+    };
     (
         item.clone(),
         vec(join(item), 0..3),
         option::weighted(0.5, test()),
-        option::weighted(
-            0.2,
-            clock.prop_map(|(column, op, ago)| Clock(column, op, ago)),
-        ),
+        clock(),
+        clock(),
         shape(),
         style(),
     )
-        .prop_map(|(first, joins, filter, clock, shape, names)| Select {
-            first,
-            joins,
-            filter,
-            clock,
-            shape,
-            names,
-            combined: None,
-        })
+        .prop_map(
+            |(first, joins, filter, clock, timed, shape, names)| Select {
+                first,
+                joins,
+                filter,
+                clock,
+                timed,
+                shape,
+                names,
+                combined: None,
+            },
+        )
         .boxed()
 }
 

@@ -16,7 +16,7 @@ use document::Document;
 use rounds::{ROUNDS, SETTINGS};
 
 /// How many recipes there are.
-const RECIPES: usize = 50;
+const RECIPES: usize = 54;
 
 fn options() -> ClusterOptions {
     ClusterOptions::new().extension(ExtensionDir::installed().unwrap())

@@ -217,6 +217,17 @@ capabilities! {
             how: "rows enter and leave as the bound passes them; an index on the column makes that cheap",
         },
         "SELECT a FROM t WHERE ts > now() - interval '1 hour'";
+    TIME_CONDITION: Expression, "comparisons with the current time anywhere else: in CASE, FILTER, an aggregate, GROUP BY, OR, IS TRUE, ON",
+        Maintained {
+            how: "the rows that the bound passes are recomputed; an index on the column makes that cheap",
+        },
+        "SELECT a, CASE WHEN ts < now() - interval '1 hour' THEN 'old' ELSE 'new' END AS age, \
+         count(*) FILTER (WHERE ts::date = current_date) AS today FROM t GROUP BY 1, 2";
+    TIME_VALUE: Expression, "values that stay the same for a day at least: `current_date`, `date_trunc('month', now())`",
+        Maintained {
+            how: "joined to the rows; when the value changes, at most once a day, all rows are recomputed",
+        },
+        "SELECT a, current_date - ts::date AS days FROM t";
     SETTINGS: Expression, "functions whose results depend only on arguments and settings: of times with time zone, text \
                             search, money; output of values",
         Maintained {
@@ -233,7 +244,7 @@ capabilities! {
     STABLE_FUNCTION: Expression, "functions that read the clock, the session or catalogs",
         FullOnly {
             reason: "its value changes with the time, the session or the catalogs, not with the rows",
-            remedy: "store the value in a column; cast fields of JSON, (j ->> 'at')::date; declare your own function \
+            remedy: "compare a column with the time, ts < now() - interval '1 hour'; store the value in a column; cast fields of JSON, (j ->> 'at')::date; declare your own function \
                      IMMUTABLE if it is",
         },
         "SELECT a, now() - ts AS age FROM t";

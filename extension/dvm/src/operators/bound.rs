@@ -30,6 +30,20 @@ pub(crate) fn state(scan: &BlockScan, bound: &Image, printed: &Printed) -> Optio
     Some(format!("(({value}) {operator} ({}))", bound.opaque.query))
 }
 
+/// The condition that holds for the values over which the bound has passed; `holds` is the comparison with a bound.
+pub(super) fn passed(side: Side, moved: &str, holds: impl Fn(&str) -> String) -> String {
+    let (inner, outer) = match side {
+        Side::Above => ("min", "max"),
+        Side::Below => ("max", "min"),
+    };
+    let passes = |end: &str| holds(&format!("(SELECT {end}({}) FROM {moved})", column(0)));
+    let condition = format!("({} AND NOT {})", passes(inner), passes(outer));
+    match canary::active(canary::BOUND_STANDS_STILL) {
+        true => format!("({condition} AND false)"),
+        false => condition,
+    }
+}
+
 /// What stands in FROM for the filter's delta, a row with a weight, and the condition that holds for the
 /// values which the bound passed over.
 pub(crate) fn delta(
@@ -48,18 +62,15 @@ pub(crate) fn delta(
     };
     let (moved, bound) = (delta_name(source), column(0));
     // The higher of the two bounds is the new one, with weight 1, where it rose.
-    let (sign, inner, outer) = match side {
-        Side::Above => ("- ", "min", "max"),
-        Side::Below => ("", "max", "min"),
+    let sign = match side {
+        Side::Above => "- ",
+        Side::Below => "",
     };
     let item =
         format!("(SELECT {sign}{WEIGHT} AS {WEIGHT} FROM {moved} ORDER BY {bound} DESC LIMIT 1)");
     let value = render_over(value, printed);
-    let passes = |end: &str| format!("(({value}) {operator} (SELECT {end}({bound}) FROM {moved}))");
-    let condition = format!("({} AND NOT {})", passes(inner), passes(outer));
-    if canary::active(canary::BOUND_STANDS_STILL) {
-        return Some((item, format!("({condition} AND false)")));
-    }
+    let holds = |bound: &str| format!("(({value}) {operator} {bound})");
+    let condition = passed(*side, &moved, holds);
     Some((item, condition))
 }
 

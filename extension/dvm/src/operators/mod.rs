@@ -6,6 +6,7 @@
 pub mod aggregate;
 mod block_columns;
 mod bound;
+mod condition;
 mod first_rows;
 pub mod image;
 pub mod join;

@@ -8,7 +8,7 @@ use crate::sql::printing::{Printed, render_over};
 use crate::tree::{ColumnId, Predicate};
 
 use super::order::{Condition, IN_ORDER, Item, ordered};
-use super::{bound, stored, visible};
+use super::{bound, condition, stored, visible};
 
 /// What a scan stands for in a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl Stored<'_> {
                 format!("({output})")
             }
             BlockScan::Image { image, .. } => image_table(self.state_prefix, *image),
-            // What it says is a condition.
-            BlockScan::Bound { .. } => "(SELECT 1 AS one)".into(),
+            // What it says is an expression.
+            BlockScan::Bound { .. } | BlockScan::Condition { .. } => "(SELECT 1 AS one)".into(),
         }
     }
 }
@@ -112,12 +112,7 @@ impl<'a> FromClause<'a> {
                 let relation = format!("{state} AS {alias}{list}");
                 self.items.push(item(factor, relation, None));
                 self.print_scan(&factor.scan, role, &alias);
-                if let BlockScan::Bound { image, .. } = &factor.scan {
-                    let bound = self.stored.plan.images.get(*image);
-                    let kept =
-                        bound.and_then(|bound| bound::state(&factor.scan, bound, &self.printed));
-                    kept.into_iter().for_each(|text| self.add_condition(text));
-                }
+                self.add_comparison(&factor.scan);
             }
             (None, _) => self.add_delta(&factor.scan, &alias),
             (Some(outer), Role::State) => {
@@ -170,20 +165,35 @@ impl<'a> FromClause<'a> {
         }
     }
 
+    /// Adds what a comparison with a bound says: a condition, or how its column prints.
+    fn add_comparison(&mut self, scan: &BlockScan) {
+        let images = self.stored.plan.images.as_slice();
+        if let BlockScan::Bound { image, .. } = scan
+            && let Some(bound) = images.get(*image)
+            && let Some(kept) = bound::state(scan, bound, &self.printed)
+        {
+            self.add_condition(kept);
+        }
+        self.printed
+            .extend(condition::state(scan, images, &self.printed));
+    }
+
     fn add_delta(&mut self, scan: &BlockScan, alias: &str) {
         let Some(source) = scan.source() else {
             return;
         };
-        let passed = bound::delta(scan, source, &self.printed);
-        let (relation, condition) = match passed {
-            Some((item, condition)) => (item, Some(condition)),
-            None => {
-                let relation = names::delta(source);
-                match scan {
-                    BlockScan::Table(table) => (visible::delta(table, relation), None),
-                    _ => (relation, None),
-                }
+        let compared = condition::delta(scan, source, alias, &self.printed);
+        let (relation, condition) = match (compared, scan) {
+            (Some(passed), _) => {
+                let (id, text) = passed.column;
+                self.printed.insert(id, text);
+                (passed.item, Some(passed.condition))
             }
+            (None, BlockScan::Table(table)) => (visible::delta(table, names::delta(source)), None),
+            (None, _) => match bound::delta(scan, source, &self.printed) {
+                Some((item, condition)) => (item, Some(condition)),
+                None => (names::delta(source), None),
+            },
         };
         self.items.push(Item {
             relation: format!("{relation} AS {alias}"),
@@ -211,7 +221,7 @@ impl<'a> FromClause<'a> {
                         .insert(column.column.id, format!("{alias}.{name}"));
                 }
             }
-            BlockScan::Bound { .. } => {}
+            BlockScan::Bound { .. } | BlockScan::Condition { .. } => {}
             BlockScan::Node { columns, .. }
             | BlockScan::Image { columns, .. }
             | BlockScan::Expand { columns, .. } => {
@@ -327,7 +337,7 @@ fn item(factor: &Factor, relation: String, on: Option<Vec<Condition>>) -> Item {
 fn state_names(scan: &BlockScan) -> Vec<String> {
     match scan {
         BlockScan::Table(table) => table.columns.iter().map(|c| c.quoted.clone()).collect(),
-        BlockScan::Bound { .. } => Vec::new(),
+        BlockScan::Bound { .. } | BlockScan::Condition { .. } => Vec::new(),
         BlockScan::Node { columns, .. }
         | BlockScan::Image { columns, .. }
         | BlockScan::Expand { columns, .. } => (0..columns.len()).map(names::column).collect(),

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::tree::testing::{
-    aggregate, boolean, bounded, column, condition, distinct, equal, expand, filter, filtered,
-    full_join, group, integer, join, keyed_scan, left_join, numeric, of_distinct, opaque, project,
-    scan, union_all,
+    aggregate, boolean, bounded, column, condition, conditioned, distinct, equal, expand, filter,
+    filtered, full_join, group, integer, join, keyed_scan, left_join, numeric, of_distinct, opaque,
+    project, scan, union_all,
 };
-use crate::tree::{AggregateKind, Predicate, Relation};
+use crate::tree::{AggregateKind, Crossing, Opaque, Predicate, Relation, Side};
 
 use super::tables::{KEYED, Rows, TABLES};
 
@@ -183,21 +183,51 @@ impl<'a> Draw<'a> {
         relation
     }
 
-    /// Perhaps filtered by a bound that follows the number of rows of some table.
+    /// Perhaps compared with a bound that follows the number of rows of some table: filtered, or with the result.
     fn bounded(&mut self, relation: Relation) -> Relation {
         let mut relation = relation;
         while self.one_in(2) {
             let (oid, name) = TABLES[self.below(TABLES.len())];
-            let bound = opaque(
-                &format!("SELECT count(*) % 4 FROM {name}"),
-                &[(self.id(), "bound")],
-                &[oid],
-            );
-            let operator = [">", ">=", "<", "<="][self.below(4)];
+            let (bound, number) = (self.id(), format!("SELECT count(*) % 4 FROM {name}"));
+            let moving = opaque(&number, &[(bound, "bound")], &[oid]);
             let value = self.value(&relation);
-            relation = bounded(relation, &value, operator, bound);
+            if self.one_in(2) {
+                relation = self.conditioned(relation, &value, moving, bound);
+            } else {
+                let operator = [">", ">=", "<", "<="][self.below(4)];
+                relation = bounded(relation, &value, operator, moving);
+            }
         }
         relation
+    }
+
+    /// The integer columns, and one that says whether a condition on the value and the bound holds.
+    fn conditioned(
+        &mut self,
+        relation: Relation,
+        value: &str,
+        moving: Opaque,
+        bound: u32,
+    ) -> Relation {
+        let mut shown: Vec<(u32, String)> = Vec::new();
+        for column in relation.columns() {
+            if column.ty == integer() {
+                shown.push((self.id(), format!("${}", column.id.0)));
+            }
+        }
+        let (operator, crossing) = [
+            (">", Some(Crossing::Between(Side::Above))),
+            ("<=", Some(Crossing::Between(Side::Below))),
+            ("=", Some(Crossing::At)),
+            ("<>", None),
+        ][self.below(4)];
+        let condition = format!("({value} {operator} ${bound})");
+        let id = self.id();
+        let text = format!("CASE WHEN ${id} THEN 1 WHEN NOT ${id} THEN 0 END");
+        shown.push((self.id(), text));
+        let found_by = crossing.map(|crossing| (value, crossing));
+        let relation = conditioned(relation, (id, "condition"), &condition, found_by, moving);
+        project(relation, &named("x", &shown))
     }
 
     /// Perhaps with two rows for each row, computed from it.

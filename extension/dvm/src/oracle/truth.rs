@@ -38,6 +38,16 @@ pub fn query(relation: &Relation) -> String {
             print(value),
             bound.query
         ),
+        Relation::Conditioned { input, condition } => {
+            let bound = &condition.bound;
+            let of_bound = |id: ColumnId| bound.columns.iter().any(|c| c.id == id);
+            let compared = condition.expr.render(|id| match of_bound(id) {
+                true => format!("({})", bound.query),
+                false => name(id),
+            });
+            let shown = shown(&compared, &condition.column);
+            format!("SELECT *, {shown} FROM ({}) AS q", query(input))
+        }
         Relation::Expand {
             input,
             item,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::{Column, ColumnId, Expr, Predicate, Scan, Side};
+use crate::tree::{Column, ColumnId, Crossing, Expr, Predicate, Scan, Side};
 
 /// A bag union of branches with the same columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -107,6 +107,19 @@ pub enum BlockScan {
         /// Positions in `columns` that distinguish the rows of one combination of earlier rows.
         key: Option<Vec<usize>>,
     },
+    /// One row with one column: a condition on a moving bound and on columns of earlier scans.
+    Condition {
+        /// Position of the bound among the plan's images.
+        image: usize,
+        /// What stands for the bound in the condition.
+        bound: ColumnId,
+        /// The column.
+        column: Column,
+        /// The condition.
+        condition: Expr,
+        /// How rows are found for which it has changed; `None`: each is looked at.
+        found_by: Option<(Expr, Crossing)>,
+    },
 }
 
 /// What a scan reads: a delta is kept per source, not per scan.
@@ -169,9 +182,9 @@ impl BlockScan {
         match self {
             BlockScan::Table(scan) => Some(Source::Table(scan.oid)),
             BlockScan::Node { node, .. } => Some(Source::Node(*node)),
-            BlockScan::Image { image, .. } | BlockScan::Bound { image, .. } => {
-                Some(Source::Image(*image))
-            }
+            BlockScan::Image { image, .. }
+            | BlockScan::Bound { image, .. }
+            | BlockScan::Condition { image, .. } => Some(Source::Image(*image)),
             BlockScan::Expand { .. } => None,
         }
     }
@@ -185,6 +198,13 @@ impl BlockScan {
             BlockScan::Expand { item: expr, .. } | BlockScan::Bound { value: expr, .. } => {
                 expr.columns()
             }
+            BlockScan::Condition {
+                bound, condition, ..
+            } => {
+                let mut reads = condition.columns();
+                reads.remove(bound);
+                reads
+            }
         }
     }
 
@@ -196,6 +216,7 @@ impl BlockScan {
             | BlockScan::Image { columns, .. }
             | BlockScan::Expand { columns, .. } => columns.iter().collect(),
             BlockScan::Bound { .. } => Vec::new(),
+            BlockScan::Condition { column, .. } => vec![column],
         }
     }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use super::maintenance::{Maintenance, Partition};
 use super::width::require_narrow;
 use crate::rewrite::{ColumnAllocator, normalise};
-use crate::tree::{Aggregate, Column, ColumnId, Expr, Opaque, Predicate, Relation};
+use crate::tree::{Aggregate, Column, ColumnId, Condition, Expr, Opaque, Predicate, Relation};
 
 use super::block::{Block, BlockScan, Branch, Factor};
-use super::branches::first;
+use super::branches::{Inputs, first};
 use super::placement::{holds_partitions, place_image_indexes, place_state};
 use super::{Identity, Image, Node, Output, Plan, Recursion, Store, image, keys};
 
@@ -126,6 +126,32 @@ impl Compiler {
                 let image = image::intern(&mut self.images, *bound, true);
                 for branch in &mut branches {
                     branch.bound(image, &columns, &value, &operator, side);
+                }
+                Ok(branches)
+            }
+            Relation::Conditioned { input, condition } => {
+                let Condition {
+                    column,
+                    expr,
+                    found_by,
+                    bound,
+                } = *condition;
+                let columns = input.columns();
+                let mut branches = self.linearise(*input)?;
+                let stands_for = bound.columns.first().map_or(column.id, |c| c.id);
+                let image = image::intern(&mut self.images, bound, true);
+                for branch in &mut branches {
+                    let inputs = Inputs::new(&columns, &branch.outputs);
+                    let by = found_by.as_ref();
+                    let scan = BlockScan::Condition {
+                        image,
+                        bound: stands_for,
+                        column: column.clone(),
+                        condition: inputs.expr(&expr),
+                        found_by: by.map(|(value, crossing)| (inputs.expr(value), *crossing)),
+                    };
+                    branch.outputs.push(Expr::of(&column));
+                    branch.scans.push(Factor::inner(scan));
                 }
                 Ok(branches)
             }

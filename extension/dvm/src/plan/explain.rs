@@ -110,6 +110,9 @@ fn write_block(f: &mut Formatter<'_>, block: &Block) -> fmt::Result {
                 } => {
                     format!("{} {operator} bound {image}", show(value, &names))
                 }
+                BlockScan::Condition {
+                    column, condition, ..
+                } => format!("{} as {}", show(condition, &names), column.name),
                 BlockScan::Expand { item, .. } => show(item, &names),
             };
             match &factor.outer {
@@ -164,6 +167,15 @@ fn block_names(branch: &super::Branch) -> Vec<(crate::tree::ColumnId, String)> {
                     columns.iter().map(|c| (c.id, c.name.clone())).collect()
                 }
                 BlockScan::Bound { .. } => Vec::new(),
+                BlockScan::Condition {
+                    image,
+                    bound,
+                    column,
+                    ..
+                } => vec![
+                    (*bound, format!("bound {image}")),
+                    (column.id, column.name.clone()),
+                ],
             };
             names.extend(
                 factor

@@ -89,6 +89,7 @@ fn anonymise_block(block: &mut Block) {
             | BlockScan::Image { columns, .. }
             | BlockScan::Expand { columns, .. } => columns.iter_mut().for_each(anonymise),
             BlockScan::Bound { .. } => {}
+            BlockScan::Condition { column, .. } => anonymise(column),
         }
     }
 }

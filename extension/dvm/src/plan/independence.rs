@@ -70,9 +70,10 @@ fn joined(block: &Block) -> Option<Vec<(u32, Vec<i16>)>> {
             _ if factor.outer.is_some() => return None,
             BlockScan::Table(scan) => tables.push(scan),
             BlockScan::Expand { .. } => {}
-            BlockScan::Node { .. } | BlockScan::Image { .. } | BlockScan::Bound { .. } => {
-                return None;
-            }
+            BlockScan::Node { .. }
+            | BlockScan::Image { .. }
+            | BlockScan::Bound { .. }
+            | BlockScan::Condition { .. } => return None,
         }
     }
     match tables.as_slice() {

@@ -72,12 +72,18 @@ fn joins(branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
 /// Values that are compared with a moving bound.
 fn bounds(branch: &Branch, missing: &mut BTreeSet<MissingIndex>) {
     for factor in &branch.scans {
-        let BlockScan::Bound { value, .. } = &factor.scan else {
+        let (BlockScan::Bound { value, .. }
+        | BlockScan::Condition {
+            found_by: Some((value, _)),
+            ..
+        }) = &factor.scan
+        else {
             continue;
         };
         for table in tables(branch) {
             let own: BTreeSet<ColumnId> = table.columns.iter().map(|c| c.column.id).collect();
-            if value.columns().is_subset(&own) {
+            let reads = value.columns();
+            if !reads.is_empty() && reads.is_subset(&own) {
                 suggest(table, &[value], "moving bound", missing);
             }
         }
@@ -142,6 +148,7 @@ fn tables(branch: &Branch) -> impl Iterator<Item = &Scan> {
         BlockScan::Node { .. }
         | BlockScan::Image { .. }
         | BlockScan::Bound { .. }
+        | BlockScan::Condition { .. }
         | BlockScan::Expand { .. } => None,
     })
 }

@@ -157,7 +157,7 @@ pub(super) fn unique_sets(scan: &BlockScan, nodes: &[Node]) -> Vec<Vec<ColumnId>
             .into_iter()
             .collect(),
         BlockScan::Image { .. } => Vec::new(),
-        BlockScan::Bound { .. } => vec![Vec::new()],
+        BlockScan::Bound { .. } | BlockScan::Condition { .. } => vec![Vec::new()],
         BlockScan::Expand { columns, key, .. } => key
             .iter()
             .map(|key| {

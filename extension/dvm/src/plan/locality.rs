@@ -130,7 +130,9 @@ impl Locality<'_> {
                 }
             },
             Relation::SingleRow => Ok(Rows::Whole),
-            Relation::Opaque(_) | Relation::Bounded { .. } => Err(Crossing::Opaque),
+            Relation::Opaque(_) | Relation::Bounded { .. } | Relation::Conditioned { .. } => {
+                Err(Crossing::Opaque)
+            }
             Relation::Filter { input, predicates } => {
                 let filters: Vec<_> = filters.iter().copied().chain(predicates).collect();
                 Ok(self.rows(input, outer, &filters)?.and(&filters))

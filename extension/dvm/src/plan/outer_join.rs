@@ -261,6 +261,13 @@ impl Compiler {
 fn single_factor(branches: &[Branch]) -> Option<(&Branch, &BlockScan)> {
     match branches {
         [only] => match only.scans.as_slice() {
+            // What a comparison says is no relation that rows could be missing from.
+            [
+                Factor {
+                    scan: BlockScan::Bound { .. } | BlockScan::Condition { .. },
+                    ..
+                },
+            ] => None,
             [Factor { scan, outer: None }] => Some((only, scan)),
             _ => None,
         },

@@ -42,6 +42,7 @@ impl Compiler {
         while let Relation::Filter { input, .. }
         | Relation::Project { input, .. }
         | Relation::Bounded { input, .. }
+        | Relation::Conditioned { input, .. }
         | Relation::Expand { input, .. } = base
         {
             base = input;

@@ -20,7 +20,7 @@ use self::combine::{Twice, is_combinable};
 use super::locality::{Crossing, Spread, is_local};
 use crate::rewrite::ColumnAllocator;
 use crate::tree::{
-    Aggregate, Column, ColumnType, Expr, Index, Relation, Scan, ScanColumn, Visible,
+    Aggregate, Column, ColumnType, Expr, Index, Opaque, Relation, Scan, ScanColumn, Visible,
 };
 
 /// A relation that groups of shards compute for themselves.
@@ -116,12 +116,13 @@ impl Division<'_> {
 
     fn reads_shards(&self, relation: &Relation) -> bool {
         let is_split = |oid: u32| matches!(self.tables.get(&oid), Some(Spread::By(_)));
+        let reads = |opaque: &Opaque| opaque.sources.iter().any(|source| is_split(source.oid));
         match relation {
             Relation::Scan(scan) => is_split(scan.oid),
-            Relation::Opaque(opaque) => opaque.sources.iter().any(|source| is_split(source.oid)),
-            Relation::Bounded { input, bound, .. } => {
-                let of_bound = bound.sources.iter().any(|source| is_split(source.oid));
-                of_bound || self.reads_shards(input)
+            Relation::Opaque(opaque) => reads(opaque),
+            Relation::Bounded { input, bound, .. } => reads(bound) || self.reads_shards(input),
+            Relation::Conditioned { input, condition } => {
+                reads(&condition.bound) || self.reads_shards(input)
             }
             _ => relation.inputs().iter().any(|i| self.reads_shards(i)),
         }

@@ -114,7 +114,9 @@ pub(super) fn is_unique(relation: &Relation, fixed: &BTreeSet<ColumnId>) -> bool
                         .any(|c| Some(c.attnum) == *attnum && fixed.contains(&c.column.id))
                 })
         }),
-        Relation::Filter { input, .. } | Relation::Window { input, .. } => is_unique(input, fixed),
+        Relation::Filter { input, .. }
+        | Relation::Conditioned { input, .. }
+        | Relation::Window { input, .. } => is_unique(input, fixed),
         Relation::TopN {
             input,
             partition,

@@ -94,6 +94,7 @@ fn select(relation: &Relation) -> Option<String> {
         | Relation::TopN { .. }
         | Relation::Opaque(_)
         | Relation::Bounded { .. }
+        | Relation::Conditioned { .. }
         | Relation::Expand { .. }
         | Relation::Apply { .. }
         | Relation::Window { .. } => None,

@@ -32,6 +32,7 @@ impl Relation {
             Relation::Expand { input, .. }
             | Relation::Filter { input, .. }
             | Relation::Bounded { input, .. }
+            | Relation::Conditioned { input, .. }
             | Relation::Project { input, .. } => input.is_computed(),
             _ => false,
         }
@@ -52,7 +53,8 @@ impl Relation {
             }
             row_by_row @ (Relation::Expand { .. }
             | Relation::Filter { .. }
-            | Relation::Bounded { .. }) => {
+            | Relation::Bounded { .. }
+            | Relation::Conditioned { .. }) => {
                 row_by_row.map_inputs(&mut |input| input.beside(left.clone()))
             }
             // The only other relation that is computed.

@@ -25,7 +25,7 @@ mod window;
 pub use aggregate::{Aggregate, AggregateKind, recomputes_always};
 pub use column::{Column, ColumnId, ColumnType};
 pub use expr::{Expr, Part, Piece};
-pub use opaque::{Opaque, OpaqueSource, Side};
+pub use opaque::{Condition, Crossing, Opaque, OpaqueSource, Side};
 pub use reach::{Ahead, Carry, Comparisons, Reach};
 pub use recursion::Recursion;
 pub use relation::{ApplyKind, Index, Predicate, Relation, Scan, ScanColumn};

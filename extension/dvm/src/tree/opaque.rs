@@ -1,6 +1,9 @@
-//! Subqueries that are computed whole.
+//! Subqueries that are computed whole, and conditions on the value of one.
 
-use super::column::Column;
+use std::collections::BTreeSet;
+
+use super::column::{Column, ColumnId};
+use super::expr::Expr;
 use super::recursion::Recursion;
 
 /// A subquery that is computed whole: its rows are kept as an image. After a change they are computed
@@ -26,6 +29,51 @@ pub struct OpaqueSource {
     pub oid: u32,
     /// Attribute numbers that the subquery reads, rising.
     pub attnums: Vec<i16>,
+}
+
+/// A condition on a bound that moves by itself, as a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Condition {
+    /// A boolean column that says whether it holds.
+    pub column: Column,
+    /// The condition, over columns of rows and of the bound.
+    pub expr: Expr,
+    /// How rows are found for which it has changed; `None`: each is looked at.
+    pub found_by: Option<(Expr, Crossing)>,
+    /// The bound: one row with one column.
+    pub bound: Opaque,
+}
+
+impl Condition {
+    /// Its expressions.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let values = self.found_by.iter().map(|(value, _)| value);
+        std::iter::once(&self.expr).chain(values)
+    }
+
+    /// Its expressions, to be changed.
+    pub fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let values = self.found_by.iter_mut().map(|(value, _)| value);
+        std::iter::once(&mut self.expr).chain(values)
+    }
+
+    /// The columns of rows that it reads.
+    pub fn reads(&self) -> BTreeSet<ColumnId> {
+        let mut reads = self.expr.columns();
+        for column in &self.bound.columns {
+            reads.remove(&column.id);
+        }
+        reads
+    }
+}
+
+/// For which values a condition changes when its bound moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Crossing {
+    /// Those that the bound passed: it holds on this side of it.
+    Between(Side),
+    /// Those that are equal to the old or the new bound.
+    At,
 }
 
 /// On which side of a bound values are kept.

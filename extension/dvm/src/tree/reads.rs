@@ -17,6 +17,14 @@ impl Relation {
         self.columns().iter().map(|c| c.id).collect()
     }
 
+    /// The columns that the operator itself reads of its inputs, or of the rows around the tree.
+    pub fn reads(&self) -> BTreeSet<ColumnId> {
+        match self {
+            Relation::Conditioned { condition, .. } => condition.reads(),
+            _ => self.exprs().into_iter().flat_map(Expr::columns).collect(),
+        }
+    }
+
     /// The columns that the tree reads and does not make: those of the rows around it.
     pub fn free(&self) -> BTreeSet<ColumnId> {
         let mut reads = BTreeSet::new();
@@ -43,6 +51,7 @@ impl Relation {
             Relation::Opaque(_)
             | Relation::SingleRow
             | Relation::Bounded { .. }
+            | Relation::Conditioned { .. }
             | Relation::Expand { .. }
             | Relation::Apply { .. }
             | Relation::Window { .. }
@@ -52,7 +61,7 @@ impl Relation {
     }
 
     fn collect_reads(&self, reads: &mut BTreeSet<ColumnId>) {
-        reads.extend(self.exprs().into_iter().flat_map(Expr::columns));
+        reads.extend(self.reads());
         for input in self.inputs() {
             input.collect_reads(reads);
         }

@@ -79,6 +79,7 @@ fn factors(part: &Relation, query: &str) -> Option<Factors> {
             })
         }
         Relation::Bounded { .. }
+        | Relation::Conditioned { .. }
         | Relation::LeftJoin { .. }
         | Relation::FullJoin { .. }
         | Relation::Apply { .. }

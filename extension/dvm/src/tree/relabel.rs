@@ -28,6 +28,10 @@ impl Relation {
             Relation::Scan(scan) => scan.columns.iter().for_each(|c| add(&c.column)),
             Relation::Opaque(opaque) => opaque.columns.iter().for_each(add),
             Relation::Bounded { bound, .. } => bound.columns.iter().for_each(add),
+            Relation::Conditioned { condition, .. } => {
+                let bound = condition.bound.columns.iter();
+                bound.chain([&condition.column]).for_each(add);
+            }
             Relation::SingleRow
             | Relation::Filter { .. }
             | Relation::Join { .. }

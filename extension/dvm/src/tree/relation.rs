@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::aggregate::Aggregate;
 use super::column::{Column, ColumnId};
 use super::expr::Expr;
-use super::opaque::{Opaque, Side};
+use super::opaque::{Condition, Opaque, Side};
 use super::visible::Visible;
 use super::window::{SortKey, WindowCall};
 
@@ -167,6 +167,14 @@ pub enum Relation {
         /// The bound: one row with one column.
         bound: Box<Opaque>,
     },
+    /// The rows with a condition on a bound that moves by itself. Output: the columns of `input`, then the
+    /// condition's.
+    Conditioned {
+        /// Input.
+        input: Box<Relation>,
+        /// The condition.
+        condition: Box<Condition>,
+    },
     /// Computed columns. Also renames: each output column has an identity of its own, or keeps that
     /// of the input column it copies.
     Project {
@@ -302,6 +310,11 @@ impl Relation {
             | Relation::Bounded { input, .. }
             | Relation::Distinct { input }
             | Relation::TopN { input, .. } => input.columns(),
+            Relation::Conditioned { input, condition } => {
+                let mut columns = input.columns();
+                columns.push(condition.column.clone());
+                columns
+            }
             Relation::Window { input, calls, .. } => {
                 let mut columns = input.columns();
                 columns.extend(calls.iter().map(|call| call.column.clone()));

@@ -2,8 +2,8 @@
 //! the server prints them: `$11 + $12`. By convention table `t` has columns 10·t + attnum.
 
 use super::{
-    Aggregate, AggregateKind, Column, ColumnId, ColumnType, Expr, Index, Opaque, OpaqueSource,
-    Predicate, Relation, Scan, ScanColumn, Side, SortKey, Visible,
+    Aggregate, AggregateKind, Column, ColumnId, ColumnType, Condition, Crossing, Expr, Index,
+    Opaque, OpaqueSource, Predicate, Relation, Scan, ScanColumn, Side, SortKey, Visible,
 };
 
 /// `integer`.
@@ -179,6 +179,25 @@ pub fn bounded(input: Relation, value: &str, operator: &str, bound: Opaque) -> R
             false => Side::Below,
         },
         bound: Box::new(bound),
+    }
+}
+
+/// Rows with a condition on the column of a bound, and the value by which those are found for which it changes.
+pub fn conditioned(
+    input: Relation,
+    column: (u32, &str),
+    condition: &str,
+    found_by: Option<(&str, Crossing)>,
+    bound: Opaque,
+) -> Relation {
+    Relation::Conditioned {
+        input: Box::new(input),
+        condition: Box::new(Condition {
+            column: self::column(column.0, column.1, boolean()),
+            expr: expr(condition),
+            found_by: found_by.map(|(value, crossing)| (expr(value), crossing)),
+            bound,
+        }),
     }
 }
 

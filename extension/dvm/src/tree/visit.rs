@@ -16,6 +16,7 @@ macro_rules! inputs {
             Relation::Scan(_) | Relation::Opaque(_) | Relation::SingleRow => Vec::new(),
             Relation::Filter { input, .. }
             | Relation::Bounded { input, .. }
+            | Relation::Conditioned { input, .. }
             | Relation::Project { input, .. }
             | Relation::Expand { input, .. }
             | Relation::Aggregate { input, .. }
@@ -48,6 +49,7 @@ macro_rules! exprs {
             Relation::Bounded { value: expr, .. } | Relation::Expand { item: expr, .. } => {
                 vec![expr]
             }
+            Relation::Conditioned { condition, .. } => condition.$exprs().collect(),
             Relation::Project { columns, .. } => columns.$iter().map(|(_, expr)| expr).collect(),
             Relation::Apply { kind, .. } => match kind {
                 ApplyKind::Any {
@@ -118,6 +120,10 @@ impl Relation {
             Relation::Scan(scan) => scan.columns.iter_mut().map(|c| &mut c.column).collect(),
             Relation::Opaque(opaque) => opaque.columns.iter_mut().collect(),
             Relation::Bounded { bound, .. } => bound.columns.iter_mut().collect(),
+            Relation::Conditioned { condition, .. } => {
+                let bound = condition.bound.columns.iter_mut();
+                bound.chain([&mut condition.column]).collect()
+            }
             Relation::SingleRow
             | Relation::Filter { .. }
             | Relation::Join { .. }

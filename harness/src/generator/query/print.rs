@@ -151,15 +151,23 @@ impl<'a> Printer<'a> {
         };
         let mut scope = Vec::new();
         let mut items = self.item(&select.first, &mut from, &mut scope);
+        // What ON may read, too, where the first item has a time.
+        let timed = |scope: &[Scoped]| select.timed.as_ref()?.value(scope);
+        let first = timed(&scope);
+        let is_timed = first.is_some();
+        scope.extend(first);
         for (number, join) in select.joins.iter().enumerate() {
             let last = number + 1 == select.joins.len();
             let plain = number == 0 && matches!(select.first, Item::Table(_));
             items.push_str(&self.join(join, plain, last, &mut from, &mut scope));
         }
+        if !is_timed {
+            scope.extend(timed(&scope));
+        }
         let mut conditions = Vec::new();
         let filter = select.filter.as_ref();
         conditions.extend(filter.map(|test| test.render(&scope, &mut self.around())));
-        conditions.extend(select.clock.as_ref().and_then(|clock| clock.render(&scope)));
+        conditions.extend(select.clock.as_ref().and_then(|clock| clock.filter(&scope)));
         let filter = match conditions.as_slice() {
             [] => String::new(),
             [one] => format!(" WHERE {one}"),
@@ -363,8 +371,31 @@ fn join_condition(join: &Join, left: &[Scoped], right: &[Scoped]) -> String {
 }
 
 impl Clock {
-    /// The comparison, if there is a time in scope.
-    fn render(&self, scope: &[Scoped]) -> Option<String> {
+    /// The comparison as a condition, if there is a time in scope.
+    fn filter(&self, scope: &[Scoped]) -> Option<String> {
+        let (column, now) = self.time(scope)?;
+        Some(self.compared(&column.sql, &self.ago(now)))
+    }
+
+    /// A condition as a value among columns: the same, an equality of whole seconds, which does hold now and then, or
+    /// whether a range has begun.
+    fn value(&self, scope: &[Scoped]) -> Option<Scoped> {
+        let (column, now) = self.time(scope)?;
+        let (value, bound) = (&column.sql, self.ago(now));
+        let second = |time: &str| format!("date_trunc('second', {time})");
+        let sql = match (self.operator(), self.0 / 64) {
+            (_, 3) => format!("{}range({value}, NULL) @> {now}", range_of(column.ty)),
+            ("=", _) => self.compared(&second(value), &second(&bound)),
+            _ => self.compared(value, &bound),
+        };
+        Some(Scoped {
+            sql: format!("({sql})"),
+            ty: Ty::Bool,
+        })
+    }
+
+    /// One of the times in scope, and the clock that goes with it.
+    fn time<'s>(&self, scope: &'s [Scoped]) -> Option<(&'s Scoped, &'static str)> {
         let times: Vec<(&Scoped, &str)> = scope
             .iter()
             .filter_map(|column| match column.ty {
@@ -374,16 +405,34 @@ impl Clock {
                 _ => None,
             })
             .collect();
-        let (column, now) = times.get(usize::from(self.0) % times.len().max(1))?;
-        let op = ["<=", ">", "<", ">=", "="][usize::from(self.1) % 5];
-        let bound = match self.2 % 4 {
-            0 => (*now).to_owned(),
+        times.get(usize::from(self.0) % times.len().max(1)).copied()
+    }
+
+    fn operator(&self) -> &'static str {
+        ["<=", ">", "<", ">=", "="][usize::from(self.1) % 5]
+    }
+
+    fn ago(&self, now: &str) -> String {
+        match self.2 % 4 {
+            0 => now.to_owned(),
             ago => format!("{now} - interval '{} ms'", 8 * u32::from(ago)),
-        };
-        Some(if self.2.is_multiple_of(8) {
-            format!("{bound} {op} {}", column.sql)
-        } else {
-            format!("{} {op} {bound}", column.sql)
-        })
+        }
+    }
+
+    fn compared(&self, value: &str, bound: &str) -> String {
+        let op = self.operator();
+        match self.2.is_multiple_of(8) {
+            true => format!("{bound} {op} {value}"),
+            false => format!("{value} {op} {bound}"),
+        }
+    }
+}
+
+/// What ranges of these times begin with in their name.
+fn range_of(ty: Ty) -> &'static str {
+    match ty {
+        Ty::Instant => "tstz",
+        Ty::Timestamp => "ts",
+        _ => "date",
     }
 }

@@ -83,6 +83,10 @@ impl Unnester<'_> {
                 let subquery = self.tree(*subquery, &BTreeSet::new())?;
                 self.apply(input, subquery, kind, required)
             }
+            // It keeps every row.
+            Relation::Conditioned { .. } => {
+                relation.try_map_inputs(&mut |input| self.tree(input, required))
+            }
             other => other.try_map_inputs(&mut |input| self.tree(input, &BTreeSet::new())),
         }
     }

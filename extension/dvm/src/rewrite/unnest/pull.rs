@@ -25,11 +25,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             links: Vec::new(),
         });
     }
-    let reads: BTreeSet<ColumnId> = relation
-        .exprs()
-        .into_iter()
-        .flat_map(Expr::columns)
-        .collect();
+    let reads = relation.reads();
     match relation {
         Relation::Filter { input, predicates } => {
             let mut linked = pull(*input, columns)?;
@@ -63,6 +59,7 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             })
         }
         unary @ (Relation::Bounded { .. }
+        | Relation::Conditioned { .. }
         | Relation::Expand { .. }
         | Relation::Window { .. }
         | Relation::TopN { .. }) => through(unary, &reads, columns),

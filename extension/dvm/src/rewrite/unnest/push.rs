@@ -122,6 +122,7 @@ impl<'a> Push<'a> {
             | Relation::Apply { .. }) => self.times(leaf),
             unary @ (Relation::Filter { .. }
             | Relation::Bounded { .. }
+            | Relation::Conditioned { .. }
             | Relation::Expand { .. }
             | Relation::Window { .. }
             | Relation::TopN { .. }) => {
