@@ -14,7 +14,7 @@ use harness::scenario::orphans;
 /// SQLSTATE of a refresh that is refused until the restore.
 const NOT_RESTORED: &str = "55000";
 
-/// Names, schemas, views in between, stream tables over stream tables, one not filled, one in FULL.
+/// Names, schemas, views in between, stream tables over stream tables, one not filled, one in FULL, foreign keys to them.
 const SETUP: &str = r#"
 CREATE EXTENSION pg_trickle;
 CREATE SCHEMA shop;
@@ -31,6 +31,11 @@ SELECT pgtrickle.create_stream_table('by_key', 'SELECT sale.*, count(*) AS c FRO
 SELECT pgtrickle.create_stream_table('ranked', 'SELECT id, rank() OVER (ORDER BY v) FROM sale');
 SELECT pgtrickle.create_stream_table('unfilled', 'SELECT id, g FROM sale', initialize => false);
 GRANT SELECT ON totals TO PUBLIC;
+CREATE TABLE refers (id int REFERENCES "having" (id) ON DELETE CASCADE);
+INSERT INTO refers VALUES (20), (21);
+ALTER TABLE "having" ADD PRIMARY KEY (id);
+CREATE TABLE refers_too (id int REFERENCES "having" (id));
+INSERT INTO refers_too VALUES (20), (21);
 RESET search_path;
 UPDATE shop.sale SET v = v + 1 WHERE id < 30;
 SELECT pgtrickle.refresh_stream_table('totals');

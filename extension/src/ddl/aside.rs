@@ -49,7 +49,7 @@ fn step_aside(table: &StreamTable) -> Result<()> {
     }
     refresh::release(table.pgt_id)?;
     refresh::drop_state_tables(table.pgt_id)?;
-    refresh::drop_key_index(table)?;
+    refresh::drop_key_index(table, None)?;
     refresh::forget(table.pgt_id);
     decision.insert_dependencies(table.pgt_id)?;
     let why = decision.why();

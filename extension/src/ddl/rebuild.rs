@@ -1,6 +1,6 @@
 //! Rebuilding a stream table after a decision on its mode.
 
-use crate::catalog::{self, RequestedMode};
+use crate::catalog::{self, RefreshMode, RequestedMode};
 use crate::error::{Error, Result};
 use crate::pg::depend;
 use crate::refresh;
@@ -32,7 +32,9 @@ pub fn redecide(pgt_id: i64, decision: Decision) -> Result<()> {
     let table = catalog::existing(pgt_id)?;
     refresh::release(pgt_id)?;
     refresh::drop_state_tables(pgt_id)?;
-    refresh::drop_key_index(&table)?;
+    if decision.used == RefreshMode::Full {
+        refresh::drop_key_index(&table, None)?;
+    }
     refresh::forget(pgt_id);
     decision.insert_dependencies(pgt_id)?;
     let why = decision.why();

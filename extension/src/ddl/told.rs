@@ -43,6 +43,7 @@ pub fn without_parts(words: &Words) -> Option<Words> {
     for line in detail.lines() {
         match part_in(line) {
             None => lines.push(line.to_owned()),
+            Some(part) if is_object(line, part) => lines.push(line.to_owned()),
             Some(part) => {
                 is_indexed |= line.contains("pgt_key_")
                     || line.contains("pgt_partition_")
@@ -79,6 +80,19 @@ pub fn without_parts(words: &Words) -> Option<Words> {
     })
 }
 
+/// Whether this is the name of an index that is beside its stream table, where users see it.
+fn is_key_index(name: &str) -> bool {
+    let name = name.trim_matches('"');
+    name.starts_with("pgt_key_") || name.starts_with("pgt_partition_")
+}
+
+/// Whether the part is an index that something else depends on.
+fn is_object(line: &str, part: Part<'_>) -> bool {
+    let verb = line.find(" depends on ");
+    verb.is_some_and(|verb| verb < part.from)
+        && line.get(part.from..part.to).is_some_and(is_key_index)
+}
+
 /// Whether a line names the object, and not one whose name only begins alike.
 fn mentions(line: &str, object: &str) -> bool {
     line.match_indices(object).any(|(at, _)| {
@@ -106,13 +120,21 @@ fn without_part(message: &str) -> Option<String> {
     let (before, instead) = match part.owner {
         Owner::StreamTable(id) => {
             let table = catalog::load(id).ok().flatten()?;
+            let whole = format!("stream table {}", quoted(&table.plain_name()));
+            let index = message.get(part.from..part.to)?;
+            if is_key_index(index) {
+                let is_told = after.starts_with(" of stream table ");
+                return (!is_told).then(|| format!("{before}{index} of {whole}{after}"));
+            }
             let kinds = ["column ", "table ", "view ", "index "];
             let kind = kinds.iter().find_map(|kind| before.strip_suffix(kind));
-            let before = kind.unwrap_or(before).to_owned();
-            (
-                before,
-                format!("stream table {}", quoted(&table.plain_name())),
-            )
+            let names_whole =
+                describe_relation(table.relid).is_some_and(|name| mentions(after, &name));
+            let whole = match names_whole {
+                true => format!("a part of {whole}"),
+                false => whole,
+            };
+            (kind.unwrap_or(before).to_owned(), whole)
         }
         Owner::Source(oid) => {
             let source = pg_sys::Oid::from(oid);

@@ -28,6 +28,7 @@ pub mod cluster;
 
 pub mod comment;
 pub mod constant;
+pub mod constraint_index;
 pub mod database;
 pub mod deparse;
 pub mod depend;

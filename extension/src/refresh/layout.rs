@@ -12,7 +12,7 @@ use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::spi::Connection;
 use crate::pg::user::OwnerContext;
-use crate::pg::{depend, name, replica_identity, type_name, utility};
+use crate::pg::{constraint_index, depend, name, replica_identity, type_name, utility};
 
 use super::compiled::{Compiled, has_table};
 use super::guard;
@@ -79,30 +79,40 @@ pub fn create_indexes(table: &catalog::StreamTable, compiled: &Compiled) -> Resu
     for node in compiled.plan.nodes.iter().filter(|n| has_table(n)) {
         create_state_indexes(context.state_prefix, node)?;
     }
-    let partitions = compiled.partitions_in_output();
-    if let Some((columns, over)) = &partitions {
-        let name = partition_index(table.pgt_id);
-        ensure_index(table.relid, Some(&name), columns, *over)?;
-    }
-    match compiled.plan.output.identity() {
+    let Wanted {
+        name,
+        columns,
+        over,
+    } = wanted(table.pgt_id, compiled);
+    ensure_index(table.relid, Some(&name), &columns, over)
+}
+
+/// The index through which rows of the stream table are found.
+struct Wanted {
+    name: String,
+    /// None are wanted if there is but one row.
+    columns: Vec<usize>,
+    over: Over,
+}
+
+fn wanted(pgt_id: i64, compiled: &Compiled) -> Wanted {
+    let key = |columns: Vec<usize>, over| Wanted {
+        name: key_index(pgt_id),
+        columns,
+        over,
+    };
+    match (
+        compiled.partitions_in_output(),
+        compiled.plan.output.identity(),
+    ) {
         // Rows are found by their partition alone.
-        _ if partitions.is_some() => Ok(()),
-        Identity::Key { columns, .. } if columns.is_empty() => Ok(()),
-        Identity::Key { columns, .. } => ensure_index(
-            table.relid,
-            Some(&key_index(table.pgt_id)),
-            columns,
-            compiled.output_index(),
-        ),
-        Identity::Image => {
-            let all: Vec<usize> = (0..compiled.plan.columns.len()).collect();
-            ensure_index(
-                table.relid,
-                Some(&key_index(table.pgt_id)),
-                &all,
-                Over::Image,
-            )
-        }
+        (Some((columns, over)), _) => Wanted {
+            name: partition_index(pgt_id),
+            columns: columns.to_vec(),
+            over,
+        },
+        (None, Identity::Key { columns, .. }) => key(columns.clone(), compiled.output_index()),
+        (None, Identity::Image) => key((0..compiled.plan.columns.len()).collect(), Over::Image),
     }
 }
 
@@ -130,13 +140,33 @@ fn partition_index(pgt_id: i64) -> String {
     format!("pgt_partition_{pgt_id}")
 }
 
-/// Drops the indexes of an earlier definition, which may be unique where the current one is not.
-pub fn drop_key_index(table: &catalog::StreamTable) -> Result<()> {
-    let relation = Relation::open(table.relid, LockMode::AccessShare)?;
+/// Drops the indexes of an earlier definition, which may be unique where the current one is not: all but one over the
+/// values of the columns by which `compiled` finds rows. Hashes are computed again.
+///
+/// One that a foreign key refers to, or that a constraint is made of, stays in any case; it gets a name of its own if
+/// another is to have its name, and is the user's from then on.
+pub fn drop_key_index(table: &catalog::StreamTable, compiled: Option<&Compiled>) -> Result<()> {
+    let wanted = compiled.map(|compiled| wanted(table.pgt_id, compiled));
+    let served_by = match &wanted {
+        Some(wanted) => index_lookup::find_settled(table.relid, &wanted.columns, wanted.over)?,
+        None => None,
+    };
+    let served_by = served_by
+        .filter(|(_, over)| matches!(over, Over::Key | Over::Values))
+        .map(|(index, _)| index);
     let own = [key_index(table.pgt_id), partition_index(table.pgt_id)];
-    for index in relation.indexes() {
-        if name::relation_name(index).is_some_and(|name| own.contains(&name)) {
+    let indexes = Relation::open(table.relid, LockMode::AccessShare)?.indexes();
+    for index in indexes {
+        let Some(name) = name::relation_name(index).filter(|name| own.contains(name)) else {
+            continue;
+        };
+        if served_by == Some(index) {
+            continue;
+        }
+        if !constraint_index::is_of_constraint(index) {
             depend::drop_relation(index, false);
+        } else if served_by.is_none() && wanted.as_ref().is_some_and(|w| w.name == name) {
+            constraint_index::give_own_name(table.relid, index)?;
         }
     }
     Ok(())

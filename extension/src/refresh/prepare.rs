@@ -86,7 +86,7 @@ pub fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> 
         catalog::set_polled(table.pgt_id, is_polled)?;
     }
     replica_identity::ensure(table.relid)?;
-    layout::drop_key_index(table)?;
+    layout::drop_key_index(table, Some(compiled))?;
     layout::create_state_tables(table, compiled)
 }
 
