@@ -71,7 +71,7 @@ COMMENT ON FUNCTION pgtrickle.watermark() IS 'transaction and WAL position of th
 COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and the alternative';
 COMMENT ON FUNCTION pgtrickle.create_or_replace_stream_table(text, text, text, text, boolean) IS 'creates a stream table, or changes query, schedule and mode of an existing one';
 COMMENT ON FUNCTION pgtrickle.schedule_seconds(text) IS 'interval of a schedule; NULL if it is not an interval';
-COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that were restored from another database';
+COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that came with a dump or a copied database';
 COMMENT ON FUNCTION pgtrickle.on_alter_table() IS 'keeps the parts of altered stream tables consistent';
 COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'recomputes the readers of rewritten tables';
 COMMENT ON FUNCTION pgtrickle.list_sources() IS 'tables that stream tables read, with readers and columns';
@@ -89,6 +89,10 @@ UPDATE pgtrickle.pgt_stream_tables SET settings = (
     ]) WITH ORDINALITY AS s(name, place));
 ALTER TABLE pgtrickle.pgt_stream_tables ADD COLUMN zone_rules bigint;
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.zone_rules IS 'hash of its time zone''s rules when it was last computed whole; NULL if it does not depend on them, or is in FULL mode';
+-- A restore brings the number of a table, but never the table with that number.
+ALTER TABLE pgtrickle.pgt_stream_tables ADD COLUMN table_oid oid NOT NULL DEFAULT 0;
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.table_oid IS 'stream table for which the frontier means something; a restored one has another OID';
+UPDATE pgtrickle.pgt_stream_tables SET table_oid = pgt_relid::pg_catalog.oid;
 CREATE FUNCTION pgtrickle.time_zone_rules(zone text) RETURNS bigint
     LANGUAGE c STRICT STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'time_zone_rules_wrapper';
 COMMENT ON FUNCTION pgtrickle.time_zone_rules(text) IS 'hash of the rules of a time zone as this session knows them; NULL if there is no such zone';
@@ -163,7 +167,7 @@ BEGIN ATOMIC
     SELECT t.pgt_relid::text, t.status, t.schedule, t.requested_mode, t.refresh_mode,
            t.mode_code, t.mode_reason, t.is_populated, t.data_timestamp,
            h.action, h.reason, h.finished_at, h.duration_ms,
-           (t.system_identifier, t.database_oid) IS DISTINCT FROM (s.system_identifier, d.oid),
+           (t.system_identifier, t.database_oid, t.table_oid) IS DISTINCT FROM (s.system_identifier, d.oid, c.oid),
            CASE WHEN t.status = 'SUSPENDED' THEN 'SUSPENDED'
                 WHEN t.refresh_mode = 'IMMEDIATE' THEN 'IMMEDIATE'
                 WHEN scheduler.state <> 'RUNNING' THEN scheduler.state

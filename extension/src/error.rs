@@ -170,8 +170,8 @@ pub enum Error {
         /// The version of the library.
         library: &'static str,
     },
-    /// The stream table came from another database by dump and restore.
-    #[error("stream table \"{0}\" has been restored from another database")]
+    /// The stream table came with a dump, or with a copied database.
+    #[error("stream table \"{0}\" has been restored or copied but not rebuilt")]
     NotRestored(String),
     /// The transaction's snapshot is older than the content.
     #[error("could not serialize access to stream table \"{0}\" due to a concurrent refresh")]
@@ -420,7 +420,7 @@ impl Error {
                 "The extension has version {catalog}, the library {library}."
             )),
             Error::NotRestored(_) => Some(
-                "Its change buffers, state and frontier belong to the database it was dumped from."
+                "Its change buffers, state and frontier belong to the stream table that it is a copy of."
                     .into(),
             ),
             _ => None,

@@ -1,6 +1,7 @@
-//! pg_dump and pg_restore into an empty database bring stream tables back.
+//! pg_dump and pg_restore into an empty database bring stream tables back; so they do into the database that was dumped,
+//! once its stream tables are gone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::client::Session;
@@ -22,7 +23,7 @@ CREATE VIEW seen AS SELECT i.kind, s.qty * i.price AS worth FROM sale s JOIN \"S
 ";
 
 /// Name, query, mode.
-const TABLES: [(&str, &str, &str); 9] = [
+const TABLES: [(&str, &str, &str); 10] = [
     (
         "by_kind",
         "SELECT kind, sum(worth) AS total, count(*) AS n FROM seen GROUP BY kind",
@@ -41,6 +42,11 @@ const TABLES: [(&str, &str, &str); 9] = [
     (
         "parts",
         "SELECT r, count(*) AS n FROM part GROUP BY r",
+        "DIFFERENTIAL",
+    ),
+    (
+        "priced",
+        "SELECT id, price FROM \"Shop 1\".item",
         "DIFFERENTIAL",
     ),
     (
@@ -70,6 +76,11 @@ const TABLES: [(&str, &str, &str); 9] = [
         "IMMEDIATE",
     ),
 ];
+
+/// Another table refers to a stream table, by the index by which refreshes find rows.
+const REFERS: &str = "
+CREATE TABLE refers (item_id int REFERENCES priced (id) DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO refers VALUES (1), (5)";
 
 const CHANGES: &str = "
 INSERT INTO sale SELECT 1 + i % 22, 7, 'new' FROM generate_series(1, 10) i;
@@ -112,12 +123,18 @@ async fn judge(session: &Session, when: &str, by_delta: bool) {
 
 /// Dumps one database into another.
 fn copy(cluster: &Cluster, format: &str, to: &str) {
-    let file = cluster.socket_dir().join(format!("dump_{to}"));
+    let file = dump(cluster, format, to);
+    run(restore(cluster, format, to, &file));
+}
+
+/// Dumps the database `source` into a file of this name.
+fn dump(cluster: &Cluster, format: &str, name: &str) -> PathBuf {
+    let file = cluster.socket_dir().join(format!("dump_{name}"));
     let mut dump = cluster.client_command("pg_dump");
     dump.args(["--format", format, "--dbname", "source", "--file"])
         .arg(&file);
     run(dump);
-    run(restore(cluster, format, to, &file));
+    file
 }
 
 /// The command that reads a dump.
@@ -142,8 +159,8 @@ fn restore(cluster: &Cluster, format: &str, to: &str, file: &Path) -> Command {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dumped_stream_tables_come_back_with_correct_content() {
+/// A server, and a session in its database `source`, which has the stream tables.
+async fn start() -> (Cluster, Session) {
     let extension = ExtensionDir::installed().expect("the extension is installed");
     let cluster = Cluster::start(&ClusterOptions::new().extension(extension))
         .expect("a private cluster starts");
@@ -174,6 +191,13 @@ async fn dumped_stream_tables_come_back_with_correct_content() {
             .await
             .expect("a stream table");
     }
+    source.execute(REFERS).await.expect("a foreign key");
+    (cluster, source)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dumped_stream_tables_come_back_with_correct_content() {
+    let (cluster, source) = start().await;
     source.execute(CHANGES).await.expect("changes");
     judge(&source, "before the dump", true).await;
     // What is not refreshed at the time of the dump must not be lost.
@@ -194,6 +218,7 @@ async fn dumped_stream_tables_come_back_with_correct_content() {
         judge(&session, &format!("{format}: changed"), true).await;
         let guarded = session.execute("DELETE FROM by_kind").await;
         assert!(guarded.is_err(), "{format}: the guard is gone");
+        session.execute("DROP TABLE refers").await.expect("gone");
         for (table, _, _) in TABLES.iter().rev() {
             let quoted = harness::client::quote_literal(table);
             session
@@ -208,4 +233,60 @@ async fn dumped_stream_tables_come_back_with_correct_content() {
         );
     }
     judge(&source, "the source goes on", false).await;
+}
+
+/// What has to go before the dump comes back: the extension, or all that it was used for.
+const ALL_BUT_THE_EXTENSION: &str = "DROP SCHEMA \"Shop 1\", public CASCADE; CREATE SCHEMA public";
+const THE_EXTENSION: &str = "DROP EXTENSION pg_trickle CASCADE";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_comes_back_to_its_own_database_is_noticed() {
+    let (cluster, source) = start().await;
+    for (what, format, gone) in [
+        ("stream tables", "plain", ALL_BUT_THE_EXTENSION.to_owned()),
+        (
+            "all",
+            "custom",
+            format!("{THE_EXTENSION}; {ALL_BUT_THE_EXTENSION}"),
+        ),
+        ("cleaned", "custom", THE_EXTENSION.to_owned()),
+        ("cleaned", "directory", THE_EXTENSION.to_owned()),
+    ] {
+        let what = format!("{what}, {format}");
+        let file = dump(&cluster, format, &what);
+        source.execute(&gone).await.expect(&what);
+        let mut restore = restore(&cluster, format, "source", &file);
+        if what.starts_with("cleaned") {
+            restore.args(["--clean", "--if-exists"]);
+        }
+        run(restore);
+
+        let needing = "SELECT count(*) FROM pgtrickle.pgt_status() WHERE needs_restore";
+        let all = TABLES.len().to_string();
+        assert_eq!(source.scalar(needing).await.expect(&what), all, "{what}");
+        let health = "SELECT severity FROM pgtrickle.health_check() WHERE check_name = 'restore'";
+        assert_eq!(source.scalar(health).await.expect(&what), "ERROR", "{what}");
+        for (name, _, _) in TABLES {
+            let quoted = harness::client::quote_literal(name);
+            let refresh = format!("SELECT pgtrickle.refresh_stream_table({quoted})");
+            let refused = source.execute(&refresh).await.expect_err(&what);
+            let hint = refused.hint.clone().unwrap_or_default();
+            assert!(hint.contains("restore_stream_tables"), "{what}: {refused}");
+        }
+        source.execute(CHANGES).await.expect("writers go on");
+        for restored in [all.as_str(), "0"] {
+            let restore = "SELECT pgtrickle.restore_stream_tables()";
+            assert_eq!(
+                source.scalar(restore).await.expect(&what),
+                restored,
+                "{what}"
+            );
+        }
+        assert_eq!(source.scalar(needing).await.expect(&what), "0", "{what}");
+        judge(&source, &what, false).await;
+        source.execute(CHANGES).await.expect("changes");
+        judge(&source, &what, true).await;
+        let guarded = source.execute("UPDATE at_once SET n = 0").await;
+        assert!(guarded.is_err(), "{what}: the guard is gone");
+    }
 }

@@ -131,7 +131,7 @@ fn drop_stream_table(name: Option<&str>, cascade: default!(Option<bool>, "false"
     });
 }
 
-/// Rebuilds the stream tables that a restore has brought from another database.
+/// Rebuilds the stream tables that a dump or a copied database has brought.
 #[pg_extern(schema = "pgtrickle")]
 #[search_path(pg_catalog, pg_temp)]
 fn restore_stream_tables() -> i64 {

@@ -196,7 +196,7 @@ COMMENT ON FUNCTION pgtrickle.drop_stream_table(text, boolean) IS 'drops a strea
 COMMENT ON FUNCTION pgtrickle.refresh_stream_table(text, boolean) IS 'refreshes a stream table; returns action (NO_DATA, DIFFERENTIAL, FULL or INITIALIZE), reason, rows_inserted, rows_updated, rows_deleted, delta_rows (change rows read; with reason COST, an estimate of those not read), duration_ms';
 COMMENT ON FUNCTION pgtrickle.explain_st(text) IS 'how a stream table is maintained';
 COMMENT ON FUNCTION pgtrickle.explain_capabilities(text) IS 'constructs of a query: whether and how each is maintained, and the alternative';
-COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that were restored from another database';
+COMMENT ON FUNCTION pgtrickle.restore_stream_tables() IS 'rebuilds stream tables that came with a dump or a copied database';
 COMMENT ON FUNCTION pgtrickle.change_buffer_sizes() IS 'sizes of change buffers whose source the caller may read or monitor';
 COMMENT ON FUNCTION pgtrickle.version() IS 'version of the library';
 COMMENT ON FUNCTION pgtrickle.pgt_id_of(text) IS 'id of a stream table that the caller may read';

@@ -30,7 +30,7 @@ BEGIN ATOMIC
     SELECT t.pgt_relid::text, t.status, t.schedule, t.requested_mode, t.refresh_mode,
            t.mode_code, t.mode_reason, t.is_populated, t.data_timestamp,
            h.action, h.reason, h.finished_at, h.duration_ms,
-           (t.system_identifier, t.database_oid) IS DISTINCT FROM (s.system_identifier, d.oid),
+           (t.system_identifier, t.database_oid, t.table_oid) IS DISTINCT FROM (s.system_identifier, d.oid, c.oid),
            CASE WHEN t.status = 'SUSPENDED' THEN 'SUSPENDED'
                 WHEN t.refresh_mode = 'IMMEDIATE' THEN 'IMMEDIATE'
                 WHEN scheduler.state <> 'RUNNING' THEN scheduler.state

@@ -35,6 +35,7 @@ CREATE TABLE pgtrickle.pgt_stream_tables (
     data_lsn            pg_lsn,
     settings            text[],
     zone_rules          bigint,
+    table_oid           oid         NOT NULL DEFAULT 0,
     CONSTRAINT pgt_stream_tables_pkey PRIMARY KEY (pgt_id),
     CONSTRAINT pgt_stream_tables_relid_key UNIQUE (pgt_relid),
     CHECK ((frontier IS NULL) = (frontier_xid IS NULL) AND (frontier IS NULL) = (frontier_epoch IS NULL))
@@ -59,6 +60,7 @@ COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_timestamp IS 'when the last r
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.data_lsn IS 'WAL position at that time; for reports only';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.settings IS 'name=value of the settings under which every session reads and runs its query';
 COMMENT ON COLUMN pgtrickle.pgt_stream_tables.zone_rules IS 'hash of its time zone''s rules when it was last computed whole; NULL if it does not depend on them, or is in FULL mode';
+COMMENT ON COLUMN pgtrickle.pgt_stream_tables.table_oid IS 'stream table for which the frontier means something; a restored one has another OID';
 
 CREATE TABLE pgtrickle.pgt_dependencies (
     pgt_id       bigint   NOT NULL,

@@ -29,7 +29,7 @@ pub use modes::{RefreshMode, RequestedMode, Status};
 pub use names::{by_name, id_by_name};
 pub use overview::{has_immediate, immediate};
 pub use stream_table::{
-    StreamTable, all, existing, exists, home, ids, is_stream_table, load, load_by_relid, lock,
+    Home, StreamTable, all, existing, exists, ids, is_stream_table, load, load_by_relid, lock,
     lock_as, new_id, query_of,
 };
 pub use stream_table_changes::{

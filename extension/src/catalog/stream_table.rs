@@ -45,6 +45,7 @@ pub(super) mod column {
     pub const DATA_LSN: usize = 21;
     pub const SETTINGS: usize = 22;
     pub const ZONE_RULES: usize = 23;
+    pub const TABLE_OID: usize = 24;
 }
 
 /// A stream table. Its query text is read by [`query_of`].
@@ -74,8 +75,8 @@ pub struct StreamTable {
     pub defining_query_hash: Option<i64>,
     /// What it contains.
     pub frontier: Option<Frontier>,
-    /// Cluster and database in which its OIDs and its frontier mean something.
-    pub home: (i64, pg_sys::Oid),
+    /// Where its OIDs and its frontier mean something.
+    pub home: Home,
     /// When its content was current.
     pub data_timestamp: Option<TimestampWithTimeZone>,
     /// Whether its content can change without a captured change of a source.
@@ -109,7 +110,7 @@ impl StreamTable {
 
     /// Refuses a stream table that a restore has brought here and that has not been rebuilt.
     pub fn require_home(&self) -> Result<()> {
-        if self.home == home() {
+        if self.home == Home::of(self.relid) {
             Ok(())
         } else {
             Err(Error::NotRestored(self.plain_name()))
@@ -117,9 +118,24 @@ impl StreamTable {
     }
 }
 
-/// Cluster and database of this session, as stored in [`StreamTable::home`].
-pub fn home() -> (i64, pg_sys::Oid) {
-    (cluster::system_identifier(), cluster::database())
+/// A cluster, a database, and a table in it. A restore brings the number of a table, but never the table with that number:
+/// that tells a dump that has come back to its own database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    pub(super) system_identifier: i64,
+    pub(super) database: pg_sys::Oid,
+    pub(super) table: pg_sys::Oid,
+}
+
+impl Home {
+    /// That of a table in the database of this session.
+    pub fn of(table: pg_sys::Oid) -> Self {
+        Home {
+            system_identifier: cluster::system_identifier(),
+            database: cluster::database(),
+            table,
+        }
+    }
 }
 
 fn from_row(row: &Row) -> Result<StreamTable> {
@@ -133,9 +149,10 @@ fn from_row(row: &Row) -> Result<StreamTable> {
             Some(frontier)
         }
     };
+    let relid = row.require(column::PGT_RELID)?;
     Ok(StreamTable {
         pgt_id: row.require(column::PGT_ID)?,
-        relid: row.require(column::PGT_RELID)?,
+        relid,
         view: row.require(column::VIEW_RELID)?,
         schedule: row.require(column::SCHEDULE)?,
         requested_mode: row.require::<&str>(column::REQUESTED_MODE)?.parse()?,
@@ -146,10 +163,12 @@ fn from_row(row: &Row) -> Result<StreamTable> {
         is_populated: row.require(column::IS_POPULATED)?,
         defining_query_hash: row.get(column::DEFINING_QUERY_HASH),
         frontier,
-        home: (
-            row.require(column::SYSTEM_IDENTIFIER)?,
-            row.require(column::DATABASE_OID)?,
-        ),
+        home: Home {
+            system_identifier: row.require(column::SYSTEM_IDENTIFIER)?,
+            database: row.require(column::DATABASE_OID)?,
+            // A catalog of a former version does not have it.
+            table: row.get(column::TABLE_OID).unwrap_or(relid),
+        },
         data_timestamp: row.get(column::DATA_TIMESTAMP),
         is_polled: row.require(column::IS_POLLED)?,
         settings: Settings::from_items(

@@ -6,7 +6,7 @@ use pgtrickle_dvm::frontier::Frontier;
 use super::definitions::note_change;
 use super::modes::{RefreshMode, RequestedMode, Status};
 use super::stream_table::{
-    BY_ID, StreamTable, TABLE, column, home, is_of, known_place, note_place,
+    BY_ID, Home, StreamTable, TABLE, column, is_of, known_place, note_place,
 };
 use crate::error::{Error, Result};
 use crate::pg::catalog_row::{Row, TextForm, Value};
@@ -32,16 +32,17 @@ pub fn insert(table: &StreamTable, query: &str) -> Result<()> {
         Value::null(),
         Value::null(),
         Value::null(),
-        Value::of(table.home.0),
-        Value::of(table.home.1),
+        Value::of(table.home.system_identifier),
+        Value::of(table.home.database),
         Value::null(),
         Value::of(cluster::now()),
         Value::of(table.is_polled),
         Value::null(),
         Value::of(table.settings.items()),
         Value::of(table.zone_rules),
+        Value::of(table.home.table),
     ];
-    debug_assert_eq!(values.len(), column::ZONE_RULES);
+    debug_assert_eq!(values.len(), column::TABLE_OID);
     note_change(table.pgt_id)?;
     CatalogTable::open_for_update(TABLE)?.insert(&values);
     Ok(())
@@ -159,14 +160,14 @@ pub fn forget_plan(pgt_id: i64) -> Result<()> {
     redefine(pgt_id, &[(column::DEFINING_QUERY_HASH, Value::null())])
 }
 
-/// Makes this cluster and database the home of a restored stream table; it counts as empty.
-pub fn set_home(pgt_id: i64) -> Result<()> {
-    let (system_identifier, database) = home();
+/// Gives a restored stream table its home; it counts as empty.
+pub fn set_home(pgt_id: i64, home: Home) -> Result<()> {
     redefine(
         pgt_id,
         &[
-            (column::SYSTEM_IDENTIFIER, Value::of(system_identifier)),
-            (column::DATABASE_OID, Value::of(database)),
+            (column::SYSTEM_IDENTIFIER, Value::of(home.system_identifier)),
+            (column::DATABASE_OID, Value::of(home.database)),
+            (column::TABLE_OID, Value::of(home.table)),
             (column::IS_POPULATED, Value::of(false)),
             (column::DEFINING_QUERY_HASH, Value::null()),
             (column::FRONTIER, Value::null()),

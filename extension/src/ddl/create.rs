@@ -48,7 +48,7 @@ pub fn create(definition: &Definition) -> Result<()> {
             is_populated: false,
             defining_query_hash: None,
             frontier: None,
-            home: catalog::home(),
+            home: catalog::Home::of(relid),
             data_timestamp: None,
             // Nothing notifies the coordinator of changes and of shards that move.
             is_polled: !matches!(keeper, Keeper::Server(_)),

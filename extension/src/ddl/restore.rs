@@ -1,6 +1,6 @@
 //! After `pg_restore` or `CREATE DATABASE … TEMPLATE`: the catalog names the right relations,
-//! because `regclass` is dumped by name; buffers, state, triggers and frontiers are those of another
-//! database, and are discarded and rebuilt.
+//! because `regclass` is dumped by name; buffers, state, triggers and frontiers are those of what was
+//! dumped, and are discarded and rebuilt.
 
 use std::collections::HashSet;
 
@@ -8,14 +8,14 @@ use pgrx::prelude::*;
 
 use super::rebuild::rebuild;
 use super::remove;
-use crate::catalog::{self, StreamTable};
+use crate::catalog::{self, Home, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
 use crate::pg::depend;
 use crate::pg::settings::Settings;
 use crate::refresh;
 
-/// Rebuilds every stream table that came from another database. Returns how many. Forgets those that were
+/// Rebuilds every stream table that a dump or a copied database has brought. Returns how many. Forgets those that were
 /// dropped while event triggers were off.
 pub fn restore() -> Result<usize> {
     let (present, gone): (Vec<StreamTable>, Vec<StreamTable>) = catalog::all()?
@@ -25,7 +25,7 @@ pub fn restore() -> Result<usize> {
         .try_for_each(|table| remove::forget(table.pgt_id))?;
     let restored: Vec<StreamTable> = present
         .into_iter()
-        .filter(|table| table.home != catalog::home())
+        .filter(|table| table.require_home().is_err())
         .collect();
     for table in &restored {
         catalog::lock(table.pgt_id)?;
@@ -39,7 +39,7 @@ pub fn restore() -> Result<usize> {
         if !refresh::guard::is_attached(table.relid)? {
             refresh::guard::attach(table.relid)?;
         }
-        catalog::set_home(table.pgt_id)?;
+        catalog::set_home(table.pgt_id, Home::of(table.relid))?;
         if table.settings.is_empty() {
             catalog::set_settings(table.pgt_id, &Settings::of_session())?;
         }

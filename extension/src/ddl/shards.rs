@@ -185,7 +185,7 @@ pub(super) fn register(
             is_populated: false,
             defining_query_hash: None,
             frontier: None,
-            home: catalog::home(),
+            home: catalog::Home::of(relation),
             data_timestamp: None,
             is_polled: false,
             settings: definition.settings.clone(),

@@ -26,7 +26,7 @@ const STATE: Group = Group {
         gauge(
             "needs_restore",
             "0 or 1",
-            "Whether it was restored from another database and needs restore_stream_tables()",
+            "Whether it came with a dump or a copied database and needs restore_stream_tables()",
         ),
         gauge(
             "schedule_seconds",
