@@ -14,7 +14,7 @@
 //! | `sh packaged install` | the test of packages runs it in a fresh Debian; so it does `update` and `remove`, and elsewhere `dnf` and `pgxn` |
 //!
 //! A line `<!-- with a scheduler -->` asks for a server that has the library preloaded.
-//! A block in an HTML comment, `<!-- sql` to `-->`, runs too: it prepares what readers have already.
+//! A block in an HTML comment, `<!-- sql` or `<!-- sh` to `-->`, runs too: it prepares what readers have already.
 //! A result shown in comments is compared: a line followed by a rule of dashes, then rows. Blanks do
 //! not count, and a cell `…` stands for any value.
 
@@ -151,8 +151,10 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
                 let line = line.trim();
                 if let Some(info) = line.strip_prefix("```") {
                     open = Some((Block::opened(index + 1, info), "```"));
-                } else if line == "<!-- sql" {
-                    open = Some((Block::opened(index + 1, "sql"), "-->"));
+                } else if let Some(info) = line.strip_prefix("<!-- ")
+                    && ["sql", "sh"].contains(&info)
+                {
+                    open = Some((Block::opened(index + 1, info), "-->"));
                 }
             }
         }

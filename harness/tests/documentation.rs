@@ -71,7 +71,7 @@ fn run_statements(cluster: &Cluster, database: &str, blocks: &[Block], path: &Pa
         "postgres",
         &["-c", &format!("CREATE DATABASE {database}")],
     );
-    let creates = blocks.iter().any(|block| {
+    let creates = blocks.iter().filter(|block| block.runs()).any(|block| {
         block
             .lines
             .iter()
