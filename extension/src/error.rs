@@ -226,14 +226,19 @@ pub enum Error {
         /// The stream tables.
         users: Vec<String>,
     },
-    /// DROP INDEX on one of ours.
-    #[error("cannot drop {index} of stream table \"{table}\"")]
+    /// An index of ours would go, or be known by another name.
+    #[error("cannot {action} {index} of stream table \"{table}\"")]
     IndexNeeded {
+        /// What a statement would do to it.
+        action: &'static str,
         /// The index.
         index: String,
         /// The stream table.
         table: String,
     },
+    /// An index by which rows are found is gone: without event triggers nothing keeps it.
+    #[error("an index of stream table \"{0}\" is missing")]
+    IndexMissing(String),
     /// A stream table would get a parent or a child.
     #[error("stream table \"{0}\" cannot take part in inheritance or partitioning")]
     NotAlone(String),
@@ -333,6 +338,7 @@ impl Error {
             Error::NotUpdated { .. }
             | Error::NotRestored(_)
             | Error::UnfinishedStatement(_)
+            | Error::IndexMissing(_)
             | Error::DefinitionChanged(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
                 Code::ERRCODE_T_R_SERIALIZATION_FAILURE
@@ -391,7 +397,9 @@ impl Error {
                  even if no row refers to it."
                     .into(),
             ),
-            Error::IndexNeeded { .. } => Some("Its refreshes find rows by it.".into()),
+            Error::IndexNeeded { .. } | Error::IndexMissing(_) => {
+                Some("Its refreshes find rows by it.".into())
+            }
             Error::TypeNeeded { column, users } => {
                 let users = users
                     .iter()

@@ -19,11 +19,13 @@ use crate::error::{Error, Result};
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::may_have;
 use crate::pg::user::OwnerContext;
-use crate::pg::{alter_table_hook, depend, inherit, name};
+use crate::pg::{alter_table_hook, depend, index_hook, inherit, name};
+use crate::refresh::{id_of_part, shown_name};
 
 /// Makes DDL without event triggers ask here.
 pub fn init() {
     alter_table_hook::install(keep_type, told::without_parts);
+    index_hook::install(keep_index);
 }
 
 /// One of the extension's triggers, by its table and its name.
@@ -78,6 +80,40 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Refuses what a statement is about to do to an index of ours: once it has another name, nothing tells whose it is.
+fn keep_index(table: pg_sys::Oid, index: pg_sys::Oid, action: &'static str) -> Result<()> {
+    let Some(name) = name::relation_name(index).filter(|_| catalog::exists()) else {
+        return Ok(());
+    };
+    let is_part = is_part(table);
+    let whole = match id_of_part(table).filter(|_| is_part && is_index_of_part(&name)) {
+        Some(pgt_id) => catalog::load(pgt_id)?,
+        None => catalog::load_by_relid(table)?.filter(|whole| is_key_of(whole.pgt_id, &name)),
+    };
+    match whole {
+        None => Ok(()),
+        Some(whole) => Err(index_needed(action, is_part, &name, &whole)),
+    }
+}
+
+/// Whether this is the name of an index by which rows of the stream table are found.
+fn is_key_of(pgt_id: i64, index: &str) -> bool {
+    let stems = ["pgt_key_", "pgt_partition_"];
+    let id = stems.iter().find_map(|stem| index.strip_prefix(stem));
+    id.is_some_and(|id| id == pgt_id.to_string())
+}
+
+fn index_needed(action: &'static str, is_part: bool, index: &str, table: &StreamTable) -> Error {
+    Error::IndexNeeded {
+        action,
+        index: match is_part {
+            true => "an index".to_owned(),
+            false => format!("index \"{index}\""),
+        },
+        table: table.plain_name(),
+    }
+}
+
 /// Refuses the removal of indexes, by DROP INDEX or with an operator class, if their stream tables are there.
 pub fn keep_indexes(dropped: &[Dropped]) -> Result<()> {
     for index in dropped.iter().filter(|d| d.kind == "index") {
@@ -98,13 +134,7 @@ pub fn keep_indexes(dropped: &[Dropped]) -> Result<()> {
         if is_part && depend::owner_of(table.relid).is_some()
             || name::namespace_of(table.relid) == name::find_namespace(&name::c_string(schema)?)
         {
-            return Err(Error::IndexNeeded {
-                index: match is_part {
-                    true => "an index".to_owned(),
-                    false => format!("index \"{index}\""),
-                },
-                table: table.plain_name(),
-            });
+            return Err(index_needed("drop", is_part, index, &table));
         }
     }
     Ok(())
@@ -223,23 +253,6 @@ pub fn keep_part(relid: pg_sys::Oid) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// The id of the stream table that this may be a part of, by its name.
-fn id_of_part(relid: pg_sys::Oid) -> Option<i64> {
-    let part = name::relation_name(relid)?;
-    let mut words = part.split('_');
-    matches!(words.next(), Some("st" | "view")).then_some(())?;
-    words.next()?.parse().ok()
-}
-
-/// What users know a relation as: the stream table that it is a part of, or its own name.
-fn shown_name(relid: pg_sys::Oid) -> Result<String> {
-    let whole = match id_of_part(relid).filter(|_| is_part(relid)) {
-        Some(pgt_id) => catalog::load(pgt_id)?.map(|table| table.relid),
-        None => None,
-    };
-    Ok(name::relation_name(whole.unwrap_or(relid)).unwrap_or_default())
 }
 
 /// The stream tables whose queries use a column.

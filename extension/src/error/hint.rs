@@ -90,6 +90,9 @@ impl Error {
             Error::IndexNeeded { .. } => {
                 "It is dropped with the stream table. Drop that first, or give it another query."
             }
+            Error::IndexMissing(_) => {
+                "Run pgtrickle.refresh_stream_table(name, force_full => true), which makes it again."
+            }
             Error::TypeNeeded { .. } => {
                 "Drop it, or give it a query without the column, and create it again afterwards."
             }

@@ -137,9 +137,11 @@ fn all() -> Vec<Error> {
             users: vec![name()],
         },
         Error::IndexNeeded {
+            action: "drop",
             index: "index \"pgt_key_1\"".to_owned(),
             table: name(),
         },
+        Error::IndexMissing(name()),
         Error::TriggerNeeded {
             trigger: "pgt_guard_1".to_owned(),
             table: name(),

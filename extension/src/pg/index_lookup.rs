@@ -110,6 +110,19 @@ pub fn find(table: pg_sys::Oid, columns: &[usize], over: Over) -> Result<Option<
     Ok(None)
 }
 
+/// Whether this index of `table` is one of those that [`find_settled`] looks for.
+pub fn serves(
+    table: pg_sys::Oid,
+    index: pg_sys::Oid,
+    columns: &[usize],
+    over: Over,
+) -> Result<bool> {
+    let settled = settled(table, columns, over)?;
+    let table = Relation::open(table, LockMode::AccessShare)?;
+    let index = Relation::open(index, LockMode::AccessShare)?;
+    Ok(is_over(&table, &index, columns, settled)? || is_over(&table, &index, columns, over)?)
+}
+
 fn is_over(table: &Relation, index: &Relation, columns: &[usize], over: Over) -> Result<bool> {
     // SAFETY: an open index has its pg_index row.
     let form = unsafe { &*(*index.as_ptr()).rd_index };

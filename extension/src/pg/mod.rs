@@ -44,6 +44,7 @@ pub mod from_item;
 pub mod function;
 pub mod guc;
 pub mod image;
+pub mod index_hook;
 pub mod index_lookup;
 pub mod inherit;
 pub mod inner_query;

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 /// Runs around a statement, a complete node of the server's, and runs it by its second argument.
 pub type Around = unsafe fn(*mut pg_sys::Node, &mut dyn FnMut());
 
-static LISTENERS: [OnceLock<Around>; 4] = [const { OnceLock::new() }; 4];
+static LISTENERS: [OnceLock<Around>; 5] = [const { OnceLock::new() }; 5];
 static mut PREVIOUS: pg_sys::ProcessUtility_hook_type = None;
 
 /// Adds one that runs within those before it, once per process or before it forks.

@@ -8,6 +8,8 @@ use pgrx::prelude::*;
 use crate::error::Error;
 use crate::pg::{function, trigger};
 
+use super::state_names::shown_name;
+
 const FUNCTION: &str = "guard_stream_table";
 const NAME: &str = "pgt_guard";
 
@@ -66,11 +68,11 @@ fn guard_stream_table<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, Error> {
     let table = trigger.relation().map(|relation| relation.oid());
-    if table.is_ok_and(|table| OPEN.with_borrow(|open| open.contains(&table))) {
+    let Ok(table) = table else {
+        return Err(Error::Vanished);
+    };
+    if OPEN.with_borrow(|open| open.contains(&table)) {
         return Ok(None);
     }
-    let name = trigger
-        .relation()
-        .map_or_else(|_| String::new(), |r| r.name().to_owned());
-    Error::Guarded(name).report()
+    Error::Guarded(shown_name(table)?).report()
 }

@@ -172,13 +172,35 @@ pub fn drop_key_index(table: &catalog::StreamTable, compiled: Option<&Compiled>)
     Ok(())
 }
 
+/// Whether the index is there. One of the user's, who may drop it, does not stand in for one that has a name.
+fn is_indexed(
+    table: pg_sys::Oid,
+    index_name: Option<&str>,
+    columns: &[usize],
+    over: Over,
+) -> Result<bool> {
+    let Some(name) = index_name else {
+        return Ok(index_lookup::find_settled(table, columns, over)?.is_some());
+    };
+    let schema = name::namespace_of(table).ok_or(Error::Vanished)?;
+    let Some(index) = name::relation_in(schema, name)? else {
+        return Ok(false);
+    };
+    let serves = index_lookup::serves(table, index, columns, over)?;
+    if !serves {
+        // An invalid one has the name.
+        depend::drop_relation(index, false);
+    }
+    Ok(serves)
+}
+
 fn ensure_index(
     table: pg_sys::Oid,
     index_name: Option<&str>,
     columns: &[usize],
     over: Over,
 ) -> Result<()> {
-    if columns.is_empty() || index_lookup::find_settled(table, columns, over)?.is_some() {
+    if columns.is_empty() || is_indexed(table, index_name, columns, over)? {
         return Ok(());
     }
     let over = index_lookup::settled(table, columns, over)?;

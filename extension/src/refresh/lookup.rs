@@ -5,6 +5,8 @@ use pgrx::pg_sys;
 use crate::error::{Error, Result};
 use crate::pg::index_lookup::{self, Over};
 
+use super::state_names::shown_name;
+
 /// How rows are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
@@ -27,9 +29,9 @@ impl Lookup {
         if columns.is_empty() {
             return Ok(Lookup::Single);
         }
-        let (index, over) = index_lookup::find_settled(table, columns, over)?.ok_or_else(|| {
-            Error::Internal(format!("relation {} has no key index", table.to_u32()))
-        })?;
+        let Some((index, over)) = index_lookup::find_settled(table, columns, over)? else {
+            return Err(Error::IndexMissing(shown_name(table)?));
+        };
         Ok(Lookup::Index {
             index,
             columns: columns.to_vec(),

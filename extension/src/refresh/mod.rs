@@ -75,5 +75,5 @@ pub use outcome::Outcome;
 pub use prepare::{prepare, prepare_as_decided};
 pub use request::Request;
 pub use spread::{Sum, Task, ask as ask_nodes};
-pub use state_names::state_tables;
+pub use state_names::{id_of_part, shown_name, state_tables};
 pub use transaction::run;
