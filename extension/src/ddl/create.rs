@@ -1,6 +1,6 @@
 //! Creating a stream table: its view, its table, its catalog row; then the refresh takes over.
 
-use pgrx::prelude::*;
+use pgrx::pg_sys;
 
 use super::definition::Definition;
 use super::internal_view::{STATE_SCHEMA, view_name};
@@ -11,7 +11,7 @@ use super::ties;
 use crate::catalog::{self, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::name::NewName;
-use crate::pg::{depend, name, view};
+use crate::pg::{depend, name, utility, view};
 use crate::refresh;
 
 /// Creates a stream table, owned by the current user, who needs the privileges that creating a
@@ -94,10 +94,9 @@ pub fn adopt(relid: pg_sys::Oid, view: pg_sys::Oid) -> Result<()> {
 /// Creates the table with the statement that the user could have run, so that PostgreSQL checks privileges.
 fn create_table(target: &NewName, view_name: &str) -> Result<pg_sys::Oid> {
     let qualified = &target.qualified;
-    Spi::run(&format!(
+    utility::run(&format!(
         "CREATE TABLE {qualified} AS SELECT * FROM {STATE_SCHEMA}.{view_name} WITH NO DATA"
-    ))
-    .map_err(|error| Error::Internal(error.to_string()))?;
+    ))?;
     name::relation_in(target.namespace, &target.name)?
         .ok_or_else(|| Error::Internal(format!("table {qualified} vanished")))
 }

@@ -7,6 +7,7 @@
 use pgrx::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::pg::error_context::ErrorContext;
 use crate::pg::settings::Settings;
 use crate::pg::user::OwnerContext;
 use crate::pg::{name, utility};
@@ -113,17 +114,19 @@ SELECT s.statement FROM (
           UNION ALL SELECT 'pg_trigger'::regclass, t.oid, format('TRIGGER %I ON %s', t.tgname, $2) FROM pg_trigger t WHERE t.tgrelid = $1
           UNION ALL SELECT 'pg_policy'::regclass, p.oid, format('POLICY %I ON %s', p.polname, $2) FROM pg_policy p WHERE p.polrelid = $1) o
     JOIN pg_description d ON d.classoid = o.class AND d.objoid = o.oid
-    UNION ALL
-    SELECT 19, 0, format('GRANT %s ON TABLE %s TO %s%s', g.privilege_type, $2,
-           CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
-           CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-    FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) g WHERE c.oid = $1
-    UNION ALL
-    SELECT 19, a.attnum, format('GRANT %s (%I) ON TABLE %s TO %s%s', g.privilege_type, a.attname, $2,
-           CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
-           CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-    FROM pg_attribute a, aclexplode(a.attacl) g WHERE a.attrelid = $1 AND NOT a.attisdropped AND a.attname = ANY ($3)
 ) s ORDER BY s.place, s.part";
+
+/// The privileges on the table `$1`, for one with the name `$2` and the columns `$3`.
+const GRANTED: &str = "
+SELECT format('GRANT %s ON TABLE %s TO %s%s', g.privilege_type, $2,
+       CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+       CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) g WHERE c.oid = $1
+UNION ALL
+SELECT format('GRANT %s (%I) ON TABLE %s TO %s%s', g.privilege_type, a.attname, $2,
+       CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+       CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+FROM pg_attribute a, aclexplode(a.attacl) g WHERE a.attrelid = $1 AND NOT a.attisdropped AND a.attname = ANY ($3)";
 
 /// The publications that the table `$1` has been added to, by statements for one with the name `$2`.
 const PUBLISHED: &str = "
@@ -134,7 +137,7 @@ SELECT format('ALTER PUBLICATION %I ADD TABLE %s%s%s', p.pubname, $2,
 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = $1 ORDER BY p.pubname";
 
 /// What default privileges have granted on a relation that has just been made, as statements that take it back.
-const GRANTED: &str = "
+const REVOKED: &str = "
 SELECT DISTINCT format('REVOKE ALL ON TABLE %s FROM %s', $2,
        CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
 FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) g WHERE c.oid = $1";
@@ -144,6 +147,7 @@ FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) g W
 pub struct Kept {
     qualified: String,
     declared: Vec<String>,
+    granted: Vec<String>,
     published: Vec<String>,
 }
 
@@ -161,9 +165,11 @@ pub fn of(table: pg_sys::Oid, qualified: &str, names: Vec<String>, gone: Vec<i32
             lost,
         });
     }
+    let about = [table.into(), qualified.into(), names.into()];
     Ok(Kept {
         qualified: qualified.to_owned(),
-        declared: texts(DECLARED, &[table.into(), qualified.into(), names.into()])?,
+        declared: texts(DECLARED, &about)?,
+        granted: texts(GRANTED, &about)?,
         published: texts(PUBLISHED, &[table.into(), qualified.into()])?,
     })
 }
@@ -173,12 +179,25 @@ impl Kept {
     pub fn declare(&self, table: pg_sys::Oid, owner: pg_sys::Oid) -> Result<()> {
         {
             let _owner = OwnerContext::enter(owner, &Settings::default())?;
-            let revoked = texts(GRANTED, &[table.into(), self.qualified.as_str().into()])?;
-            let mut statements = revoked.iter().chain(&self.declared);
-            statements.try_for_each(|sql| utility::run(sql))?;
+            // The owner may have given up what declaring it takes.
+            (self.declared.iter()).try_for_each(|sql| self.run(sql, utility::run))?;
+            let revoked = texts(REVOKED, &[table.into(), self.qualified.as_str().into()])?;
+            let mut privileges = revoked.iter().chain(&self.granted);
+            privileges.try_for_each(|sql| self.run(sql, utility::run))?;
         }
         let mut published = self.published.iter();
-        published.try_for_each(|sql| utility::run_as_extension_owner(sql))
+        published.try_for_each(|sql| self.run(sql, utility::run_as_extension_owner))
+    }
+
+    /// Runs a statement. An error of it tells which one it was: the user's own, and not one of ours.
+    fn run(&self, sql: &str, run: fn(&str) -> Result<()>) -> Result<()> {
+        let line = format!("declaring again on {}: {sql}", self.qualified);
+        let context = ErrorContext::enter(&name::c_string(&line)?);
+        let outcome = run(sql);
+        if outcome.is_err() {
+            context.stay();
+        }
+        outcome
     }
 }
 

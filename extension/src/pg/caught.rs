@@ -5,6 +5,8 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::AsPgCStr;
 use pgrx::pg_sys::panic::CaughtError;
 
+use super::name::text_of;
+
 /// The classes of errors that the server has, but for those that expressions raise about values: 10 and 22 (data), 20
 /// (CASE without a case), 21 (several rows), 2F, 38 and 39 (functions) and P0 (RAISE).
 const OTHER_CLASSES: [&[u8; 2]; 36] = [
@@ -21,6 +23,7 @@ pub struct Caught {
     code: i32,
     is_of_domain: bool,
     detail: Option<String>,
+    context: Option<String>,
 }
 
 impl Caught {
@@ -28,11 +31,12 @@ impl Caught {
     pub fn of(error: CaughtError) -> Self {
         match &error {
             CaughtError::PostgresError(report) => {
-                let (code, is_of_domain) = held_by_the_server();
+                let held = held_by_the_server();
                 Caught {
-                    code,
-                    is_of_domain,
+                    code: held.code,
+                    is_of_domain: held.is_of_domain,
                     detail: report.detail().map(str::to_owned),
+                    context: None,
                     error,
                 }
             }
@@ -43,8 +47,28 @@ impl Caught {
                 code: report.sql_error_code() as i32,
                 is_of_domain: false,
                 detail: None,
+                context: None,
                 error,
             },
+        }
+    }
+
+    /// The same for an error of a statement of ours that SPI has run. It keeps what the server says of its CONTEXT but
+    /// for that statement.
+    pub fn of_statement(error: CaughtError, sql: &str) -> Self {
+        let context = match &error {
+            CaughtError::PostgresError(_) => held_by_the_server().context,
+            _ => None,
+        };
+        let own = format!("SQL statement \"{sql}\"");
+        let others = context.as_deref().map(|context| {
+            let others = context.split(&own).map(|part| part.trim_matches('\n'));
+            let others = others.filter(|part| !part.is_empty());
+            others.collect::<Vec<_>>().join("\n")
+        });
+        Caught {
+            context: others.filter(|others| !others.is_empty()),
+            ..Self::of(error)
         }
     }
 
@@ -91,6 +115,7 @@ impl Caught {
             message: report.message().as_pg_cstr(),
             detail: optional(self.detail.as_deref()),
             hint: optional(report.hint()),
+            context: optional(self.context.as_deref()),
             filename: report.file().as_pg_cstr(),
             lineno: i32::try_from(report.line_number()).unwrap_or_default(),
             funcname: optional(report.function_name()),
@@ -102,14 +127,24 @@ impl Caught {
     }
 }
 
-/// The SQLSTATE of the error that the server holds, and whether a check of a domain raised it.
-fn held_by_the_server() -> (i32, bool) {
+/// What is not handed over of the error that the server holds.
+struct Held {
+    code: i32,
+    /// Whether a check of a domain raised it.
+    is_of_domain: bool,
+    context: Option<String>,
+}
+
+fn held_by_the_server() -> Held {
     // SAFETY: the copy is made where it is freed, in a context that outlives whatever the error has ended.
     unsafe {
         PgMemoryContexts::TopMemoryContext.switch_to(|_| {
             let data = pg_sys::CopyErrorData();
-            let is_of_domain = !(*data).datatype_name.is_null() && (*data).table_name.is_null();
-            let held = ((*data).sqlerrcode, is_of_domain);
+            let held = Held {
+                code: (*data).sqlerrcode,
+                is_of_domain: !(*data).datatype_name.is_null() && (*data).table_name.is_null(),
+                context: text_of((*data).context),
+            };
             pg_sys::FreeErrorData(data);
             held
         })

@@ -1,9 +1,12 @@
 //! Running the extension's own DDL.
 
 use std::ffi::CStr;
+use std::panic::AssertUnwindSafe;
 
+use pgrx::PgTryBuilder;
 use pgrx::prelude::*;
 
+use super::caught::Caught;
 use super::user::OwnerContext;
 use crate::error::{Error, Result};
 
@@ -13,9 +16,15 @@ pub fn run_as_extension_owner(sql: &str) -> Result<()> {
     run(sql)
 }
 
-/// Runs one statement with the caller's rights.
+/// Runs one statement with the caller's rights. Its errors do not show it, which users have not written.
 pub fn run(sql: &str) -> Result<()> {
-    Spi::run(sql).map_err(|error| Error::Internal(format!("{error} in {sql}")))
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(Spi::run(sql))))
+        .catch_others(|error| Err(Box::new(Caught::of_statement(error, sql))))
+        .execute();
+    match outcome {
+        Ok(done) => done.map_err(|error| Error::Internal(format!("{error} in {sql}"))),
+        Err(caught) => caught.throw(),
+    }
 }
 
 /// Fails on a standby and in a read-only transaction, as a command of this name does.
