@@ -24,7 +24,7 @@ CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
     WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
                  'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
-                 'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE OPERATOR CLASS', 'CREATE TABLE', 'CREATE VIEW')
+                 'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE OPERATOR CLASS', 'CREATE RULE', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
     WHEN TAG IN ('ALTER TRIGGER', 'CREATE TRIGGER')
@@ -172,7 +172,12 @@ fn follow_commands(commands: &[Command]) -> Result<()> {
     follow_relatives(&children)?;
     let relations: BTreeSet<u32> = relations.map(|command| command.object.to_u32()).collect();
     let relations: Vec<pg_sys::Oid> = relations.into_iter().map(pg_sys::Oid::from).collect();
-    let rests_on_it = [pg_sys::TypeRelationId, pg_sys::ExtensionRelationId];
+    // The query of a view is a rule.
+    let rests_on_it = [
+        pg_sys::TypeRelationId,
+        pg_sys::ExtensionRelationId,
+        pg_sys::RewriteRelationId,
+    ];
     if is_forgotten || !relations.is_empty() || is_of(&rests_on_it) {
         follow(&relations)?;
     }
