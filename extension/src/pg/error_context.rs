@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
 /// A function that is called for each message, until drop.
 #[derive(Debug)]
@@ -53,18 +54,41 @@ impl Drop for Callback {
 #[derive(Debug)]
 pub struct ErrorContext {
     callback: std::mem::ManuallyDrop<Callback>,
-    line: *mut c_char,
+    said: *mut Said,
+}
+
+/// What is said of an error.
+#[derive(Debug)]
+struct Said {
+    line: CString,
+    /// DETAIL and HINT of an error for want of a privilege.
+    denied: Option<[CString; 2]>,
 }
 
 impl ErrorContext {
     /// Errors from here on have this line.
     pub fn enter(line: &CStr) -> Self {
-        let line = CString::from(line).into_raw();
-        // SAFETY: the line is freed when the callback has been taken from the stack.
-        let callback = unsafe { Callback::enter(tell, line.cast()) };
+        Self::say(Said {
+            line: line.into(),
+            denied: None,
+        })
+    }
+
+    /// The same; and those for want of a privilege have this DETAIL and HINT.
+    pub fn enter_with_denied(line: &CStr, detail: &CStr, hint: &CStr) -> Self {
+        Self::say(Said {
+            line: line.into(),
+            denied: Some([detail.into(), hint.into()]),
+        })
+    }
+
+    fn say(said: Said) -> Self {
+        let said = Box::into_raw(Box::new(said));
+        // SAFETY: what is said is freed when the callback has been taken from the stack.
+        let callback = unsafe { Callback::enter(tell, said.cast()) };
         ErrorContext {
             callback: std::mem::ManuallyDrop::new(callback),
-            line,
+            said,
         }
     }
 
@@ -77,8 +101,8 @@ impl ErrorContext {
 impl Drop for ErrorContext {
     fn drop(&mut self) {
         if self.callback.leave() {
-            // SAFETY: made by `enter`, and no longer in use.
-            drop(unsafe { CString::from_raw(self.line) });
+            // SAFETY: made by `say`, and no longer in use.
+            drop(unsafe { Box::from_raw(self.said) });
         }
     }
 }
@@ -86,12 +110,21 @@ impl Drop for ErrorContext {
 unsafe extern "C-unwind" {
     fn set_errcontext_domain(domain: *const c_char) -> c_int;
     fn errcontext_msg(format: *const c_char, ...) -> c_int;
+    fn geterrcode() -> c_int;
+    /// The server's `errhint_internal` came with 18.
+    fn errhint(format: *const c_char, ...) -> c_int;
 }
 
-unsafe extern "C-unwind" fn tell(line: *mut c_void) {
-    // SAFETY: the server calls this while it builds a message; the line is a C string.
+unsafe extern "C-unwind" fn tell(said: *mut c_void) {
+    // SAFETY: the server calls this while it builds a message, with what `say` has given, and copies the texts.
     unsafe {
+        let said = &*said.cast::<Said>();
         set_errcontext_domain(std::ptr::null());
-        errcontext_msg(c"%s".as_ptr(), line.cast::<c_char>());
+        errcontext_msg(c"%s".as_ptr(), said.line.as_ptr());
+        let denied = PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE as c_int;
+        if let Some([detail, hint]) = said.denied.as_ref().filter(|_| geterrcode() == denied) {
+            pg_sys::errdetail_internal(c"%s".as_ptr(), detail.as_ptr());
+            errhint(c"%s".as_ptr(), hint.as_ptr());
+        }
     }
 }

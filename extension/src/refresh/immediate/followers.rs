@@ -6,7 +6,7 @@ use pgrx::pg_sys;
 
 use super::graph;
 use super::told::told_of;
-use crate::catalog::{self, RefreshMode, StreamTable};
+use crate::catalog::{self, RefreshMode, Status, StreamTable};
 use crate::error::Result;
 use crate::pg::lock::Mode;
 use crate::refresh::compiled::{self, Compiled, Outcome};
@@ -46,6 +46,10 @@ fn followers_of(source: pg_sys::Oid) -> Result<BTreeMap<i64, Mode>> {
 /// How the stream table is locked by a statement on what it reads. The plan cannot change while we have
 /// the lock in either mode; if it has before, following will fail.
 fn lock_mode(table: &StreamTable) -> Result<Mode> {
+    // Its owner may not be allowed to make a plan any more. Resuming it waits for us, or we lock it again in another mode.
+    if table.status != Status::Active {
+        return Ok(Mode::Shared);
+    }
     // If the owner lacks a privilege, the error names the stream table, since it is no fault of the writer.
     Ok(match told_of(table, || compiled::get(table))? {
         Outcome::Compiled(compiled) if is_followed_by_row(table, &compiled) => Mode::Shared,
