@@ -41,3 +41,65 @@ async fn a_definition_that_comes_back_while_a_refresh_waits_leaves_a_whole_strea
     assert_eq!(value(&session, again).await, "DIFFERENTIAL");
     exact(&session, &["groups"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_create_a_stream_table_of_the_same_name_do_so_one_after_the_other() {
+    let options = ClusterOptions::new().extension(ExtensionDir::installed().unwrap());
+    let cluster = Cluster::start(&options).unwrap();
+    let first = connect(&cluster, "postgres").await.unwrap();
+    let second = connect(&cluster, "postgres").await.unwrap();
+    run(
+        &first,
+        "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)",
+    )
+    .await;
+    for (statement, outcome) in [
+        (
+            "create_or_replace_stream_table('s', 'SELECT v, id FROM t')",
+            "v,id",
+        ),
+        (
+            "create_or_replace_stream_table('s', 'SELECT id, v FROM t')",
+            "id,v",
+        ),
+        (
+            "create_or_replace_stream_table('s', 'SELECT v + 1 AS v, id FROM t')",
+            "v,id",
+        ),
+    ] {
+        run(
+            &first,
+            "BEGIN; SELECT pgtrickle.create_or_replace_stream_table('s', 'SELECT id FROM t')",
+        )
+        .await;
+        let statement = format!("SELECT pgtrickle.{statement}");
+        let waits = run(&second, &statement);
+        let ends = async {
+            until(&first, "SELECT bool_or(NOT granted) FROM pg_locks").await;
+            run(&first, "COMMIT").await;
+        };
+        tokio::join!(waits, ends);
+        let columns = "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute
+                       WHERE attrelid = 's'::regclass AND attnum > 0 AND NOT attisdropped";
+        assert_eq!(value(&second, columns).await, outcome);
+        run(&second, "INSERT INTO t SELECT max(id) + 1, 1 FROM t").await;
+        run(&second, "SELECT pgtrickle.refresh_stream_table('s')").await;
+        exact(&second, &["s"]).await;
+    }
+    run(
+        &first,
+        "BEGIN; SELECT pgtrickle.create_stream_table('new', 'SELECT id FROM t')",
+    )
+    .await;
+    let refused = second.execute("SELECT pgtrickle.create_stream_table('new', 'SELECT v FROM t')");
+    let ends = async {
+        until(&first, "SELECT bool_or(NOT granted) FROM pg_locks").await;
+        run(&first, "COMMIT").await;
+    };
+    let (refused, ()) = tokio::join!(refused, ends);
+    let refused = refused.expect_err("the name is taken").to_string();
+    assert!(
+        refused.contains("relation \"new\" already exists"),
+        "{refused}"
+    );
+}

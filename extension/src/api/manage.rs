@@ -26,6 +26,7 @@ fn create_stream_table_and_distribute(
             distribution_column: output_distribution_column,
             ..definition(name, query, schedule, refresh_mode, initialize)?
         };
+        create::lock_name(&name::new_relation(definition.name)?);
         create::create(&definition)
     });
 }
@@ -52,6 +53,7 @@ fn create_or_replace_stream_table(
 
 fn create_or_replace(definition: &Definition) -> Result<()> {
     let target = name::new_relation(definition.name)?;
+    create::lock_name(&target);
     if name::relation_in(target.namespace, &target.name)?.is_none() {
         return create::create(definition);
     }

@@ -10,6 +10,7 @@ use super::rebuild::redecide;
 use super::ties;
 use crate::catalog::{self, Status, StreamTable};
 use crate::error::{Error, Result};
+use crate::pg::lock::{Lockable, Mode};
 use crate::pg::name::NewName;
 use crate::pg::{depend, name, utility, view};
 use crate::refresh;
@@ -70,6 +71,11 @@ pub fn create(definition: &Definition) -> Result<()> {
         Keeper::Server(_) => fill(pgt_id, decision, definition.initialize)?,
     }
     Ok(())
+}
+
+/// Has those that create a table of the same name do so one after the other, so that the second finds it.
+pub fn lock_name(target: &NewName) {
+    Lockable::of_name(target.namespace, &target.name).lock(Mode::Exclusive);
 }
 
 /// Fills a new stream table, or makes what its first refresh needs.

@@ -44,6 +44,18 @@ impl Mode {
 }
 
 impl Lockable {
+    /// A name in a schema, which nothing needs to have yet. Names may share a lock.
+    pub fn of_name(schema: pg_sys::Oid, name: &str) -> Self {
+        // SAFETY: as many bytes as there are.
+        let hash = unsafe { pg_sys::hash_bytes(name.as_ptr(), name.len() as i32) };
+        Lockable {
+            class: pg_sys::NamespaceRelationId,
+            object: schema.to_u32(),
+            // The schema itself is locked as part 0.
+            part: 1 | hash as u16,
+        }
+    }
+
     fn tag(self) -> pg_sys::LOCKTAG {
         // What SET_LOCKTAG_OBJECT makes.
         pg_sys::LOCKTAG {
