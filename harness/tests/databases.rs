@@ -70,19 +70,35 @@ async fn databases_come_and_go_and_change_their_names() {
     set_up(&connect(&cluster, "three").await.expect("a session")).await;
     is_alive(&cluster, "three").await;
 
-    // Without the extension there is no scheduler; with it there is one again.
+    // Without the extension there is no scheduler, also where one was about to read its catalog; with it there is one again.
     let four = Session::connect(&cluster, "four").await.expect("a session");
+    let mark = cluster.log_mark();
     run(
         &four,
-        "DROP EXTENSION pg_trickle CASCADE; DROP TABLE IF EXISTS s, t",
+        "BEGIN; DROP EXTENSION pg_trickle CASCADE; DROP TABLE IF EXISTS s, t",
     )
     .await;
+    run(
+        &admin,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE backend_type = 'pg_trickle scheduler' AND datname = 'four'",
+    )
+    .await;
+    until(
+        &admin,
+        "SELECT count(*) > 0 FROM pg_stat_activity
+         WHERE backend_type = 'pg_trickle scheduler' AND datname = 'four' AND wait_event_type = 'Lock'",
+    )
+    .await;
+    run(&four, "COMMIT").await;
     until(
         &admin,
         "SELECT count(*) = 0 FROM pg_stat_activity
          WHERE backend_type = 'pg_trickle scheduler' AND datname = 'four'",
     )
     .await;
+    let log = cluster.log_since(mark);
+    assert!(!log.contains("pg_trickle: scheduler:"), "{log}");
     run(&four, "CREATE EXTENSION pg_trickle").await;
     set_up(&four).await;
     is_alive(&cluster, "four").await;

@@ -91,8 +91,12 @@ impl CatalogTable {
     fn open_with(name: &'static str, lock: LockMode) -> Result<Self> {
         let oid = relid(name)?;
         // SAFETY: the OID is that of a table; Drop closes it.
-        let relation = unsafe { pg_sys::table_open(oid, lock.raw()) };
-        Ok(CatalogTable { relation })
+        let relation = unsafe { pg_sys::try_table_open(oid, lock.raw()) };
+        match relation.is_null() {
+            false => Ok(CatalogTable { relation }),
+            // The extension was dropped while we waited.
+            true => Err(Error::NotInstalled(name.to_owned())),
+        }
     }
 
     /// Notifies every session at commit that the table has changed.

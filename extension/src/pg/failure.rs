@@ -79,6 +79,11 @@ impl Failure {
         self.sqlstate().starts_with("40")
     }
 
+    /// Whether a relation was not there.
+    pub fn is_of_missing_relation(&self) -> bool {
+        self.sqlstate() == "42P01"
+    }
+
     /// Whether a lock was not to be had in time.
     pub fn is_lock_timeout(&self) -> bool {
         self.sqlstate() == "55P03"

@@ -134,7 +134,10 @@ impl<'a> Scheduler<'a> {
                     return;
                 }
                 Err(failure) => {
-                    pgrx::warning!("pg_trickle: scheduler: {}", failure.message);
+                    // Where the extension has just been dropped, the next look finds that.
+                    if !failure.is_of_missing_relation() {
+                        pgrx::warning!("pg_trickle: scheduler: {}", failure.message);
+                    }
                     self.is_stale = true;
                     process::sleep(Some(Duration::from_secs(1)));
                     continue;
