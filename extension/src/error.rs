@@ -59,8 +59,13 @@ pub enum Error {
     #[error("must be owner of materialized view \"{0}\"")]
     NotOwnerOfView(String),
     /// Something would lose the materialized view that it reads.
-    #[error("cannot convert materialized view \"{0}\" because other objects depend on it")]
-    ViewHasDependents(String),
+    #[error("cannot convert materialized view \"{view}\" because other objects depend on it")]
+    ViewHasDependents {
+        /// The materialized view.
+        view: String,
+        /// What depends on it, as the server describes it.
+        dependents: Vec<String>,
+    },
     /// The query is not one that can define a table.
     #[error("the query of a stream table must be exactly one SELECT")]
     BadQuery(String),
@@ -212,6 +217,14 @@ pub enum Error {
     /// Another name for a schema of the extension.
     #[error("cannot rename schema \"{0}\" because extension pg_trickle requires it")]
     SchemaNeeded(String),
+    /// A stream table would be where the extension keeps its own.
+    #[error("stream table \"{table}\" cannot be in schema \"{schema}\"")]
+    SchemaTaken {
+        /// The stream table.
+        table: String,
+        /// The schema.
+        schema: String,
+    },
     /// There is a relation of this name where the stream table would be.
     #[error("relation \"{0}\" already exists")]
     NameTaken(String),
@@ -295,12 +308,13 @@ impl Error {
             | Error::UnknownView(_)
             | Error::RelationVanished(_)
             | Error::Vanished => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::ViewHasDependents(_)
+            Error::ViewHasDependents { .. }
             | Error::CannotKeep { .. }
             | Error::TriggerNeeded { .. }
             | Error::IndexNeeded { .. }
             | Error::SchemaNeeded(_)
             | Error::LostToCitus(_) => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            Error::SchemaTaken { .. } => Code::ERRCODE_RESERVED_NAME,
             Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_TABLE,
             Error::SystemColumn(_) => Code::ERRCODE_DUPLICATE_COLUMN,
             Error::NotAMaterializedView(_)
@@ -400,6 +414,7 @@ impl Error {
             Error::IndexNeeded { .. } | Error::IndexMissing(_) => {
                 Some("Its refreshes find rows by it.".into())
             }
+            Error::SchemaTaken { .. } => Some("It belongs to extension pg_trickle.".into()),
             Error::TypeNeeded { column, users } => {
                 let users = users
                     .iter()
@@ -418,7 +433,10 @@ impl Error {
             Error::CycleDetected { path, .. } => {
                 Some(format!("It reads {}.", path.join(", which reads ")))
             }
-            Error::CannotKeep { lost, .. } => {
+            Error::CannotKeep { lost, .. }
+            | Error::ViewHasDependents {
+                dependents: lost, ..
+            } => {
                 let lost = lost.iter().map(|what| format!("{what} depends on it."));
                 Some(lost.collect::<Vec<_>>().join("\n"))
             }

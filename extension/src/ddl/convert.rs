@@ -59,6 +59,18 @@ SELECT DISTINCT pg_catalog.format('REVOKE ALL ON TABLE %s FROM %s', $2,
 FROM pg_catalog.pg_class c, pg_catalog.aclexplode(COALESCE(c.relacl, pg_catalog.acldefault('r', c.relowner))) g
 WHERE c.oid OPERATOR(pg_catalog.=) $1";
 
+/// What depends on the relation `$1`, as the server describes it: of a rule, its view. `$2` is its name.
+const DEPENDENTS: &str = "
+SELECT DISTINCT pg_catalog.pg_describe_object(
+           CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid END,
+           COALESCE(r.ev_class, d.objid), CASE WHEN r.oid IS NULL THEN d.objsubid ELSE 0 END) AS what
+FROM pg_catalog.pg_depend d
+LEFT JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid
+      AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+WHERE d.refobjid OPERATOR(pg_catalog.=) $1 AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+  AND d.deptype OPERATOR(pg_catalog.=) 'n' AND $2 IS NOT NULL
+ORDER BY what";
+
 /// Converts the materialized view of this name.
 pub fn convert(name: &str, schedule: &str) -> Result<()> {
     let relid =
@@ -69,7 +81,10 @@ pub fn convert(name: &str, schedule: &str) -> Result<()> {
         name::relation_name(relid).ok_or(Error::Vanished)?,
     );
     if depend::has_dependents(relid) {
-        return Err(Error::ViewHasDependents(plain_name));
+        return Err(Error::ViewHasDependents {
+            view: plain_name,
+            dependents: statements(DEPENDENTS, relid, &qualified)?,
+        });
     }
     let owner = depend::owner_of(relid).ok_or(Error::Vanished)?;
     let is_populated = Relation::open(relid, LockMode::None)?.is_populated();

@@ -7,7 +7,7 @@ use super::internal_view::{STATE_SCHEMA, view_name};
 use super::keeper::Keeper;
 use super::mode::Decision;
 use super::rebuild::redecide;
-use super::ties;
+use super::{protect, ties};
 use crate::catalog::{self, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::lock::{Lockable, Mode};
@@ -19,6 +19,7 @@ use crate::refresh;
 /// table and reading the query's tables need.
 pub fn create(definition: &Definition) -> Result<()> {
     let target = name::new_relation(definition.name)?;
+    protect::keep_out_of(target.namespace, &target.name)?;
     if name::relation_in(target.namespace, &target.name)?.is_some() {
         return Err(Error::NameTaken(target.name));
     }

@@ -14,7 +14,9 @@ use crate::error::{Error, Result, or_report};
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Level;
-use crate::pg::{alter_table_hook, capture_trigger, event_trigger, extension, file_moves, inherit};
+use crate::pg::{
+    alter_table_hook, capture_trigger, event_trigger, extension, file_moves, inherit, name,
+};
 use crate::refresh::immediate;
 
 extension_sql!(
@@ -107,13 +109,18 @@ fn on_alter_table(call: pg_sys::FunctionCallInfo) {
     if event_trigger::renames_schema(call) {
         return or_report(protect::keep_schemas());
     }
+    let moves = event_trigger::moves_to_schema(call);
     let altered = event_trigger::alters_table(call).then(alter_table_hook::altered);
     or_report(
         follow_table(altered.flatten()).and_then(|is_done| match is_done {
             true => Ok(()),
             false => {
                 let _level = Level::with_pinned_path();
-                follow_commands(&commands::ended()?)
+                let commands = commands::ended()?;
+                if moves {
+                    keep_out(&commands)?;
+                }
+                follow_commands(&commands)
             }
         }),
     );
@@ -146,6 +153,18 @@ fn is_unrelated(table: pg_sys::Oid) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// Refuses stream tables that have been moved to where the extension keeps its own.
+fn keep_out(commands: &[Command]) -> Result<()> {
+    for command in commands {
+        if let Some(table) = catalog::load_by_relid(command.object)?
+            && let Some(schema) = name::namespace_of(table.relid)
+        {
+            protect::keep_out_of(schema, &table.plain_name())?;
+        }
+    }
+    Ok(())
 }
 
 fn follow_commands(commands: &[Command]) -> Result<()> {
@@ -221,6 +240,7 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
             && table.require_home().is_ok()
         {
             columns::require_same_types(&table.plain_name(), table.relid, table.view)?;
+            protect::keep_columns(&table)?;
             protect::keep_from_actions(&table)?;
             owner::sync(&table)?;
         }

@@ -9,6 +9,8 @@
 //! - No foreign key deletes or changes their rows.
 //! - They are not rewritten: `ALTER COLUMN … TYPE … USING` is an UPDATE that fires no trigger.
 
+use std::ffi::CStr;
+
 use pgrx::prelude::*;
 
 use super::commands::Dropped;
@@ -17,7 +19,7 @@ use super::told;
 use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::lock_mode::LockMode;
-use crate::pg::relation::may_have;
+use crate::pg::relation::{Relation, may_have};
 use crate::pg::user::OwnerContext;
 use crate::pg::{alter_table_hook, depend, index_hook, inherit, name};
 use crate::refresh::{id_of_part, shown_name};
@@ -180,9 +182,35 @@ pub fn keep_altered(changed: Vec<Trigger>) -> Result<()> {
     }
 }
 
+/// The extension's schemas.
+const SCHEMAS: [&CStr; 3] = [c"pgtrickle", c"pgtrickle_changes", c"pgtrickle_state"];
+
+/// Refuses one of our schemas for a stream table.
+pub fn keep_out_of(schema: pg_sys::Oid, table: &str) -> Result<()> {
+    for own in SCHEMAS {
+        if name::find_namespace(own) == Some(schema) {
+            return Err(Error::SchemaTaken {
+                table: table.to_owned(),
+                schema: own.to_string_lossy().into_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a stream table whose columns would get values, or other columns, by anything but its query: from a sequence,
+/// or with a type.
+pub fn keep_columns(table: &StreamTable) -> Result<()> {
+    let relation = Relation::open(table.relid, LockMode::AccessShare)?;
+    match relation.is_typed() || relation.has_identity() {
+        true => Err(Error::ColumnsFixed(table.plain_name())),
+        false => Ok(()),
+    }
+}
+
 /// Refuses another name for one of our schemas, of which one is missing then.
 pub fn keep_schemas() -> Result<()> {
-    for schema in [c"pgtrickle", c"pgtrickle_changes", c"pgtrickle_state"] {
+    for schema in SCHEMAS {
         if name::find_namespace(schema).is_none() {
             let schema = schema.to_string_lossy().into_owned();
             return Err(Error::SchemaNeeded(schema));

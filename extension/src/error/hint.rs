@@ -38,7 +38,7 @@ impl Error {
                 "Only a materialized view has a query to take over. Use \
                  pgtrickle.create_stream_table() with your own query."
             }
-            Error::ViewHasDependents(_) => {
+            Error::ViewHasDependents { .. } => {
                 "Drop them first, convert, and create them again over the stream table."
             }
             Error::NotOwner(_) | Error::NotOwnerOfView(_) => {
@@ -76,6 +76,7 @@ impl Error {
                 "It is removed with the last stream table that needs it."
             }
             Error::SchemaNeeded(_) => "Stream tables find their parts by it. Keep its name.",
+            Error::SchemaTaken { .. } => "Choose another schema.",
             Error::NameTaken(_) => {
                 "Choose another name. pgtrickle.alter_stream_table() gives a stream table another query."
             }

@@ -52,6 +52,14 @@ fn all() -> Vec<Error> {
             reason: "\"parsecs\" is not a unit of time.".to_owned(),
         },
         Error::SchemaNeeded("pgtrickle_state".to_owned()),
+        Error::ViewHasDependents {
+            view: name(),
+            dependents: vec!["view orders".to_owned()],
+        },
+        Error::SchemaTaken {
+            table: name(),
+            schema: "pgtrickle".to_owned(),
+        },
         Error::NameTaken(name()),
         Error::SystemColumn("tableoid".to_owned()),
         Error::BadMode("fast".to_owned()),

@@ -50,6 +50,13 @@ pub fn renames_schema(call: pg_sys::FunctionCallInfo) -> bool {
     }
 }
 
+/// Whether the statement is `ALTER … SET SCHEMA`.
+pub fn moves_to_schema(call: pg_sys::FunctionCallInfo) -> bool {
+    // SAFETY: a node has a tag.
+    let tag = unsafe { statement(call).as_ref() }.map(|node| node.type_);
+    tag == Some(pg_sys::NodeTag::T_AlterObjectSchemaStmt)
+}
+
 /// The statement, or null if the function is not called for an event.
 fn statement(call: pg_sys::FunctionCallInfo) -> *mut pg_sys::Node {
     // SAFETY: the server passes the call of the function; its context is what its tag says, and the statement is

@@ -77,6 +77,18 @@ impl Relation {
         self.class().relispartition
     }
 
+    /// Whether its columns are those of a composite type (`CREATE TABLE … OF`).
+    pub fn is_typed(&self) -> bool {
+        self.class().reloftype != pg_sys::InvalidOid
+    }
+
+    /// Whether a column of it is an identity column.
+    pub fn has_identity(&self) -> bool {
+        attributes(self.tuple_desc())
+            .iter()
+            .any(|column| !column.attisdropped && column.attidentity != 0)
+    }
+
     /// The name, without schema.
     pub fn name(&self) -> String {
         // SAFETY: relname is a NUL-terminated name in server encoding.
