@@ -152,7 +152,7 @@ fn canaries(machine: &Machine, on: &Runner, budget: &Budget) -> Suite {
             features: "canary".to_owned(),
             ..build::Options::default()
         };
-        let which = "--package harness --features canary --test canary --test canary_citus";
+        let which = "--package harness --features canary --test canary --test canary_citus -- --show-output";
         let mut cargo = tests(machine, which);
         cargo.env("PGT_CANARY_INSTALL_DIR", build::run(machine, &options)?);
         if let Some(left) = budget.left() {
