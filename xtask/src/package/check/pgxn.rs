@@ -47,5 +47,7 @@ pub fn try_out(
         .get_envs()
         .filter_map(|(name, value)| Some((name, value?)));
     command::output(check.envs(environment).env("PGDATABASE", "postgres"))?;
+    // As long as these sources are there, cargo takes what it made of them for what it would make of this checkout's.
+    sh.remove_path(&folder)?;
     Ok("built, installed, checked".to_owned())
 }
