@@ -140,36 +140,39 @@ fn partition_index(pgt_id: i64) -> String {
     format!("pgt_partition_{pgt_id}")
 }
 
-/// Drops the indexes of an earlier definition, which may be unique where the current one is not: all but one over the
-/// values of the columns by which `compiled` finds rows. Hashes are computed again.
+/// Drops the indexes of an earlier definition, which may be unique where the current one is not: all but that of the name
+/// which `compiled` asks for, where it is over the values of the columns by which that finds rows. Hashes are computed again.
 ///
 /// One that a foreign key refers to, or that a constraint is made of, stays in any case; it gets a name of its own if
 /// another is to have its name, and is the user's from then on.
 pub fn drop_key_index(table: &catalog::StreamTable, compiled: Option<&Compiled>) -> Result<()> {
     let wanted = compiled.map(|compiled| wanted(table.pgt_id, compiled));
-    let served_by = match &wanted {
-        Some(wanted) => index_lookup::find_settled(table.relid, &wanted.columns, wanted.over)?,
-        None => None,
-    };
-    let served_by = served_by
-        .filter(|(_, over)| matches!(over, Over::Key | Over::Values))
-        .map(|(index, _)| index);
     let own = [key_index(table.pgt_id), partition_index(table.pgt_id)];
     let indexes = Relation::open(table.relid, LockMode::AccessShare)?.indexes();
     for index in indexes {
         let Some(name) = name::relation_name(index).filter(|name| own.contains(name)) else {
             continue;
         };
-        if served_by == Some(index) {
+        let namesake = wanted.as_ref().filter(|wanted| wanted.name == name);
+        if let Some(wanted) = namesake
+            && is_over_values(table.relid, index, wanted)?
+        {
             continue;
         }
         if !constraint_index::is_of_constraint(index) {
             depend::drop_relation(index, false);
-        } else if served_by.is_none() && wanted.as_ref().is_some_and(|w| w.name == name) {
+        } else if namesake.is_some() {
             constraint_index::give_own_name(table.relid, index)?;
         }
     }
     Ok(())
+}
+
+/// Whether the index serves, and holds no hashes.
+fn is_over_values(table: pg_sys::Oid, index: pg_sys::Oid, wanted: &Wanted) -> Result<bool> {
+    let over = index_lookup::settled(table, &wanted.columns, wanted.over)?;
+    Ok(matches!(over, Over::Key | Over::Values)
+        && index_lookup::serves(table, index, &wanted.columns, over)?)
 }
 
 /// Whether the index is there. One of the user's, who may drop it, does not stand in for one that has a name.
