@@ -1,5 +1,5 @@
 //! `cargo bench -p benches --bench writers`: what four writers keep of their throughput.
-//! `PGT_BENCH_ROWS` and `PGT_BENCH_SECONDS` make it smaller.
+//! `PGT_BENCH_ROWS` and `PGT_BENCH_SECONDS` make it smaller, `PGT_BENCH_VIEWS` picks views by their letters.
 
 use anyhow::Result;
 use benches::settings::{Settings, is_trial, seconds};

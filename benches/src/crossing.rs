@@ -4,7 +4,7 @@
 use crate::plot::{Line, log_log};
 use crate::refresh::tidy_up;
 use crate::server;
-use crate::settings::Settings;
+use crate::settings::{Settings, is_wanted};
 use crate::stats::{median, paired_ratio, time_ms};
 use crate::views::{VIEWS, View};
 use anyhow::{Result, ensure};
@@ -87,11 +87,6 @@ pub async fn measure(session: &Session, settings: &Settings) -> Result<Crossing>
         session.execute(&drop_materialized(view)).await?;
     }
     Ok(crossing)
-}
-
-/// All views, or those whose letters `PGT_BENCH_VIEWS` has.
-fn is_wanted(letter: char) -> bool {
-    std::env::var("PGT_BENCH_VIEWS").map_or(true, |letters| letters.contains(letter))
 }
 
 async fn create(session: &Session, view: &View) -> Result<()> {

@@ -64,6 +64,11 @@ pub fn nexmark_events() -> usize {
     variable("PGT_BENCH_EVENTS", 1_100_000)
 }
 
+/// All views, or those whose letters `PGT_BENCH_VIEWS` has.
+pub fn is_wanted(letter: char) -> bool {
+    env::var("PGT_BENCH_VIEWS").map_or(true, |letters| letters.contains(letter))
+}
+
 fn variable<T: FromStr>(name: &str, default: T) -> T {
     env::var(name)
         .ok()
