@@ -34,8 +34,9 @@ CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
 -- Updates of extensions are followed, beginning with this one.
 DROP EVENT TRIGGER pgtrickle_on_alter_table;
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
-    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
-                 'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
+    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER COLLATION', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
+                 'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER TEXT SEARCH CONFIGURATION',
+                 'ALTER TEXT SEARCH DICTIONARY', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
                  'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE OPERATOR CLASS', 'CREATE RULE', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 
@@ -390,6 +391,9 @@ COMMENT ON FUNCTION pgtrickle.without_clock_strings(text) IS 'the text of a JSON
 
 -- Dependencies on shards of Citus, which it hides from pg_class and from a dump, are found again by a restore.
 SELECT pg_catalog.pg_extension_config_dump('pgtrickle.pgt_dependencies', 'WHERE source_relid IN (SELECT oid FROM pg_catalog.pg_class)');
+
+-- Dumps by ordinary roles read the sequences, too.
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA pgtrickle TO PUBLIC;
 
 -- Every update script ends so: it tells all sessions that they know the catalog of another version.
 GRANT SELECT ON pgtrickle.pgt_dependencies TO PUBLIC;

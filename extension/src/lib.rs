@@ -40,6 +40,7 @@ pub extern "C-unwind" fn _PG_init() {
     config::init();
     pg::running_writes::init();
     pg::file_moves::init();
+    pg::invalidation::init();
     ddl::protect::init();
     shmem::init();
     refresh::immediate::init();

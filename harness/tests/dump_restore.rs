@@ -290,3 +290,58 @@ async fn a_dump_that_comes_back_to_its_own_database_is_noticed() {
         assert!(guarded.is_err(), "{what}: the guard is gone");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_no_superuser_dumps_its_stream_tables() {
+    let (cluster, source) = start().await;
+    for sql in [
+        "CREATE ROLE owner LOGIN",
+        "CREATE DATABASE owned OWNER owner",
+        "CREATE DATABASE copied",
+    ] {
+        source.execute(sql).await.expect(sql);
+    }
+    let admin = Session::connect(&cluster, "owned")
+        .await
+        .expect("a session");
+    admin
+        .execute("CREATE EXTENSION pg_trickle; GRANT ALL ON SCHEMA public TO owner")
+        .await
+        .expect("the extension");
+    admin
+        .execute(
+            "SET ROLE owner; CREATE TABLE t (id int PRIMARY KEY, g int);
+             INSERT INTO t SELECT i, i % 3 FROM generate_series(1, 10) i;
+             SELECT pgtrickle.create_stream_table('st',
+                 'SELECT g, max(id) AS last FROM t GROUP BY g HAVING count(*) > 1');
+             RESET ROLE",
+        )
+        .await
+        .expect("a stream table");
+    let file = cluster.socket_dir().join("plain_dump");
+    let mut dump = cluster.client_command("pg_dump");
+    dump.args([
+        "--username",
+        "owner",
+        "--exclude-schema",
+        "pgtrickle_changes",
+    ])
+    .args(["--exclude-table", "pgtrickle_state.st_*"])
+    .args(["--dbname", "owned", "--file"])
+    .arg(&file);
+    run(dump);
+    run(restore(&cluster, "plain", "copied", &file));
+    let copied = Session::connect(&cluster, "copied")
+        .await
+        .expect("a session");
+    for sql in [
+        "INSERT INTO t VALUES (99, 1)",
+        "SELECT pgtrickle.restore_stream_tables()",
+        "DELETE FROM t WHERE id = 99",
+        "SELECT pgtrickle.refresh_stream_table('st')",
+    ] {
+        copied.execute(sql).await.expect(sql);
+    }
+    let verdict = oracle::check(&copied, "st").await.expect("a verdict");
+    assert!(verdict.is_exact(), "{verdict}");
+}

@@ -408,3 +408,51 @@ async fn settings_of_the_database_for_its_sessions_do_not_stop_workers() {
     let failures = "SELECT count(*) FROM pgtrickle.refresh_failures()";
     assert_eq!(value(&session, failures).await, "0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_change_what_a_query_means_wake_the_scheduler() {
+    let cluster = scheduled_cluster(&[("max_prepared_transactions", "2")]).expect("a cluster");
+    let session = session(&cluster).await;
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) VIRTUAL);
+         INSERT INTO t SELECT i, i FROM generate_series(1, 5) i;
+         CREATE VIEW v AS SELECT id, a FROM t WHERE a < 4;
+         CREATE VIEW w AS SELECT sum(a) AS s FROM v;
+         CREATE TYPE mood AS ENUM ('good');
+         CREATE TABLE m (id int PRIMARY KEY, mood mood);
+         INSERT INTO m VALUES (1, 'good');
+         SELECT pgtrickle.create_stream_table('over_view', 'SELECT s FROM w');
+         SELECT pgtrickle.create_stream_table('generated', 'SELECT sum(twice) AS s FROM t');
+         SELECT pgtrickle.create_stream_table('moods', 'SELECT id, mood::text AS mood FROM m')",
+    )
+    .await;
+    let began = Instant::now();
+    for (command, seen) in [
+        (
+            "CREATE OR REPLACE VIEW v AS SELECT id, a + 100 AS a FROM t WHERE a < 4",
+            "SELECT s = 306 FROM over_view",
+        ),
+        (
+            "ALTER TABLE t ALTER twice SET EXPRESSION AS (a * 3)",
+            "SELECT s = 45 FROM generated",
+        ),
+        (
+            "ALTER TYPE mood RENAME VALUE 'good' TO 'better'",
+            "SELECT mood = 'better' FROM moods",
+        ),
+        (
+            "BEGIN; SELECT pgtrickle.create_stream_table('prepared', 'SELECT sum(a) AS s FROM t');
+             INSERT INTO t VALUES (9, 1); PREPARE TRANSACTION 'p'",
+            "SELECT s = 16 FROM prepared",
+        ),
+    ] {
+        run(&session, command).await;
+        if command.contains("PREPARE") {
+            run(&session, "COMMIT PREPARED 'p'").await;
+        }
+        until(&session, seen).await;
+    }
+    // The scheduler looks at everything once a minute.
+    assert!(began.elapsed() < Duration::from_secs(50), "{began:?}");
+}

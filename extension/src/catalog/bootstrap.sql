@@ -142,6 +142,8 @@ COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.error_class IS 'class of the SQL
 COMMENT ON COLUMN pgtrickle.pgt_refresh_figures.bound_ms IS 'upper bound of the duration; it exceeds the next smaller bound';
 
 GRANT SELECT ON ALL TABLES IN SCHEMA pgtrickle TO PUBLIC;
+-- Dumps by ordinary roles read the sequences, too.
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA pgtrickle TO PUBLIC;
 
 CREATE TABLE pgtrickle.pgt_failures (
     pgt_id             bigint      NOT NULL,

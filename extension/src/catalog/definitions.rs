@@ -46,14 +46,14 @@ pub fn renew<T: Default>(known: &'static LocalKey<Known<T>>) -> Result<()> {
 
 impl Definitions {
     /// The present one.
-    fn present() -> Result<Self> {
+    pub fn present() -> Result<Self> {
         let generation = invalidation::generation();
         let table = relid(TABLE)?;
         Ok(Definitions { table, generation })
     }
 
     /// Whether it is still the current one.
-    fn are_current(self) -> Result<bool> {
+    pub fn are_current(self) -> Result<bool> {
         Ok(relid(TABLE)? == self.table && !invalidation::any_since(self.generation, &[self.table]))
     }
 }

@@ -94,10 +94,11 @@ pub fn is_read(source: pg_sys::Oid) -> Result<bool> {
     Ok(!find(Some(BY_SOURCE), &[(SOURCE_RELID as i16, Key::Oid(source))])?.is_empty())
 }
 
-/// Whether a stream table reads this table that does not need its changes: one in FULL mode.
-pub fn is_read_in_full(source: pg_sys::Oid) -> Result<bool> {
+/// The stream tables that read this table and do not need its changes: those in FULL mode.
+pub fn readers_in_full(source: pg_sys::Oid) -> Result<Vec<i64>> {
     let readers = find(Some(BY_SOURCE), &[(SOURCE_RELID as i16, Key::Oid(source))])?;
-    Ok(readers.iter().any(|reader| !reader.capture))
+    let in_full = readers.iter().filter(|reader| !reader.capture);
+    Ok(in_full.map(|reader| reader.pgt_id).collect())
 }
 
 /// The stream tables whose refreshes need this table's changes, with their latest committed frontier.

@@ -17,10 +17,10 @@ mod unseen;
 mod version;
 
 pub use action::{Action, Reason};
-pub use definitions::{Known, note_change, renew};
+pub use definitions::{Definitions, Known, note_change, renew};
 pub use dependency::{
     Consumer, Dependency, ImmediateReader, consumers_of, delete_dependencies, dependencies,
-    immediate_readers_of, insert_dependency, is_read, is_read_in_full, set_files, sources,
+    immediate_readers_of, insert_dependency, is_read, readers_in_full, set_files, sources,
 };
 pub use failure::{FailureRow, clear_failure, failure, failures, set_failure};
 pub use history::{HistoryRow, PastRefresh, delete_history, insert_history, past_refreshes};

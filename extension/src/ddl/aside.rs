@@ -3,10 +3,14 @@
 //! adds one removes capture, and the readers of the source are recomputed from then on, as their modes say.
 //!
 //! If an IMMEDIATE stream table reads the source, the command is refused.
+//!
+//! The same happens to the readers of a table that becomes unlogged. A command that removes the obstacle, SET LOGGED or
+//! DETACH PARTITION, takes them back to deltas.
 
 use pgrx::pg_sys;
 
-use super::mode;
+use super::{mode, rebuild};
+use crate::capability::{FOREIGN_PARTITION, UNLOGGED_TABLE};
 use crate::catalog::{self, RefreshMode, RequestedMode, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
@@ -17,7 +21,12 @@ use crate::refresh;
 pub fn follow(altered: pg_sys::Oid) -> Result<()> {
     for table in inherit::lineage(altered) {
         let readers = catalog::consumers_of(table)?;
-        if readers.is_empty() || cdc::obstacle(table)?.is_none() {
+        let aside = catalog::readers_in_full(table)?;
+        if readers.is_empty() && aside.is_empty() {
+            continue;
+        }
+        if cdc::obstacle(table)?.is_none() {
+            aside.into_iter().try_for_each(come_back)?;
             continue;
         }
         for reader in readers {
@@ -30,6 +39,31 @@ pub fn follow(altered: pg_sys::Oid) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes a stream table that has stepped aside back to deltas, if nothing else keeps it. Its next refresh recomputes it.
+fn come_back(pgt_id: i64) -> Result<()> {
+    let Some(table) = catalog::load(pgt_id)? else {
+        return Ok(());
+    };
+    let is_aside = |code: &str| [UNLOGGED_TABLE.code, FOREIGN_PARTITION.code].contains(&code);
+    if table.requested_mode == RequestedMode::Full
+        || !table.mode_code.as_deref().is_some_and(is_aside)
+        || table.require_home().is_err()
+    {
+        return Ok(());
+    }
+    catalog::lock(pgt_id)?;
+    let owner = depend::owner_of(table.relid)
+        .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
+    let requested = RequestedMode::Auto;
+    let decision = mode::decide(table.view, owner, &table.settings, requested, None)?;
+    if decision.used == RefreshMode::Full {
+        return Ok(());
+    }
+    rebuild::redecide(pgt_id, decision.clone())?;
+    catalog::set_mode(pgt_id, table.requested_mode, decision.used, None)?;
+    refresh::prepare_as_decided(pgt_id, decision.draft.clone())
 }
 
 /// Gives up deltas for recomputation. The content stays as it is until the next refresh.

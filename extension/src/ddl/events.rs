@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use super::commands::{self, Command, Dropped};
 use super::internal_view::{STATE_SCHEMA, id_of_view};
-use super::{aside, columns, distributed, functions, owner, protect, remove, types};
+use super::{aside, columns, distributed, functions, owner, protect, remove, types, wake};
 use crate::catalog;
 use crate::cdc::{self, Marker};
 use crate::error::{Error, Result, or_report};
@@ -15,7 +15,8 @@ use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::Relation;
 use crate::pg::settings::Level;
 use crate::pg::{
-    alter_table_hook, capture_trigger, event_trigger, extension, file_moves, inherit, name,
+    alter_table_hook, capture_trigger, depend, event_trigger, extension, file_moves, inherit,
+    invalidation, name,
 };
 use crate::refresh::immediate;
 
@@ -24,8 +25,9 @@ extension_sql!(
 CREATE EVENT TRIGGER pgtrickle_on_sql_drop ON sql_drop
     EXECUTE FUNCTION pgtrickle.on_sql_drop();
 CREATE EVENT TRIGGER pgtrickle_on_alter_table ON ddl_command_end
-    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
-                 'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
+    WHEN TAG IN ('ALTER AGGREGATE', 'ALTER COLLATION', 'ALTER DOMAIN', 'ALTER EXTENSION', 'ALTER FOREIGN TABLE', 'ALTER FUNCTION', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS',
+                 'ALTER OPERATOR FAMILY', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER TABLE', 'ALTER TEXT SEARCH CONFIGURATION',
+                 'ALTER TEXT SEARCH DICTIONARY', 'ALTER TYPE', 'ALTER VIEW', 'CREATE AGGREGATE',
                  'CREATE FOREIGN TABLE', 'CREATE FUNCTION', 'CREATE OPERATOR CLASS', 'CREATE RULE', 'CREATE TABLE', 'CREATE VIEW')
     EXECUTE FUNCTION pgtrickle.on_alter_table();
 CREATE EVENT TRIGGER pgtrickle_on_alter_trigger ON ddl_command_end
@@ -56,6 +58,7 @@ COMMENT ON FUNCTION pgtrickle.on_sql_drop() IS 'cleans up after dropped stream t
 REVOKE ALL ON FUNCTION pgtrickle.on_sql_drop() FROM PUBLIC;
 "#)]
 fn on_sql_drop() {
+    invalidation::alters();
     or_report(commands::dropped().and_then(|dropped| {
         // First, since what is cleaned up is dropped, too.
         protect::keep_indexes(&dropped)?;
@@ -106,6 +109,7 @@ fn on_alter_table(call: pg_sys::FunctionCallInfo) {
     if extension::is_running_script() || event_trigger::makes_only_new(call) {
         return;
     }
+    invalidation::alters();
     if event_trigger::renames_schema(call) {
         return or_report(protect::keep_schemas());
     }
@@ -132,7 +136,8 @@ fn follow_table(altered: Option<pg_sys::Oid>) -> Result<bool> {
     let Some(table) = altered else {
         return Ok(false);
     };
-    if alter_table_hook::has_relatives() || !is_unrelated(table)? {
+    if alter_table_hook::has_relatives() || !is_unrelated(table)? || depend::row_type_is_used(table)
+    {
         return Ok(false);
     }
     if catalog::has_immediate()? {
@@ -174,7 +179,7 @@ fn follow_commands(commands: &[Command]) -> Result<()> {
     if is_of(functions::CLASSES) {
         is_forgotten |= functions::forget_plans()?;
     }
-    if is_of(types::CLASSES) {
+    if commands.iter().any(types::are_altered) {
         is_forgotten |= types::forget_plans()?;
     }
     let is_new =
@@ -256,6 +261,7 @@ fn follow(altered: &[pg_sys::Oid]) -> Result<()> {
             }
         }
     }
+    wake::readers_of(altered)?;
     immediate::follow_definitions()
 }
 

@@ -35,3 +35,4 @@ pub mod spread;
 pub mod ties;
 mod told;
 mod types;
+mod wake;

@@ -217,3 +217,30 @@ pub fn has_dependents(owner: pg_sys::Oid) -> bool {
     );
     found
 }
+
+/// Whether something beside the relation and its array type uses its row type: a column of another table, a function, a
+/// domain.
+pub fn row_type_is_used(of: pg_sys::Oid) -> bool {
+    // SAFETY: a syscache look-up; 0 for a relation without a row type, or none.
+    let row_type = unsafe { pg_sys::get_rel_type_id(of) };
+    if row_type == pg_sys::InvalidOid {
+        return false;
+    }
+    // SAFETY: a syscache look-up.
+    let array = unsafe { pg_sys::get_array_type(row_type) };
+    let is_used = |used: pg_sys::Oid| {
+        let mut found = false;
+        let keys = [
+            catalog_scan::oid_key(4, pg_sys::TypeRelationId),
+            catalog_scan::oid_key(5, used),
+        ];
+        catalog_scan::each(DEPEND, DEPEND_BY_OWNER, &keys, |row| {
+            // SAFETY: a row of pg_depend, which has fixed-length columns only.
+            let row = unsafe { &*row.cast::<DependRow>() };
+            found = row.class != pg_sys::TypeRelationId || row.object != array;
+            !found
+        });
+        found
+    };
+    is_used(row_type) || (array != pg_sys::InvalidOid && is_used(array))
+}

@@ -123,6 +123,13 @@ pub fn serves(
     Ok(is_over(&table, &index, columns, settled)? || is_over(&table, &index, columns, over)?)
 }
 
+/// Whether an index lets no two rows have the same key.
+pub fn is_unique(index: pg_sys::Oid) -> Result<bool> {
+    let index = Relation::open(index, LockMode::AccessShare)?;
+    // SAFETY: an open index has its pg_index row.
+    Ok(unsafe { (*(*index.as_ptr()).rd_index).indisunique })
+}
+
 fn is_over(table: &Relation, index: &Relation, columns: &[usize], over: Over) -> Result<bool> {
     // SAFETY: an open index has its pg_index row.
     let form = unsafe { &*(*index.as_ptr()).rd_index };

@@ -1,11 +1,12 @@
 //! Which relations the server has invalidated, for the extension's caches.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use pgrx::pg_sys;
 
 use super::row_security::OF_ROLES;
+use super::transaction_end::{self, End};
 
 /// Beyond this many relations the log is dropped, and everything counts as changed.
 const CAPACITY: usize = 4096;
@@ -21,6 +22,28 @@ struct Log {
 
 thread_local! {
     static LOG: RefCell<Log> = RefCell::default();
+    /// Whether the current transaction has altered or dropped anything.
+    static ALTERS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Puts the hooks in place, once per process or before it forks: what has been read after an alteration that is then
+/// rolled back counts as changed. The server does not tell of every relation whose children were others meanwhile.
+pub fn init() {
+    transaction_end::listen(|end| {
+        if ALTERS.take() && end == End::Abort {
+            all_changed();
+        }
+    });
+    transaction_end::listen_to_subtransactions(|end, _| {
+        if ALTERS.get() && end == End::Abort {
+            all_changed();
+        }
+    });
+}
+
+/// The current transaction alters or drops something.
+pub fn alters() {
+    ALTERS.set(true);
 }
 
 /// The present generation; each notice of a change begins a new one. The first call of a session
@@ -93,6 +116,10 @@ unsafe extern "C-unwind" fn on_role_change(argument: pg_sys::Datum, _cache: i32,
 
 /// The server's notice of a schema, or a label of an enum, that was made, changed or dropped.
 unsafe extern "C-unwind" fn on_name_change(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    all_changed();
+}
+
+fn all_changed() {
     LOG.with(|log| {
         if let Ok(mut log) = log.try_borrow_mut() {
             log.generation += 1;

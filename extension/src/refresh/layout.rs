@@ -168,11 +168,15 @@ pub fn drop_key_index(table: &catalog::StreamTable, compiled: Option<&Compiled>)
     Ok(())
 }
 
-/// Whether the index serves, and holds no hashes.
+/// Whether the index is what would be made, and holds no hashes.
 fn is_over_values(table: pg_sys::Oid, index: pg_sys::Oid, wanted: &Wanted) -> Result<bool> {
     let over = index_lookup::settled(table, &wanted.columns, wanted.over)?;
-    Ok(matches!(over, Over::Key | Over::Values)
-        && index_lookup::serves(table, index, &wanted.columns, over)?)
+    let is_as_strict = match over {
+        Over::Key => true,
+        Over::Values => !index_lookup::is_unique(index)?,
+        Over::Image | Over::Equality => false,
+    };
+    Ok(is_as_strict && index_lookup::serves(table, index, &wanted.columns, over)?)
 }
 
 /// Whether the index is there. One of the user's, who may drop it, does not stand in for one that has a name.

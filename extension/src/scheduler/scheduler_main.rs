@@ -183,6 +183,11 @@ impl<'a> Scheduler<'a> {
         }
         // Stream tables created with their buffers have just been announced.
         self.is_stale |= matches!(&taken, Taken::Some(buffers) if self.tables.is_news(buffers));
+        // The process that commits a prepared transaction does not know which definitions it changed.
+        if taken == Taken::All && !self.is_stale {
+            let tables = &self.tables;
+            self.is_stale = background::transaction(|| Ok(tables.are_outdated()?))?;
+        }
         if self.is_stale || looks_at_all {
             // A push to the ring wakes the scheduler, so entries pushed while we read are handled next time.
             let (tables, is_stale) = (&mut self.tables, self.is_stale);

@@ -8,7 +8,7 @@ use pgtrickle_dvm::schedule::Schedule;
 
 use super::due::{Clock, Due};
 use super::turn;
-use crate::catalog::{self, FailureRow, RefreshMode, Status, StreamTable};
+use crate::catalog::{self, Definitions, FailureRow, RefreshMode, Status, StreamTable};
 use crate::cdc;
 use crate::config;
 use crate::dag::Graph;
@@ -45,6 +45,8 @@ pub struct Tables {
     trees: HashMap<u32, Vec<u32>>,
     /// The last of those that were refreshed to check on them.
     checked: i64,
+    /// The definitions that were read last as a whole.
+    definitions: Option<Definitions>,
 }
 
 /// The present time and the settings that go with it.
@@ -63,6 +65,7 @@ pub fn clock() -> Clock {
 impl Tables {
     /// Reads the catalog again. What was due stays due, and what is behind becomes it.
     pub fn reload(&mut self, clock: &Clock) -> Result<()> {
+        self.definitions = Some(Definitions::present()?);
         let present = catalog::all()?;
         let ids: BTreeSet<i64> = present.iter().map(|table| table.pgt_id).collect();
         let gone: Vec<i64> = self
@@ -78,6 +81,12 @@ impl Tables {
             self.learn(table, clock)?;
         }
         Ok(())
+    }
+
+    /// Whether definitions have changed since all were read.
+    pub fn are_outdated(&self) -> Result<bool> {
+        let are_current = self.definitions.map(Definitions::are_current);
+        Ok(!are_current.transpose()?.unwrap_or(false))
     }
 
     /// Reads the rows of these stream tables again.

@@ -72,7 +72,7 @@ pub fn readers_of(source: pg_sys::Oid) -> Result<Rc<Readers>> {
         |graph| graph.readers.get(&key).cloned(),
         || {
             let mut readers = Readers {
-                any_full: catalog::is_read_in_full(source)?,
+                any_full: !catalog::readers_in_full(source)?.is_empty(),
                 ..Readers::default()
             };
             let mut columns = BTreeSet::new();

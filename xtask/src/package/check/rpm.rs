@@ -21,7 +21,7 @@ pub fn try_out(machine: &Machine, rpm: &Path, deb: &Path) -> Result<String> {
     let libraries: Vec<&str> = needs.lines().filter(is_library).collect();
     let system = stand_in(&sh, "glibc", "2.34", &libraries)?;
     command::output(dnf(&sh, &root, "install").arg(system))?;
-    let old = stand_in(&sh, &name, &format!("{major}~0"), &[])?;
+    let old = stand_in(&sh, &name, &(major - 1).to_string(), &[])?;
     let server = stand_in(&sh, &name, &version, &[])?;
     for lacking in [vec![], vec![&old]] {
         let install = dnf(&sh, &root, "install").arg(rpm).args(lacking);
