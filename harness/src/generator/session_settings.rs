@@ -1,6 +1,7 @@
 //! Settings of the session that writes or refreshes, other than those of the one that creates and judges.
 
 use crate::client::{Session, SqlError, Table};
+use crate::postgres;
 use crate::random::Random;
 
 /// Settings that stream tables keep, with values to choose from.
@@ -44,10 +45,17 @@ pub(super) fn others(number: u64) -> String {
     for (name, values) in VALUES {
         if random.below(3) == 0 {
             let value = values[random.below(values.len() as u64) as usize];
-            statements.push(format!("SET {name} = '{value}'"));
+            if is_taken(name, value) {
+                statements.push(format!("SET {name} = '{value}'"));
+            }
         }
     }
     statements.join("; ")
+}
+
+/// Whether the server takes the value: PostgreSQL 19 no longer lets strings be other than standard.
+fn is_taken(name: &str, value: &str) -> bool {
+    name != "standard_conforming_strings" || value == "on" || postgres::major() < 19
 }
 
 /// Statements that give all of them the values back that the session began with.
