@@ -4,7 +4,7 @@
 
 use harness::citus::is_missing;
 use harness::citus::tables::{
-    CHANGES, LOCAL, SPLIT, create, move_shard, nothing_is_left, refreshed, right, start,
+    CHANGES, GROUPED, LOCAL, SPLIT, create, move_shard, nothing_is_left, refreshed, right, start,
 };
 use harness::cluster::StopMode;
 use harness::insist::{exact, run, until, value};
@@ -70,6 +70,48 @@ async fn nodes_keep_what_is_local_to_their_shards() {
         .await;
     }
     nothing_is_left(&citus).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_taken_from_beside_the_others_is_told_of() {
+    if is_missing("a_source_that_is_taken_from_beside_the_others_is_told_of") {
+        return;
+    }
+    let (_citus, session) = start().await;
+    for (name, query) in [LOCAL[2], GROUPED[1]] {
+        create(&session, name, query).await;
+        refreshed(&session, name).await;
+        right(&session, name, query).await;
+    }
+    run(
+        &session,
+        "SELECT update_distributed_table_colocation('e', colocate_with => 'none'); INSERT INTO e VALUES (3, 4000)",
+    )
+    .await;
+    for (name, _) in [LOCAL[2], GROUPED[1]] {
+        let refresh = format!("SELECT pgtrickle.refresh_stream_table('{name}')");
+        let error = session.execute(&refresh).await.unwrap_err();
+        assert_eq!(error.sqlstate, "55000", "{error}");
+        let text = error.to_string();
+        assert!(text.contains("\"e\" is no longer co-located"), "{text}");
+    }
+    for (name, query) in [LOCAL[2], GROUPED[1]] {
+        run(
+            &session,
+            &format!("SELECT pgtrickle.drop_stream_table('{name}')"),
+        )
+        .await;
+        if name == LOCAL[2].0 {
+            run(
+                &session,
+                "SELECT update_distributed_table_colocation('e', colocate_with => 'd')",
+            )
+            .await;
+        }
+        create(&session, name, query).await;
+        refreshed(&session, name).await;
+        right(&session, name, query).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,14 @@ pub enum SpreadError {
         /// The shards.
         shards: String,
     },
+    /// A table that it reads has been taken away from beside it.
+    #[error("table \"{source_table}\" is no longer co-located with stream table \"{table}\"")]
+    Apart {
+        /// The stream table.
+        table: String,
+        /// The table that it reads.
+        source_table: String,
+    },
     /// A row that goes is not in the image of what a node has.
     #[error("the image of stream table \"{0}\" lacks rows that its nodes removed")]
     ImageDiffers(String),
@@ -68,7 +76,9 @@ impl SpreadError {
             | SpreadError::NotMaintained { .. }
             | SpreadError::BadColumn { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             SpreadError::ShardMissing(_) => Code::ERRCODE_UNDEFINED_TABLE,
-            SpreadError::ShardsUnclear { .. } => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            SpreadError::ShardsUnclear { .. } | SpreadError::Apart { .. } => {
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             SpreadError::ImageDiffers(_) => Code::ERRCODE_DATA_CORRUPTED,
             SpreadError::OfAnother => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             SpreadError::BadTask(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
@@ -84,6 +94,9 @@ impl SpreadError {
                     .into(),
             ),
             SpreadError::BadColumn { why, .. } => Some(why.clone()),
+            SpreadError::Apart { .. } => Some(
+                "Its shards may move away from those of the stream table, and no node would have both.".into(),
+            ),
             SpreadError::OfAnother => Some(
                 "Citus connects to nodes once per role, and the connections would wait for each other."
                     .into(),
@@ -107,6 +120,9 @@ impl SpreadError {
             SpreadError::Fixed(_) | SpreadError::NotMaintained { .. } => {
                 Some("Drop it and create it again.".into())
             }
+            SpreadError::Apart { .. } => Some(
+                "Co-locate its sources again with update_distributed_table_colocation(), drop it, and create it again.".into(),
+            ),
             SpreadError::BadColumn { .. } => {
                 Some("Omit output_distribution_column to derive the column.".into())
             }

@@ -96,6 +96,10 @@ fn all() -> Vec<Error> {
             table: name(),
             shards: "102008, 102011".to_owned(),
         }),
+        Error::Spread(SpreadError::Apart {
+            table: name(),
+            source_table: "orders".to_owned(),
+        }),
         Error::Spread(SpreadError::ImageDiffers(name())),
         Error::Spread(SpreadError::OfAnother),
         Error::Spread(SpreadError::BadTask("SLEEP".to_owned())),

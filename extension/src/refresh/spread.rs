@@ -4,11 +4,14 @@
 //! Each node refreshes and commits all of its shards in one transaction. The error names nodes that fail; the others
 //! have been refreshed.
 
+use pgrx::pg_sys;
+
 use crate::catalog::{self, Action, Reason, StreamTable};
 use crate::citus::{self, Answer, Argument};
-use crate::error::{Result, SpreadError};
+use crate::error::{CitusTable, Result, SpreadError};
 use crate::parse;
-use crate::pg::cluster;
+use crate::pg::citus as cluster_tables;
+use crate::pg::{cluster, name};
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 
 use super::keyed_table::Counts;
@@ -177,6 +180,8 @@ pub fn refresh(table: &StreamTable, request: Request) -> Result<Outcome> {
 
 /// Gives every node a task.
 pub fn ask(table: &StreamTable, task: Task) -> Result<Sum> {
+    let sources = catalog::dependencies(table.pgt_id)?;
+    require_beside(table, table.relid, sources.iter().map(|read| read.source))?;
     let nodes = citus::nodes_of(table.relid)?;
     let query = parse::text_over_tables(table.view, &table.settings)?;
     let arguments = [
@@ -197,6 +202,32 @@ pub fn ask(table: &StreamTable, task: Task) -> Result<Sum> {
         sum.add_all(of_node);
     }
     Ok(sum)
+}
+
+/// Fails if a table that is read by shards is no longer beside the shards of `held`, which hold what is made of it: what
+/// a node has of both may not be all of it.
+pub(super) fn require_beside(
+    table: &StreamTable,
+    held: pg_sys::Oid,
+    mut sources: impl Iterator<Item = pg_sys::Oid>,
+) -> Result<()> {
+    let Some(own) = cluster_tables::distribution(held) else {
+        return Ok(());
+    };
+    let is_apart = |source: &pg_sys::Oid| {
+        let found = cluster_tables::distribution(*source);
+        found.is_some_and(|found| {
+            found.kind == CitusTable::Distributed && found.colocation != own.colocation
+        })
+    };
+    match sources.find(is_apart) {
+        None => Ok(()),
+        Some(source) => Err(SpreadError::Apart {
+            table: table.plain_name(),
+            source_table: name::relation_name(source).unwrap_or_default(),
+        }
+        .into()),
+    }
 }
 
 /// What the nodes have answered, if every one has, and is understood.

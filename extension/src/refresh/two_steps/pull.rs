@@ -16,7 +16,7 @@ use crate::pg::transaction;
 use crate::pg::user::OwnerContext;
 use crate::pg::{citus as shards, depend};
 use crate::refresh::Task;
-use crate::refresh::spread::heard_from_all;
+use crate::refresh::spread::{heard_from_all, require_beside};
 
 /// The function that the nodes are asked for.
 const FUNCTION: &str = "take_part";
@@ -58,6 +58,7 @@ fn pull_part(table: &StreamTable, number: usize, part: &PartQuery, is_forced: bo
     let names = &names(table.pgt_id, number);
     let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
     let anchor = layout::find_anchor(table.pgt_id, number)?.ok_or(Error::Vanished)?;
+    require_beside(table, anchor, std::iter::once(part.beside))?;
     let known = {
         let _owner = OwnerContext::enter(owner, &table.settings)?;
         apply::positions(names)?
