@@ -1,27 +1,31 @@
 //! One aggregate call: how it can be maintained.
+//!
+//! Direct arguments stand above the grouping: they read its keys, and rows outside.
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Aggregate, AggregateKind};
 
 use super::analyzer::Analyzer;
 use super::display_scale::Scale;
+use super::group_columns::Grouping;
 use super::stage::Stage;
 use crate::capability::{
     BOOL_AGGREGATE, COUNT, Capability, DIRECT_ARGUMENT, DISTINCT_AGGREGATE, FILTERED_AGGREGATE,
-    MIN_MAX, ORDERED_INPUT, RECOMPUTED_AGGREGATE, SUM_AVG,
+    MIN_MAX, ORDERED_INPUT, ORDERED_SET, RECOMPUTED_AGGREGATE, SUM_AVG,
 };
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
-use crate::pg::types;
+use crate::pg::{altered_node, types};
 
 impl Analyzer {
-    /// The call, over the columns below the grouping.
+    /// The call, over the columns below the grouping; its direct arguments over the keys.
     pub fn aggregate(
         &mut self,
         stage: &mut Stage<'_>,
+        keys: &Grouping,
         call: NodeOf<pg_sys::Aggref>,
     ) -> Result<Aggregate> {
-        let bound = self.bind(stage, call.node())?;
+        let bound = self.bound_call(stage, keys, call)?;
         let printed = self.expression(bound);
         let parts = bound.cast::<pg_sys::Aggref>();
         let arguments: Vec<Node> = parts.map_or_else(Vec::new, |call| {
@@ -52,18 +56,15 @@ impl Analyzer {
         );
         let mut column = self.add_column(name.clone(), ty, !counts, scale);
         self.check_storable(&column);
-        let keeps_order = node::list_length(call.aggorder) == 0 && call.aggkind as u8 == b'n';
+        // DISTINCT sorts.
+        let keeps_order = node::list_length(call.aggorder) == 0
+            && node::list_length(call.aggdistinct) == 0
+            && call.aggkind as u8 == b'n';
         let may_show_order = kind == AggregateKind::Recompute
             && keeps_order
             && !disregards_order(call.aggfnoid, &name);
         if may_show_order && stage.level.has_ordered_input() {
             self.refuse(&ORDERED_INPUT, format!("{name} without ORDER BY"));
-        }
-        let is_constant = |argument: Node| {
-            !argument.contains::<pg_sys::Var>() && !argument.contains::<pg_sys::SubLink>()
-        };
-        if !node::each(call.aggdirectargs).all(is_constant) {
-            self.refuse(&DIRECT_ARGUMENT, name.clone());
         }
         let is_extremum = matches!(
             kind,
@@ -74,6 +75,9 @@ impl Analyzer {
         );
         let distinct = node::list_length(call.aggdistinct) > 0 && !is_extremum;
         self.note(capability_of(kind), name.clone());
+        if call.aggkind as u8 != b'n' {
+            self.note(&ORDERED_SET, name.clone());
+        }
         if distinct {
             self.note(&DISTINCT_AGGREGATE, name.clone());
         }
@@ -101,6 +105,34 @@ impl Analyzer {
             filter: filter.map(|filter| self.expression(filter)),
             distinct,
         })
+    }
+
+    fn bound_call(
+        &mut self,
+        stage: &mut Stage<'_>,
+        keys: &Grouping,
+        call: NodeOf<pg_sys::Aggref>,
+    ) -> Result<Node> {
+        let direct = node::list(call.aggdirectargs);
+        let Some(apart) =
+            altered_node::with_direct_arguments(&call, &[]).filter(|_| !direct.is_empty())
+        else {
+            return self.bind(stage, call.node());
+        };
+        let mut above = Stage::new(stage.level, Some(keys));
+        let mut arguments = Vec::with_capacity(direct.len());
+        for argument in direct {
+            arguments.push(self.bind(&mut above, argument)?);
+        }
+        // What the stage would add stands above the grouping, which computes the call.
+        if !above.pending.is_empty() {
+            self.refuse(&DIRECT_ARGUMENT, types::function_name(call.aggfnoid));
+        }
+        let below = self.bind(stage, apart.node())?;
+        let whole = below
+            .cast::<pg_sys::Aggref>()
+            .and_then(|below| altered_node::with_direct_arguments(&below, &arguments));
+        Ok(whole.map_or(below, |whole| whole.node()))
     }
 }
 

@@ -60,7 +60,7 @@ impl Analyzer {
         for output in outputs {
             for call in calls_in(*output, &grouping) {
                 if grouping.find(call.node(), 0).is_none() {
-                    let aggregate = self.aggregate(&mut stage, call)?;
+                    let aggregate = self.aggregate(&mut stage, &grouping, call)?;
                     grouping.add(call.node(), aggregate.column.id);
                     aggregates.push(aggregate);
                 }
@@ -220,14 +220,19 @@ fn calls_in(output: Node, grouping: &Grouping) -> Vec<NodeOf<pg_sys::Aggref>> {
 }
 
 /// Vars of this level above the grouping that are neither inside a key nor inside an aggregate, as they
-/// read at this level.
+/// read at this level. Direct arguments of an aggregate are outside of it.
 fn vars_outside(output: Node, grouping: &Grouping) -> Vec<Node> {
     let mut vars = Vec::new();
     levels::walk_levels(output, &mut |node, level| {
-        let is_call = node
-            .cast::<pg_sys::Aggref>()
-            .is_some_and(|call| call.agglevelsup == level);
-        if is_call || node.is::<pg_sys::GroupingFunc>() || grouping.find(node, level).is_some() {
+        if node.is::<pg_sys::GroupingFunc>() || grouping.find(node, level).is_some() {
+            return Walk::Skip;
+        }
+        let call = node.cast::<pg_sys::Aggref>();
+        if let Some(call) = call.filter(|call| call.agglevelsup == level) {
+            for argument in node::list(call.aggdirectargs) {
+                let here = levels::shift_levels(argument, -(level as i32));
+                vars.extend(vars_outside(here, grouping));
+            }
             return Walk::Skip;
         }
         if node

@@ -1,5 +1,5 @@
 //! GROUPING SETS, ROLLUP and CUBE: one grouping per set over a copy of the input, with NULL for keys outside
-//! the set, and `grouping()` a constant of each set.
+//! the set, also in direct arguments, and `grouping()` a constant of each set.
 //!
 //! ```text
 //! γ {A, B}; f (R) = γ A; f (R) × NULLs(B∖A) ⊎ γ B; f (R′) × NULLs(A∖B)
@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Aggregate, Column, Expr, Relation};
+use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
 
 use super::analyzer::Analyzer;
 use super::display_scale::Scale;
@@ -98,11 +98,19 @@ impl Analyzer {
         let mut inputs = Vec::with_capacity(sets.len());
         for set in sets {
             let keys = grouped.keys.iter().filter(|key| is_in(key, set)).collect();
-            let (arm, names) = self.copy(aggregate(
-                grouped.input.clone(),
-                keys,
-                grouped.aggregates.clone(),
-            ));
+            let nulls: Vec<(ColumnId, Expr)> = grouped
+                .keys
+                .iter()
+                .filter(|key| !is_in(key, set))
+                .map(|key| (key.column.id, Expr::null(&key.column.ty)))
+                .collect();
+            let without = |aggregate: &Aggregate| Aggregate {
+                call: (aggregate.call)
+                    .substitute(|id| nulls.iter().find(|(key, _)| *key == id).map(|(_, e)| e)),
+                ..aggregate.clone()
+            };
+            let aggregates = grouped.aggregates.iter().map(without).collect();
+            let (arm, names) = self.copy(aggregate(grouped.input.clone(), keys, aggregates));
             let mut exprs: Vec<Expr> = Vec::with_capacity(columns.len());
             exprs.extend(grouped.keys.iter().map(|key| {
                 if is_in(key, set) {

@@ -11,7 +11,7 @@
 //!
 //! - [`level`]: one SELECT; [`set_operation`]: UNION, INTERSECT, EXCEPT; [`range`]: range table;
 //!   [`from`] and [`join`]: FROM; [`computed`]: functions and VALUES in it; [`grouping`], [`grouping_sets`] and [`aggregate`]: GROUP BY and
-//!   aggregates; [`window`], [`windows`], [`frame`] and [`window_functions`]: windows; [`order`]: ORDER BY with LIMIT or DISTINCT ON; [`settle`]: its ties.
+//!   aggregates; [`window`], [`windows`], [`frame`] and [`window_functions`]: windows; [`order`]: ORDER BY with LIMIT or DISTINCT ON; [`settle`]: its ties, with [`input_order`].
 //! - [`stage`]: where expressions stand; [`sublink`]: subqueries in them.
 //! - [`bind`]: columns become parameters; [`implied`]: operators that printing would not name;
 //!   [`expression`]: printing, conjuncts, equalities; [`collation`]: explicit ones.
@@ -44,6 +44,7 @@ mod grouping;
 mod grouping_sets;
 mod implied;
 mod input;
+mod input_order;
 mod join;
 mod json_value;
 mod level;

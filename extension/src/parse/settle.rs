@@ -10,7 +10,8 @@
 //! SELECT x, p FROM t ORDER BY y LIMIT 3  →  … ORDER BY y, x, p, ROW(p) USING *< LIMIT 3
 //! ```
 //! Aggregates that show the order of their input without ORDER BY, such as `array_agg` and `string_agg`, are ordered by
-//! what they read, unless a subquery, a CTE or a view below may have given its rows an order that they rely on.
+//! what they read; where the only subquery in FROM has an order, by that first ([`super::input_order`]). Where any other
+//! subquery, a CTE or a view below may have given its rows an order that they rely on, they are left alone.
 //!
 //! A result of the settled query is a result of the query: its order refines that of the query. Frames
 //! whose ends or exclusion are made of peers are not changed, nor are WITH TIES and views;
@@ -21,13 +22,14 @@
 use pgrx::pg_sys;
 
 use super::facts::is_image_equality;
+use super::input_order::input_order;
 use super::order;
 use super::window_functions::{
     commutes, follows_position, ignores_frame, is_first, is_last, ties_of,
 };
 use crate::pg::levels;
 use crate::pg::node::{self, Node, NodeOf, Walk};
-use crate::pg::settle::{self, Operators};
+use crate::pg::settle::{self, Operators, Sorting};
 use crate::pg::{query, types};
 
 /// A query of our own with its ties settled, and what settles them.
@@ -209,6 +211,7 @@ fn aggregates(query: NodeOf<pg_sys::Query>, ties: &mut Ties) {
         });
     }
     let may_begin = !may_have_ordered_input(query);
+    let mut given = None;
     for call in calls {
         let name = types::function_name(call.aggfnoid);
         let is_plain = call.aggkind as u8 == b'n'
@@ -218,20 +221,30 @@ fn aggregates(query: NodeOf<pg_sys::Query>, ties: &mut Ties) {
             continue;
         }
         let is_ordered = node::list_length(call.aggorder) > 0;
-        let begins = may_begin
-            && types::is_builtin(call.aggfnoid)
-            && !without_order
-                .iter()
-                .any(|n| n.as_ptr() == call.node().as_ptr());
-        if !is_ordered && !begins {
+        let takes_order = !without_order
+            .iter()
+            .any(|n| n.as_ptr() == call.node().as_ptr());
+        let given = match is_ordered || !takes_order {
+            true => None,
+            false => given.get_or_insert_with(|| input_order(query)).as_ref(),
+        };
+        let begins = may_begin && types::is_builtin(call.aggfnoid) && takes_order;
+        if !is_ordered && !begins && given.is_none() {
             continue;
         }
         let arguments = node::list_of::<pg_sys::TargetEntry>(call.args);
         let arguments = arguments.iter().filter(|argument| !argument.resjunk);
         let keys = Keys::of(arguments.filter_map(|argument| Node::new(argument.expr)));
         let before = node::list_length(call.aggorder);
-        keys.append(&mut |expr, by| settle::sort_aggregate(call, expr, by));
-        let said = (name, keys.names(query));
+        for (key, sorting) in given.into_iter().flatten() {
+            settle::sort_aggregate(call, *key, *sorting);
+        }
+        keys.append(&mut |expr, by| settle::sort_aggregate(call, expr, Sorting::Rising(by)));
+        let by = match given {
+            Some(_) => "the order of the subquery, then ",
+            None => "",
+        };
+        let said = (name, format!("{by}{}", keys.names(query)));
         if node::list_length(call.aggorder) > before {
             ties.is_unordered |= !is_ordered;
             if !ties.said.contains(&said) {

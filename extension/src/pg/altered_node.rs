@@ -58,3 +58,14 @@ pub fn with_call(item: &NodeOf<pg_sys::RangeTblFunction>, call: Node) -> Option<
     unsafe { (*new).funcexpr = call.as_ptr().cast() };
     Node::new(new)
 }
+
+/// The call of an ordered-set aggregate with these direct arguments.
+pub fn with_direct_arguments(
+    call: &NodeOf<pg_sys::Aggref>,
+    arguments: &[Node],
+) -> Option<NodeOf<pg_sys::Aggref>> {
+    let new = copy(call, pg_sys::NodeTag::T_Aggref);
+    // SAFETY: a fresh node of this type.
+    unsafe { (*new).aggdirectargs = list_of(arguments) };
+    Node::new(new).and_then(Node::cast)
+}

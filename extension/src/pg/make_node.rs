@@ -52,6 +52,13 @@ pub fn make_var(item: i32, attnum: i16, type_oid: pg_sys::Oid) -> Option<Node> {
     Node::new(unsafe { pg_sys::makeVar(item, attnum, type_oid, -1, pg_sys::InvalidOid, 0) })
 }
 
+/// A reference to the column of an item that shows an expression.
+pub fn make_column(item: i32, attnum: i16, shown: Node) -> Option<Node> {
+    let (ty, typmod, collation) = (shown.type_oid(), shown.typmod(), shown.collation());
+    // SAFETY: makes a node in the current memory context.
+    Node::new(unsafe { pg_sys::makeVar(item, attnum, ty, typmod, collation, 0) })
+}
+
 /// `ROW(…)::type`.
 pub fn make_row(fields: &[Node], type_oid: pg_sys::Oid) -> Option<Node> {
     let row = allocate::<pg_sys::RowExpr>(NodeTag::T_RowExpr);

@@ -42,6 +42,15 @@ impl Operators {
     }
 }
 
+/// How a key sorts.
+#[derive(Clone, Copy)]
+pub enum Sorting {
+    /// From the least value on, NULLs last.
+    Rising(Operators),
+    /// Like another key.
+    Like(NodeOf<pg_sys::SortGroupClause>),
+}
+
 /// Whether the clause sorts by image.
 pub fn is_by_image(clause: &pg_sys::SortGroupClause) -> bool {
     clause.sortop == IMAGE_LESS
@@ -55,7 +64,7 @@ struct Sorted {
 
 impl Sorted {
     /// Appends a key, unless one with the same operator, or its opposite, is there.
-    fn append(&self, expr: Node, by: Operators) {
+    fn append(&self, expr: Node, by: Sorting) {
         // SAFETY: lists of a query of our own.
         unsafe {
             let targets = node::list_of::<pg_sys::TargetEntry>(*self.targets);
@@ -81,12 +90,18 @@ impl Sorted {
             if clauses.any(|clause| clause.tleSortGroupRef == (*target).ressortgroupref) {
                 return;
             }
-            let clause =
-                make_node::allocate::<pg_sys::SortGroupClause>(pg_sys::NodeTag::T_SortGroupClause);
+            let clause = match by {
+                Sorting::Rising(by) => {
+                    let tag = pg_sys::NodeTag::T_SortGroupClause;
+                    let clause = make_node::allocate::<pg_sys::SortGroupClause>(tag);
+                    (*clause).eqop = by.equal;
+                    (*clause).sortop = by.less;
+                    (*clause).hashable = by.hashable;
+                    clause
+                }
+                Sorting::Like(clause) => pg_sys::copyObjectImpl(clause.as_ptr().cast()).cast(),
+            };
             (*clause).tleSortGroupRef = (*target).ressortgroupref;
-            (*clause).eqop = by.equal;
-            (*clause).sortop = by.less;
-            (*clause).hashable = by.hashable;
             *self.clauses = pg_sys::lappend(*self.clauses, clause.cast());
         }
     }
@@ -101,7 +116,7 @@ pub fn sort_query(query: NodeOf<pg_sys::Query>, expr: Node, by: Operators) {
             clauses: &raw mut (*query.as_ptr()).sortClause,
         }
     };
-    sorted.append(expr, by);
+    sorted.append(expr, Sorting::Rising(by));
 }
 
 /// Sorts a window of the query by one more key.
@@ -118,11 +133,11 @@ pub fn sort_window(
             clauses: &raw mut (*window.as_ptr()).orderClause,
         }
     };
-    sorted.append(expr, by);
+    sorted.append(expr, Sorting::Rising(by));
 }
 
 /// Sorts the input of an aggregate by one more key.
-pub fn sort_aggregate(call: NodeOf<pg_sys::Aggref>, expr: Node, by: Operators) {
+pub fn sort_aggregate(call: NodeOf<pg_sys::Aggref>, expr: Node, by: Sorting) {
     // SAFETY: addresses of fields of a node of our own.
     let sorted = unsafe {
         Sorted {
@@ -131,6 +146,36 @@ pub fn sort_aggregate(call: NodeOf<pg_sys::Aggref>, expr: Node, by: Operators) {
         }
     };
     sorted.append(expr, by);
+}
+
+/// What a query sorts by, up to the first image, and how.
+pub fn sorting(query: NodeOf<pg_sys::Query>) -> Vec<(NodeOf<pg_sys::TargetEntry>, Sorting)> {
+    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
+    let target = |clause: &NodeOf<pg_sys::SortGroupClause>| {
+        let mut targets = targets.iter().copied();
+        targets.find(|target| target.ressortgroupref == clause.tleSortGroupRef)
+    };
+    node::list_of::<pg_sys::SortGroupClause>(query.sortClause)
+        .into_iter()
+        .take_while(|clause| !is_by_image(clause))
+        .filter_map(|clause| Some((target(&clause)?, Sorting::Like(clause))))
+        .collect()
+}
+
+/// Makes a subquery show everything that it computes; `entry` is what names it.
+pub fn show_all(query: NodeOf<pg_sys::Query>, entry: NodeOf<pg_sys::RangeTblEntry>) {
+    for target in node::list_of::<pg_sys::TargetEntry>(query.targetList) {
+        if target.resjunk {
+            // SAFETY: nodes of a query of our own; an entry names the columns in the order of the targets.
+            unsafe {
+                let name = pg_sys::pstrdup(c"hidden".as_ptr());
+                (*target.as_ptr()).resjunk = false;
+                (*target.as_ptr()).resname = name;
+                let names = &raw mut (*entry.eref).colnames;
+                *names = pg_sys::lappend(*names, pg_sys::makeString(name).cast());
+            }
+        }
+    }
 }
 
 /// Sorts by all keys of DISTINCT ON, as the order that follows it must.

@@ -356,18 +356,22 @@ capabilities! {
     DISTINCT_AGGREGATE: Aggregate, "DISTINCT inside aggregates",
         Maintained { how: "by the distinct values of each group" },
         "SELECT a, count(DISTINCT b) FROM t GROUP BY a";
-    ORDERED_INPUT: Aggregate, "aggregates that rely on the order of a subquery",
+    ORDERED_INPUT: Aggregate, "aggregates over rows that get an order elsewhere: in a view, beside a join, deeper inside, by a column that \
+                               an aggregated row does not show",
         FullOnly {
             reason: "the order of a subquery's rows is not maintained",
-            remedy: "order inside the aggregate: array_agg(x ORDER BY y)",
+            remedy: "order inside the aggregate, array_agg(x ORDER BY y), or show in the subquery what it sorts by",
         },
-        "SELECT array_agg(a) FROM (SELECT a FROM t ORDER BY b) s";
-    DIRECT_ARGUMENT: Aggregate, "ordered-set aggregates whose direct argument depends on the group",
+        "SELECT json_agg(s) AS j FROM (SELECT a FROM t ORDER BY b) s";
+    ORDERED_SET: Aggregate, "ordered-set and hypothetical-set aggregates, with direct arguments of the group and of rows outside",
+        Maintained { how: "touched groups are recomputed from the sources" },
+        "SELECT a, percentile_disc(abs(a) % 10 / 10.0) WITHIN GROUP (ORDER BY b) AS p FROM t GROUP BY a";
+    DIRECT_ARGUMENT: Aggregate, "ordered-set aggregates whose direct argument has a subquery or a condition on the time",
         FullOnly {
-            reason: "the server takes the argument from the grouped column, which a delta knows by its value only",
-            remedy: "group in a subquery, and pass a constant; or array_agg(x ORDER BY y) and pick from the array",
+            reason: "the server computes the argument above the grouping, where a delta has no place for them",
+            remedy: "join the subquery in FROM, and group by its value",
         },
-        "SELECT a, percentile_disc(a / 10.0) WITHIN GROUP (ORDER BY b) FROM t GROUP BY a";
+        "SELECT a, percentile_disc((SELECT max(b) / 1000.0 FROM u)) WITHIN GROUP (ORDER BY b) AS p FROM t GROUP BY a";
     KEY_OF_PARENT: Aggregate, "columns that depend on the grouped primary key of a parent with children",
         FullOnly {
             reason: "rows of its children may share the key, and the server shows any of their values",
@@ -376,8 +380,7 @@ capabilities! {
         "SELECT id, v FROM family GROUP BY id";
     UNSORTABLE_KEY: Aggregate, "grouping by types without an order",
         FullOnly {
-            reason: "a group's key needs a btree index, and the type has no default btree \
-                     operator class",
+            reason: "a group's key needs a btree index, and the type has no default btree operator class",
             remedy: "group by another form of the value, such as a cast to text",
         },
         "SELECT x, count(*) FROM w GROUP BY x";
@@ -405,7 +408,9 @@ capabilities! {
         Maintained { how: "as the changes of all arms" },
         "SELECT a FROM t UNION ALL SELECT a FROM u";
     ORDER_BY: Query, "ORDER BY without LIMIT",
-        Maintained { how: "ignored: a table has no order" },
+        Maintained {
+            how: "ignored: a table has no order; but aggregates take over that of a subquery or CTE which is alone in FROM",
+        },
         "SELECT a FROM t ORDER BY a";
     SET_OPERATION: Query, "UNION, INTERSECT, EXCEPT, also ALL, nested in any way",
         Maintained { how: "by counting the rows of each side" },
@@ -427,18 +432,15 @@ capabilities! {
         "SELECT a FROM t ORDER BY a FETCH FIRST (SELECT count(*) FROM u) ROWS WITH TIES";
     TIES: Query, "LIMIT, OFFSET, DISTINCT ON, window functions and ordered aggregates over ties of ORDER BY",
         Maintained {
-            how: "every mode continues the order by the columns that are read, then by their images; \
-                  explain_st shows which",
+            how: "every mode continues the order by the columns that are read, then by their images; explain_st shows which",
         },
         "SELECT a, b FROM t ORDER BY a LIMIT 10";
     UNSETTLED_ORDER: Query, "ties whose peers matter: a frame that ends at, or excludes, rows equal in the order; \
                              two orders over equal rows; WITH TIES after OFFSET; LIMIT over UNION ALL of equal values \
                              that look different; ties in a view",
         FullOnly {
-            reason: "a longer order would change which rows are peers, and with them the frame; a view's \
-                     query is not changed",
-            remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key, or use \
-                     a frame of ROWS",
+            reason: "a longer order would change which rows are peers, and with them the frame; a view's query is not changed",
+            remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key, or use a frame of ROWS",
         },
         "SELECT a, last_value(b) OVER (ORDER BY a) AS last FROM t";
     CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value of a type without an order by other than equality",

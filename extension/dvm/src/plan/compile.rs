@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::maintenance::{Maintenance, Partition};
 use super::width::require_narrow;
 use crate::rewrite::{ColumnAllocator, normalise};
-use crate::tree::{Aggregate, Column, ColumnId, Condition, Expr, Opaque, Predicate, Relation};
+use crate::tree::{
+    Aggregate, AggregateKind, Column, ColumnId, Condition, Expr, Opaque, Predicate, Relation,
+};
 
 use super::block::{Block, BlockScan, Branch, Factor};
 use super::branches::{Inputs, first};
@@ -310,9 +312,10 @@ impl Compiler {
         &mut self,
         input: Relation,
         keys: Vec<(Column, Expr)>,
-        aggregates: Vec<Aggregate>,
+        mut aggregates: Vec<Aggregate>,
     ) -> Result<Vec<Branch>, crate::Error> {
         let input_columns = input.columns();
+        (aggregates.iter_mut()).for_each(|aggregate| aggregate.call = over_keys(aggregate, &keys));
         let mut reads: Vec<ColumnId> = aggregates
             .iter()
             .flat_map(Aggregate::exprs)
@@ -368,6 +371,24 @@ impl Compiler {
         self.nodes.push(node.clone());
         node
     }
+}
+
+/// The call, reading a key where it reads the column that the key shows: the server lets a direct argument read
+/// nothing else.
+fn over_keys(aggregate: &Aggregate, keys: &[(Column, Expr)]) -> Expr {
+    if aggregate.kind != AggregateKind::Recompute {
+        return aggregate.call.clone();
+    }
+    let shown = keys
+        .iter()
+        .filter_map(|(key, expr)| Some((expr.as_column()?, Expr::of(key))));
+    let shown: Vec<(ColumnId, Expr)> = shown.collect();
+    (aggregate.call).substitute(|id| {
+        shown
+            .iter()
+            .find(|(column, _)| *column == id)
+            .map(|(_, e)| e)
+    })
 }
 
 /// The output part: the last node with a projection where nothing else is joined to it, otherwise

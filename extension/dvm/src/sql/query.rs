@@ -115,7 +115,9 @@ fn projected<'a>(
 fn grouped(input: &Relation, keys: &[(Column, Expr)], aggregates: &[Aggregate]) -> Option<String> {
     let keyed = keys.iter();
     let keyed = keyed.map(|(column, expr)| shown(render(expr), column));
-    let called = aggregates.iter().map(|a| shown(render(&a.call), &a.column));
+    let computed = |id| keys.iter().find(|(key, _)| key.id == id).map(|(_, e)| e);
+    let called =
+        (aggregates.iter()).map(|a| shown(render(&a.call.substitute(computed)), &a.column));
     let list = keyed.chain(called).collect::<Vec<_>>().join(", ");
     let input = select(input)?;
     // By position, so that a constant is none.
@@ -158,4 +160,24 @@ fn all(predicates: &[Predicate]) -> String {
     let conditions = predicates.iter();
     let conditions = conditions.map(|predicate| format!("({})", render(&predicate.expr)));
     conditions.collect::<Vec<_>>().join(" AND ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::AggregateKind;
+    use crate::tree::testing::{aggregate, group, scan};
+
+    #[test]
+    fn a_direct_argument_is_written_as_the_key_is_computed() {
+        let call = "rank($21) WITHIN GROUP (ORDER BY $12)";
+        let calls = vec![aggregate(22, AggregateKind::Recompute, call)];
+        let grouped = group(scan(1, 10, "r"), &[(21, "g", "($11 / 4)")], calls);
+        let text = query_text(&grouped, &["g".into(), "r".into()]);
+        let text = text.expect("plain");
+        assert!(
+            text.contains("rank(((x11 / 4))) WITHIN GROUP (ORDER BY x12)"),
+            "{text}"
+        );
+    }
 }

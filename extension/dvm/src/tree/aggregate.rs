@@ -46,7 +46,7 @@ pub struct Aggregate {
     /// How it can be maintained.
     pub kind: AggregateKind,
     /// The whole call as the server prints it, DISTINCT, ORDER BY and FILTER included, with holes
-    /// for the input's columns.
+    /// for the input's columns, and in direct arguments for the keys.
     pub call: Expr,
     /// The argument, for kinds that have exactly one.
     pub argument: Option<Expr>,

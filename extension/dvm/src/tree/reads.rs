@@ -21,6 +21,12 @@ impl Relation {
     pub fn reads(&self) -> BTreeSet<ColumnId> {
         match self {
             Relation::Conditioned { condition, .. } => condition.reads(),
+            // Direct arguments read keys.
+            Relation::Aggregate { keys, .. } => {
+                let own = |id: &ColumnId| keys.iter().any(|(key, _)| key.id == *id);
+                let reads = self.exprs().into_iter().flat_map(Expr::columns);
+                reads.filter(|id| !own(id)).collect()
+            }
             _ => self.exprs().into_iter().flat_map(Expr::columns).collect(),
         }
     }
@@ -83,5 +89,14 @@ mod tests {
         let free: Vec<u32> = correlated.free().into_iter().map(|id| id.0).collect();
         assert_eq!(free, [7, 8]);
         assert!(scan(1, 10, "r").free().is_empty());
+    }
+
+    #[test]
+    fn a_grouping_does_not_read_its_own_keys() {
+        let call = "percentile_cont($21) WITHIN GROUP (ORDER BY $12)";
+        let calls = vec![aggregate(22, AggregateKind::Recompute, call)];
+        let grouped = group(scan(1, 10, "r"), &[(21, "g", "$11")], calls);
+        let read: Vec<u32> = grouped.reads().into_iter().map(|id| id.0).collect();
+        assert_eq!(read, [11, 12]);
     }
 }

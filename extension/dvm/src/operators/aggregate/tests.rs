@@ -261,3 +261,15 @@ fn a_distinct_row_that_stays_is_no_change() {
     OFFSET 0) AS g) AS g) AS g
     ");
 }
+
+#[test]
+fn a_direct_argument_reads_the_key() {
+    for (key, argument) in [("$11", "$21"), ("$11", "$11"), ("($11 / 4)", "$21")] {
+        let text = format!("percentile_cont({argument}) WITHIN GROUP (ORDER BY $12)");
+        let call = aggregate(22, AggregateKind::Recompute, &text);
+        let node = Compiled::of(grouping(&[(21, "g", key)], vec![call]));
+        let sql = initial(node.context(), node.node());
+        let expected = "percentile_cont(d.k0) WITHIN GROUP (ORDER BY d.x0)";
+        assert!(sql.contains(expected), "{sql}");
+    }
+}
