@@ -14,7 +14,7 @@ use super::clock::{TimeFilter, follows_days};
 use super::clock_conditions::condition;
 use super::display_scale::Scale;
 use super::stage::{Added, Pending, Stage};
-use crate::capability::{Capability, TIME_CONDITION, TIME_FILTER, TIME_VALUE};
+use crate::capability::{Capability, TIME_CONDITION, TIME_FILTER, TIME_STEP, TIME_VALUE};
 use crate::error::Result;
 use crate::pg::node::Node;
 use crate::pg::{deparse, types};
@@ -44,7 +44,8 @@ impl Analyzer {
         }
     }
 
-    /// What stands in place of a condition on the clock, if the node is one: a column that the stage adds.
+    /// What stands in place of a condition on the clock, or of a value that follows it in steps, if the node is one: a column
+    /// that the stage adds.
     pub(super) fn clock_condition(
         &mut self,
         stage: &mut Stage<'_>,
@@ -57,7 +58,12 @@ impl Analyzer {
         if let Some(known) = stage.known(node) {
             return Ok(Some(known));
         }
-        let followed = self.followed(written.bound, None, &TIME_CONDITION);
+        let is_condition = node.type_oid() == pg_sys::BOOLOID;
+        let capability = match is_condition {
+            true => &TIME_CONDITION,
+            false => &TIME_STEP,
+        };
+        let followed = self.followed(written.bound, None, capability);
         let stands_for = followed.columns.first().map(|column| column.id);
         let Some(bound) = stands_for.and_then(|id| self.parameter(id)) else {
             return Ok(None);
@@ -72,8 +78,8 @@ impl Analyzer {
             }
             None => None,
         };
-        let boolean = (pg_sys::BOOLOID, -1, pg_sys::InvalidOid);
-        let column = self.add_column("condition", boolean, true, Scale::Unknown);
+        let ty = (node.type_oid(), node.typmod(), node.collation());
+        let column = self.add_column("condition", ty, true, Scale::Unknown);
         let found = self.parameter(column.id);
         let condition = Condition {
             column,

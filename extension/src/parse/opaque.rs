@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::{Column, Opaque, OpaqueSource, Relation};
 
 use super::analyzer::Analyzer;
+use super::clock::reads_start;
 use super::derived::{Access, Derived};
 use super::display_scale::Scale;
 use super::implied::spell_out;
@@ -17,13 +18,13 @@ use super::range::access_of;
 use super::scope::Scope;
 use super::sources::selected;
 use crate::capability::{
-    RECURSIVE_CTE, RECURSIVE_CTE_OUTSIDE, RECURSIVE_CTE_WHOLE, ROW_MARKS, TABLESAMPLE,
+    RECURSIVE_CTE, RECURSIVE_CTE_OUTSIDE, RECURSIVE_CTE_WHOLE, ROW_MARKS, TABLESAMPLE, TIME_FILTER,
     UNKNOWN_CONSTRUCT,
 };
 use crate::error::Result;
 use crate::pg::deparse;
 use crate::pg::from_item::{self, ItemColumn};
-use crate::pg::make_node::make_with;
+use crate::pg::make_node::{make_null, make_with};
 use crate::pg::name;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::table::TableFacts;
@@ -85,7 +86,7 @@ impl Analyzer {
         let mut reads = Reads::default();
         for cte in &needed {
             if let Some(query) = Node::new(cte.ctequery).and_then(Node::cast) {
-                self.check_opaque(query)?;
+                reads.polled |= self.check_opaque(query)?;
                 self.reads_of(query, access, &mut reads)?;
             }
         }
@@ -175,16 +176,17 @@ impl Analyzer {
         )
     }
 
-    /// Refuses what makes the rows depend on more than what is read.
-    fn check_opaque(&mut self, query: NodeOf<pg_sys::Query>) -> Result<()> {
+    /// Refuses what makes the rows depend on more than what is read and the time. Whether they do depend on that.
+    fn check_opaque(&mut self, query: NodeOf<pg_sys::Query>) -> Result<bool> {
         node::check_stack_depth();
         if node::list_length(query.rowMarks) > 0 {
             self.refuse(&ROW_MARKS, "FOR UPDATE or FOR SHARE");
         }
         let mut inner = Vec::new();
+        let mut follows = false;
         for part in parts(query, &mut inner) {
             let part = spell_out(part);
-            self.check_volatility(part);
+            follows |= self.check_timed(part);
             self.check_printable(part);
         }
         for entry in node::list_of::<pg_sys::RangeTblEntry>(query.rtable) {
@@ -192,9 +194,28 @@ impl Analyzer {
                 self.refuse(&TABLESAMPLE, "TABLESAMPLE");
             }
         }
-        inner
-            .into_iter()
-            .try_for_each(|query| self.check_opaque(query))
+        for query in inner {
+            follows |= self.check_opaque(query)?;
+        }
+        Ok(follows)
+    }
+
+    /// Refuses what an expression reads besides rows and the start of the transaction. Whether it reads that.
+    fn check_timed(&mut self, part: Node) -> bool {
+        let mut moments = Vec::new();
+        let timeless = part.replace(&mut |node| {
+            if !reads_start(node) {
+                return None;
+            }
+            moments.push(node);
+            make_null(node.type_oid(), node.typmod(), node.collation())
+        });
+        for moment in &moments {
+            self.note(&TIME_FILTER, deparse::expression(*moment));
+            self.check_bound(*moment, None);
+        }
+        self.check_volatility(timeless);
+        !moments.is_empty()
     }
 
     /// The tables below a query, checked like those that are read one by one.
@@ -231,7 +252,7 @@ impl Analyzer {
                         through_view: true,
                         roles: access.roles,
                     };
-                    self.check_opaque(inner)?;
+                    reads.polled |= self.check_opaque(inner)?;
                     self.reads_of(inner, &access, reads)?;
                 }
                 pg_sys::RELKIND_FOREIGN_TABLE | pg_sys::RELKIND_MATVIEW => {

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use super::analyzer::Analyzer;
 use super::clock_documents::{self, makes_guarded_rows, populates_guarded};
 use super::clock_words::{guarded_elements, is_guarded, says_clock};
-use crate::capability::{Capability, STABLE_FUNCTION, TEXT_OF_TIME, VOLATILE_FUNCTION};
+use crate::capability::{Capability, MOMENT, STABLE_FUNCTION, TEXT_OF_TIME, VOLATILE_FUNCTION};
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::printed;
 use crate::pg::reads::{self, Form, Other, Reading, Reads};
@@ -108,7 +108,11 @@ impl Volatility {
     /// What the node itself reads.
     fn node(&mut self, node: Node) {
         if node.is::<pg_sys::SQLValueFunction>() {
-            return self.refuse(&STABLE_FUNCTION, deparse::expression(node));
+            let capability = match is_time(node.type_oid()) {
+                true => &MOMENT,
+                false => &STABLE_FUNCTION,
+            };
+            return self.refuse(capability, deparse::expression(node));
         }
         if node.tag() == pg_sys::NodeTag::T_NextValueExpr {
             return self.refuse(&VOLATILE_FUNCTION, "nextval".into());
@@ -162,6 +166,9 @@ impl Volatility {
             self.guarded.push(format!("conversion of text to {to}"));
         }
         let name = |_| format!("function {}", types::function_name(function));
+        if is_moment(function) {
+            return self.refuse(&MOMENT, name(Other::Clock));
+        }
         if types::function_volatility(function) == b'v' {
             return self.refuse(&VOLATILE_FUNCTION, name(Other::Unknown));
         }
@@ -289,6 +296,24 @@ impl Volatility {
             );
         }
     }
+}
+
+/// Whether values of the type are times.
+fn is_time(type_oid: pg_sys::Oid) -> bool {
+    use pg_sys::{DATEOID, TIMEOID, TIMESTAMPOID, TIMESTAMPTZOID, TIMETZOID};
+    [DATEOID, TIMEOID, TIMETZOID, TIMESTAMPOID, TIMESTAMPTZOID].contains(&type_oid)
+}
+
+/// Whether a function is the time.
+fn is_moment(function: pg_sys::Oid) -> bool {
+    matches!(
+        function.to_u32(),
+        pg_sys::F_NOW
+            | pg_sys::F_TRANSACTION_TIMESTAMP
+            | pg_sys::F_STATEMENT_TIMESTAMP
+            | pg_sys::F_CLOCK_TIMESTAMP
+            | pg_sys::F_TIMEOFDAY
+    )
 }
 
 /// Adds what printing the value of an expression reads. A row without a named type shows what is in it only where it

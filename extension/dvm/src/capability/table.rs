@@ -62,14 +62,10 @@ capabilities! {
         },
         "";
     FOREIGN_TABLE: Source, "foreign tables",
-        Maintained {
-            how: "each refresh reads them and compares them with their stored image, in O(n)",
-        },
+        Maintained { how: "each refresh reads them and compares them with their stored image, in O(n)" },
         "SELECT a FROM foreign_table";
     MATERIALIZED_VIEW: Source, "materialized views",
-        Maintained {
-            how: "each refresh reads them and compares them with their stored image, in O(n)",
-        },
+        Maintained { how: "each refresh reads them and compares them with their stored image, in O(n)" },
         "SELECT a FROM mv";
     FOREIGN_PARTITION: Source, "partitioned tables and parents with foreign tables below them",
         FullOnly {
@@ -175,21 +171,21 @@ capabilities! {
         "SELECT a FROM t TABLESAMPLE SYSTEM (10)";
     RECURSIVE_CTE: Source, "recursive common table expressions",
         Maintained {
-            how: "changes are propagated round by round; under UNION, rows that a deletion removes \
-                  return if they can still be derived",
+            how: "changes are propagated round by round; under UNION, rows that a deletion removes return if they can still be derived",
         },
         "WITH RECURSIVE r AS (SELECT a FROM t WHERE b IS NULL UNION SELECT t.a FROM r JOIN t ON t.b = r.a) SELECT a FROM r";
     RECURSIVE_CTE_WHOLE: Source, "other recursive common table expressions: anything but joins of up to five tables, \
                                   and UNION of types whose equal values can look different",
         Maintained {
-            how: "computed whole when one of their tables changes, and compared with a stored \
-                  image, in O(n)",
+            how: "computed whole when one of their tables changes, or, with conditions on the time, at each refresh, and compared \
+                  with a stored image, in O(n)",
         },
         "WITH RECURSIVE r AS (SELECT max(a) AS n FROM t UNION ALL SELECT n - 1 FROM r WHERE n > 0) SELECT n FROM r";
     RECURSIVE_CTE_OUTSIDE: Source, "recursive common table expressions that read columns or CTEs of an outer query",
         FullOnly {
             reason: "it is computed whole, so it must read nothing outside",
-            remedy: "move the WITH RECURSIVE to the outermost query",
+            remedy: "move the WITH RECURSIVE to the outermost query, begin it with the rows outside, carry their key through it, \
+                     and join or group by that key",
         },
         "SELECT a, (WITH RECURSIVE r AS (SELECT t.a AS n UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT max(n) FROM r) AS m FROM t";
 
@@ -213,26 +209,24 @@ capabilities! {
         Maintained { how: "applied to the changes" },
         "SELECT a + b AS c, upper(d) AS e FROM t";
     TIME_FILTER: Expression, "comparisons with the current time, as conjuncts of WHERE",
-        Maintained {
-            how: "rows enter and leave as the bound passes them; an index on the column makes that cheap",
-        },
+        Maintained { how: "rows enter and leave as the bound passes them; an index on the column makes that cheap" },
         "SELECT a FROM t WHERE ts > now() - interval '1 hour'";
     TIME_CONDITION: Expression, "comparisons with the current time anywhere else: in CASE, FILTER, an aggregate, GROUP BY, OR, IS TRUE, ON",
-        Maintained {
-            how: "the rows that the bound passes are recomputed; an index on the column makes that cheap",
-        },
+        Maintained { how: "the rows that the bound passes are recomputed; an index on the column makes that cheap" },
         "SELECT a, CASE WHEN ts < now() - interval '1 hour' THEN 'old' ELSE 'new' END AS age, \
          count(*) FILTER (WHERE ts::date = current_date) AS today FROM t GROUP BY 1, 2";
     TIME_VALUE: Expression, "values that stay the same for a day at least: `current_date`, `date_trunc('month', now())`",
-        Maintained {
-            how: "joined to the rows; when the value changes, at most once a day, all rows are recomputed",
-        },
+        Maintained { how: "joined to the rows; when the value changes, at most once a day, all rows are recomputed" },
         "SELECT a, current_date - ts::date AS days FROM t";
+    TIME_STEP: Expression, "values that change with the time in steps: whole numbers, dates and text, and what `extract` of a unit, \
+                            `floor`, `round`, `trunc` and `date_trunc` make",
+        Maintained {
+            how: "computed for each row at the last and at this refresh's time, in O(n); rows whose value changed are changed",
+        },
+        "SELECT a, extract(day FROM now() - ts) AS days, (extract(epoch FROM now() - ts) / 3600)::int AS hours FROM t";
     SETTINGS: Expression, "functions whose results depend only on arguments and settings: of times with time zone, text \
                             search, money; output of values",
-        Maintained {
-            how: "the stream table keeps the settings of the session that creates it; every writer and refresh uses them",
-        },
+        Maintained { how: "the stream table keeps the settings of the session that creates it; every writer and refresh uses them" },
         "SELECT a, date_trunc('day', ts) AS day, ts::date AS d, to_char(ts, 'YYYY-MM') AS month FROM t";
     TEXT_OF_TIME: Expression, "text read as a date or time: `txt::date`, `(j ->> 'at')::timestamptz`, `list::date[]`, and by \
             jsonb_to_record, jsonb_populate_record, JSON_TABLE and JSON_VALUE, also of several rows",
@@ -241,13 +235,19 @@ capabilities! {
                   while one does, AUTO runs the query; in other modes the refresh, or with IMMEDIATE the statement, fails with 22018",
         },
         "SELECT a, ('2026-01-1' || substr(d, 2))::date AS day, (j ->> 'at')::timestamptz AS at FROM t";
-    STABLE_FUNCTION: Expression, "functions that read the clock, the session or catalogs",
+    MOMENT: Expression, "values that are others at every moment: the time itself, and ages to the microsecond",
         FullOnly {
-            reason: "its value changes with the time, the session or the catalogs, not with the rows",
-            remedy: "compare a column with the time, ts < now() - interval '1 hour'; store the value in a column; cast fields of JSON, (j ->> 'at')::date; declare your own function \
-                     IMMUTABLE if it is",
+            reason: "it is another value at every moment, so that each refresh would change all rows",
+            remedy: "keep the time in the stream table, and compute the age in a view over it: SELECT *, now() - ts AS age; or \
+                     take it in steps, extract(day FROM now() - ts), or as a condition, now() - ts < interval '1 hour'",
         },
         "SELECT a, now() - ts AS age FROM t";
+    STABLE_FUNCTION: Expression, "functions that read the session or catalogs",
+        FullOnly {
+            reason: "its value changes with the session or the catalogs, not with the rows",
+            remedy: "store the value in a column; cast fields of JSON, (j ->> 'at')::date; declare your own function IMMUTABLE if it is",
+        },
+        "SELECT a, d = current_user AS own FROM t";
     VOLATILE_FUNCTION: Expression, "volatile functions",
         FullOnly {
             reason: "each call may return a different value",
@@ -258,8 +258,7 @@ capabilities! {
         FullOnly {
             reason: "a subquery is computed for all rows, including those that no outer row needs, and an expression \
                      fails on one of them",
-            remedy: "make the expression succeed on every row (10 / nullif(x, 0)), or exclude such rows in WHERE inside \
-                     the subquery",
+            remedy: "make the expression succeed on every row (10 / nullif(x, 0)), or exclude such rows in WHERE inside the subquery",
         },
         "";
     EXISTS: Expression, "EXISTS and NOT EXISTS, anywhere in an expression",
@@ -310,8 +309,7 @@ capabilities! {
         "SELECT id, ROW(id, name) < ROW(1, 'x'::citext) AS below FROM c";
     UNSURE_EQUALITY: Expression, "types of extensions under a nondeterministic collation, such as citext",
         FullOnly {
-            reason: "the type's order follows the collation, its equality may not, so joins and groups can \
-                     depend on the plan",
+            reason: "the type's order follows the collation, its equality may not, so joins and groups can depend on the plan",
             remedy: "use text under that collation, or the type under a deterministic one",
         },
         "SELECT id, name COLLATE loose AS name FROM c";

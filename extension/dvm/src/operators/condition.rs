@@ -10,7 +10,8 @@
 //! conditions are as many factors, in a plan that grows with their number and not with that of their combinations.
 //!
 //! Where the two may differ is known for comparisons with one value: `v < b` is a step over time, and differs for the values
-//! between the bounds, `v = b` for those at them. Any other condition is computed for each row with both bounds.
+//! between the bounds, `v = b` for those at them. Any other condition is computed for each row with both bounds; so is a value
+//! that is no condition, `extract(day FROM now() - ts)`, whose equal values must look alike.
 //!
 //! State: the bound, as it was. Cost: the rows between the bounds, with an index on the value; O(|R|) for other conditions.
 
@@ -165,6 +166,17 @@ mod tests {
         SELECT s0.a AS c0, CASE WHEN (s0.b < (s1.c0 - s0.c)) THEN 1 ELSE 0 END AS c1, s1.__pgt_w AS __pgt_w
         FROM r AS s0, (SELECT b.c0, b.__pgt_w, p.c0 AS c1 FROM __pgt_delta_image0 AS b, __pgt_delta_image0 AS p) AS s1
         WHERE ((s0.b < (s1.c0 - s0.c)) IS DISTINCT FROM (s0.b < (s1.c1 - s0.c)))
+        ");
+    }
+
+    #[test]
+    fn a_value_in_steps_is_computed_with_both_bounds() {
+        let days = late("floor($21 - $12)", None);
+        let days = project(days, &[(31, "x", "$11"), (32, "days", "$22")]);
+        assert_snapshot!(delta(days, &[Source::Image(0)]), @r"
+        SELECT s0.a AS c0, floor(s1.c0 - s0.b) AS c1, s1.__pgt_w AS __pgt_w
+        FROM r AS s0, (SELECT b.c0, b.__pgt_w, p.c0 AS c1 FROM __pgt_delta_image0 AS b, __pgt_delta_image0 AS p) AS s1
+        WHERE (floor(s1.c0 - s0.b) IS DISTINCT FROM floor(s1.c1 - s0.b))
         ");
     }
 

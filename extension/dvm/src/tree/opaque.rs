@@ -31,10 +31,10 @@ pub struct OpaqueSource {
     pub attnums: Vec<i16>,
 }
 
-/// A condition on a bound that moves by itself, as a value.
+/// A condition on a bound that moves by itself, as a value; or another value that changes with it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Condition {
-    /// A boolean column that says whether it holds.
+    /// A column that says whether it holds; or with the value.
     pub column: Column,
     /// The condition, over columns of rows and of the bound.
     pub expr: Expr,
