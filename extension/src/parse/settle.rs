@@ -22,6 +22,7 @@
 use pgrx::pg_sys;
 
 use super::facts::is_image_equality;
+use super::grouping::is_grouped;
 use super::input_order::input_order;
 use super::order;
 use super::window_functions::{
@@ -160,7 +161,15 @@ fn settle(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Ties) {
 fn cuts(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Ties) {
     let with_ties = query.limitOption == pg_sys::LimitOption::LIMIT_OPTION_WITH_TIES;
     let is_limited = order::limits(&query) && !with_ties;
-    let is_array = in_order && node::list_length(query.sortClause) > 0;
+    let given = match in_order && is_unsorted(&query) {
+        true => input_order(query),
+        false => None,
+    };
+    for (key, sorting) in given.into_iter().flatten() {
+        settle::sort_query_like(query, key, sorting);
+    }
+    // Groups, unions and distinct rows come in no order.
+    let is_array = in_order && !relies_on_order(query);
     if !is_limited && !query.hasDistinctOn && !is_array {
         return;
     }
@@ -186,6 +195,20 @@ fn cuts(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Ties) {
         };
         (ties.said).push((construct.to_owned(), keys.names(query)));
     }
+}
+
+/// Whether a query's rows come in the order of its input, as far as they have one.
+fn is_unsorted(query: &pg_sys::Query) -> bool {
+    node::list_length(query.sortClause) == 0
+        && node::list_length(query.distinctClause) == 0
+        && query.setOperations.is_null()
+        && !is_grouped(query)
+        && !query.hasWindowFuncs
+}
+
+/// Whether an ARRAY of the query's rows shows an order that is given elsewhere.
+pub(super) fn relies_on_order(query: NodeOf<pg_sys::Query>) -> bool {
+    is_unsorted(&query) && may_have_ordered_input(query)
 }
 
 /// Aggregates over their input in an order.

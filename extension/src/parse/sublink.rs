@@ -24,8 +24,11 @@ use super::bind::placeholder;
 use super::derived::{Derived, Needed};
 use super::display_scale::Scale;
 use super::expression::split;
+use super::settle::relies_on_order;
 use super::stage::{Added, Pending, Stage};
-use crate::capability::{ARRAY_SUBQUERY, EXISTS, IN_SUBQUERY, SCALAR_SUBQUERY, UNKNOWN_CONSTRUCT};
+use crate::capability::{
+    ARRAY_SUBQUERY, EXISTS, IN_SUBQUERY, ORDERED_INPUT, SCALAR_SUBQUERY, UNKNOWN_CONSTRUCT,
+};
 use crate::error::Result;
 use crate::pg::make_node;
 use crate::pg::node::{self, Node, NodeOf};
@@ -211,6 +214,9 @@ impl Analyzer {
         subselect: NodeOf<pg_sys::Query>,
     ) -> Result<Option<Node>> {
         self.note(&ARRAY_SUBQUERY, "ARRAY (SELECT …)");
+        if relies_on_order(subselect) {
+            self.refuse(&ORDERED_INPUT, "ARRAY (SELECT …) without ORDER BY");
+        }
         let sorted = query::with_sort_columns_shown(subselect);
         let mut subquery = self.subquery(stage, sorted, &Needed::All)?;
         let Some(element) = subquery.derived.columns.first().copied().flatten() else {

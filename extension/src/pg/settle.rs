@@ -109,6 +109,11 @@ impl Sorted {
 
 /// Sorts the query's rows by one more key.
 pub fn sort_query(query: NodeOf<pg_sys::Query>, expr: Node, by: Operators) {
+    sort_query_like(query, expr, Sorting::Rising(by));
+}
+
+/// Sorts the query's rows by one more key, like another.
+pub fn sort_query_like(query: NodeOf<pg_sys::Query>, expr: Node, by: Sorting) {
     // SAFETY: addresses of fields of a query of our own.
     let sorted = unsafe {
         Sorted {
@@ -116,7 +121,7 @@ pub fn sort_query(query: NodeOf<pg_sys::Query>, expr: Node, by: Operators) {
             clauses: &raw mut (*query.as_ptr()).sortClause,
         }
     };
-    sorted.append(expr, Sorting::Rising(by));
+    sorted.append(expr, by);
 }
 
 /// Sorts a window of the query by one more key.
