@@ -9,6 +9,7 @@
 //! - [`views`]: the four views, each as a stream table and as an expert would maintain it by hand
 //! - [`refresh`], [`growth`], [`capture`]: the measurements
 //! - [`captured`]: columns for the text of capture triggers, and what that took before
+//! - [`citus`]: writers and refreshes on a Citus coordinator with two workers
 //! - [`creation`]: creating and recomputing, against a materialized view
 //! - [`crossing`]: where deltas end and recomputation begins
 //! - [`first`]: the first refresh of a session
@@ -28,6 +29,7 @@
 
 pub mod capture;
 pub mod captured;
+pub mod citus;
 pub mod creation;
 pub mod crossing;
 pub mod data;

@@ -32,9 +32,7 @@ pub fn start_scheduled() -> Result<Cluster> {
 }
 
 fn start_with(settings: &[(&str, &str)]) -> Result<Cluster> {
-    let mut options = ClusterOptions::new()
-        .extension(ExtensionDir::at(&install()?)?)
-        .durable(true);
+    let mut options = ClusterOptions::new().extension(extension()?).durable(true);
     for (name, value) in SETTINGS.iter().chain(settings) {
         options = options.setting(*name, *value);
     }
@@ -71,6 +69,11 @@ pub async fn settle(session: &Session) -> Result<()> {
         )
         .await?;
     Ok(())
+}
+
+/// The optimised build.
+pub fn extension() -> Result<ExtensionDir> {
+    Ok(ExtensionDir::at(&install()?)?)
 }
 
 /// Where the optimised build is laid out; `cargo xtask bench` says so, otherwise it is made here.
