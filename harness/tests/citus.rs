@@ -73,9 +73,8 @@ async fn what_crosses_shards_is_recomputed() {
     let (_citus, session) = start().await;
     run(&session, TABLES).await;
     for (name, query, code) in CROSSING {
-        for mode in ["DIFFERENTIAL", "IMMEDIATE"] {
-            refused(&session, query, mode, code).await;
-        }
+        refused(&session, query, "DIFFERENTIAL", code).await;
+        refused(&session, query, "IMMEDIATE", "CITUS_NOT_IMMEDIATE").await;
         create(&session, name, query).await;
         let chosen = format!(
             "SELECT refresh_mode || ' ' || mode_code FROM pgtrickle.pgt_status() WHERE name = '{name}'"
@@ -84,6 +83,65 @@ async fn what_crosses_shards_is_recomputed() {
     }
     run(&session, CHANGES).await;
     for (name, _, code) in CROSSING {
+        assert_eq!(refreshed(&session, name).await, format!("FULL {code}"));
+        exact(&session, &[name]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_citus_does_not_plan_is_refused() {
+    if is_missing("what_citus_does_not_plan_is_refused") {
+        return;
+    }
+    let (_citus, session) = start().await;
+    run(&session, TABLES).await;
+    for query in [
+        "SELECT g, (SELECT count(*) FROM d o WHERE o.g <= d.g) AS n, rank() OVER (ORDER BY id) AS place FROM d",
+        "SELECT r.g FROM r LEFT JOIN d ON d.g = r.g AND d.id > (SELECT min(i.id) FROM d i WHERE i.g = r.g)",
+    ] {
+        for mode in ["AUTO", "FULL", "DIFFERENTIAL"] {
+            refused(&session, query, mode, "CITUS_UNPLANNED").await;
+        }
+        refused(&session, query, "IMMEDIATE", "CITUS_NOT_IMMEDIATE").await;
+    }
+    // Where images would do, the hint says so.
+    let crossing = "SELECT pgtrickle.create_stream_table('no', 'SELECT d.id, o.id AS other FROM d JOIN d o ON o.g = d.id')";
+    let error = session.execute(crossing).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("(CITUS_UNPLANNED)"), "{text}");
+    assert!(text.contains("DIFFERENTIAL"), "{text}");
+    let by_nodes = "SELECT id, count(*) AS n FROM d GROUP BY id";
+    refused(&session, by_nodes, "IMMEDIATE", "CITUS_NOT_IMMEDIATE").await;
+    let left = "SELECT count(*) FROM pgtrickle.pgt_stream_tables";
+    assert_eq!(value(&session, left).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_one_shard_on_one_node_by_a_hash_is_recomputed() {
+    if is_missing("what_is_not_one_shard_on_one_node_by_a_hash_is_recomputed") {
+        return;
+    }
+    let (_citus, session) = start().await;
+    run(&session, TABLES).await;
+    run(&session, "SET citus.shard_replication_factor = 2;
+         CREATE TABLE twice (id int PRIMARY KEY, g int); SELECT create_distributed_table('twice', 'id', colocate_with => 'none');
+         RESET citus.shard_replication_factor;
+         CREATE TABLE one (id int PRIMARY KEY, g int); SELECT create_distributed_table('one', NULL, colocate_with => 'none');
+         INSERT INTO twice SELECT i, i % 5 FROM generate_series(1, 100) i;
+         INSERT INTO one SELECT i, i % 5 FROM generate_series(1, 100) i").await;
+    let code = "CITUS_DISTRIBUTED_TABLE";
+    for (name, query) in [
+        ("copied", "SELECT id, g + 1 AS g FROM twice"),
+        ("of_copies", "SELECT g, count(*) AS n FROM twice GROUP BY g"),
+        ("of_one", "SELECT g, count(*) AS n FROM one GROUP BY g"),
+        (
+            "of_both",
+            "SELECT one.id, s.n FROM one JOIN (SELECT g, count(*) AS n FROM d GROUP BY g) s ON s.g = one.id",
+        ),
+    ] {
+        refused(&session, query, "DIFFERENTIAL", code).await;
+        create(&session, name, query).await;
+        run(&session, "UPDATE twice SET g = g + 1 WHERE id % 2 = 0; DELETE FROM one WHERE id % 10 = 0; INSERT INTO one SELECT max(id) + 10, 3 FROM one; UPDATE d SET g = 3 WHERE g = 1").await;
         assert_eq!(refreshed(&session, name).await, format!("FULL {code}"));
         exact(&session, &[name]).await;
     }

@@ -36,3 +36,4 @@ pub mod ties;
 mod told;
 mod types;
 mod wake;
+mod unplanned;

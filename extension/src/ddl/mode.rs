@@ -12,6 +12,8 @@ use crate::pg::{acl, invalidation, report};
 use crate::refresh::Draft;
 use crate::{parse, refresh};
 
+use super::unplanned;
+
 /// How a stream table will be refreshed, why, and from which tables.
 #[derive(Debug, Clone)]
 pub struct Decision {
@@ -138,12 +140,19 @@ pub fn decide(
     if !refused.is_empty() {
         return Err(Error::Refused(refused));
     }
+    if requested != RequestedMode::Immediate {
+        let by_images = crossing.is_some_and(|crossing| crossing.by_images);
+        unplanned::require_plan(view, settings, &analysis, by_images)?;
+    }
     let mut obstacles = Vec::new();
     if requested != RequestedMode::Full {
         obstacles.extend(
             analysis
                 .unsupported
                 .iter()
+                .filter(|found| {
+                    requested != RequestedMode::Immediate || !unplanned::is_of_citus(found)
+                })
                 .map(|found| crossing_shards(found, crossing)),
         );
         if requested == RequestedMode::Immediate {

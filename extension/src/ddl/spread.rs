@@ -90,7 +90,9 @@ pub fn examine(mut analysis: Analysis, settings: &Settings, column: Option<&str>
         return Finding::Crosses("its tables are not co-located".into());
     }
     let Some(spread) = spread_of(&tables) else {
-        return Finding::Crosses("a table is not distributed by the hash of a column".into());
+        return Finding::Crosses(
+            "a table is not distributed by the hash of a column, or its shards have several placements".into(),
+        );
     };
     let positions = match plan::spread_of(&relation, &spread) {
         Ok(positions) => positions,

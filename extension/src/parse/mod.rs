@@ -72,7 +72,7 @@ mod windows;
 
 pub use analysis::{Analysis, Construct, OutputColumn, SourceTable, Unsupported};
 pub use describe::describe;
-pub use place::{text_as_maintained, text_on_this_node, text_over_tables};
+pub use place::{text_as_maintained, text_of, text_on_this_node, text_over_tables};
 pub use settle::{Settled, settled};
 pub use spread::Place;
 

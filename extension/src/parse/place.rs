@@ -57,6 +57,7 @@ impl Analyzer {
         if self.place == Place::Both
             && kind == CitusTable::Distributed
             && let Some(found) = citus::distribution(facts.oid)
+            && found.column.is_some()
         {
             self.note(&CITUS_TWO_STEPS, name);
             self.spread.tables.insert(facts.oid.to_u32(), found);
@@ -85,6 +86,11 @@ pub fn text_on_this_node(view: pg_sys::Oid, settings: &Settings) -> Result<Strin
         shards::replace(query, &single_shard)?;
         Ok(query)
     })
+}
+
+/// The query of a view as a text. Citus plans what is on top of a query otherwise than below.
+pub fn text_of(view: pg_sys::Oid, settings: &Settings) -> Result<String> {
+    printed(view, settings, &|_| false, Ok)
 }
 
 /// The query of a view as a text that reads tables of Citus, and no view over them.

@@ -38,6 +38,8 @@ mod catalog {
 const BY_NONE: std::ffi::c_char = b'n' as std::ffi::c_char;
 /// `partmethod` of a table that is split by the hash of a column.
 const BY_HASH: std::ffi::c_char = b'h' as std::ffi::c_char;
+/// `repmodel` of a table whose shards may have several placements, each written by statements of its own.
+const BY_STATEMENT: std::ffi::c_char = b'c' as std::ffi::c_char;
 /// `repmodel` of a table that each node has whole.
 const BY_TWO_PHASE_COMMIT: std::ffi::c_char = b't' as std::ffi::c_char;
 
@@ -70,7 +72,7 @@ struct PlacementRow {
 pub struct Distribution {
     /// What the table is.
     pub kind: CitusTable,
-    /// The column whose hash says in which shard a row is.
+    /// The column whose hash says in which shard a row is, where each shard is on one node.
     pub column: Option<i16>,
     /// Tables of the same number have their shards side by side.
     pub colocation: u32,
@@ -112,7 +114,7 @@ pub fn distribution(table: pg_sys::Oid) -> Option<Distribution> {
             BY_NONE if colocation == 0 => CitusTable::Local,
             _ => CitusTable::Distributed,
         };
-        let is_hashed = row.method == BY_HASH;
+        let is_hashed = row.method == BY_HASH && replication != Some(BY_STATEMENT);
         let column = text(desc, tuple, catalog::TABLE_KEY).filter(|_| is_hashed);
         found = Some(Distribution {
             kind,

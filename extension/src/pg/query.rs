@@ -38,6 +38,28 @@ pub fn analyse(raw: NodeOf<pg_sys::RawStmt>, text: &str) -> Result<NodeOf<pg_sys
     query_node(query)
 }
 
+/// Plans a query, at a snapshot of its own, and throws the plan away: what the planner refuses, it refuses here.
+pub fn try_planning(text: &str) -> Result<()> {
+    let source = c_string(text)?;
+    let _snapshot = ActiveSnapshot::push();
+    for raw in parse(text)? {
+        let query = analyse(raw, text)?;
+        // SAFETY: a query of our own, rewritten and planned as the server does; the text outlives the call.
+        unsafe {
+            let rewritten = pg_sys::pg_rewrite_query(query.as_ptr());
+            for query in node::list_of::<pg_sys::Query>(rewritten) {
+                pg_sys::pg_plan_query(
+                    query.as_ptr(),
+                    source.as_ptr(),
+                    pg_sys::CURSOR_OPT_PARALLEL_OK as i32,
+                    std::ptr::null_mut(),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The query of a stored view, as a private copy whose relations are locked for reading.
 pub fn of_view(view: pg_sys::Oid) -> Result<NodeOf<pg_sys::Query>> {
     // SAFETY: the relation is opened with a lock, read, copied from and closed; the lock stays

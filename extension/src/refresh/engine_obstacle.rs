@@ -4,7 +4,7 @@ use crate::capability::{APART_NOT_IMMEDIATE, CITUS_NOT_IMMEDIATE, ROW_POLICY_NOT
 use crate::cdc;
 use crate::error::Obstacle;
 use crate::parse;
-use crate::pg::name;
+use crate::pg::{citus, name};
 
 /// Why the engine cannot maintain a tree.
 pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
@@ -31,8 +31,11 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
 
 /// Why an IMMEDIATE stream table cannot follow what is maintained otherwise.
 pub fn not_immediate(analysis: &parse::Analysis) -> Option<Obstacle> {
-    if let Some(table) = analysis.spread.replaced.first() {
-        let name = name::relation_name(*table).unwrap_or_default();
+    let by_nodes = analysis.sources.iter().map(|source| source.oid);
+    let of_citus = by_nodes.filter(|table| citus::kind(*table).is_some());
+    let replaced = analysis.spread.replaced.iter().copied();
+    if let Some(table) = replaced.chain(of_citus).next() {
+        let name = name::relation_name(table).unwrap_or_default();
         let found = parse::Unsupported::new(&CITUS_NOT_IMMEDIATE, name);
         return Some(Obstacle::from(&found));
     }

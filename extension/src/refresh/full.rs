@@ -13,9 +13,11 @@ use pgtrickle_dvm::operators::script::Statement;
 use pgtrickle_dvm::operators::{output, state};
 use pgtrickle_dvm::plan::{Identity, Source};
 
-use crate::catalog::StreamTable;
+use crate::catalog::{self, StreamTable};
 use crate::error::{Error, Result};
+use crate::parse;
 use crate::pg::bulk_insert::Filler;
+use crate::pg::citus;
 use crate::pg::memory::MemoryContext;
 use crate::pg::name;
 use crate::pg::removal;
@@ -82,9 +84,7 @@ pub fn recompute(
         (Some(sql), _) => connection.prepare_whole(&sql)?,
         (None, Some(query)) => connection.prepare_whole(query)?.shown_as(&shown())?,
         (None, None) => {
-            let view = name::qualified_name(table.view)
-                .ok_or_else(|| Error::Internal("the internal view does not exist".into()))?;
-            let statement = connection.prepare_whole(&format!("SELECT * FROM {view}"))?;
+            let statement = connection.prepare_whole(&whole_query(table)?)?;
             statement.shown_as(&shown())?
         }
     };
@@ -98,6 +98,21 @@ pub fn recompute(
         statement: Rc::new(statement),
     };
     rows.replace(table, key, &progress, memory)
+}
+
+/// What returns the content of a table that has no plan: its view, or the query itself where Citus runs it. Below a view,
+/// Citus writes rows that are sorted by an image in one format and reads them in another.
+fn whole_query(table: &StreamTable) -> Result<String> {
+    let sources = catalog::dependencies(table.pgt_id)?;
+    if sources
+        .iter()
+        .any(|read| citus::kind(read.source).is_some())
+    {
+        return parse::text_of(table.view, &table.settings);
+    }
+    let view = name::qualified_name(table.view);
+    let view = view.ok_or_else(|| Error::Internal("the internal view does not exist".into()))?;
+    Ok(format!("SELECT * FROM {view}"))
 }
 
 /// The rows that a statement returns.

@@ -162,7 +162,9 @@ impl<'a> Replayer<'a> {
             Err(error) if error.sqlstate == "0A000" => {
                 return match main.execute(&create("AUTO")).await {
                     Ok(()) => Ok(Kept::Refused),
-                    Err(error) if error.sqlstate == "0A000" => Ok(Kept::Unplanned),
+                    Err(error) if error.to_string().contains("(CITUS_UNPLANNED)") => {
+                        Ok(Kept::Unplanned)
+                    }
                     Err(error) => Err(self.failure(&step, &error.to_string())),
                 };
             }

@@ -121,6 +121,12 @@ capabilities! {
             remedy: "make it a reference table: create_reference_table",
         },
         "";
+    CITUS_UNPLANNED: Source, "queries over Citus tables that Citus itself does not plan, where no other rule maintains them",
+        Refused {
+            reason: "Citus has no plan for it, so it cannot be recomputed either",
+            remedy: "write it as a query that Citus runs: join distributed tables by their distribution columns, and move subqueries from expressions to FROM or WITH",
+        },
+        "";
     CITUS_NOT_IMMEDIATE: Source, "Citus tables in an IMMEDIATE stream table",
         NotImmediate {
             reason: "other nodes, and other sessions on their behalf, write to its shards",
