@@ -35,5 +35,5 @@ pub mod spread;
 pub mod ties;
 mod told;
 mod types;
-mod wake;
 mod unplanned;
+mod wake;
