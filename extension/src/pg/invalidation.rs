@@ -1,6 +1,6 @@
 //! Which relations the server has invalidated, for the extension's caches.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use pgrx::pg_sys;
@@ -22,28 +22,41 @@ struct Log {
 
 thread_local! {
     static LOG: RefCell<Log> = RefCell::default();
-    /// Whether the current transaction has altered or dropped anything.
-    static ALTERS: Cell<bool> = const { Cell::new(false) };
+    /// The nest levels of the transaction that have altered or dropped something.
+    static ALTERS: RefCell<Vec<i32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Puts the hooks in place, once per process or before it forks: what has been read after an alteration that is then
 /// rolled back counts as changed. The server does not tell of every relation whose children were others meanwhile.
 pub fn init() {
     transaction_end::listen(|end| {
-        if ALTERS.take() && end == End::Abort {
+        if !ALTERS.take().is_empty() && end == End::Abort {
             all_changed();
         }
     });
-    transaction_end::listen_to_subtransactions(|end, _| {
-        if ALTERS.get() && end == End::Abort {
+    transaction_end::listen_to_subtransactions(|end, level| {
+        let is_undone = ALTERS.with_borrow_mut(|levels| {
+            let before = levels.len();
+            match end {
+                End::Abort => levels.retain(|at| *at < level),
+                _ => levels.iter_mut().for_each(|at| *at = (*at).min(level - 1)),
+            }
+            levels.len() < before
+        });
+        if is_undone {
             all_changed();
         }
     });
 }
 
-/// The current transaction alters or drops something.
+/// The current (sub)transaction alters or drops something.
 pub fn alters() {
-    ALTERS.set(true);
+    let level = transaction_end::nest_level();
+    ALTERS.with_borrow_mut(|levels| {
+        if levels.last() != Some(&level) {
+            levels.push(level);
+        }
+    });
 }
 
 /// The present generation; each notice of a change begins a new one. The first call of a session
