@@ -48,12 +48,8 @@ pub fn try_planning(text: &str) -> Result<()> {
         unsafe {
             let rewritten = pg_sys::pg_rewrite_query(query.as_ptr());
             for query in node::list_of::<pg_sys::Query>(rewritten) {
-                pg_sys::pg_plan_query(
-                    query.as_ptr(),
-                    source.as_ptr(),
-                    pg_sys::CURSOR_OPT_PARALLEL_OK as i32,
-                    std::ptr::null_mut(),
-                );
+                let options = pg_sys::CURSOR_OPT_PARALLEL_OK as i32;
+                version::planner::plan(query.as_ptr(), source.as_ptr(), options);
             }
         }
     }
