@@ -9,7 +9,8 @@
 
 use pgrx::pg_sys;
 
-use super::{mode, rebuild};
+use super::mode::{self, Decision};
+use super::rebuild;
 use crate::capability::{FOREIGN_PARTITION, UNLOGGED_TABLE};
 use crate::catalog::{self, RefreshMode, RequestedMode, StreamTable};
 use crate::cdc;
@@ -54,46 +55,31 @@ fn come_back(pgt_id: i64) -> Result<()> {
         return Ok(());
     }
     catalog::lock(pgt_id)?;
-    let owner = depend::owner_of(table.relid)
-        .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
-    let requested = RequestedMode::Auto;
-    let decision = mode::decide(table.view, owner, &table.settings, requested, None)?;
+    let decision = decide(&table)?;
     if decision.used == RefreshMode::Full {
         return Ok(());
     }
-    rebuild::redecide(pgt_id, decision.clone())?;
-    catalog::set_mode(pgt_id, table.requested_mode, decision.used, None)?;
-    refresh::prepare_as_decided(pgt_id, decision.draft.clone())
+    let draft = decision.draft.clone();
+    rebuild::redecide(pgt_id, decision)?;
+    refresh::prepare_as_decided(pgt_id, draft)
 }
 
 /// Gives up deltas for recomputation. The content stays as it is until the next refresh.
 fn step_aside(table: &StreamTable) -> Result<()> {
     catalog::lock(table.pgt_id)?;
-    let owner = depend::owner_of(table.relid)
-        .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
-    let decision = mode::decide(
-        table.view,
-        owner,
-        &table.settings,
-        RequestedMode::Auto,
-        None,
-    )?;
+    let decision = decide(table)?;
     if decision.used != RefreshMode::Full {
         return Ok(());
     }
-    refresh::release(table.pgt_id)?;
-    refresh::drop_state_tables(table.pgt_id)?;
-    refresh::drop_key_index(table, None)?;
-    refresh::forget(table.pgt_id);
-    decision.insert_dependencies(table.pgt_id)?;
-    let why = decision.why();
-    let why = why.as_ref();
-    catalog::set_mode(
-        table.pgt_id,
-        table.requested_mode,
-        decision.used,
-        why.map(|(code, reason)| (code.as_str(), reason.as_str())),
-    )?;
-    decision.announce(&table.plain_name());
-    catalog::forget_plan(table.pgt_id)
+    rebuild::redecide(table.pgt_id, decision)
+}
+
+/// What its query allows now, whatever mode was asked for; that one stays on record.
+fn decide(table: &StreamTable) -> Result<Decision> {
+    let owner = depend::owner_of(table.relid)
+        .ok_or_else(|| Error::UnknownStreamTable(table.plain_name()))?;
+    let requested = RequestedMode::Auto;
+    let mut decision = mode::decide(table.view, owner, &table.settings, requested, None)?;
+    decision.requested = table.requested_mode;
+    Ok(decision)
 }
