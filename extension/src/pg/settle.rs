@@ -234,10 +234,45 @@ pub fn copy_window(
     }
 }
 
+/// Whether the values that a key takes for equal are those that its type does.
+pub fn is_own_equality(key: &pg_sys::SortGroupClause) -> bool {
+    // SAFETY: the operator of a key exists; entries of the type cache live as long as the session.
+    unsafe {
+        let (mut left, mut right) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+        pg_sys::op_input_types(key.eqop, &mut left, &mut right);
+        let entry = pg_sys::lookup_type_cache(left, pg_sys::TYPECACHE_EQ_OPR as i32);
+        (*entry).eq_opr == key.eqop
+    }
+}
+
+/// Makes a window a partition of peers: its order divides it instead, and its frame is all of it.
+pub fn part_by_order(window: NodeOf<pg_sys::WindowClause>) {
+    let known = node::list_of::<pg_sys::SortGroupClause>(window.partitionClause);
+    for key in node::list_of::<pg_sys::SortGroupClause>(window.orderClause) {
+        if known
+            .iter()
+            .all(|k| k.tleSortGroupRef != key.tleSortGroupRef)
+        {
+            // SAFETY: a clause of the window's own, moved from one of its lists to another.
+            unsafe {
+                let list = &raw mut (*window.as_ptr()).partitionClause;
+                *list = pg_sys::lappend(*list, key.as_ptr().cast());
+            }
+        }
+    }
+    // SAFETY: a node of our own.
+    unsafe {
+        (*window.as_ptr()).orderClause = std::ptr::null_mut();
+    }
+    frame_whole_partition(window);
+}
+
 /// Makes the frame of a window the whole partition, as it is without an order.
 pub fn frame_whole_partition(window: NodeOf<pg_sys::WindowClause>) {
     // SAFETY: a node of our own.
     unsafe {
+        (*window.as_ptr()).startOffset = std::ptr::null_mut();
+        (*window.as_ptr()).endOffset = std::ptr::null_mut();
         (*window.as_ptr()).frameOptions = (pg_sys::FRAMEOPTION_NONDEFAULT
             | pg_sys::FRAMEOPTION_BETWEEN
             | pg_sys::FRAMEOPTION_RANGE

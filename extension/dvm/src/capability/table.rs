@@ -446,7 +446,7 @@ capabilities! {
             reason: "a longer order would change which rows are peers, and with them the frame; a view's query is not changed",
             remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key, or use a frame of ROWS",
         },
-        "SELECT a, last_value(b) OVER (ORDER BY a) AS last FROM t";
+        "SELECT a, array_agg(b) OVER (ORDER BY a) AS list FROM t";
     CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value of a type without an order by other than equality",
         FullOnly {
             reason: "the state stores the distinct outer values that decide on a match, and the type \

@@ -14,10 +14,12 @@
 //! subquery, a CTE or a view below may have given its rows an order that they rely on, they are left alone.
 //!
 //! A result of the settled query is a result of the query: its order refines that of the query. Frames
-//! whose ends or exclusion are made of peers are not changed, nor are WITH TIES and views;
-//! the engine refuses them where ties show.
+//! whose ends or exclusion are made of peers are not changed, except under `last_value` ([`windows`]), nor are WITH TIES
+//! and views; the engine refuses them where ties show.
 //!
 //! The view of the stream table holds the settled query, so every mode computes the same result.
+
+mod windows;
 
 use pgrx::pg_sys;
 
@@ -25,10 +27,7 @@ use super::facts::is_image_equality;
 use super::grouping::is_grouped;
 use super::input_order::input_order;
 use super::order;
-use super::window_functions::{
-    commutes, follows_position, ignores_frame, is_first, is_last, ties_of,
-};
-use crate::pg::levels;
+use super::window_functions::commutes;
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::settle::{self, Operators, Sorting};
 use crate::pg::{query, types};
@@ -153,7 +152,7 @@ fn settle(query: NodeOf<pg_sys::Query>, in_order: bool, ties: &mut Ties) {
         settle(inner, is_array, ties);
     }
     aggregates(query, ties);
-    windows(query, ties);
+    windows::windows(query, ties);
     cuts(query, in_order, ties);
 }
 
@@ -295,122 +294,6 @@ fn may_have_ordered_input(query: NodeOf<pg_sys::Query>) -> bool {
     })
 }
 
-/// Window functions of a row's own place.
-fn windows(query: NodeOf<pg_sys::Query>, ties: &mut Ties) {
-    let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
-    let mut calls: Vec<NodeOf<pg_sys::WindowFunc>> = Vec::new();
-    for target in targets.iter().filter_map(|target| Node::new(target.expr)) {
-        target.walk(&mut |node| {
-            calls.extend(node.cast::<pg_sys::WindowFunc>());
-            if node.is::<pg_sys::Query>() {
-                Walk::Skip
-            } else {
-                Walk::Descend
-            }
-        });
-    }
-    let decides = |call: &NodeOf<pg_sys::WindowFunc>, window: &pg_sys::WindowClause| {
-        call.winref == window.winref && may_go_on(call, window)
-    };
-    let all = node::list_of::<pg_sys::WindowClause>(query.windowClause);
-    let touched = all.iter().any(|w| calls.iter().any(|c| decides(c, w)));
-    if !touched {
-        return;
-    }
-    let keys = Keys::of(read_by_windows(query));
-    settle::part_windows(query);
-    for window in all {
-        let (placed, rest): (Vec<_>, Vec<_>) = (calls.iter().copied())
-            .filter(|call| call.winref == window.winref)
-            .partition(|call| decides(call, &window));
-        let (Some(first), false) = (
-            placed.first(),
-            keys.ordered.is_empty() && keys.by_image.is_empty(),
-        ) else {
-            continue;
-        };
-        let own = match rest.is_empty() {
-            true => Some(window),
-            false => settle::copy_window(query, window, &placed),
-        };
-        let Some(window) = own else { continue };
-        let is_whole = node::list_length(window.orderClause) == 0
-            && window.frameOptions as u32 & pg_sys::FRAMEOPTION_ROWS == 0;
-        if is_whole && !placed.iter().all(|call| ignores_frame(call)) {
-            settle::frame_whole_partition(window);
-        }
-        let before = node::list_length(window.orderClause);
-        let partition = node::list_of::<pg_sys::SortGroupClause>(window.partitionClause);
-        keys.append(&mut |expr, by| {
-            let is_partition = by != Operators::IMAGE
-                && partition.iter().any(|clause| {
-                    query::target_of(query, clause.tleSortGroupRef)
-                        .is_some_and(|known| known.same_as(expr))
-                });
-            if !is_partition {
-                settle::sort_window(query, window, expr, by);
-            }
-        });
-        if node::list_length(window.orderClause) > before {
-            let name = types::function_name(first.winfnoid);
-            (ties.said).push((format!("window of {name}"), keys.names(query)));
-        }
-    }
-}
-
-/// Whether the place of a row decides on the call's result, and a longer order of its window gives one of the
-/// results that the shorter one allows.
-fn may_go_on(call: &pg_sys::WindowFunc, window: &pg_sys::WindowClause) -> bool {
-    let options = window.frameOptions as u32;
-    let has = |option: u32| options & option != 0;
-    if ties_of(call, follows_position(options)) == pgtrickle_dvm::tree::Ties::Harmless {
-        return false;
-    }
-    let offset = !window.startOffset.is_null() || !window.endOffset.is_null();
-    if offset && has(pg_sys::FRAMEOPTION_RANGE) {
-        return false;
-    }
-    if ignores_frame(call) {
-        return true;
-    }
-    if has(pg_sys::FRAMEOPTION_EXCLUDE_GROUP | pg_sys::FRAMEOPTION_EXCLUDE_TIES) {
-        return false;
-    }
-    let from_start = has(pg_sys::FRAMEOPTION_START_UNBOUNDED_PRECEDING);
-    let to_end = has(pg_sys::FRAMEOPTION_END_UNBOUNDED_FOLLOWING);
-    let excludes = has(pg_sys::FRAMEOPTION_EXCLUDE_CURRENT_ROW);
-    has(pg_sys::FRAMEOPTION_ROWS)
-        || node::list_length(window.orderClause) == 0
-        || (from_start && to_end)
-        || (!excludes
-            && is_first(call)
-            && from_start
-            && has(pg_sys::FRAMEOPTION_END_CURRENT_ROW | pg_sys::FRAMEOPTION_END_OFFSET_FOLLOWING))
-        || (!excludes
-            && is_last(call)
-            && to_end
-            && has(
-                pg_sys::FRAMEOPTION_START_CURRENT_ROW | pg_sys::FRAMEOPTION_START_OFFSET_PRECEDING
-            ))
-}
-
-/// What the windows of a level have in their rows: what is shown, and what that is made of where it can only be
-/// computed above them.
-fn read_by_windows(query: NodeOf<pg_sys::Query>) -> Vec<Node> {
-    let windows = node::list_of::<pg_sys::WindowClause>(query.windowClause);
-    let mut lists: Vec<*mut pg_sys::List> = (windows.iter())
-        .flat_map(|window| [window.partitionClause, window.orderClause])
-        .collect();
-    if order::cuts(&query) || node::list_length(query.distinctClause) > 0 {
-        lists.extend([query.sortClause, query.distinctClause]);
-    }
-    let mut read = Vec::new();
-    for expr in shown_or_in(query, &lists) {
-        parts(expr, &mut read);
-    }
-    read
-}
-
 /// What a query shows, and what these lists of clauses name though it is not shown.
 fn shown_or_in(query: NodeOf<pg_sys::Query>, lists: &[*mut pg_sys::List]) -> Vec<Node> {
     let clauses = lists.iter().copied();
@@ -423,35 +306,4 @@ fn shown_or_in(query: NodeOf<pg_sys::Query>, lists: &[*mut pg_sys::List]) -> Vec
         .filter(|target| !target.resjunk || named.contains(&target.ressortgroupref))
         .filter_map(|target| Node::new(target.expr))
         .collect()
-}
-
-/// The expression, or the columns, aggregates and arguments of window functions in it.
-fn parts(expr: Node, read: &mut Vec<Node>) {
-    let mut is_above = types::returns_set(expr);
-    expr.walk(&mut |node| {
-        is_above |= node.is::<pg_sys::WindowFunc>() || node.is::<pg_sys::SubLink>();
-        if is_above { Walk::Stop } else { Walk::Descend }
-    });
-    if !is_above {
-        read.push(expr);
-        return;
-    }
-    levels::walk_levels(expr, &mut |node, level| {
-        if let Some(call) = node.cast::<pg_sys::WindowFunc>().filter(|_| level == 0) {
-            for argument in node::list(call.args)
-                .into_iter()
-                .chain(Node::new(call.aggfilter))
-            {
-                parts(argument, read);
-            }
-            return Walk::Skip;
-        }
-        let is_own = (node.cast::<pg_sys::Var>()).is_some_and(|var| var.varlevelsup == level)
-            || (node.cast::<pg_sys::Aggref>()).is_some_and(|call| call.agglevelsup == level);
-        if is_own {
-            read.push(levels::shift_levels(node, -(level as i32)));
-            return Walk::Skip;
-        }
-        Walk::Descend
-    });
 }
