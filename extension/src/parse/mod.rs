@@ -65,6 +65,7 @@ mod sources;
 mod spread;
 mod stage;
 mod sublink;
+mod tested_input;
 mod volatility;
 mod window;
 mod window_functions;

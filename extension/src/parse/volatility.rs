@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 use super::analyzer::Analyzer;
 use super::clock_documents::{self, makes_guarded_rows, populates_guarded};
 use super::clock_words::{guarded_elements, is_guarded, says_clock};
+use super::tested_input::tested_type;
 use crate::capability::{Capability, MOMENT, STABLE_FUNCTION, TEXT_OF_TIME, VOLATILE_FUNCTION};
 use crate::pg::node::{self, Node, NodeOf, Walk};
 use crate::pg::printed;
@@ -174,6 +175,9 @@ impl Volatility {
         }
         if is_fixed_call(function, node) {
             return;
+        }
+        if let Some(tested) = tested_type(function, node) {
+            return self.take(name, |reads| printed::input(tested, false, reads));
         }
         self.take(name, |reads| {
             for reading in reads::of_function(function) {

@@ -1,8 +1,9 @@
 //! Names of types and collations as SQL text that means the same under every `search_path`.
 
-use super::name;
+use super::{make_node, name};
 use crate::error::{Error, Result};
 use pgrx::pg_sys;
+use std::ffi::CString;
 
 /// A type with its modifier, qualified unless the standard has a name of its own for it.
 pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
@@ -54,4 +55,17 @@ pub fn collation_name(collation: pg_sys::Oid) -> Result<String> {
         pg_sys::ReleaseSysCache(tuple);
         Ok(qualified)
     }
+}
+
+/// The type of this name, with or without a modifier, on the search path; `None` where the server knows none.
+pub fn parse(name: &str) -> Option<pg_sys::Oid> {
+    let name = CString::new(name).ok()?;
+    let (mut type_oid, mut typmod) = (pg_sys::InvalidOid, -1);
+    // SAFETY: the context, a node of its own, makes the server return false instead of raising.
+    let is_known = unsafe {
+        let tag = pg_sys::NodeTag::T_ErrorSaveContext;
+        let context = make_node::allocate::<pg_sys::ErrorSaveContext>(tag);
+        pg_sys::parseTypeString(name.as_ptr(), &mut type_oid, &mut typmod, context.cast())
+    };
+    (is_known && type_oid != pg_sys::InvalidOid).then_some(type_oid)
 }
