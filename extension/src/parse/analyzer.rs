@@ -84,7 +84,7 @@ impl Analyzer {
             owner,
             place,
             spread: Spread::default(),
-            types: TypeFacts::default(),
+            types: TypeFacts::new(),
             slots: Vec::new(),
             tables: HashMap::new(),
             used: BTreeMap::new(),

@@ -6,18 +6,26 @@ use pgrx::pg_sys;
 use pgtrickle_dvm::tree::ColumnType;
 
 use super::display_scale::Scale;
-use crate::pg::{deparse, types};
+use crate::pg::{deparse, settings, types};
 
 /// Longest value, in bytes, that counts as short beside others in a btree entry.
 const SHORT_BYTES_MAX: i32 = 512;
 
 /// Facts about the types met so far.
-#[derive(Default)]
 pub(super) struct TypeFacts {
     known: HashMap<(pg_sys::Oid, i32, pg_sys::Oid), ColumnType>,
+    prints_whole_floats: bool,
 }
 
 impl TypeFacts {
+    /// None are known yet. The text of floats is that of the settings in force now.
+    pub fn new() -> Self {
+        TypeFacts {
+            known: HashMap::new(),
+            prints_whole_floats: settings::prints_whole_floats(),
+        }
+    }
+
     /// The facts of a type with modifier and collation; `scale` is the display scale of the
     /// values where it is known better than by the modifier.
     pub fn column_type(
@@ -30,7 +38,13 @@ impl TypeFacts {
         let mut ty = self
             .known
             .entry((type_oid, typmod, collation))
-            .or_insert_with(|| look_up(type_oid, typmod, collation))
+            .or_insert_with(|| {
+                let base = types::base_type(type_oid, typmod).0;
+                ColumnType {
+                    reads_back: reads_back(base, self.prints_whole_floats),
+                    ..look_up(type_oid, typmod, collation)
+                }
+            })
             .clone();
         if scale != Scale::Unknown && types::base_type(type_oid, typmod).0 == pg_sys::NUMERICOID {
             ty.image_equality = true;
@@ -50,7 +64,22 @@ fn look_up(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Column
         image_equality: is_image_equality(base, base_typmod, collation),
         // What no table can hold cannot be kept in order either.
         sortable: types::ordering(base).is_some() && types::kind(base) != pg_sys::TYPTYPE_PSEUDO,
+        reads_back: false,
         bounded: is_bounded(base, base_typmod),
+    }
+}
+
+/// Whether the text of a value without an order is read as the same value.
+fn reads_back(base: pg_sys::Oid, prints_whole_floats: bool) -> bool {
+    use pg_sys::{
+        BOXOID, CIRCLEOID, JSONOID, JSONPATHOID, LINEOID, LSEGOID, PATHOID, POINTOID, POLYGONOID,
+    };
+    match base {
+        JSONOID | JSONPATHOID => true,
+        POINTOID | LSEGOID | LINEOID | BOXOID | PATHOID | POLYGONOID | CIRCLEOID => {
+            prints_whole_floats
+        }
+        _ => false,
     }
 }
 

@@ -177,6 +177,7 @@ pub fn has_ties(text: &str, settings: &Settings) -> Result<bool> {
 }
 
 fn analyse(query: NodeOf<pg_sys::Query>, owner: pg_sys::Oid, place: Place) -> Result<Analysis> {
+    let analyzer = analyzer::Analyzer::new(owner, place);
     let _settings = PrintSettings::pin();
-    analyzer::Analyzer::new(owner, place).run(query)
+    analyzer.run(query)
 }

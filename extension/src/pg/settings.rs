@@ -156,6 +156,12 @@ impl Settings {
     }
 }
 
+/// Whether the text of a float, under the settings in force, is read as the same float.
+pub fn prints_whole_floats() -> bool {
+    // SAFETY: the server's variable of the setting.
+    unsafe { pg_sys::extra_float_digits > 0 }
+}
+
 /// Whether stream tables keep the value of the setting with this name, as it is listed.
 pub fn is_kept(name: &str) -> bool {
     kept().any(|(_, listed)| listed.name == name)

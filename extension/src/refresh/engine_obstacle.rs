@@ -19,7 +19,7 @@ pub fn engine_obstacle(error: &pgtrickle_dvm::Error) -> Obstacle {
         ),
         pgtrickle_dvm::Error::CannotUnnest { .. } => (
             "CANNOT_UNNEST",
-            "Make the subquery a stream table, or write it as a join.",
+            "Use an inner join, or store such values in columns of a type with an order.",
         ),
     };
     Obstacle {

@@ -447,12 +447,14 @@ capabilities! {
             remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key, or use a frame of ROWS",
         },
         "SELECT a, array_agg(b) OVER (ORDER BY a) AS list FROM t";
-    CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value of a type without an order by other than equality",
+    CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value of a type without an order by other than equality; \
+                           json, jsonpath and geometric types are maintained",
         FullOnly {
-            reason: "the state stores the distinct outer values that decide on a match, and the type \
-                     of one has no default btree operator class",
+            reason: "the state stores the distinct outer values that decide on a match; the type \
+                     of one has no default btree operator class, and its text is not known to be read as the same value \
+                     (for geometric types: extra_float_digits is below 1)",
             remedy: "use an inner join, also instead of EXISTS, store such values in columns of a type with an \
-                     order (two numbers for a point), or use refresh_mode FULL",
+                     order, or use refresh_mode FULL",
         },
         "SELECT w.x, t.id FROM w LEFT JOIN t ON w.x = t.a";
     TOO_MANY_LEVELS: Query, "queries of more than 1000 subqueries",

@@ -1,11 +1,13 @@
 //! Columns and what the engine must know about their types.
 
+use std::hash::{Hash, Hasher};
+
 /// Identity of a column, unique in one tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ColumnId(pub u32);
 
 /// What the engine must know of a column's type.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnType {
     /// The type with its modifier, schema-qualified, as the server prints it: `numeric(12,2)`.
     pub sql: String,
@@ -20,9 +22,24 @@ pub struct ColumnType {
     pub image_equality: bool,
     /// Whether the type has a default btree operator class.
     pub sortable: bool,
+    /// Whether printing a value and reading the text gives a value of the same image. Known for types that are not
+    /// `sortable`, false for others.
+    pub reads_back: bool,
     /// Whether a value always fits in a btree entry beside a few others (fixed width, or short by
     /// its modifier; `numeric` counts as bounded).
     pub bounded: bool,
+}
+
+/// A plan is known by its hash, and says itself what it reads back.
+impl Hash for ColumnType {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sql.hash(state);
+        self.collation.hash(state);
+        self.equality.hash(state);
+        self.image_equality.hash(state);
+        self.sortable.hash(state);
+        self.bounded.hash(state);
+    }
 }
 
 impl ColumnType {
@@ -34,6 +51,7 @@ impl ColumnType {
             equality: "OPERATOR(pg_catalog.=)".into(),
             image_equality: true,
             sortable: true,
+            reads_back: false,
             bounded: true,
         }
     }

@@ -126,6 +126,7 @@ fn rows() -> ColumnType {
         equality: String::new(),
         image_equality: false,
         sortable: false,
+        reads_back: false,
         bounded: false,
     }
 }

@@ -176,6 +176,7 @@ mod tests {
             equality: String::new(),
             image_equality: true,
             sortable: true,
+            reads_back: false,
             bounded: false,
         };
         let expr = Expr::from_printed(text, ty, true);

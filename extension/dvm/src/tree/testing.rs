@@ -14,6 +14,7 @@ pub fn integer() -> ColumnType {
         equality: "=".into(),
         image_equality: true,
         sortable: true,
+        reads_back: false,
         bounded: true,
     }
 }

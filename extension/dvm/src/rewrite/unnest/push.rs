@@ -14,12 +14,12 @@
 //! T(γ(E))    = D ⟕ γ_d(T(E)), with the aggregates of the empty set where there is no group
 //! ```
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use crate::tree::{Aggregate, Column, ColumnId, Expr, Predicate, Relation};
 
 use super::super::ColumnAllocator;
-use super::super::domain::Domain;
+use super::super::domain::{Domain, StandIns};
 use super::super::full_join;
 use super::{Linked, empty, kept, projected};
 
@@ -54,8 +54,8 @@ pub(super) struct Rows {
     pub relation: Relation,
     /// The columns of `relation` with the values.
     pub values: Vec<Column>,
-    /// Those by the outer columns that they stand for.
-    names: HashMap<ColumnId, ColumnId>,
+    /// What they make of the outer columns.
+    stand_ins: StandIns,
 }
 
 impl<'a> Push<'a> {
@@ -83,11 +83,11 @@ impl<'a> Push<'a> {
     }
 
     fn rows(&self, relation: Relation, values: Vec<Column>) -> Rows {
-        let names = self.domain.stand_ins(&values);
+        let stand_ins = self.domain.stand_ins(&values);
         Rows {
-            relation: relation.relabelled(&names),
+            relation: stand_ins.in_relation(relation),
             values,
-            names,
+            stand_ins,
         }
     }
 
@@ -228,7 +228,7 @@ impl<'a> Push<'a> {
             }
             let exprs: Vec<Expr> = exprs
                 .into_iter()
-                .map(|expr| expr.relabelled(&rows.names))
+                .map(|expr| rows.stand_ins.in_expr(&expr))
                 .chain(rows.values.iter().map(Expr::of))
                 .collect();
             arms.push((rows.relation, exprs));
@@ -252,7 +252,7 @@ impl<'a> Push<'a> {
         let values = self.fresh(&rows.values);
         keys.extend(values.iter().cloned().zip(rows.values.iter().map(Expr::of)));
         let grouped = rows.relation.grouped(keys, aggregates);
-        let grouped = grouped.relabelled(&rows.names);
+        let grouped = rows.stand_ins.in_relation(grouped);
         let empty = empty::of_nothing(&grouped);
         (grouped, values, empty)
     }
