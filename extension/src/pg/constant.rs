@@ -25,6 +25,15 @@ pub fn text_of(constant: &pg_sys::Const) -> Option<String> {
     unsafe { String::from_datum(constant.constvalue, constant.constisnull) }
 }
 
+/// A constant path of SQL/JSON, as the server prints it.
+pub fn path(node: Node) -> Option<String> {
+    let value = datum(node, pg_sys::JSONPATHOID)?;
+    // SAFETY: a path that is not NULL; its output function returns a fresh C string.
+    Some(super::node::text(unsafe {
+        pg_sys::OidOutputFunctionCall(types::output_function(pg_sys::JSONPATHOID), value)
+    }))
+}
+
 /// The value of a constant integer.
 pub fn integer_of(constant: &pg_sys::Const) -> Option<i32> {
     if constant.consttype != pg_sys::INT4OID {

@@ -75,6 +75,7 @@ tagged! {
     CaseTestExpr = T_CaseTestExpr,
     JsonConstructorExpr = T_JsonConstructorExpr,
     XmlExpr = T_XmlExpr,
+    JsonBehavior = T_JsonBehavior,
     JsonExpr = T_JsonExpr,
     JsonValueExpr = T_JsonValueExpr,
     CoalesceExpr = T_CoalesceExpr,

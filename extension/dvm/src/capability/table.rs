@@ -326,6 +326,15 @@ capabilities! {
             remedy: "use JSON_QUERY, or RETURNING text and a cast",
         },
         "SELECT id, JSON_VALUE(j, '$[0].b' RETURNING jsonb) AS v FROM t";
+    JSON_DEFAULT: Expression, "SQL/JSON functions with a default (DEFAULT, EMPTY, TRUE or FALSE, ON EMPTY or ON ERROR) over a \
+                               document that may be NULL, on servers that keep the default of an earlier row; JSON_EXISTS with \
+                               a lax path that raises no error is maintained",
+        FullOnly {
+            reason: "after a row that took its default, this server shows the default for later rows without a document, too, \
+                     so the result depends on the order of rows",
+            remedy: "declare the document NOT NULL, or write CASE WHEN j IS NOT NULL THEN JSON_VALUE(j, …) END",
+        },
+        "SELECT id, JSON_VALUE(j, '$.b' DEFAULT 'none' ON EMPTY) AS v FROM t";
     UNKNOWN_CONSTRUCT: Expression, "unknown constructs",
         FullOnly {
             reason: "the analysis does not know it",
