@@ -3,8 +3,8 @@
 //! Statement triggers capture a root: the transition tables of a statement on it hold the rows of all tables
 //! below. They do not name the table of a row, and a statement on a table above a source fires none of the source's
 //! triggers, nor does one on another parent of a table below it. So row triggers on each table with rows of the source
-//! capture it if it has a parent, if a table below has a parent outside of it, or if the query reads the table of a
-//! row.
+//! capture it if it has a parent, if a table below has a parent outside of it, if the query reads the table of a
+//! row, or a stored generated column that transition tables may lack ([`inherit::hides_generated`]).
 
 use pgrx::pg_sys;
 
@@ -58,12 +58,15 @@ pub fn needs_rows(source: pg_sys::Oid) -> Result<bool> {
     let Some(found) = buffer::find(source)? else {
         return Ok(false);
     };
-    let has_table = {
+    let captured: Vec<i16> = {
         let changes = Relation::open(found, LOCK)?;
-        buffer::columns(&changes)
-            .iter()
-            .any(|(_, attnum)| *attnum == buffer::TABLE)
+        let columns = buffer::columns(&changes);
+        columns.iter().map(|(_, attnum)| *attnum).collect()
     };
+    if inherit::hides_generated(source, &captured) {
+        return Ok(true);
+    }
+    let has_table = captured.contains(&buffer::TABLE);
     let has_parts = members(source, LOCK).len() > 1 || inherit::is_partitioned(source);
     Ok(has_table && (has_parts || cdc_trigger_mode() == TriggerMode::Sql))
 }
@@ -75,7 +78,10 @@ pub fn has_shared_child(source: pg_sys::Oid) -> bool {
 
 /// Whether row triggers must capture a source if these columns are read.
 pub fn is_told_by_rows(source: pg_sys::Oid, attnums: &[i16]) -> bool {
-    attnums.contains(&buffer::TABLE) || inherit::has_parent(source) || has_shared_child(source)
+    attnums.contains(&buffer::TABLE)
+        || inherit::has_parent(source)
+        || has_shared_child(source)
+        || inherit::hides_generated(source, attnums)
 }
 
 /// Removes triggers from a table that no source needs there any longer.

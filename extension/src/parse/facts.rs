@@ -63,7 +63,9 @@ fn look_up(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Column
         equality: types::operator_text(types::equality_operator(base)),
         image_equality: is_image_equality(base, base_typmod, collation),
         // What no table can hold cannot be kept in order either.
-        sortable: types::ordering(base).is_some() && types::kind(base) != pg_sys::TYPTYPE_PSEUDO,
+        sortable: types::ordering(base).is_some()
+            && types::kind(base) != pg_sys::TYPTYPE_PSEUDO
+            && !types::hashes_without_function(base),
         reads_back: false,
         bounded: is_bounded(base, base_typmod),
     }

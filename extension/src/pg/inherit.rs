@@ -2,6 +2,7 @@
 
 use super::ffi;
 use super::lock_mode::LockMode;
+use super::node::text;
 use super::relation::{Relation, oid_list};
 use pgrx::pg_sys;
 
@@ -104,4 +105,33 @@ pub fn parents_outside(root: pg_sys::Oid, tree: &[pg_sys::Oid]) -> Vec<pg_sys::O
 pub fn is_partitioned(table: pg_sys::Oid) -> bool {
     Relation::try_open(table, LockMode::AccessShare)
         .is_some_and(|table| table.kind() == pg_sys::RELKIND_PARTITIONED_TABLE)
+}
+
+/// Whether a transition table of a partitioned table may lack the values of some of these columns: for rows that are routed
+/// to a partition with another layout, the server puts the root's row there before it computes stored generated columns.
+/// Looks at the tables below without locks on them.
+pub fn hides_generated(table: pg_sys::Oid, attnums: &[i16]) -> bool {
+    // SAFETY: a look-up in the system cache; zero where there is no such column.
+    let is_stored =
+        |attnum: &i16| unsafe { pg_sys::get_attgenerated(table, *attnum) } as u8 == b's';
+    attnums
+        .iter()
+        .any(|attnum| *attnum > 0 && is_stored(attnum))
+        && is_partitioned(table)
+        && tree(table, LockMode::None)
+            .into_iter()
+            .any(|part| part != table && has_other_layout(table, part))
+}
+
+/// Whether a partition's columns, dropped ones among them, are not those of its parent one by one.
+fn has_other_layout(table: pg_sys::Oid, part: pg_sys::Oid) -> bool {
+    let name = |of: pg_sys::Oid, attnum: i16| {
+        // SAFETY: a look-up in the system cache; NULL beyond the last column, else a fresh C string.
+        let name = unsafe { pg_sys::get_attname(of, attnum, true) };
+        (!name.is_null()).then(|| text(name))
+    };
+    (1..)
+        .map(|attnum| (name(table, attnum), name(part, attnum)))
+        .take_while(|(of_table, of_part)| of_table.is_some() || of_part.is_some())
+        .any(|(of_table, of_part)| of_table != of_part)
 }

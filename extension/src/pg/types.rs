@@ -78,6 +78,18 @@ pub fn is_hashable(type_oid: pg_sys::Oid) -> bool {
     entry.hash_extended_proc != pg_sys::InvalidOid
 }
 
+/// Whether the server takes the type's equality for hashable and finds no hash function: joins that it plans by hashing fail.
+pub fn hashes_without_function(type_oid: pg_sys::Oid) -> bool {
+    let equality = equality_operator(type_oid);
+    let (mut left, mut right) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+    // SAFETY: look-ups in the catalog; the results go to the variables.
+    equality != pg_sys::InvalidOid
+        && unsafe {
+            pg_sys::op_hashjoinable(equality, type_oid)
+                && !pg_sys::get_op_hash_functions(equality, &mut left, &mut right)
+        }
+}
+
 /// An operator by schema and name, as it may stand between two operands; empty when there is none.
 pub fn operator_text(operator: pg_sys::Oid) -> String {
     let Some(key) = operator.into_datum() else {

@@ -145,7 +145,8 @@ capabilities! {
             remedy: "read the hypertable with a condition on its time",
         },
         "";
-    APART_NOT_IMMEDIATE: Source, "tables captured row by row (a partition, a child, ONLY over a parent, tableoid) in an IMMEDIATE stream table",
+    APART_NOT_IMMEDIATE: Source, "tables captured row by row (a partition, a child, ONLY over a parent, tableoid, a stored generated column of a \
+                                  partitioned table whose partitions have other column orders) in an IMMEDIATE stream table",
         NotImmediate {
             reason: "row triggers capture its changes in the middle of a statement",
             remedy: "read the topmost parent with all its children, or use refresh_mode DIFFERENTIAL",
@@ -393,7 +394,8 @@ capabilities! {
         "SELECT id, v FROM family GROUP BY id";
     UNSORTABLE_KEY: Aggregate, "grouping by types without an order",
         FullOnly {
-            reason: "a group's key needs a btree index, and the type has no default btree operator class",
+            reason: "a group's key needs a btree index, and the type has no default btree operator class, or its equality \
+                     says HASHES and has no hash function, so that joins fail which the server plans by hashing",
             remedy: "group by another form of the value, such as a cast to text",
         },
         "SELECT x, count(*) FROM w GROUP BY x";
