@@ -11,6 +11,7 @@ use super::derived::{Access, Derived, Needed, OpenRecursion};
 use super::display_scale::Scale;
 use super::opaque::with_text;
 use super::scope::Scope;
+use crate::capability::CYCLE_MARK;
 use crate::error::Result;
 use crate::pg::from_item::{self, ItemColumn};
 use crate::pg::node::{self, Node, NodeOf};
@@ -28,6 +29,7 @@ impl Analyzer {
         entry: NodeOf<pg_sys::RangeTblEntry>,
         access: &Access,
     ) -> Result<Option<Recursion>> {
+        self.check_marks(&cte);
         if !cte.search_clause.is_null() || !cte.cycle_clause.is_null() {
             return Ok(None);
         }
@@ -51,6 +53,15 @@ impl Analyzer {
             self.forget_since(before);
         }
         Ok(found)
+    }
+
+    /// Refuses marks that the server prints with a type, which its grammar does not take there.
+    fn check_marks(&mut self, cte: &pg_sys::CommonTableExpr) {
+        const BARE: [pg_sys::Oid; 3] = [pg_sys::BOOLOID, pg_sys::INT4OID, pg_sys::NUMERICOID];
+        let clause = Node::new(cte.cycle_clause).and_then(Node::cast::<pg_sys::CTECycleClause>);
+        if clause.is_some_and(|clause| !BARE.contains(&clause.cycle_mark_type)) {
+            self.refuse(&CYCLE_MARK, format!("CYCLE in {}", node::text(cte.ctename)));
+        }
     }
 
     fn parts_of(

@@ -52,6 +52,7 @@ tagged! {
     GroupingSet = T_GroupingSet,
     SetOperationStmt = T_SetOperationStmt,
     CommonTableExpr = T_CommonTableExpr,
+    CTECycleClause = T_CTECycleClause,
     SubLink = T_SubLink,
     Var = T_Var,
     Const = T_Const,

@@ -336,6 +336,13 @@ capabilities! {
             remedy: "declare the document NOT NULL, or write CASE WHEN j IS NOT NULL THEN JSON_VALUE(j, …) END",
         },
         "SELECT id, JSON_VALUE(j, '$.b' DEFAULT 'none' ON EMPTY) AS v FROM t";
+    CYCLE_MARK: Query, "marks of CYCLE that are neither boolean nor a number: CYCLE a SET looped TO 'Y' DEFAULT 'N'",
+        Refused {
+            reason: "PostgreSQL prints such a query in a form that it does not read, so a dump could not be restored",
+            remedy: "mark by true and false, and name the marks outside: CASE WHEN looped THEN 'Y' ELSE 'N' END",
+        },
+        "WITH RECURSIVE c(a) AS (SELECT a FROM t UNION ALL SELECT t.b FROM t JOIN c ON t.a = c.a) \
+         CYCLE a SET looped TO 'Y' DEFAULT 'N' USING path SELECT a, looped FROM c";
     UNKNOWN_CONSTRUCT: Expression, "unknown constructs",
         FullOnly {
             reason: "the analysis does not know it",
