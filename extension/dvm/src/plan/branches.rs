@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::tree::{Column, ColumnId, Expr, Predicate, Side};
+use crate::tree::{Column, ColumnId, Condition, Expr, Predicate, Side};
 
 use super::block::{BlockScan, Branch, Factor};
 
@@ -83,6 +83,27 @@ impl Branch {
             operator: operator.to_owned(),
             side,
         }));
+    }
+
+    /// Adds the column of a condition on a moving bound, over `columns`.
+    pub(super) fn condition(&mut self, image: usize, columns: &[Column], condition: &Condition) {
+        let Condition {
+            column,
+            expr,
+            found_by,
+            bound,
+        } = condition;
+        let inputs = Inputs::new(columns, &self.outputs);
+        let found_by = found_by.as_ref();
+        let scan = BlockScan::Condition {
+            image,
+            bound: bound.columns.first().map_or(column.id, |c| c.id),
+            column: column.clone(),
+            condition: inputs.expr(expr),
+            found_by: found_by.map(|(value, crossing)| (inputs.expr(value), *crossing)),
+        };
+        self.outputs.push(Expr::of(column));
+        self.scans.push(Factor::inner(scan));
     }
 
     /// Adds the columns `added` of an item that is computed from `columns`.

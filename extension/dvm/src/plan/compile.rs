@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use super::maintenance::{Maintenance, Partition};
 use super::width::require_narrow;
 use crate::rewrite::{ColumnAllocator, normalise};
-use crate::tree::{
-    Aggregate, AggregateKind, Column, ColumnId, Condition, Expr, Opaque, Predicate, Relation,
-};
+use crate::tree::{Aggregate, AggregateKind, Column, ColumnId, Expr, Opaque, Predicate, Relation};
 
 use super::block::{Block, BlockScan, Branch, Factor};
-use super::branches::{Inputs, first};
+use super::branches::first;
 use super::placement::{holds_partitions, place_image_indexes, place_state};
 use super::{Identity, Image, Node, Output, Plan, Recursion, Store, image, keys};
 
@@ -123,8 +121,7 @@ impl Compiler {
                 side,
                 bound,
             } => {
-                let columns = input.columns();
-                let mut branches = self.linearise(*input)?;
+                let (columns, mut branches) = self.input(*input)?;
                 let image = image::intern(&mut self.images, *bound, true);
                 for branch in &mut branches {
                     branch.bound(image, &columns, &value, &operator, side);
@@ -132,56 +129,31 @@ impl Compiler {
                 Ok(branches)
             }
             Relation::Conditioned { input, condition } => {
-                let Condition {
-                    column,
-                    expr,
-                    found_by,
-                    bound,
-                } = *condition;
-                let columns = input.columns();
-                let mut branches = self.linearise(*input)?;
-                let stands_for = bound.columns.first().map_or(column.id, |c| c.id);
-                let image = image::intern(&mut self.images, bound, true);
+                let (columns, mut branches) = self.input(*input)?;
+                let image = image::intern(&mut self.images, condition.bound.clone(), true);
                 for branch in &mut branches {
-                    let inputs = Inputs::new(&columns, &branch.outputs);
-                    let by = found_by.as_ref();
-                    let scan = BlockScan::Condition {
-                        image,
-                        bound: stands_for,
-                        column: column.clone(),
-                        condition: inputs.expr(&expr),
-                        found_by: by.map(|(value, crossing)| (inputs.expr(value), *crossing)),
-                    };
-                    branch.outputs.push(Expr::of(&column));
-                    branch.scans.push(Factor::inner(scan));
+                    branch.condition(image, &columns, &condition);
                 }
                 Ok(branches)
             }
             Relation::SingleRow => Ok(vec![Branch::single_row()]),
             Relation::Filter { input, predicates } => {
-                let columns = input.columns();
-                let mut branches = self.linearise(*input)?;
+                let (columns, mut branches) = self.input(*input)?;
                 (branches.iter_mut()).for_each(|branch| branch.filter(&columns, &predicates));
                 Ok(branches)
             }
             Relation::Project { input, columns } => {
-                let input_columns = input.columns();
-                let mut branches = self.linearise(*input)?;
-                for branch in &mut branches {
-                    branch.project(&input_columns, columns.iter().map(|(_, expr)| expr));
-                }
-                Ok(branches)
+                self.projected(*input, columns.iter().map(|(_, expr)| expr))
             }
             Relation::Expand {
                 input,
                 item,
-                columns,
+                columns: added,
                 key,
             } => {
-                let input_columns = input.columns();
-                let mut branches = self.linearise(*input)?;
+                let (columns, mut branches) = self.input(*input)?;
                 for branch in &mut branches {
-                    branch.expand(&input_columns, &item, &columns, key.as_deref());
+                    branch.expand(&columns, &item, &added, key.as_deref());
                 }
                 Ok(branches)
             }
@@ -228,13 +200,9 @@ impl Compiler {
             }
             Relation::UnionAll { inputs, .. } => self.union_all(inputs),
             Relation::Distinct { input } => {
-                let columns = input.columns().into_iter();
-                let keys = columns.map(|column| {
-                    let expr = Expr::of(&column);
-                    (column, expr)
-                });
-                let keys = keys.collect();
-                self.aggregate(*input, keys, Vec::new())
+                let columns = input.columns();
+                let keys = columns.iter().map(|c| (c.clone(), Expr::of(c)));
+                self.aggregate(*input, keys.collect(), Vec::new())
             }
             Relation::Aggregate {
                 input,
@@ -242,6 +210,22 @@ impl Compiler {
                 aggregates,
             } => self.aggregate(*input, keys, aggregates),
         }
+    }
+
+    /// An operator's input: its columns, which the operator's expressions read, and its branches.
+    fn input(&mut self, input: Relation) -> Result<(Vec<Column>, Vec<Branch>), crate::Error> {
+        Ok((input.columns(), self.linearise(input)?))
+    }
+
+    /// The branches of an input, showing these expressions over its columns.
+    pub(super) fn projected<'e>(
+        &mut self,
+        input: Relation,
+        exprs: impl Iterator<Item = &'e Expr> + Clone,
+    ) -> Result<Vec<Branch>, crate::Error> {
+        let (columns, mut branches) = self.input(input)?;
+        (branches.iter_mut()).for_each(|branch| branch.project(&columns, exprs.clone()));
+        Ok(branches)
     }
 
     fn join(
@@ -268,11 +252,7 @@ impl Compiler {
     ) -> Result<Vec<Branch>, crate::Error> {
         let mut branches = Vec::new();
         for (input, exprs) in inputs {
-            let columns = input.columns();
-            for mut branch in self.linearise(input)? {
-                branch.project(&columns, &exprs);
-                branches.push(branch);
-            }
+            branches.extend(self.projected(input, exprs.iter())?);
         }
         Ok(branches)
     }
@@ -314,7 +294,6 @@ impl Compiler {
         keys: Vec<(Column, Expr)>,
         mut aggregates: Vec<Aggregate>,
     ) -> Result<Vec<Branch>, crate::Error> {
-        let input_columns = input.columns();
         (aggregates.iter_mut()).for_each(|aggregate| aggregate.call = over_keys(aggregate, &keys));
         let mut reads: Vec<ColumnId> = aggregates
             .iter()
@@ -323,10 +302,8 @@ impl Compiler {
             .collect();
         reads.sort_unstable();
         reads.dedup();
-        let read_columns: Vec<Column> = input_columns
-            .iter()
+        let read_columns: Vec<Column> = (input.columns().into_iter())
             .filter(|c| reads.contains(&c.id))
-            .cloned()
             .collect();
 
         let exprs: Vec<Expr> = keys
@@ -334,8 +311,7 @@ impl Compiler {
             .map(|(_, expr)| expr.clone())
             .chain(read_columns.iter().map(Expr::of))
             .collect();
-        let mut branches = self.linearise(input)?;
-        (branches.iter_mut()).for_each(|branch| branch.project(&input_columns, &exprs));
+        let branches = self.projected(input, exprs.iter())?;
         let key_columns: Vec<Column> = keys.into_iter().map(|(column, _)| column).collect();
         let block = Block {
             columns: key_columns.iter().cloned().chain(read_columns).collect(),

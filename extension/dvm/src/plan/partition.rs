@@ -21,10 +21,9 @@ impl Compiler {
         let input_columns = input.columns();
         let mut shown = input_columns.clone();
         shown.extend(rule.calls().iter().map(|call| call.column.clone()));
-        let mut branches = self.linearise(input)?;
-        let columns = first(by, input_columns.clone());
+        let columns = first(by, input_columns);
         let exprs: Vec<Expr> = columns.iter().map(Expr::of).collect();
-        (branches.iter_mut()).for_each(|branch| branch.project(&input_columns, &exprs));
+        let branches = self.projected(input, exprs.iter())?;
         let partition_keys: Vec<Column> = columns
             .iter()
             .filter(|c| by.contains(&c.id))
