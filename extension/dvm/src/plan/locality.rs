@@ -115,7 +115,6 @@ impl Locality<'_> {
         outer: &Keys,
         filters: &[&Predicate],
     ) -> Result<Rows, Crossing> {
-        let inside = |keys: &Keys| keys.intersection(outer).copied().collect::<Keys>();
         match relation {
             Relation::Scan(scan) => match self.tables.get(&scan.oid) {
                 None => Err(Crossing::Opaque),
@@ -137,105 +136,112 @@ impl Locality<'_> {
                 let filters: Vec<_> = filters.iter().copied().chain(predicates).collect();
                 Ok(self.rows(input, outer, &filters)?.and(&filters))
             }
-            Relation::Project { input, columns } => Ok(match self.rows(input, outer, &[])? {
-                Rows::Whole => Rows::Whole,
-                Rows::Parts(keys) => {
-                    let shown = columns.iter().filter(|(_, expr)| is_in(expr, &keys));
-                    let mut shown: Keys = shown.map(|(column, _)| column.id).collect();
-                    shown.extend(inside(&keys));
-                    Rows::Parts(equal_to(shown, filters))
-                }
-            }),
+            Relation::Project { input, columns } => {
+                let rows = self.rows(input, outer, &[])?;
+                Ok(rows.shown(pairs(columns), outer).and(filters))
+            }
             Relation::Expand { input, .. } => self.rows(input, outer, filters),
             Relation::Join {
                 left,
                 right,
                 predicates,
-            } => {
-                let filters: Vec<_> = filters.iter().copied().chain(predicates).collect();
-                let left = self.rows(left, outer, &filters)?;
-                let right = self.rows(right, outer, &filters)?;
-                match (left, right) {
-                    (Rows::Parts(left), Rows::Parts(right)) => {
-                        Ok(Rows::Parts(joined(&left, &right, &filters)?))
-                    }
-                    (Rows::Whole, rows) | (rows, Rows::Whole) => Ok(rows.and(&filters)),
-                }
-            }
+            } => self.join(left, right, predicates, outer, filters),
             Relation::LeftJoin {
                 left,
                 right,
                 predicates,
                 ..
-            } => {
-                let on: Vec<_> = predicates.iter().collect();
-                let left = self.rows(left, outer, filters)?;
-                match (left, self.rows(right, outer, &on)?) {
-                    (Rows::Whole, Rows::Parts(_)) => Err(Crossing::Absence),
-                    (Rows::Parts(left), Rows::Parts(right)) => {
-                        joined(&left, &right, &on)?;
-                        Ok(Rows::Parts(left))
-                    }
-                    (left, Rows::Whole) => Ok(left),
-                }
-            }
+            } => self.left_join(left, right, predicates, outer, filters),
             Relation::FullJoin {
                 left,
                 right,
                 predicates,
-            } => {
-                let on: Vec<_> = predicates.iter().collect();
-                let left = self.rows(left, outer, &[])?;
-                match (left, self.rows(right, outer, &[])?) {
-                    (Rows::Whole, Rows::Whole) => Ok(Rows::Whole),
-                    (Rows::Parts(left), Rows::Parts(right)) => {
-                        joined(&left, &right, &on)?;
-                        Ok(Rows::Parts(inside(&left)))
-                    }
-                    _ => Err(Crossing::Absence),
-                }
-            }
+            } => self.full_join(left, right, predicates, outer),
             Relation::Apply {
                 input,
                 subquery,
                 kind,
             } => self.apply(input, subquery, kind, outer, filters),
-            Relation::UnionAll { columns, inputs } => self
-                .union(columns, inputs, outer)
-                .map(|rows| rows.and(filters)),
-            Relation::Aggregate { input, keys, .. } => match self.rows(input, outer, &[])? {
-                Rows::Whole => Ok(Rows::Whole),
-                Rows::Parts(parts) => {
-                    let grouped = keys.iter().filter(|(_, expr)| is_in(expr, &parts));
-                    let mut grouped: Keys = grouped.map(|(column, _)| column.id).collect();
-                    grouped.extend(inside(&parts));
-                    non_empty(grouped, Crossing::Grouping).map(|rows| rows.and(filters))
-                }
-            },
-            Relation::Distinct { input } => match self.rows(input, outer, filters)? {
-                Rows::Whole => Ok(Rows::Whole),
-                Rows::Parts(keys) => {
-                    let mut shown: Keys = input.columns().iter().map(|c| c.id).collect();
-                    shown.extend(outer);
-                    let keys = keys.intersection(&shown).copied().collect();
-                    non_empty(keys, Crossing::Grouping)
-                }
-            },
+            Relation::UnionAll { columns, inputs } => {
+                Ok(self.union(columns, inputs, outer)?.and(filters))
+            }
+            Relation::Aggregate { input, keys, .. } => {
+                let rows = self.rows(input, outer, &[])?.shown(pairs(keys), outer);
+                Ok(rows.or_cross(Crossing::Grouping)?.and(filters))
+            }
+            Relation::Distinct { input } => {
+                let (rows, columns) = (self.rows(input, outer, filters)?, input.columns());
+                rows.within(&columns, outer).or_cross(Crossing::Grouping)
+            }
             Relation::Window {
                 input, partition, ..
             }
             | Relation::TopN {
                 input, partition, ..
             } => match self.rows(input, outer, &[])? {
-                Rows::Whole => Ok(Rows::Whole),
-                Rows::Parts(keys) => {
-                    let is_split = partition.iter().any(|column| keys.contains(column));
-                    if !is_split && inside(&keys).is_empty() {
-                        return Err(Crossing::Partition);
-                    }
-                    Ok(Rows::Parts(equal_to(keys, filters)))
+                Rows::Parts(keys) if partition.iter().chain(outer).all(|c| !keys.contains(c)) => {
+                    Err(Crossing::Partition)
                 }
+                rows => Ok(rows.and(filters)),
             },
+        }
+    }
+
+    fn join(
+        &self,
+        left: &Relation,
+        right: &Relation,
+        predicates: &[Predicate],
+        outer: &Keys,
+        filters: &[&Predicate],
+    ) -> Result<Rows, Crossing> {
+        let filters: Vec<_> = filters.iter().copied().chain(predicates).collect();
+        let left = self.rows(left, outer, &filters)?;
+        let right = self.rows(right, outer, &filters)?;
+        match (left, right) {
+            (Rows::Parts(left), Rows::Parts(right)) => {
+                Ok(Rows::Parts(joined(&left, &right, &filters)?))
+            }
+            (Rows::Whole, rows) | (rows, Rows::Whole) => Ok(rows.and(&filters)),
+        }
+    }
+
+    fn left_join(
+        &self,
+        left: &Relation,
+        right: &Relation,
+        predicates: &[Predicate],
+        outer: &Keys,
+        filters: &[&Predicate],
+    ) -> Result<Rows, Crossing> {
+        let on: Vec<_> = predicates.iter().collect();
+        let left = self.rows(left, outer, filters)?;
+        match (left, self.rows(right, outer, &on)?) {
+            (Rows::Whole, Rows::Parts(_)) => Err(Crossing::Absence),
+            (Rows::Parts(left), Rows::Parts(right)) => {
+                joined(&left, &right, &on)?;
+                Ok(Rows::Parts(left))
+            }
+            (left, Rows::Whole) => Ok(left),
+        }
+    }
+
+    fn full_join(
+        &self,
+        left: &Relation,
+        right: &Relation,
+        predicates: &[Predicate],
+        outer: &Keys,
+    ) -> Result<Rows, Crossing> {
+        let on: Vec<_> = predicates.iter().collect();
+        let left = self.rows(left, outer, &[])?;
+        match (left, self.rows(right, outer, &[])?) {
+            (Rows::Whole, Rows::Whole) => Ok(Rows::Whole),
+            (Rows::Parts(left), Rows::Parts(right)) => {
+                joined(&left, &right, &on)?;
+                Ok(Rows::Parts(left).within(&[], outer))
+            }
+            _ => Err(Crossing::Absence),
         }
     }
 
@@ -279,14 +285,11 @@ impl Locality<'_> {
     ) -> Result<Rows, Crossing> {
         let mut parts: Vec<Keys> = Vec::new();
         for (input, exprs) in inputs {
-            let Rows::Parts(keys) = self.rows(input, outer, &[])? else {
-                continue;
-            };
-            let shown = columns.iter().zip(exprs);
-            let shown = shown.filter(|(_, expr)| is_in(expr, &keys));
-            let mut shown: Keys = shown.map(|(column, _)| column.id).collect();
-            shown.extend(keys.intersection(outer));
-            parts.push(shown);
+            let rows = self.rows(input, outer, &[])?;
+            match rows.shown(columns.iter().zip(exprs), outer) {
+                Rows::Whole => {}
+                Rows::Parts(keys) => parts.push(keys),
+            }
         }
         let are_mixed = parts.len() < inputs.len();
         let Some(first) = parts.pop() else {
@@ -308,18 +311,42 @@ impl Rows {
             Rows::Parts(keys) => Rows::Parts(equal_to(keys, conditions)),
         }
     }
-}
 
-fn is_in(expr: &Expr, keys: &Keys) -> bool {
-    expr.as_column()
-        .is_some_and(|column| keys.contains(&column))
-}
-
-fn non_empty(keys: Keys, otherwise: Crossing) -> Result<Rows, Crossing> {
-    match keys.is_empty() {
-        true => Err(otherwise),
-        false => Ok(Rows::Parts(keys)),
+    /// The rows under other columns, each with what it shows. An outer row's columns stay.
+    fn shown<'a>(
+        self,
+        columns: impl Iterator<Item = (&'a Column, &'a Expr)>,
+        outer: &Keys,
+    ) -> Self {
+        let Rows::Parts(keys) = self else {
+            return Rows::Whole;
+        };
+        let is_key = |expr: &Expr| expr.as_column().is_some_and(|id| keys.contains(&id));
+        let shown = columns.filter(|(_, expr)| is_key(expr));
+        let shown = shown.map(|(column, _)| column.id);
+        Rows::Parts(shown.chain(keys.intersection(outer).copied()).collect())
     }
+
+    /// The rows with no other columns than these and an outer row's.
+    fn within(self, columns: &[Column], outer: &Keys) -> Self {
+        let Rows::Parts(mut keys) = self else {
+            return Rows::Whole;
+        };
+        keys.retain(|id| outer.contains(id) || columns.iter().any(|c| c.id == *id));
+        Rows::Parts(keys)
+    }
+
+    /// The rows, if a column names the group of each.
+    fn or_cross(self, crossing: Crossing) -> Result<Self, Crossing> {
+        match self {
+            Rows::Parts(keys) if keys.is_empty() => Err(crossing),
+            rows => Ok(rows),
+        }
+    }
+}
+
+fn pairs(columns: &[(Column, Expr)]) -> impl Iterator<Item = (&Column, &Expr)> {
+    columns.iter().map(|(column, expr)| (column, expr))
 }
 
 /// The columns that name the group of a pair.
