@@ -25,6 +25,36 @@ use super::branches::Inputs;
 use super::compile::Compiler;
 use super::rows::BRANCHES_MAX;
 
+/// The set of matches of an outer join, stored as a node.
+struct MatchSet {
+    node: usize,
+    columns: Vec<Column>,
+    /// What connects it to the left rows.
+    on: Vec<Predicate>,
+}
+
+/// What the branches of an outer join have in common.
+struct OuterJoin {
+    left_columns: Vec<Column>,
+    right_columns: Vec<Column>,
+    predicates: Vec<Predicate>,
+    /// Whether a last column says of a row that it has a match.
+    is_marked: bool,
+}
+
+impl OuterJoin {
+    fn columns(&self) -> Vec<Column> {
+        let columns = self.left_columns.iter().chain(&self.right_columns);
+        columns.cloned().collect()
+    }
+
+    fn mark(&self, branch: &mut Branch, is_matched: Expr) {
+        if self.is_marked {
+            branch.outputs.push(is_matched);
+        }
+    }
+}
+
 impl Compiler {
     /// The branches of an outer join.
     pub(super) fn left_join(
@@ -35,10 +65,7 @@ impl Compiler {
         present: Option<Column>,
     ) -> Result<Vec<Branch>, crate::Error> {
         let set = matches(&left, &right, &predicates, &mut self.columns)?;
-        let left_columns = left.columns();
-        let right_columns = right.columns();
-        let mut both = left_columns.clone();
-        both.extend(right_columns.iter().cloned());
+        let (left_columns, right_columns) = (left.columns(), right.columns());
         let mut is_true_set = true;
         let set = match set {
             Matches::Itself => None,
@@ -49,80 +76,96 @@ impl Compiler {
             } => {
                 let columns = relation.columns();
                 is_true_set = !of_left;
-                Some((self.set_of_matches(relation)?, columns, on))
+                let node = self.set_of_matches(relation)?;
+                Some(MatchSet { node, columns, on })
             }
         };
         let (left, right) = self.outer_sides(&left, &right, is_true_set)?;
-        let shown = |branch: &mut Branch, expr: Expr| {
-            if present.is_some() {
-                branch.outputs.push(expr);
-            }
+        let join = OuterJoin {
+            left_columns,
+            right_columns,
+            predicates,
+            is_marked: present.is_some(),
         };
-
         if is_true_set && let Some((only, scan)) = single_factor(&right) {
-            let mut branches = Vec::with_capacity(left.len());
-            for l in &left {
-                // The marker stands for a factor: each branch needs one of its own.
-                let marker = self.columns.truth("present");
-                let padded: Vec<Expr> = only
-                    .outputs
-                    .iter()
-                    .map(|expr| when(&Expr::of(&marker), expr))
-                    .collect();
-                let mut unpadded = l.outputs.clone();
-                unpadded.extend(only.outputs.iter().cloned());
-                let inputs = Inputs::new(&both, &unpadded);
-                let mut on = only.predicates.clone();
-                on.extend(inputs.predicates(&predicates));
-                let matched = match &set {
-                    None => Matched::Itself,
-                    Some((node, columns, on)) => Matched::Set {
-                        node: *node,
-                        columns: columns.clone(),
-                        on: inputs.predicates(on),
-                    },
-                };
-                let mut branch = l.clone();
-                branch.scans.push(Factor {
-                    scan: scan.clone(),
-                    outer: Some(Outer {
-                        on,
-                        present: marker.id,
-                        matched,
-                    }),
-                });
-                branch.outputs.extend(padded);
-                shown(&mut branch, Expr::of(&marker));
-                branches.push(branch);
-            }
-            return Ok(branches);
+            let factor = |l| self.as_factor(&join, l, only, scan, set.as_ref());
+            return Ok(left.iter().map(factor).collect());
         }
-
-        let Some((scan, columns, set_on)) = set else {
-            return Err(crate::Error::CannotUnnest {
+        match set {
+            Some(set) => Ok(self.as_union(&join, &left, &right, &set)),
+            None => Err(crate::Error::CannotUnnest {
                 reason: "the null-supplying side of an outer join has no set of matches",
-            });
+            }),
+        }
+    }
+
+    /// The outer join of a branch with a right side of one relation, as a factor.
+    fn as_factor(
+        &mut self,
+        join: &OuterJoin,
+        left: &Branch,
+        right: &Branch,
+        scan: &BlockScan,
+        set: Option<&MatchSet>,
+    ) -> Branch {
+        // The marker stands for a factor: each branch needs one of its own.
+        let marker = self.columns.truth("present");
+        let padded = (right.outputs.iter()).map(|expr| when(&Expr::of(&marker), expr));
+        let unpadded: Vec<Expr> = left.outputs.iter().chain(&right.outputs).cloned().collect();
+        let both = join.columns();
+        let inputs = Inputs::new(&both, &unpadded);
+        let mut on = right.predicates.clone();
+        on.extend(inputs.predicates(&join.predicates));
+        let matched = match set {
+            None => Matched::Itself,
+            Some(set) => Matched::Set {
+                node: set.node,
+                columns: set.columns.clone(),
+                on: inputs.predicates(&set.on),
+            },
         };
+        let mut branch = left.clone();
+        branch.scans.push(Factor {
+            scan: scan.clone(),
+            outer: Some(Outer {
+                on,
+                present: marker.id,
+                matched,
+            }),
+        });
+        branch.outputs.extend(padded);
+        join.mark(&mut branch, Expr::of(&marker));
+        branch
+    }
+
+    /// The outer join as the inner join, and the left rows without a match.
+    fn as_union(
+        &mut self,
+        join: &OuterJoin,
+        left: &[Branch],
+        right: &[Branch],
+        set: &MatchSet,
+    ) -> Vec<Branch> {
+        let both = join.columns();
         let mut branches = Vec::with_capacity(left.len() * (right.len() + 1));
-        for l in &left {
-            for r in &right {
-                let mut branch = l.product(r, &both, &predicates);
-                shown(&mut branch, Expr::known(true));
+        for l in left {
+            for r in right {
+                let mut branch = l.product(r, &both, &join.predicates);
+                join.mark(&mut branch, Expr::known(true));
                 branches.push(branch);
             }
-            let on = Inputs::new(&left_columns, &l.outputs).predicates(&set_on);
+            let on = Inputs::new(&join.left_columns, &l.outputs).predicates(&set.on);
             let scan = BlockScan::Node {
-                node: scan,
-                columns: columns.clone(),
+                node: set.node,
+                columns: set.columns.clone(),
             };
             let mut branch = self.unmatched(l, scan, on);
-            branch
-                .outputs
-                .extend(right_columns.iter().map(|c| Expr::null(&c.ty)));
-            shown(&mut branch, Expr::known(false));
+            let nulls = join.right_columns.iter().map(|c| Expr::null(&c.ty));
+            branch.outputs.extend(nulls);
+            join.mark(&mut branch, Expr::known(false));
             branches.push(branch);
         }
-        Ok(branches)
+        branches
     }
 
     /// The branches of both sides, whose rows are kept where there would be too many of the join.
