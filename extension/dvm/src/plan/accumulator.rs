@@ -150,100 +150,121 @@ pub(super) fn choose(
 }
 
 fn choose_one(aggregate: &Aggregate, accumulators: &mut Vec<Accumulator>) -> Option<Final> {
-    let mut shared = |wanted: Accumulator| {
-        accumulators
-            .iter()
-            .position(|a| *a == wanted)
-            .unwrap_or_else(|| {
-                accumulators.push(wanted);
-                accumulators.len() - 1
-            })
-    };
-    let filter = aggregate.filter.clone();
     if aggregate.kind == AggregateKind::CountStar {
+        let filter = aggregate.filter.clone();
         return Some(Final::Count(match filter {
             None => Count::Rows,
-            filter => Count::Accumulator(shared(Accumulator::Count {
-                argument: None,
-                filter,
-            })),
+            filter => Count::Accumulator(shared(
+                accumulators,
+                Accumulator::Count {
+                    argument: None,
+                    filter,
+                },
+            )),
         }));
     }
-    let argument = aggregate.argument.clone()?;
-    let inputs = |shared: &mut dyn FnMut(Accumulator) -> usize| {
-        if filter.is_none() && !argument.nullable {
-            Count::Rows
-        } else {
-            Count::Accumulator(shared(Accumulator::Count {
-                argument: argument.nullable.then(|| argument.clone()),
-                filter: filter.clone(),
-            }))
-        }
-    };
-    let whole_bigint = argument.ty.sql == "bigint";
-    let (ty, factor) = match aggregate.kind {
-        AggregateKind::SumInteger | AggregateKind::AvgInteger if !whole_bigint => {
-            ("bigint", "bigint")
-        }
-        _ => ("numeric", "numeric"),
-    };
-    let scales_of = |scale: Option<i32>| {
-        scale.is_none().then(|| Accumulator::Scales {
-            argument: argument.clone(),
-            filter: filter.clone(),
-        })
-    };
-    let sum_of = || Accumulator::Sum {
-        argument: argument.clone(),
-        filter: filter.clone(),
-        ty,
-        factor,
+    let mut of = Inputs {
+        argument: aggregate.argument.as_ref()?,
+        filter: &aggregate.filter,
+        accumulators,
     };
     Some(match aggregate.kind {
         AggregateKind::CountStar | AggregateKind::Recompute => return None,
-        AggregateKind::Count => Final::Count(inputs(&mut shared)),
-        AggregateKind::SumInteger => Final::Sum {
-            inputs: inputs(&mut shared),
-            sum: shared(sum_of()),
-            scales: None,
+        AggregateKind::Count => Final::Count(of.count()),
+        AggregateKind::SumInteger | AggregateKind::SumNumeric { .. } => Final::Sum {
+            inputs: of.count(),
+            sum: of.sum(aggregate.kind),
+            scales: of.scales(aggregate.kind),
         },
-        AggregateKind::AvgInteger => Final::Avg {
-            inputs: inputs(&mut shared),
-            sum: shared(sum_of()),
-            scales: None,
+        AggregateKind::AvgInteger | AggregateKind::AvgNumeric { .. } => Final::Avg {
+            inputs: of.count(),
+            sum: of.sum(aggregate.kind),
+            scales: of.scales(aggregate.kind),
         },
-        AggregateKind::SumNumeric { scale } => Final::Sum {
-            inputs: inputs(&mut shared),
-            sum: shared(sum_of()),
-            scales: scales_of(scale).map(&mut shared),
-        },
-        AggregateKind::AvgNumeric { scale } => Final::Avg {
-            inputs: inputs(&mut shared),
-            sum: shared(sum_of()),
-            scales: scales_of(scale).map(&mut shared),
-        },
-        AggregateKind::Min | AggregateKind::Max => Final::Extremum(shared(Accumulator::Extremum {
-            extremum: if aggregate.kind == AggregateKind::Min {
-                Extremum::Min
-            } else {
-                Extremum::Max
-            },
-            argument: argument.clone(),
-            filter: filter.clone(),
-        })),
+        AggregateKind::Min => Final::Extremum(of.extremum(Extremum::Min)),
+        AggregateKind::Max => Final::Extremum(of.extremum(Extremum::Max)),
         AggregateKind::BoolAnd => Final::And {
-            inputs: inputs(&mut shared),
-            trues: shared(Accumulator::CountTrue {
-                argument: argument.clone(),
-                filter: filter.clone(),
-            }),
+            inputs: of.count(),
+            trues: of.trues(),
         },
         AggregateKind::BoolOr => Final::Or {
-            inputs: inputs(&mut shared),
-            trues: shared(Accumulator::CountTrue {
-                argument: argument.clone(),
-                filter: filter.clone(),
-            }),
+            inputs: of.count(),
+            trues: of.trues(),
         },
     })
+}
+
+/// The position of an accumulator, which is added unless it is there.
+fn shared(accumulators: &mut Vec<Accumulator>, wanted: Accumulator) -> usize {
+    let known = accumulators.iter().position(|a| *a == wanted);
+    known.unwrap_or_else(|| {
+        accumulators.push(wanted);
+        accumulators.len() - 1
+    })
+}
+
+/// The inputs of an aggregate, and what is remembered of them.
+struct Inputs<'a> {
+    argument: &'a Expr,
+    filter: &'a Option<Expr>,
+    accumulators: &'a mut Vec<Accumulator>,
+}
+
+impl Inputs<'_> {
+    fn count(&mut self) -> Count {
+        if self.filter.is_none() && !self.argument.nullable {
+            return Count::Rows;
+        }
+        let counted = Accumulator::Count {
+            argument: (self.argument.nullable).then(|| self.argument.clone()),
+            filter: self.filter.clone(),
+        };
+        Count::Accumulator(shared(self.accumulators, counted))
+    }
+
+    fn sum(&mut self, kind: AggregateKind) -> usize {
+        let is_integer = matches!(kind, AggregateKind::SumInteger | AggregateKind::AvgInteger);
+        let ty = match is_integer && self.argument.ty.sql != "bigint" {
+            true => "bigint",
+            false => "numeric",
+        };
+        let sum = Accumulator::Sum {
+            argument: self.argument.clone(),
+            filter: self.filter.clone(),
+            ty,
+            factor: ty,
+        };
+        shared(self.accumulators, sum)
+    }
+
+    /// The display scales, unless the query fixes one or none are shown.
+    fn scales(&mut self, kind: AggregateKind) -> Option<usize> {
+        let (AggregateKind::SumNumeric { scale: None } | AggregateKind::AvgNumeric { scale: None }) =
+            kind
+        else {
+            return None;
+        };
+        let scales = Accumulator::Scales {
+            argument: self.argument.clone(),
+            filter: self.filter.clone(),
+        };
+        Some(shared(self.accumulators, scales))
+    }
+
+    fn trues(&mut self) -> usize {
+        let trues = Accumulator::CountTrue {
+            argument: self.argument.clone(),
+            filter: self.filter.clone(),
+        };
+        shared(self.accumulators, trues)
+    }
+
+    fn extremum(&mut self, extremum: Extremum) -> usize {
+        let extremum = Accumulator::Extremum {
+            extremum,
+            argument: self.argument.clone(),
+            filter: self.filter.clone(),
+        };
+        shared(self.accumulators, extremum)
+    }
 }
