@@ -29,34 +29,17 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
     match relation {
         Relation::Filter { input, predicates } => {
             let mut linked = pull(*input, columns)?;
-            let own = linked.relation.ids();
-            let (inner, outer): (Vec<Predicate>, Vec<Predicate>) = predicates
-                .into_iter()
-                .partition(|p| p.expr.columns().is_subset(&own));
+            let (inner, outer) = split(predicates, &linked.relation.ids());
             linked.links.extend(outer);
             linked.relation = linked.relation.filtered(inner);
             Some(linked)
         }
         Relation::Project {
             input,
-            columns: mut shown,
+            columns: shown,
         } => {
             let linked = pull(*input, columns)?;
-            if !reads.is_subset(&linked.relation.ids()) {
-                return None;
-            }
-            let read = read_by(&linked.links);
-            for column in linked.relation.columns() {
-                let is_shown = shown.iter().any(|(c, _)| c.id == column.id);
-                if read.contains(&column.id) && !is_shown {
-                    let expr = Expr::of(&column);
-                    shown.push((column, expr));
-                }
-            }
-            Some(Linked {
-                relation: super::projected(linked.relation, shown),
-                links: linked.links,
-            })
+            (reads.is_subset(&linked.relation.ids())).then(|| showing(linked, shown))
         }
         unary @ (Relation::Bounded { .. }
         | Relation::Conditioned { .. }
@@ -68,19 +51,13 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             right,
             predicates,
         } => {
-            let left = pull(*left, columns)?;
-            let right = pull(*right, columns)?;
+            let (left, right) = (pull(*left, columns)?, pull(*right, columns)?);
             let mut own = left.relation.ids();
             own.extend(right.relation.ids());
-            let (inner, outer): (Vec<Predicate>, Vec<Predicate>) = predicates
-                .into_iter()
-                .partition(|p| p.expr.columns().is_subset(&own));
-            let mut links = left.links;
-            links.extend(right.links);
-            links.extend(outer);
+            let (inner, outer) = split(predicates, &own);
             Some(Linked {
                 relation: left.relation.joined(right.relation, inner),
-                links,
+                links: [left.links, right.links, outer].concat(),
             })
         }
         Relation::LeftJoin {
@@ -125,6 +102,29 @@ pub(super) fn pull(relation: Relation, columns: &mut ColumnAllocator) -> Option<
             })
         }
         _ => None,
+    }
+}
+
+/// Conjuncts over these columns, and the others.
+fn split(predicates: Vec<Predicate>, own: &BTreeSet<ColumnId>) -> (Vec<Predicate>, Vec<Predicate>) {
+    (predicates.into_iter()).partition(|p| p.expr.columns().is_subset(own))
+}
+
+/// A projection that shows what the links read, too.
+fn showing(linked: Linked, mut shown: Outputs) -> Linked {
+    let read: BTreeSet<ColumnId> = (linked.links.iter())
+        .flat_map(|p| p.expr.columns())
+        .collect();
+    for column in linked.relation.columns() {
+        let is_shown = shown.iter().any(|(c, _)| c.id == column.id);
+        if read.contains(&column.id) && !is_shown {
+            let expr = Expr::of(&column);
+            shown.push((column, expr));
+        }
+    }
+    Linked {
+        relation: super::projected(linked.relation, shown),
+        links: linked.links,
     }
 }
 
@@ -234,8 +234,4 @@ pub(super) fn sides<'p>(
             let reads = inner.columns();
             !reads.is_empty() && reads.is_subset(own) && outer.columns().is_disjoint(own)
         })
-}
-
-fn read_by(links: &[Predicate]) -> BTreeSet<ColumnId> {
-    links.iter().flat_map(|p| p.expr.columns()).collect()
 }
