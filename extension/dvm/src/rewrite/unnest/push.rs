@@ -125,17 +125,7 @@ impl<'a> Push<'a> {
             | Relation::Conditioned { .. }
             | Relation::Expand { .. }
             | Relation::Window { .. }
-            | Relation::TopN { .. }) => {
-                let mut values = Vec::new();
-                let mut relation = unary.map_inputs(&mut |input| {
-                    let rows = self.over(input);
-                    values = rows.values;
-                    rows.relation
-                });
-                let keys: Vec<ColumnId> = values.iter().map(|c| c.id).collect();
-                relation.partition_also_by(&keys);
-                self.rows(relation, values)
-            }
+            | Relation::TopN { .. }) => self.through(unary),
             Relation::Project { input, columns } => {
                 let rows = self.over(*input);
                 let mut shown = columns;
@@ -181,17 +171,7 @@ impl<'a> Push<'a> {
                 input,
                 keys,
                 aggregates,
-            } if keys.is_empty() => {
-                let shown: Vec<Column> = aggregates.iter().map(|a| a.column.clone()).collect();
-                let (grouped, values, empty) = self.grouped(*input, keys, aggregates);
-                let alone = self.values_alone();
-                let links = same_values(&alone.values, &values);
-                let present = self.columns.truth("present");
-                let joined = (alone.relation).left_joined(grouped, links, Some(present.clone()));
-                let mut filled = empty::filled(&shown, &empty, &present);
-                filled.extend(kept(&alone.values));
-                self.rows(projected(joined, filled), alone.values)
-            }
+            } if keys.is_empty() => self.one_group(*input, aggregates),
             Relation::Aggregate {
                 input,
                 keys,
@@ -201,6 +181,32 @@ impl<'a> Push<'a> {
                 self.rows(grouped, values)
             }
         }
+    }
+
+    /// An operator of one input that reads no other columns.
+    fn through(&mut self, unary: Relation) -> Rows {
+        let mut values = Vec::new();
+        let mut relation = unary.map_inputs(&mut |input| {
+            let rows = self.over(input);
+            values = rows.values;
+            rows.relation
+        });
+        let keys: Vec<ColumnId> = values.iter().map(|c| c.id).collect();
+        relation.partition_also_by(&keys);
+        self.rows(relation, values)
+    }
+
+    /// The single group of each value, which is there without rows, too.
+    fn one_group(&mut self, input: Relation, aggregates: Vec<Aggregate>) -> Rows {
+        let shown: Vec<Column> = aggregates.iter().map(|a| a.column.clone()).collect();
+        let (grouped, values, empty) = self.grouped(input, Vec::new(), aggregates);
+        let alone = self.values_alone();
+        let links = same_values(&alone.values, &values);
+        let present = self.columns.truth("present");
+        let joined = (alone.relation).left_joined(grouped, links, Some(present.clone()));
+        let mut filled = empty::filled(&shown, &empty, &present);
+        filled.extend(kept(&alone.values));
+        self.rows(projected(joined, filled), alone.values)
     }
 
     /// The right side of a join for the values of the left side's rows, and the conjuncts of the join.
