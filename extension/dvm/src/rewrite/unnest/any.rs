@@ -4,8 +4,10 @@
 //! NULL where a side is, so its second mark also needs only look-ups: a row with NULL on the inner side,
 //! or any row if the outer side is NULL.
 
+use std::collections::BTreeSet;
+
 use crate::canary;
-use crate::tree::{ApplyKind, Column, Expr, Piece, Predicate, Relation};
+use crate::tree::{ApplyKind, Column, ColumnId, Expr, Piece, Predicate, Relation};
 
 use super::whole::Whole;
 use super::{Unnester, kept, projected, substituted};
@@ -35,24 +37,9 @@ impl Unnester<'_> {
             is_true.clone(),
             false,
         )?;
-        let (marked, is_null) = match tests.as_slice() {
-            [
-                Predicate {
-                    equality: Some((left, right)),
-                    ..
-                },
-            ] if left.columns().is_subset(&outer) && right.columns().is_disjoint(&outer) => {
-                self.of_equality(marked, &subquery, left, right)?
-            }
-            [
-                Predicate {
-                    equality: Some((right, left)),
-                    ..
-                },
-            ] if left.columns().is_subset(&outer) && right.columns().is_disjoint(&outer) => {
-                self.of_equality(marked, &subquery, left, right)?
-            }
-            _ => {
+        let (marked, is_null) = match equality(&tests, &outer) {
+            Some((left, right)) => self.of_equality(marked, &subquery, left, right)?,
+            None => {
                 let not_false = tests.iter().map(not_false).collect();
                 let (subquery, tests) = self.copy(&subquery, not_false);
                 let mark = self.truth("not_false");
@@ -146,6 +133,20 @@ fn bare(subquery: Relation, tests: Vec<Predicate>) -> (Relation, Vec<Predicate>)
         }
         other => (other, tests),
     }
+}
+
+/// The sides of the only test, if it is an equality of what the outer row has with what the subquery has.
+fn equality<'t>(
+    tests: &'t [Predicate],
+    outer: &BTreeSet<ColumnId>,
+) -> Option<(&'t Expr, &'t Expr)> {
+    let [test] = tests else {
+        return None;
+    };
+    let (left, right) = test.equality.as_ref()?;
+    [(left, right), (right, left)]
+        .into_iter()
+        .find(|(left, right)| left.columns().is_subset(outer) && right.columns().is_disjoint(outer))
 }
 
 fn null(expr: &Expr) -> Predicate {
