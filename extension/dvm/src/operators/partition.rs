@@ -90,6 +90,35 @@ pub fn recompute(
     sql
 }
 
+/// What the operator is computed over.
+struct Input {
+    /// What stands before the rows in FROM.
+    touched: String,
+    /// The rows, as a FROM item `d`.
+    block: String,
+    conditions: Vec<String>,
+}
+
+impl Input {
+    fn of(context: Context<'_>, node: &Node, rows: Rows<'_>) -> Self {
+        let block_name = block_name(node);
+        let keys = match rows {
+            Rows::Touched(null_keys) if !node.is_global() => Some(null_keys),
+            Rows::Touched(_) | Rows::All => None,
+        };
+        let joined = keys.and_then(|keys| touched::unmerged(context, node, keys, &block_name));
+        let joined_here = keys.filter(|_| joined.is_none());
+        let block = joined.unwrap_or_else(|| join::state(context, &node.block, &block_name));
+        let conditions = joined_here
+            .map(|keys| touched::conditions(node, keys, |at| format!("d.{}", key(at)), "t"));
+        Input {
+            touched: joined_here.map_or_else(String::new, |_| format!("{TOUCHED} AS t, ")),
+            block: format!("(\n{block}\n) AS d"),
+            conditions: conditions.unwrap_or_default(),
+        }
+    }
+}
+
 /// The operator's rows as a FROM item `g`, with the columns of the state.
 fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>) -> String {
     let keys = node.keys.len();
@@ -110,24 +139,11 @@ fn rows(context: Context<'_>, node: &Node, partition: &Partition, rows: Rows<'_>
             .map(|(call, name)| format!("{} AS {name}", call.render(&by, print))),
     );
 
-    let joined_to_keys = match rows {
-        Rows::Touched(null_keys) if !node.is_global() => {
-            touched::unmerged(context, node, null_keys, &block_name)
-        }
-        Rows::Touched(_) | Rows::All => None,
-    };
-    let is_joined = joined_to_keys.is_some();
-    let block = joined_to_keys.unwrap_or_else(|| join::state(context, &node.block, &block_name));
-    let block = format!("(\n{block}\n) AS d");
-    let mut conditions = Vec::new();
-    let mut touched = String::new();
-    if let Rows::Touched(null_keys) = rows
-        && !node.is_global()
-        && !is_joined
-    {
-        touched = format!("{TOUCHED} AS t, ");
-        conditions = touched::conditions(node, null_keys, |at| format!("d.{}", key(at)), "t");
-    }
+    let Input {
+        touched,
+        block,
+        conditions,
+    } = Input::of(context, node, rows);
     let mut kept = String::new();
     if let Partition::TopN {
         order,
