@@ -9,6 +9,7 @@
 //! [`Plan::fingerprint`] can use each other's state.
 
 mod accumulator;
+mod agreement;
 mod apart;
 mod block;
 mod branches;
