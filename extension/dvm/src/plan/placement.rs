@@ -1,15 +1,17 @@
 //! Where each node keeps its state: in the output, in its own table, or nowhere.
 
-use super::maintenance::{Maintenance, Partition};
-use crate::tree::{Column, Expr};
+use std::collections::BTreeSet;
 
-use super::block::Source;
+use super::maintenance::{Maintenance, Partition};
+use crate::tree::{Column, ColumnId, Expr, Predicate};
+
+use super::block::{Block, BlockScan, Source};
 use super::{Identity, Image, Node, Output, Store, blocks_of, keys};
 
 /// Decides where each node keeps its state. Over images it is always a table, from which the first fill
 /// is read, because the query itself would compute their subqueries again.
 pub(super) fn place_state(nodes: &mut [Node], output: &Output, has_images: bool) {
-    for (source, position) in keys::looked_up(blocks_of(nodes, output)) {
+    for (source, position) in looked_up(blocks_of(nodes, output)) {
         let Source::Node(node) = source else {
             continue;
         };
@@ -56,7 +58,7 @@ pub(super) fn place_state(nodes: &mut [Node], output: &Output, has_images: bool)
         && !has_images
         && let Some(last) = nodes.last_mut()
     {
-        if let Some(positions) = keys::state_in_output(last, predicates, exprs) {
+        if let Some(positions) = state_in_output(last, predicates, exprs) {
             last.store = Store::Output(positions);
         } else if matches!(last.maintenance, Maintenance::Recompute) {
             last.store = Store::None;
@@ -78,7 +80,7 @@ pub(super) fn holds_partitions(node: &Node, exprs: &[Expr]) -> bool {
 /// Finds the columns of images that joins look up.
 pub(super) fn place_image_indexes(images: &mut [Image], nodes: &[Node], output: &Output) {
     let blocks = blocks_of(nodes, output).chain(images.iter().flat_map(Image::blocks));
-    for (source, position) in keys::looked_up(blocks) {
+    for (source, position) in looked_up(blocks) {
         if let Source::Image(image) = source
             && let Some(image) = images.get_mut(image)
             && !image.indexes.contains(&position)
@@ -87,4 +89,50 @@ pub(super) fn place_image_indexes(images: &mut [Image], nodes: &[Node], output: 
             image.indexes.push(position);
         }
     }
+}
+
+/// The columns of nodes and images that joins of these blocks look up: what is looked up, and the position
+/// among its columns.
+fn looked_up<'a>(blocks: impl Iterator<Item = &'a Block>) -> Vec<(Source, usize)> {
+    let mut found = Vec::new();
+    for branch in blocks.flat_map(|block| &block.branches) {
+        for factor in &branch.scans {
+            let (BlockScan::Node { columns, .. } | BlockScan::Image { columns, .. }) = &factor.scan
+            else {
+                continue;
+            };
+            let own: BTreeSet<ColumnId> = columns.iter().map(|c| c.id).collect();
+            let on = factor.outer.iter().flat_map(|outer| &outer.on);
+            let conditions: Vec<&Predicate> = branch.predicates.iter().chain(on).collect();
+            let is_equated = |id| {
+                keys::equalities_of(conditions.iter().copied(), id).any(|other| {
+                    let reads = other.columns();
+                    !reads.is_empty() && reads.is_disjoint(&own)
+                })
+            };
+            let positions = columns
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| is_equated(c.id))
+                .map(|(position, _)| position);
+            found.extend(
+                factor
+                    .source()
+                    .into_iter()
+                    .flat_map(|source| positions.clone().map(move |position| (source, position))),
+            );
+        }
+    }
+    found
+}
+
+/// Where the state columns of a node stand in the output, if they all do.
+fn state_in_output(node: &Node, predicates: &[Predicate], exprs: &[Expr]) -> Option<Vec<usize>> {
+    if !predicates.is_empty() || matches!(node.maintenance, Maintenance::Recompute) {
+        return None;
+    }
+    let state = node.state_as_columns()?;
+    (state.into_iter())
+        .map(|id| exprs.iter().position(|e| e.as_column() == Some(id)))
+        .collect()
 }
