@@ -113,12 +113,10 @@ impl Accumulator {
                 extremum,
                 argument,
                 filter,
-            } => format!(
-                "{}({}){}",
-                extremum.function(),
-                print(argument),
-                conditions(Some(format!("{weight} > 0")), filter, print)
-            ),
+            } => {
+                let added = Some(format!("{weight} > 0"));
+                extremum.sql(argument, added, filter, print)
+            }
         }
     }
 
@@ -133,12 +131,10 @@ impl Accumulator {
                 extremum,
                 argument,
                 filter,
-            } => Some(format!(
-                "{}({}){}",
-                extremum.function(),
-                print(argument),
-                conditions(Some(format!("{weight} < 0")), filter, print)
-            )),
+            } => {
+                let removed = Some(format!("{weight} < 0"));
+                Some(extremum.sql(argument, removed, filter, print))
+            }
             _ => None,
         }
     }
@@ -196,6 +192,18 @@ impl Accumulator {
 }
 
 impl Extremum {
+    /// The extremum of the values of rows under a condition of their own and the query's filter.
+    pub(super) fn sql(
+        self,
+        argument: &Expr,
+        own: Option<String>,
+        filter: &Option<Expr>,
+        print: &dyn Fn(&Expr) -> String,
+    ) -> String {
+        let (function, value) = (self.function(), print(argument));
+        format!("{function}({value}){}", conditions(own, filter, print))
+    }
+
     pub(super) fn function(self) -> &'static str {
         match self {
             Extremum::Min => "min",

@@ -40,12 +40,7 @@ impl Accumulator {
                 extremum,
                 argument,
                 filter,
-            } => format!(
-                "{}({}){}",
-                extremum.function(),
-                print(argument),
-                conditions(None, filter, print)
-            ),
+            } => extremum.sql(argument, None, filter, print),
         }
     }
 }
