@@ -16,7 +16,7 @@ use crate::pg::relation::Relation;
 use crate::pg::settings::Settings;
 use crate::pg::table::TableFacts;
 use crate::pg::user::OwnerContext;
-use crate::pg::{acl, depend, name, utility, view};
+use crate::pg::{acl, depend, name, rows_of, utility, view};
 
 /// What a relation has beside its rows, each as the statement that gives it to `$2`. Indexes come first, because
 /// some comments are about them. Privileges are granted again by the owner, even if another role granted them.
@@ -128,13 +128,5 @@ fn lock(relid: pg_sys::Oid, name: &str) -> Result<TableFacts> {
 }
 
 fn statements(sql: &str, relid: pg_sys::Oid, qualified: &str) -> Result<Vec<String>> {
-    // What has just been made or locked is younger than the active snapshot: hence not read-only.
-    Spi::connect_mut(|client| {
-        let mut statements = Vec::new();
-        for row in client.update(sql, None, &[relid.into(), qualified.into()])? {
-            statements.extend(row.get::<String>(1)?);
-        }
-        Ok::<_, spi::Error>(statements)
-    })
-    .map_err(|error| Error::Internal(error.to_string()))
+    rows_of::latest_column(sql, &[relid.into(), qualified.into()])
 }

@@ -16,7 +16,7 @@ use crate::pg::relation::Relation;
 use crate::pg::settings::Level;
 use crate::pg::{
     alter_table_hook, capture_trigger, depend, event_trigger, extension, file_moves, inherit,
-    invalidation, name,
+    invalidation, name, rows_of,
 };
 use crate::refresh::immediate;
 
@@ -273,44 +273,21 @@ COMMENT ON FUNCTION pgtrickle.on_table_rewrite() IS 'recomputes the readers of r
 REVOKE ALL ON FUNCTION pgtrickle.on_table_rewrite() FROM PUBLIC;
 "#)]
 fn on_table_rewrite() {
-    let outcome = relations_of("SELECT pg_catalog.pg_event_trigger_table_rewrite_oid()").and_then(
-        |rewritten| {
-            let reason = Spi::get_one("SELECT pg_catalog.pg_event_trigger_table_rewrite_reason()");
-            let reason = reason.map_err(|error| Error::Internal(error.to_string()))?;
-            rewritten.into_iter().try_for_each(|table| {
-                protect::keep_content(table, reason.unwrap_or(0))?;
-                file_moves::told(table);
-                cdc::follow_rewrite(table, Marker::Rewritten)?;
-                immediate::note_rewrite(table)
-            })
-        },
-    );
+    const TABLE: &str = "SELECT pg_catalog.pg_event_trigger_table_rewrite_oid()";
+    let outcome = rows_of::column::<pg_sys::Oid>(TABLE, &[]).and_then(|rewritten| {
+        let reason = Spi::get_one("SELECT pg_catalog.pg_event_trigger_table_rewrite_reason()");
+        let reason = reason.map_err(|error| Error::Internal(error.to_string()))?;
+        rewritten.into_iter().try_for_each(|table| {
+            protect::keep_content(table, reason.unwrap_or(0))?;
+            file_moves::told(table);
+            cdc::follow_rewrite(table, Marker::Rewritten)?;
+            immediate::note_rewrite(table)
+        })
+    });
     or_report(outcome);
-}
-
-/// Runs a query that returns OIDs.
-fn relations_of(sql: &str) -> Result<Vec<pg_sys::Oid>> {
-    Spi::connect(|client| {
-        let rows = client.select(sql, None, &[])?;
-        let mut oids = Vec::with_capacity(rows.len());
-        for row in rows {
-            oids.extend(row.get::<pg_sys::Oid>(1)?);
-        }
-        Ok::<_, spi::Error>(oids)
-    })
-    .map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Runs a query that returns triggers by table and name.
 fn triggers_of(sql: &str) -> Result<Vec<protect::Trigger>> {
-    Spi::connect(|client| {
-        let mut triggers = Vec::new();
-        for row in client.select(sql, None, &[])? {
-            if let (Some(table), Some(name)) = (row.get(1)?, row.get(2)?) {
-                triggers.push((table, name));
-            }
-        }
-        Ok::<_, spi::Error>(triggers)
-    })
-    .map_err(|error| Error::Internal(error.to_string()))
+    rows_of::rows(sql, &[], |row| Ok(row.get(1)?.zip(row.get(2)?)))
 }

@@ -1,11 +1,11 @@
 //! Replaced and altered functions: a query with the same text may now compute other values.
 
-use pgrx::prelude::*;
+use pgrx::pg_sys;
 
 use super::locks;
 use crate::catalog;
-use crate::error::{Error, Result};
-use crate::pg::depend;
+use crate::error::Result;
+use crate::pg::{depend, rows_of};
 
 /// Stream tables whose queries use a function that has just been replaced or altered: by itself, through views, other
 /// functions that name it as an object, aggregates, operators, casts, and policies of the tables that they read.
@@ -33,14 +33,7 @@ pub const CLASSES: &[pg_sys::Oid] = &[pg_sys::ProcedureRelationId];
 
 /// Has the readers of such functions recomputed by their next refresh. Whether there are any.
 pub fn forget_plans() -> Result<bool> {
-    let readers = Spi::connect(|client| {
-        let mut ids: Vec<i64> = Vec::new();
-        for row in client.select(READERS, None, &[])? {
-            ids.extend(row.get::<i64>(1)?);
-        }
-        Ok::<_, spi::Error>(ids)
-    });
-    let readers = readers.map_err(|error| Error::Internal(error.to_string()))?;
+    let readers: Vec<i64> = rows_of::column(READERS, &[])?;
     for pgt_id in &readers {
         forget_plan(*pgt_id)?;
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::pg::error_context::ErrorContext;
 use crate::pg::settings::Settings;
 use crate::pg::user::OwnerContext;
-use crate::pg::{name, utility};
+use crate::pg::{name, rows_of, utility};
 
 /// What would be lost with the table `$1`: what depends on it, and what depends on its columns `$2`.
 const LOST: &str = "
@@ -158,7 +158,7 @@ pub struct Kept {
 /// [`Error::CannotKeep`] with what would be lost.
 pub fn of(table: pg_sys::Oid, qualified: &str, names: Vec<String>, gone: Vec<i32>) -> Result<Kept> {
     let _pinned = OwnerContext::extension_owner()?;
-    let lost = texts(LOST, &[table.into(), gone.into()])?;
+    let lost = rows_of::latest_column(LOST, &[table.into(), gone.into()])?;
     if !lost.is_empty() {
         return Err(Error::CannotKeep {
             table: name::relation_name(table).unwrap_or_default(),
@@ -168,9 +168,9 @@ pub fn of(table: pg_sys::Oid, qualified: &str, names: Vec<String>, gone: Vec<i32
     let about = [table.into(), qualified.into(), names.into()];
     Ok(Kept {
         qualified: qualified.to_owned(),
-        declared: texts(DECLARED, &about)?,
-        granted: texts(GRANTED, &about)?,
-        published: texts(PUBLISHED, &[table.into(), qualified.into()])?,
+        declared: rows_of::latest_column(DECLARED, &about)?,
+        granted: rows_of::latest_column(GRANTED, &about)?,
+        published: rows_of::latest_column(PUBLISHED, &[table.into(), qualified.into()])?,
     })
 }
 
@@ -181,7 +181,8 @@ impl Kept {
             let _owner = OwnerContext::enter(owner, &Settings::default())?;
             // The owner may have given up what declaring it takes.
             (self.declared.iter()).try_for_each(|sql| self.run(sql, utility::run))?;
-            let revoked = texts(REVOKED, &[table.into(), self.qualified.as_str().into()])?;
+            let revoked =
+                rows_of::latest_column(REVOKED, &[table.into(), self.qualified.as_str().into()])?;
             let mut privileges = revoked.iter().chain(&self.granted);
             privileges.try_for_each(|sql| self.run(sql, utility::run))?;
         }
@@ -199,16 +200,4 @@ impl Kept {
         }
         outcome
     }
-}
-
-fn texts(sql: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Vec<String>> {
-    // What has just been made or locked is younger than the active snapshot: hence not read-only.
-    Spi::connect_mut(|client| {
-        let mut found = Vec::new();
-        for row in client.update(sql, None, arguments)? {
-            found.extend(row.get::<String>(1)?);
-        }
-        Ok::<_, spi::Error>(found)
-    })
-    .map_err(|error| Error::Internal(error.to_string()))
 }

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::pg::lock_mode::LockMode;
 use crate::pg::relation::{Relation, may_have};
 use crate::pg::user::OwnerContext;
-use crate::pg::{alter_table_hook, depend, index_hook, inherit, name};
+use crate::pg::{alter_table_hook, depend, index_hook, inherit, name, rows_of};
 use crate::refresh::{id_of_part, shown_name};
 
 /// Makes DDL without event triggers ask here.
@@ -252,15 +252,8 @@ ORDER BY 1 LIMIT 1";
 
 /// Refuses a stream table with a foreign key that would change its rows.
 pub fn keep_from_actions(table: &StreamTable) -> Result<()> {
-    let found = Spi::connect(|client| {
-        let found = client.select(ACTING_FOREIGN_KEY, Some(1), &[table.relid.into()])?;
-        found
-            .into_iter()
-            .next()
-            .map_or(Ok(None), |row| row.get::<String>(1))
-    })
-    .map_err(|error| Error::Internal(error.to_string()))?;
-    match found {
+    let found = rows_of::column(ACTING_FOREIGN_KEY, &[table.relid.into()])?;
+    match found.into_iter().next() {
         None => Ok(()),
         Some(constraint) => Err(Error::ForeignKeyActs {
             constraint,
@@ -303,14 +296,8 @@ pub fn keep_type(table: pg_sys::Oid, column: &str) -> Result<()> {
     }
     let tables = inherit::tree(table, LockMode::None);
     let _owner = OwnerContext::extension_owner()?;
-    let users = Spi::connect(|client| {
-        let mut users = Vec::new();
-        for row in client.select(USERS_OF_COLUMN, None, &[tables.into(), column.into()])? {
-            users.extend(row.get::<String>(2)?);
-        }
-        Ok::<_, spi::Error>(users)
-    })
-    .map_err(|error| Error::Internal(error.to_string()))?;
+    let arguments = [tables.into(), column.into()];
+    let users = rows_of::rows(USERS_OF_COLUMN, &arguments, |row| row.get(2))?;
     if users.is_empty() {
         return Ok(());
     }

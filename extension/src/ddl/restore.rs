@@ -10,9 +10,9 @@ use super::rebuild::rebuild;
 use super::remove;
 use crate::catalog::{self, Home, StreamTable};
 use crate::cdc;
-use crate::error::{Error, Result};
-use crate::pg::depend;
+use crate::error::Result;
 use crate::pg::settings::Settings;
+use crate::pg::{depend, rows_of};
 use crate::refresh;
 
 /// Rebuilds every stream table that a dump or a copied database has brought. Returns how many. Forgets those that were
@@ -100,18 +100,14 @@ fn objects_of_capture() -> Result<Vec<(Kind, pg_sys::Oid, String)>> {
                UNION ALL
                SELECT false, oid, proname::pg_catalog.text FROM pg_catalog.pg_proc
                 WHERE pronamespace = 'pgtrickle_changes'::pg_catalog.regnamespace";
-    Spi::connect_mut(|client| {
-        let mut objects = Vec::new();
-        for row in client.update(sql, None, &[])? {
-            if let (Some(is_table), Some(oid), Some(name)) = (row.get(1)?, row.get(2)?, row.get(3)?)
-            {
-                let kind = if is_table { Kind::Buffer } else { Kind::Writer };
-                objects.push((kind, oid, name));
-            }
-        }
-        Ok::<_, spi::Error>(objects)
+    rows_of::latest_rows(sql, &[], |row| {
+        let kind = row.get(1)?.map(|is_table| match is_table {
+            true => Kind::Buffer,
+            false => Kind::Writer,
+        });
+        let named = row.get(2)?.zip(row.get(3)?);
+        Ok(kind.zip(named).map(|(kind, (oid, name))| (kind, oid, name)))
     })
-    .map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Stream tables that others read come before their readers.

@@ -7,8 +7,8 @@ use super::commands::Command;
 use super::functions::forget_plan;
 use super::wake;
 use crate::catalog::{self, StreamTable};
-use crate::error::{Error, Result};
-use crate::pg::{depend, removal};
+use crate::error::Result;
+use crate::pg::{depend, removal, rows_of};
 use crate::refresh;
 
 /// Stream tables that read, or whose queries use, anything of an extension that has just been updated or moved, a
@@ -92,18 +92,11 @@ pub fn are_altered(command: &Command) -> bool {
 /// Has the readers recomputed by their next refresh, or only read again where nothing but names can have changed.
 /// Whether there are any.
 pub fn forget_plans() -> Result<bool> {
-    let readers = Spi::connect(|client| {
-        let mut readers: Vec<(i64, bool, bool)> = Vec::new();
-        for row in client.select(READERS, None, &[])? {
-            if let (Some(id), Some(is_name), Some(is_row)) = (row.get(1)?, row.get(2)?, row.get(3)?)
-            {
-                readers.push((id, is_name, is_row));
-            }
-        }
-        Ok::<_, spi::Error>(readers)
-    });
-    let readers = readers.map_err(|error| Error::Internal(error.to_string()))?;
-    for (pgt_id, is_name, is_row) in &readers {
+    let readers = rows_of::rows(READERS, &[], |row| {
+        let kind: Option<(bool, bool)> = row.get(2)?.zip(row.get(3)?);
+        Ok(row.get::<i64>(1)?.zip(kind))
+    })?;
+    for (pgt_id, (is_name, is_row)) in &readers {
         let Some(table) = catalog::load(*pgt_id)? else {
             continue;
         };

@@ -1,11 +1,12 @@
 //! Waking the scheduler for the readers of altered views and tables: what they compute may be different, and no change
 //! is captured.
 
-use pgrx::prelude::*;
+use pgrx::pg_sys;
 
 use crate::catalog;
 use crate::cdc;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::pg::rows_of;
 use crate::shmem::notes;
 
 /// Stream tables that read any of these relations, also through views.
@@ -27,14 +28,7 @@ pub fn readers_of(relations: &[pg_sys::Oid]) -> Result<()> {
     if relations.is_empty() {
         return Ok(());
     }
-    let readers = Spi::connect(|client| {
-        let mut ids: Vec<i64> = Vec::new();
-        for row in client.select(READERS, None, &[relations.to_vec().into()])? {
-            ids.extend(row.get::<i64>(1)?);
-        }
-        Ok::<_, spi::Error>(ids)
-    });
-    let readers = readers.map_err(|error| Error::Internal(error.to_string()))?;
+    let readers = rows_of::column(READERS, &[relations.to_vec().into()])?;
     readers.into_iter().try_for_each(reader)
 }
 

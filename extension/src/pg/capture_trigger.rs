@@ -14,9 +14,10 @@ use super::catalog_scan;
 use super::depend::drop_object;
 use super::lock_mode::LockMode;
 use super::relation::{Relation, may_have};
+use super::rows_of;
 use super::trigger;
 use super::user::OwnerContext;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use pgrx::pg_sys;
 
 /// Triggers that belong together, by the beginning of their names. A table's triggers fire in the
@@ -326,22 +327,13 @@ pub fn rearm(table: pg_sys::Oid) -> Result<bool> {
 
 /// The tables with triggers of the extension that call `function`.
 pub fn tables_of(function: pg_sys::Oid) -> Result<Vec<pg_sys::Oid>> {
-    let tables = pgrx::Spi::connect(|client| {
-        let found = client.select(
-            // By its dependency, since no index of pg_trigger knows the function.
-            "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_depend d \
-             JOIN pg_catalog.pg_trigger t ON t.oid OPERATOR(pg_catalog.=) d.objid \
-             WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass \
-               AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
-               AND d.refobjid OPERATOR(pg_catalog.=) $1 AND t.tgisinternal",
-            None,
-            &[function.into()],
-        )?;
-        let mut tables = Vec::with_capacity(found.len());
-        for row in found {
-            tables.extend(row.get::<pg_sys::Oid>(1)?);
-        }
-        Ok::<_, pgrx::spi::Error>(tables)
-    });
-    tables.map_err(|error| Error::Internal(error.to_string()))
+    // By its dependency, since no index of pg_trigger knows the function.
+    rows_of::column(
+        "SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_depend d \
+         JOIN pg_catalog.pg_trigger t ON t.oid OPERATOR(pg_catalog.=) d.objid \
+         WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass \
+           AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+           AND d.refobjid OPERATOR(pg_catalog.=) $1 AND t.tgisinternal",
+        &[function.into()],
+    )
 }

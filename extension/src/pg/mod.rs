@@ -80,6 +80,7 @@ pub mod row;
 pub mod row_equality;
 pub mod row_security;
 pub mod row_version;
+pub mod rows_of;
 pub mod running_writes;
 pub mod settings;
 pub mod settle;

@@ -9,7 +9,7 @@ use pgtrickle_dvm::canary;
 use super::names::Names;
 use crate::catalog::StreamTable;
 use crate::error::{Error, Result, SpreadError};
-use crate::pg::name;
+use crate::pg::{name, rows_of};
 use crate::refresh::guard;
 
 /// What is taken of a shard.
@@ -69,20 +69,15 @@ pub fn read(answers: &[String]) -> Result<Vec<Taken>> {
 }
 
 fn taken(sql: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Vec<Taken>> {
-    Spi::connect_mut(|client| {
-        let mut taken = Vec::new();
-        for row in client.update(sql, None, arguments)? {
-            taken.push(Taken {
-                shard: row.get(1)?.unwrap_or_default(),
-                generation: row.get(2)?.unwrap_or_default(),
-                position: row.get(3)?.unwrap_or_default(),
-                is_whole: row.get(4)?.unwrap_or_default(),
-                has_rows: row.get(5)?.unwrap_or_default(),
-            });
-        }
-        Ok::<_, pgrx::spi::Error>(taken)
+    rows_of::latest_rows(sql, arguments, |row| {
+        Ok(Some(Taken {
+            shard: row.get(1)?.unwrap_or_default(),
+            generation: row.get(2)?.unwrap_or_default(),
+            position: row.get(3)?.unwrap_or_default(),
+            is_whole: row.get(4)?.unwrap_or_default(),
+            has_rows: row.get(5)?.unwrap_or_default(),
+        }))
     })
-    .map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Moves the image from the positions `known` to those in the answers, which cover all shards.
