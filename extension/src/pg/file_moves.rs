@@ -9,7 +9,7 @@ use std::ffi::c_void;
 
 use pgrx::pg_sys;
 
-use super::transaction_end::{self, End};
+use super::transaction_end::{self, End, end_level};
 use super::version::repack;
 use super::{catalog_scan, object_hook, utility_hook};
 
@@ -76,16 +76,10 @@ pub fn init() {
         }
     });
     transaction_end::listen_to_subtransactions(|end, level| {
+        NOTES.with_borrow_mut(|notes| end_level(notes, end, level, |note| &mut note.level));
         if end == End::Abort {
-            NOTES.with_borrow_mut(|notes| notes.retain(|note| note.level < level));
             // An error may have come out of such a statement. What follows in an outer one is looked at then.
             KEEPERS.set(0);
-        } else {
-            NOTES.with_borrow_mut(|notes| {
-                for note in notes {
-                    note.level = note.level.min(level - 1);
-                }
-            });
         }
     });
     utility_hook::listen(around);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use pgrx::pg_sys;
 
 use super::row_security::OF_ROLES;
-use super::transaction_end::{self, End};
+use super::transaction_end::{self, End, end_level};
 
 /// Beyond this many relations the log is dropped, and everything counts as changed.
 const CAPACITY: usize = 4096;
@@ -37,10 +37,7 @@ pub fn init() {
     transaction_end::listen_to_subtransactions(|end, level| {
         let is_undone = ALTERS.with_borrow_mut(|levels| {
             let before = levels.len();
-            match end {
-                End::Abort => levels.retain(|at| *at < level),
-                _ => levels.iter_mut().for_each(|at| *at = (*at).min(level - 1)),
-            }
+            end_level(levels, end, level, |at| at);
             levels.len() < before
         });
         if is_undone {

@@ -17,7 +17,7 @@ use pgrx::pg_sys;
 use super::lock_mode::LockMode;
 use super::merge_moves;
 use super::relation::Relation;
-use super::transaction_end::{self, End, nest_level};
+use super::transaction_end::{self, end_level, nest_level};
 use super::unguarded;
 use super::utility_hook::{self, table_of};
 use super::version::result_relations;
@@ -67,12 +67,7 @@ pub fn init() {
     });
     transaction_end::listen_to_subtransactions(|end, level| {
         RUNNING.with_borrow_mut(|running| {
-            if end == End::Abort {
-                running.writes.retain(|write| write.level < level);
-            }
-            for write in &mut running.writes {
-                write.level = write.level.min(level - 1);
-            }
+            end_level(&mut running.writes, end, level, |write| &mut write.level);
         });
     });
 }

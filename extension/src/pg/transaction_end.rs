@@ -83,3 +83,15 @@ pub fn nest_level() -> i32 {
     // SAFETY: reads the transaction state.
     unsafe { pg_sys::GetCurrentTransactionNestLevel() }
 }
+
+/// Keeps a list of what a transaction has done, each at its level, when a subtransaction at `ended` ends: what was
+/// done in it is undone, or belongs to what is around it.
+pub fn end_level<T>(done: &mut Vec<T>, end: End, ended: i32, level: impl Fn(&mut T) -> &mut i32) {
+    if end == End::Abort {
+        done.retain_mut(|item| *level(item) < ended);
+    }
+    for item in done {
+        let level = level(item);
+        *level = (*level).min(ended - 1);
+    }
+}
