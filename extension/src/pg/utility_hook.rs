@@ -28,51 +28,15 @@ pub fn listen(around: Around) {
     }
 }
 
-/// What the server passes to the hook.
-#[derive(Clone, Copy)]
-struct Arguments {
-    statement: *mut pg_sys::PlannedStmt,
-    text: *const c_char,
-    read_only_tree: bool,
-    context: pg_sys::ProcessUtilityContext::Type,
-    params: pg_sys::ParamListInfo,
-    environment: *mut pg_sys::QueryEnvironment,
-    destination: *mut pg_sys::DestReceiver,
-    completion: *mut pg_sys::QueryCompletion,
-}
-
-impl Arguments {
-    /// Runs the statement within the listeners from this one on.
-    ///
-    /// # Safety
-    /// What the server has passed, while its hook runs.
-    unsafe fn run(self, from: usize) {
-        // SAFETY: per contract; the statement is complete.
-        unsafe {
-            match LISTENERS.get(from).and_then(OnceLock::get) {
-                Some(around) => around((*self.statement).utilityStmt, &mut || self.run(from + 1)),
-                None => self.pass_on(),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for [`Self::run`].
-    unsafe fn pass_on(self) {
-        let (a, b, c, d) = (self.statement, self.text, self.read_only_tree, self.context);
-        let (e, f, g, h) = (
-            self.params,
-            self.environment,
-            self.destination,
-            self.completion,
-        );
-        // SAFETY: per contract. Another library's hook may throw across our frames.
-        unsafe {
-            match PREVIOUS {
-                Some(next) => pg_sys::ffi::pg_guard_ffi_boundary(|| next(a, b, c, d, e, f, g, h)),
-                None => pg_sys::standard_ProcessUtility(a, b, c, d, e, f, g, h),
-            }
-        }
+/// Runs a statement within the listeners from this one on.
+///
+/// # Safety
+/// A complete statement, while the server's hook runs.
+unsafe fn run(from: usize, statement: *mut pg_sys::Node, pass_on: &dyn Fn()) {
+    match LISTENERS.get(from).and_then(OnceLock::get) {
+        // SAFETY: per contract.
+        Some(around) => unsafe { around(statement, &mut || run(from + 1, statement, pass_on)) },
+        None => pass_on(),
     }
 }
 
@@ -81,25 +45,42 @@ impl Arguments {
 unsafe extern "C-unwind" fn on_utility(
     statement: *mut pg_sys::PlannedStmt,
     text: *const c_char,
-    read_only_tree: bool,
+    is_read_only: bool,
     context: pg_sys::ProcessUtilityContext::Type,
     params: pg_sys::ParamListInfo,
-    environment: *mut pg_sys::QueryEnvironment,
-    destination: *mut pg_sys::DestReceiver,
-    completion: *mut pg_sys::QueryCompletion,
+    env: *mut pg_sys::QueryEnvironment,
+    to: *mut pg_sys::DestReceiver,
+    done: *mut pg_sys::QueryCompletion,
 ) {
-    let arguments = Arguments {
-        statement,
-        text,
-        read_only_tree,
-        context,
-        params,
-        environment,
-        destination,
-        completion,
+    // SAFETY: what the server passes, and still holds. Another library's hook may throw across our frames.
+    let pass_on = || unsafe {
+        match PREVIOUS {
+            Some(next) => pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                next(
+                    statement,
+                    text,
+                    is_read_only,
+                    context,
+                    params,
+                    env,
+                    to,
+                    done,
+                );
+            }),
+            None => pg_sys::standard_ProcessUtility(
+                statement,
+                text,
+                is_read_only,
+                context,
+                params,
+                env,
+                to,
+                done,
+            ),
+        }
     };
-    // SAFETY: what the server passes, and still holds.
-    unsafe { arguments.run(0) }
+    // SAFETY: the statement is complete.
+    unsafe { run(0, (*statement).utilityStmt, &pass_on) }
 }
 
 /// The table of this name, as the session would find it; invalid if there is none.
