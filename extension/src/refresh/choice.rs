@@ -7,9 +7,10 @@ use pgtrickle_dvm::frontier::Frontier;
 use crate::catalog::{Action, Reason, RefreshMode, RequestedMode, Status, StreamTable};
 use crate::error::{Error, Result};
 
-use super::compiled::{self, Compiled};
+use super::compiled::Compiled;
 use super::files::Files;
 use super::locks::lock_query;
+use super::plan_cache;
 use super::prepare::prepare_compiled;
 use super::request::Request;
 
@@ -90,7 +91,7 @@ impl Choice {
                 }
                 Choice::Rebuild { compiled, .. } | Choice::Delta { compiled, .. } => {
                     compiled.lock_sources()?;
-                    if compiled::is_current(table, compiled)? {
+                    if plan_cache::is_current(table, compiled)? {
                         return Ok(choice);
                     }
                 }
@@ -107,14 +108,14 @@ impl Choice {
                 reason: table.mode_code.clone().map(Reason::Construct),
             });
         }
-        let compiled = match compiled::get(table)? {
-            compiled::Outcome::Compiled(compiled) => compiled,
-            compiled::Outcome::Unsupported(obstacles)
+        let compiled = match plan_cache::get(table)? {
+            plan_cache::Outcome::Compiled(compiled) => compiled,
+            plan_cache::Outcome::Unsupported(obstacles)
                 if table.refresh_mode == RefreshMode::Immediate =>
             {
                 return Err(Error::CannotFollow(table.plain_name(), obstacles));
             }
-            compiled::Outcome::Unsupported(obstacles) => {
+            plan_cache::Outcome::Unsupported(obstacles) => {
                 let first = obstacles.into_iter().next();
                 return Ok(Choice::Query {
                     reason: first.map(|obstacle| Reason::Construct(obstacle.code)),

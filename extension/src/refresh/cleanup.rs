@@ -8,7 +8,7 @@ use crate::catalog::{self, RefreshMode};
 use crate::cdc;
 use crate::error::Result;
 
-use super::compiled;
+use super::plan_cache;
 
 /// Removes change rows that every consumer has seen, after these were refreshed in a group.
 pub fn clean_up_after(refreshed: &[i64]) -> Result<()> {
@@ -17,7 +17,7 @@ pub fn clean_up_after(refreshed: &[i64]) -> Result<()> {
         let table = catalog::existing(*pgt_id)?;
         if table.refresh_mode != RefreshMode::Full
             && !table.is_spread()
-            && let compiled::Outcome::Compiled(compiled) = compiled::get(&table)?
+            && let plan_cache::Outcome::Compiled(compiled) = plan_cache::get(&table)?
         {
             sources.extend(compiled.tables.iter().map(|source| source.oid.to_u32()));
         }

@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::parse;
 use crate::pg::{comment, depend, name};
 
-use super::compiled::{self, Compiled, Outcome, has_table};
+use super::compiled::{Compiled, has_table};
+use super::plan_cache::{self, Outcome};
 
 /// One line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub fn explain(pgt_id: i64) -> Result<Vec<ExplainLine>> {
     let outcome = match table.refresh_mode {
         RefreshMode::Full => None,
         _ if table.is_spread() => None,
-        _ => Some(compiled::get(&table)?),
+        _ => Some(plan_cache::get(&table)?),
     };
     let read = match &outcome {
         Some(Outcome::Compiled(compiled)) => compiled.settings_read.clone(),

@@ -9,7 +9,7 @@ use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::{depend, inherit};
 
-use super::{compiled, immediate, two_steps};
+use super::{immediate, plan_cache, two_steps};
 
 /// Takes the locks before the snapshot, for a stream table that is refreshed at
 /// the same snapshot as others, and returns what it will read.
@@ -25,8 +25,8 @@ pub fn lock_before_snapshot(pgt_id: i64, shared: &mut SharedDeltas) -> Result<()
     match table.refresh_mode {
         _ if table.is_spread() => return Ok(()),
         RefreshMode::Full => lock_query(&table)?,
-        _ => match compiled::get(&table)? {
-            compiled::Outcome::Compiled(compiled) => {
+        _ => match plan_cache::get(&table)? {
+            plan_cache::Outcome::Compiled(compiled) => {
                 compiled.lock_sources()?;
                 if let Some(frontier) = &table.frontier {
                     for source in &compiled.tables {
@@ -34,7 +34,7 @@ pub fn lock_before_snapshot(pgt_id: i64, shared: &mut SharedDeltas) -> Result<()
                     }
                 }
             }
-            compiled::Outcome::Unsupported(_) => lock_query(&table)?,
+            plan_cache::Outcome::Unsupported(_) => lock_query(&table)?,
         },
     }
     immediate::lock_followers(table.relid)

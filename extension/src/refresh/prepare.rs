@@ -7,8 +7,9 @@ use crate::cdc;
 use crate::error::{Error, Result};
 use crate::pg::{replica_identity, report, utility};
 
-use super::compiled::{self, Compiled};
+use super::compiled::Compiled;
 use super::draft::Draft;
+use super::plan_cache;
 use super::{dependencies, immediate, layout, two_steps};
 
 /// Makes the objects that a stream table needs: capture on its sources first, so that no change
@@ -26,7 +27,7 @@ pub fn prepare_as_decided(pgt_id: i64, draft: Option<Draft>) -> Result<()> {
         return Ok(());
     }
     let decided = draft
-        .map(|draft| compiled::adopt(&table, draft))
+        .map(|draft| plan_cache::adopt(&table, draft))
         .transpose()?;
     let compiled = match decided.flatten() {
         Some(compiled) => compiled,
@@ -92,8 +93,8 @@ pub fn prepare_compiled(table: &StreamTable, compiled: &Compiled) -> Result<()> 
 
 /// The plan of a stream table that must have one.
 pub fn supported(table: &StreamTable) -> Result<Rc<Compiled>> {
-    match compiled::get(table)? {
-        compiled::Outcome::Compiled(compiled) => Ok(compiled),
-        compiled::Outcome::Unsupported(obstacles) => Err(Error::Unsupported(obstacles)),
+    match plan_cache::get(table)? {
+        plan_cache::Outcome::Compiled(compiled) => Ok(compiled),
+        plan_cache::Outcome::Unsupported(obstacles) => Err(Error::Unsupported(obstacles)),
     }
 }

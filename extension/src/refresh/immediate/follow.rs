@@ -19,11 +19,12 @@ use crate::pg::memory::MemoryContext;
 use crate::pg::relation::Relation;
 use crate::pg::snapshot::ActiveSnapshot;
 use crate::pg::user::OwnerContext;
-use crate::refresh::compiled::{Compiled, is_current};
+use crate::refresh::compiled::Compiled;
 use crate::refresh::differential::{Differential, PLANNER_SETTINGS, apply_inputs};
 use crate::refresh::files::Files;
 use crate::refresh::full;
 use crate::refresh::inputs::Inputs;
+use crate::refresh::plan_cache::is_current;
 use crate::refresh::prepare::supported;
 use crate::refresh::rewritten;
 

@@ -9,7 +9,8 @@ use super::told::told_of;
 use crate::catalog::{self, RefreshMode, Status, StreamTable};
 use crate::error::Result;
 use crate::pg::lock::Mode;
-use crate::refresh::compiled::{self, Compiled, Outcome};
+use crate::refresh::compiled::Compiled;
+use crate::refresh::plan_cache::{self, Outcome};
 
 /// Locks all that follow the source, in the order of their ids, until the transaction ends. A stream
 /// table that does not follow yet is locked as well: it may by the time that we have its lock.
@@ -51,7 +52,7 @@ fn lock_mode(table: &StreamTable) -> Result<Mode> {
         return Ok(Mode::Shared);
     }
     // If the owner lacks a privilege, the error names the stream table, since it is no fault of the writer.
-    Ok(match told_of(table, || compiled::get(table))? {
+    Ok(match told_of(table, || plan_cache::get(table))? {
         Outcome::Compiled(compiled) if is_followed_by_row(table, &compiled) => Mode::Shared,
         _ => Mode::Exclusive,
     })
