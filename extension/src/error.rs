@@ -1,10 +1,12 @@
 //! Every error of the extension, and the one place that turns them into `ereport`.
 
 mod capture;
+mod detail;
 mod hint;
 mod obstacle;
 mod setting;
 mod spread;
+mod sqlstate;
 
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 
@@ -294,165 +296,6 @@ pub const CLOCK_WORD: PgSqlErrorCode = PgSqlErrorCode::ERRCODE_INVALID_CHARACTER
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// The SQLSTATE.
-    pub fn sqlstate(&self) -> PgSqlErrorCode {
-        use PgSqlErrorCode as Code;
-        match self {
-            Error::Capture(error) => error.sqlstate(),
-            Error::Spread(error) => error.sqlstate(),
-            Error::Setting(error) => error.sqlstate(),
-            Error::VariadicArray(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Error::Internal(_) => Code::ERRCODE_INTERNAL_ERROR,
-            Error::NotInstalled(_)
-            | Error::UnknownStreamTable(_)
-            | Error::UnknownView(_)
-            | Error::RelationVanished(_)
-            | Error::Vanished => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::ViewHasDependents { .. }
-            | Error::CannotKeep { .. }
-            | Error::TriggerNeeded { .. }
-            | Error::IndexNeeded { .. }
-            | Error::SchemaNeeded(_)
-            | Error::LostToCitus(_) => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
-            Error::SchemaTaken { .. } => Code::ERRCODE_RESERVED_NAME,
-            Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_TABLE,
-            Error::SystemColumn(_) => Code::ERRCODE_DUPLICATE_COLUMN,
-            Error::NotAMaterializedView(_)
-            | Error::NotAStreamTable(_)
-            | Error::Guarded(_)
-            | Error::NotAlone(_)
-            | Error::ForeignKeyActs { .. }
-            | Error::ColumnsFixed(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
-            Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Error::NotOwner(_)
-            | Error::NotOwnerOfView(_)
-            | Error::CaptureDenied(_)
-            | Error::ReadDenied(_)
-            | Error::SignalDenied(_)
-            | Error::NotSuperuser(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            Error::BadQuery(_) => Code::ERRCODE_SYNTAX_ERROR,
-            Error::UnknownCollation(_) => Code::ERRCODE_INDETERMINATE_COLLATION,
-            Error::BadSchedule { .. }
-            | Error::BadMode(_)
-            | Error::BadStatus(_)
-            | Error::BadTimeout(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Error::Unsupported(_)
-            | Error::NotImmediate(_)
-            | Error::CannotFollow(..)
-            | Error::Refused(_)
-            | Error::TypeNeeded { .. }
-            | Error::Distributed(_)
-            | Error::TemporarySource => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Error::TemporaryName(_) => Code::ERRCODE_INVALID_TABLE_DEFINITION,
-            Error::RowsMeddledWith { .. } => Code::ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION,
-            Error::CycleDetected { .. } => Code::ERRCODE_INVALID_RECURSION,
-            Error::FuseBlown { .. } => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-            Error::Stopping => Code::ERRCODE_ADMIN_SHUTDOWN,
-            Error::NotPreloaded(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Error::NotUpdated { .. }
-            | Error::NotRestored(_)
-            | Error::UnfinishedStatement(_)
-            | Error::IndexMissing(_)
-            | Error::DefinitionChanged(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Error::SnapshotTooOld(_) | Error::PartitionsChanged(_) => {
-                Code::ERRCODE_T_R_SERIALIZATION_FAILURE
-            }
-            Error::OutOfStep { .. } | Error::KeyNotUnique { .. } => Code::ERRCODE_DATA_CORRUPTED,
-            Error::ShapeChanged { .. } => Code::ERRCODE_INVALID_TABLE_DEFINITION,
-            Error::ClockWord(_) => CLOCK_WORD,
-        }
-    }
-
-    /// Facts that help to understand the error.
-    pub fn detail(&self) -> Option<String> {
-        match self {
-            Error::Capture(error) => error.detail(),
-            Error::Spread(error) => error.detail(),
-            Error::VariadicArray(_) => {
-                Some("An array has one type, a row's columns have many.".into())
-            }
-            Error::RelationVanished(_) => Some("It was dropped concurrently.".into()),
-            Error::BadQuery(fact) => Some(fact.clone()),
-            Error::BadSchedule { reason, .. } => Some(reason.clone()),
-            Error::Unsupported(obstacles)
-            | Error::NotImmediate(obstacles)
-            | Error::CannotFollow(_, obstacles)
-            | Error::Refused(obstacles) => Some(Obstacle::reasons(obstacles)),
-            Error::TemporaryName(_) => {
-                Some("Its refreshes run in sessions other than the one that creates it.".into())
-            }
-            Error::TemporarySource => Some(
-                "Its refreshes run in sessions other than the one that creates it (TEMP_TABLE)."
-                    .into(),
-            ),
-            Error::UnfinishedStatement(_) => {
-                Some("Its triggers have not fired, so stream tables would miss its changes.".into())
-            }
-            Error::DefinitionChanged(_) => {
-                Some("It is in IMMEDIATE mode and has not been recomputed since.".into())
-            }
-            Error::SnapshotTooOld(_) => {
-                Some("Its content is newer than this transaction's snapshot.".into())
-            }
-            Error::FuseBlown { ceiling, .. } => {
-                Some(format!("The setting pg_trickle.fuse_ceiling is {ceiling}."))
-            }
-            Error::NotPreloaded(_) => Some("This server has no scheduler.".into()),
-            Error::ClockWord(_) => {
-                Some("A stream table would show its value at one moment.".into())
-            }
-            Error::TriggerNeeded { .. } => Some("Stream tables depend on it.".into()),
-            Error::RowsMeddledWith { triggers, .. } => Some(format!(
-                "It would differ from its query. Its BEFORE ROW triggers: {}.",
-                triggers.join(", ")
-            )),
-            Error::ForeignKeyActs { .. } => Some(
-                "Only refreshes change a stream table. The action runs for each row that is deleted or changes its key, \
-                 even if no row refers to it."
-                    .into(),
-            ),
-            Error::IndexNeeded { .. } | Error::IndexMissing(_) => {
-                Some("Its refreshes find rows by it.".into())
-            }
-            Error::SchemaTaken { .. } => Some("It belongs to extension pg_trickle.".into()),
-            Error::TypeNeeded { column, users } => {
-                let users = users
-                    .iter()
-                    .map(|user| format!("Stream table \"{user}\" depends on column \"{column}\"."));
-                Some(users.collect::<Vec<_>>().join("\n"))
-            }
-            Error::LostToCitus(_) => {
-                Some("Citus drops the old table and all its readers.".into())
-            }
-            Error::Distributed(_) => {
-                Some("Refreshes write to the table itself, not to its shards.".into())
-            }
-            Error::NotAlone(_) => Some(
-                "Statements on its parents or children would change it, or what it shows.".into(),
-            ),
-            Error::CycleDetected { path, .. } => {
-                Some(format!("It reads {}.", path.join(", which reads ")))
-            }
-            Error::CannotKeep { lost, .. }
-            | Error::ViewHasDependents {
-                dependents: lost, ..
-            } => {
-                let lost = lost.iter().map(|what| format!("{what} depends on it."));
-                Some(lost.collect::<Vec<_>>().join("\n"))
-            }
-            Error::NotUpdated {
-                catalog, library, ..
-            } => Some(format!(
-                "The extension has version {catalog}, the library {library}."
-            )),
-            Error::NotRestored(_) => Some(
-                "Its change buffers, state and frontier belong to the stream table that it is a copy of."
-                    .into(),
-            ),
-            _ => None,
-        }
-    }
-
     /// Raises the error in the server. Does not return.
     pub fn report(self) -> ! {
         let mut report =
