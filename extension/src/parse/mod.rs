@@ -32,6 +32,7 @@ mod clock_forms;
 mod clock_words;
 mod collation;
 mod computed;
+mod counted;
 mod derived;
 mod describe;
 mod display_scale;

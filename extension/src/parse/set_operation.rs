@@ -14,9 +14,7 @@
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{
-    Aggregate, AggregateKind, Column, ColumnId, Expr, Part, Predicate, Relation,
-};
+use pgtrickle_dvm::tree::{Expr, Relation};
 
 use super::analyzer::Analyzer;
 use super::derived::{Access, Derived, Needed};
@@ -24,7 +22,6 @@ use super::display_scale::Scale;
 use super::limit::is_by_value;
 use super::order;
 use super::scope::Scope;
-use super::stage::filtered;
 use crate::capability::{SET_OPERATION, UNION_ALL, UNKNOWN_CONSTRUCT};
 use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
@@ -35,9 +32,6 @@ type Shape = (pg_sys::Oid, i32, pg_sys::Oid);
 
 /// What the server says where it coerces the arms.
 const CONTEXT: &CStr = c"UNION/INTERSECT/EXCEPT";
-
-const BIGINT: Shape = (pg_sys::INT8OID, -1, pg_sys::InvalidOid);
-const BOOLEAN: Shape = (pg_sys::BOOLOID, -1, pg_sys::InvalidOid);
 
 /// The query that a set operation belongs to.
 struct Around<'a> {
@@ -112,11 +106,7 @@ impl Analyzer {
             self.sides(left, operation.all, &mut sides);
         }
         sides.extend(Node::new(operation.rarg));
-        let mut derived = Vec::with_capacity(sides.len());
-        for side in sides {
-            derived.push(self.operand(&around, operation, side, needed)?);
-        }
-        Ok(self.union_all(&around, operation, derived, needed).relation)
+        Ok(self.united(&around, operation, sides, needed)?.relation)
     }
 
     fn operation(
@@ -131,11 +121,7 @@ impl Analyzer {
             let needed = if operation.all { needed } else { &all };
             let mut sides = Vec::new();
             self.sides(operation.node(), operation.all, &mut sides);
-            let mut derived = Vec::with_capacity(sides.len());
-            for side in sides {
-                derived.push(self.operand(around, operation, side, needed)?);
-            }
-            let mut union = self.union_all(around, operation, derived, needed);
+            let mut union = self.united(around, operation, sides, needed)?;
             if operation.all {
                 self.note(&UNION_ALL, "UNION ALL");
             } else {
@@ -144,14 +130,9 @@ impl Analyzer {
             }
             return Ok(union);
         }
-        let mut sides = Vec::with_capacity(2);
-        for side in [operation.larg, operation.rarg]
-            .into_iter()
-            .filter_map(Node::new)
-        {
-            sides.push(self.operand(around, operation, side, &all)?);
-        }
-        let union = self.union_all(around, operation, sides, &all);
+        let sides = [operation.larg, operation.rarg].into_iter();
+        let sides = sides.filter_map(Node::new).collect();
+        let union = self.united(around, operation, sides, &all)?;
         self.note(&SET_OPERATION, name_of(&operation));
         self.counted(&operation, union)
     }
@@ -208,6 +189,19 @@ impl Analyzer {
     }
 
     /// The rows of all sides, in the types of the operation.
+    fn united(
+        &mut self,
+        around: &Around<'_>,
+        operation: NodeOf<pg_sys::SetOperationStmt>,
+        sides: Vec<Node>,
+        needed: &Needed,
+    ) -> Result<Derived> {
+        let sides = sides.into_iter();
+        let sides = sides.map(|side| self.operand(around, operation, side, needed));
+        let sides = sides.collect::<Result<Vec<_>>>()?;
+        Ok(self.union_all(around, operation, sides, needed))
+    }
+
     fn union_all(
         &mut self,
         around: &Around<'_>,
@@ -267,163 +261,6 @@ impl Analyzer {
         let coerced = query::coerce(parameter, (shape.0, shape.2), CONTEXT);
         let collates = self.says_collate(coerced);
         (self.expression(coerced), self.scale(coerced), collates)
-    }
-
-    /// One row of each kind.
-    pub(super) fn distinct(&mut self, input: Relation) -> Relation {
-        let columns = input.columns();
-        for column in &columns {
-            self.check_key(column);
-        }
-        let input = Box::new(input);
-        if columns.is_empty() {
-            // A group without keys is always there.
-            let count = self.add_column("count", BIGINT, false, Scale::Unknown);
-            let some = self.positive(&count);
-            return filtered(
-                Relation::Aggregate {
-                    input,
-                    keys: Vec::new(),
-                    aggregates: vec![count_star(count, None)],
-                },
-                vec![some],
-            );
-        }
-        Relation::Distinct { input }
-    }
-
-    /// INTERSECT or EXCEPT over the rows of both sides.
-    fn counted(&mut self, operation: &pg_sys::SetOperationStmt, union: Derived) -> Result<Derived> {
-        let Relation::UnionAll {
-            mut columns,
-            mut inputs,
-        } = union.relation
-        else {
-            return Ok(union);
-        };
-        let side = self.add_column("side", BOOLEAN, false, Scale::Unknown);
-        for (first, (_, exprs)) in [true, false].into_iter().zip(&mut inputs) {
-            exprs.push(Expr::constant(first.to_string(), side.ty.clone(), false));
-        }
-        let keys: Vec<(Column, Expr)> = columns
-            .iter()
-            .map(|column| {
-                self.check_key(column);
-                let expr = Expr::of(column);
-                let key = Column {
-                    id: self.fresh(column.id),
-                    ..column.clone()
-                };
-                (key, expr)
-            })
-            .collect();
-        let first = Expr::column(side.id, side.ty.clone(), false);
-        let second = Expr {
-            parts: vec![Part::Sql("NOT ".into()), Part::Column(side.id)],
-            ..first.clone()
-        };
-        columns.push(side);
-        let left = self.add_column("left", BIGINT, false, Scale::Unknown);
-        let right = self.add_column("right", BIGINT, false, Scale::Unknown);
-        let counts = Relation::Aggregate {
-            input: Box::new(Relation::UnionAll { columns, inputs }),
-            keys: keys.clone(),
-            aggregates: vec![
-                count_star(left.clone(), Some(first)),
-                count_star(right.clone(), Some(second)),
-            ],
-        };
-        let is_except = operation.op == pg_sys::SetOperation::SETOP_EXCEPT;
-        let rows = if operation.all {
-            Relation::repeat(counts, &times(is_except, &left, &right))
-        } else {
-            let mut some = vec![self.positive(&left)];
-            some.push(if is_except {
-                let none = Part::Sql(" OPERATOR(pg_catalog.=) 0".into());
-                self.count_condition(vec![Part::Column(right.id), none])
-            } else {
-                self.positive(&right)
-            });
-            filtered(counts, some)
-        };
-        let shown: Vec<ColumnId> = keys.iter().map(|(key, _)| key.id).collect();
-        Ok(Derived {
-            relation: Relation::Project {
-                input: Box::new(rows),
-                columns: keys
-                    .into_iter()
-                    .map(|(key, _)| {
-                        let expr = Expr::of(&key);
-                        (key, expr)
-                    })
-                    .collect(),
-            },
-            columns: shown.into_iter().map(Some).collect(),
-            ordered: false,
-        })
-    }
-
-    fn positive(&mut self, count: &Column) -> Predicate {
-        let parts = vec![
-            Part::Column(count.id),
-            Part::Sql(" OPERATOR(pg_catalog.>) 0".into()),
-        ];
-        self.count_condition(parts)
-    }
-
-    fn count_condition(&mut self, parts: Vec<Part>) -> Predicate {
-        Predicate {
-            expr: Expr {
-                parts,
-                ty: self
-                    .types
-                    .column_type(BOOLEAN.0, BOOLEAN.1, BOOLEAN.2, Scale::Unknown),
-                nullable: false,
-            },
-            equality: None,
-        }
-    }
-}
-
-/// How often INTERSECT ALL or EXCEPT ALL shows a row.
-fn times(is_except: bool, left: &Column, right: &Column) -> Expr {
-    let sql = |text: &str| Part::Sql(text.to_owned());
-    let (before, between, after) = if is_except {
-        ("", " OPERATOR(pg_catalog.-) ", "")
-    } else {
-        ("LEAST(", ", ", ")")
-    };
-    Expr {
-        parts: vec![
-            sql(before),
-            Part::Column(left.id),
-            sql(between),
-            Part::Column(right.id),
-            sql(after),
-        ],
-        ty: left.ty.clone(),
-        nullable: false,
-    }
-}
-
-fn count_star(column: Column, filter: Option<Expr>) -> Aggregate {
-    let mut parts = vec![Part::Sql("count(*)".into())];
-    if let Some(filter) = &filter {
-        parts.push(Part::Sql(" FILTER (WHERE ".into()));
-        parts.extend(filter.parts.iter().cloned());
-        parts.push(Part::Sql(")".into()));
-    }
-    Aggregate {
-        kind: AggregateKind::CountStar,
-        call: Expr {
-            parts,
-            ty: column.ty.clone(),
-            nullable: false,
-        },
-        argument: None,
-        filter,
-        distinct: false,
-        column,
     }
 }
 
