@@ -25,6 +25,7 @@ mod analysis;
 mod analyzer;
 mod bind;
 mod bounds;
+mod call_reads;
 mod clock;
 mod clock_conditions;
 mod clock_documents;
