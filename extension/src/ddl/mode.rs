@@ -130,7 +130,6 @@ pub fn decide(
 ) -> Result<Decision> {
     let generation = invalidation::generation();
     let mut analysis = parse::analyse_view(view, owner, settings)?;
-    let mut draft = None;
     let refused: Vec<Obstacle> = analysis
         .unsupported
         .iter()
@@ -144,35 +143,15 @@ pub fn decide(
         let by_images = crossing.is_some_and(|crossing| crossing.by_images);
         unplanned::require_plan(view, settings, &analysis, by_images)?;
     }
-    let mut obstacles = Vec::new();
-    if requested != RequestedMode::Full {
-        obstacles.extend(
-            analysis
-                .unsupported
-                .iter()
-                .filter(|found| {
-                    requested != RequestedMode::Immediate || !unplanned::is_of_citus(found)
-                })
-                .map(|found| crossing_shards(found, crossing)),
-        );
-        if requested == RequestedMode::Immediate {
-            obstacles.extend(refresh::not_immediate(&analysis));
-        }
-        match Draft::of(&mut analysis, generation) {
-            Some(Err(obstacle)) => obstacles.push(obstacle),
-            Some(Ok(plan)) if requested == RequestedMode::Immediate && plan.is_polled() => {
-                let untold = parse::Unsupported::new(&CHANGES_UNTOLD, "the query");
-                obstacles.push(Obstacle::from(&untold));
-            }
-            Some(Ok(made)) => draft = Some(made),
-            None => {}
-        }
-        if !obstacles.is_empty() {
-            match requested {
-                RequestedMode::Differential => return Err(Error::Unsupported(obstacles)),
-                RequestedMode::Immediate => return Err(Error::NotImmediate(obstacles)),
-                RequestedMode::Auto | RequestedMode::Full => {}
-            }
+    let (obstacles, draft) = match requested {
+        RequestedMode::Full => (Vec::new(), None),
+        _ => obstacles_of(&mut analysis, generation, requested, crossing),
+    };
+    if !obstacles.is_empty() {
+        match requested {
+            RequestedMode::Differential => return Err(Error::Unsupported(obstacles)),
+            RequestedMode::Immediate => return Err(Error::NotImmediate(obstacles)),
+            RequestedMode::Auto | RequestedMode::Full => {}
         }
     }
     let used = match requested {
@@ -195,6 +174,34 @@ pub fn decide(
         is_captured: used != RefreshMode::Full,
         settings: settings.items_of(&analysis.settings),
     })
+}
+
+/// What stands against maintaining the query, and the draft of its plan, if there is one.
+fn obstacles_of(
+    analysis: &mut parse::Analysis,
+    generation: u64,
+    requested: RequestedMode,
+    crossing: Option<&Crossing>,
+) -> (Vec<Obstacle>, Option<Draft>) {
+    let is_immediate = requested == RequestedMode::Immediate;
+    let found = analysis.unsupported.iter();
+    let found = found.filter(|found| !is_immediate || !unplanned::is_of_citus(found));
+    let mut obstacles: Vec<Obstacle> = found
+        .map(|found| crossing_shards(found, crossing))
+        .collect();
+    if is_immediate {
+        obstacles.extend(refresh::not_immediate(analysis));
+    }
+    match Draft::of(analysis, generation) {
+        Some(Err(obstacle)) => obstacles.push(obstacle),
+        Some(Ok(plan)) if is_immediate && plan.is_polled() => {
+            let untold = parse::Unsupported::new(&CHANGES_UNTOLD, "the query");
+            obstacles.push(Obstacle::from(&untold));
+        }
+        Some(Ok(made)) => return (obstacles, Some(made)),
+        None => {}
+    }
+    (obstacles, None)
 }
 
 /// What was found, with how it crosses shards.
