@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, Expr, Relation};
+use pgtrickle_dvm::tree::{Aggregate, Column, ColumnId, ColumnType, Expr, Relation};
 
 use super::analyzer::Analyzer;
 use super::display_scale::Scale;
@@ -69,7 +69,6 @@ impl Analyzer {
         sets: &[Set],
         calls: &[NodeOf<pg_sys::GroupingFunc>],
     ) -> Relation {
-        let is_in = |key: &Key, set: &Set| key.reference.is_none_or(|r| set.contains(&r));
         let integer = (pg_sys::INT4OID, -1, pg_sys::InvalidOid);
         let mut columns: Vec<Column> = Vec::new();
         let mut names = HashMap::new();
@@ -95,45 +94,47 @@ impl Analyzer {
         let integer = self
             .types
             .column_type(integer.0, integer.1, integer.2, Scale::Unknown);
-        let mut inputs = Vec::with_capacity(sets.len());
-        for set in sets {
-            let keys = grouped.keys.iter().filter(|key| is_in(key, set)).collect();
-            let nulls: Vec<(ColumnId, Expr)> = grouped
-                .keys
-                .iter()
-                .filter(|key| !is_in(key, set))
-                .map(|key| (key.column.id, Expr::null(&key.column.ty)))
-                .collect();
-            let without = |aggregate: &Aggregate| Aggregate {
-                call: (aggregate.call)
-                    .substitute(|id| nulls.iter().find(|(key, _)| *key == id).map(|(_, e)| e)),
-                ..aggregate.clone()
-            };
-            let aggregates = grouped.aggregates.iter().map(without).collect();
-            let (arm, names) = self.copy(aggregate(grouped.input.clone(), keys, aggregates));
-            let mut exprs: Vec<Expr> = Vec::with_capacity(columns.len());
-            exprs.extend(grouped.keys.iter().map(|key| {
-                if is_in(key, set) {
-                    Expr::of(&key.column).relabelled(&names)
-                } else {
-                    Expr::null(&key.column.ty)
-                }
-            }));
-            exprs.extend(
-                grouped
-                    .aggregates
-                    .iter()
-                    .map(|a| Expr::of(&a.column).relabelled(&names)),
-            );
-            exprs.extend(
-                calls.iter().map(|call| {
-                    Expr::constant(mask(call, set).to_string(), integer.clone(), false)
-                }),
-            );
-            inputs.push((arm, exprs));
-        }
+        let arms = sets.iter();
+        let inputs = arms.map(|set| self.grouping_set(&grouped, set, calls, &integer));
+        let inputs = inputs.collect();
         Relation::UnionAll { columns, inputs }
     }
+
+    /// The grouping by one set, and the columns of the union over it.
+    fn grouping_set(
+        &mut self,
+        grouped: &Grouped,
+        set: &Set,
+        calls: &[NodeOf<pg_sys::GroupingFunc>],
+        integer: &ColumnType,
+    ) -> (Relation, Vec<Expr>) {
+        let keys = grouped.keys.iter().filter(|key| is_in(key, set)).collect();
+        let others = grouped.keys.iter().filter(|key| !is_in(key, set));
+        let nulls: Vec<(ColumnId, Expr)> = others
+            .map(|key| (key.column.id, Expr::null(&key.column.ty)))
+            .collect();
+        let without = |aggregate: &Aggregate| Aggregate {
+            call: (aggregate.call)
+                .substitute(|id| nulls.iter().find(|(key, _)| *key == id).map(|(_, e)| e)),
+            ..aggregate.clone()
+        };
+        let aggregates = grouped.aggregates.iter().map(without).collect();
+        let (arm, names) = self.copy(aggregate(grouped.input.clone(), keys, aggregates));
+        let keys = grouped.keys.iter().map(|key| match is_in(key, set) {
+            true => Expr::of(&key.column).relabelled(&names),
+            false => Expr::null(&key.column.ty),
+        });
+        let results = grouped.aggregates.iter();
+        let results = results.map(|a| Expr::of(&a.column).relabelled(&names));
+        let masks = calls.iter().map(|call| mask(call, set).to_string());
+        let masks = masks.map(|mask| Expr::constant(mask, integer.clone(), false));
+        (arm, keys.chain(results).chain(masks).collect())
+    }
+}
+
+fn is_in(key: &Key, set: &Set) -> bool {
+    key.reference
+        .is_none_or(|reference| set.contains(&reference))
 }
 
 fn aggregate(input: Relation, keys: Vec<&Key>, aggregates: Vec<Aggregate>) -> Relation {
