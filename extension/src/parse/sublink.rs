@@ -219,38 +219,9 @@ impl Analyzer {
         }
         let sorted = query::with_sort_columns_shown(subselect);
         let mut subquery = self.subquery(stage, sorted, &Needed::All)?;
-        let Some(element) = subquery.derived.columns.first().copied().flatten() else {
+        let Some(parts) = self.array_call(sorted, &subquery.derived.columns) else {
             return Ok(None);
         };
-        let mut parts = vec![Part::Sql("array_agg(".into()), Part::Column(element)];
-        let mut before = " ORDER BY ";
-        for (position, operator, nulls_first) in query::sort_columns(sorted) {
-            let Some(id) = subquery.derived.columns.get(position).copied().flatten() else {
-                return Ok(None);
-            };
-            parts.push(Part::Sql(before.into()));
-            parts.push(Part::Column(id));
-            parts.push(Part::Sql(format!(
-                " USING {} NULLS {}",
-                types::operator_text(operator),
-                if nulls_first { "FIRST" } else { "LAST" }
-            )));
-            before = ", ";
-        }
-        let images: Vec<&Column> = query::image_columns(sorted)
-            .into_iter()
-            .filter_map(|position| {
-                let id = subquery.derived.columns.get(position).copied().flatten()?;
-                self.slot(id).map(|slot| &slot.column)
-            })
-            .collect();
-        if !images.is_empty() {
-            let key = SortKey::by_image(&images);
-            parts.push(Part::Sql(before.into()));
-            parts.extend(key.expr.parts);
-            parts.push(Part::Sql(format!(" {}", key.direction)));
-        }
-        parts.push(Part::Sql(")".into()));
         let ty = (
             link.node().type_oid(),
             link.node().typmod(),
@@ -291,6 +262,47 @@ impl Analyzer {
         };
         subquery.derived.columns = vec![Some(array.id)];
         Ok(self.value_of(stage, subquery, 1))
+    }
+
+    /// `array_agg` of the first of a query's columns, in the query's order.
+    fn array_call(
+        &self,
+        sorted: NodeOf<pg_sys::Query>,
+        columns: &[Option<ColumnId>],
+    ) -> Option<Vec<Part>> {
+        let Some(element) = columns.first().copied().flatten() else {
+            return None;
+        };
+        let mut parts = vec![Part::Sql("array_agg(".into()), Part::Column(element)];
+        let mut before = " ORDER BY ";
+        for (position, operator, nulls_first) in query::sort_columns(sorted) {
+            let Some(id) = columns.get(position).copied().flatten() else {
+                return None;
+            };
+            parts.push(Part::Sql(before.into()));
+            parts.push(Part::Column(id));
+            parts.push(Part::Sql(format!(
+                " USING {} NULLS {}",
+                types::operator_text(operator),
+                if nulls_first { "FIRST" } else { "LAST" }
+            )));
+            before = ", ";
+        }
+        let images: Vec<&Column> = query::image_columns(sorted)
+            .into_iter()
+            .filter_map(|position| {
+                let id = columns.get(position).copied().flatten()?;
+                self.slot(id).map(|slot| &slot.column)
+            })
+            .collect();
+        if !images.is_empty() {
+            let key = SortKey::by_image(&images);
+            parts.push(Part::Sql(before.into()));
+            parts.extend(key.expr.parts);
+            parts.push(Part::Sql(format!(" {}", key.direction)));
+        }
+        parts.push(Part::Sql(")".into()));
+        Some(parts)
     }
 
     fn subquery(
