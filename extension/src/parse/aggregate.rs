@@ -17,6 +17,17 @@ use crate::error::Result;
 use crate::pg::node::{self, Node, NodeOf};
 use crate::pg::{altered_node, types};
 
+/// The argument of a call that has one.
+fn only_argument(call: NodeOf<pg_sys::Aggref>) -> Option<Node> {
+    let targets = node::list_of::<pg_sys::TargetEntry>(call.args).into_iter();
+    let targets = targets.filter(|target| !target.resjunk);
+    let arguments: Vec<Node> = targets.filter_map(|t| Node::new(t.expr)).collect();
+    match arguments.as_slice() {
+        [argument] => Some(*argument),
+        _ => None,
+    }
+}
+
 impl Analyzer {
     /// The call, over the columns below the grouping; its direct arguments over the keys.
     pub fn aggregate(
@@ -28,17 +39,7 @@ impl Analyzer {
         let bound = self.bound_call(stage, keys, call)?;
         let printed = self.expression(bound);
         let parts = bound.cast::<pg_sys::Aggref>();
-        let arguments: Vec<Node> = parts.map_or_else(Vec::new, |call| {
-            node::list_of::<pg_sys::TargetEntry>(call.args)
-                .into_iter()
-                .filter(|target| !target.resjunk)
-                .filter_map(|target| Node::new(target.expr))
-                .collect()
-        });
-        let argument = match arguments.as_slice() {
-            [argument] => Some(*argument),
-            _ => None,
-        };
+        let argument = parts.and_then(only_argument);
         let argument_scale = argument.map_or(Scale::Unknown, |node| self.scale(node));
         let kind = kind_of(&call, argument, argument_scale);
         let scale = match kind {
@@ -49,11 +50,8 @@ impl Analyzer {
         };
         let name = types::function_name(call.aggfnoid);
         let counts = matches!(kind, AggregateKind::Count | AggregateKind::CountStar);
-        let ty = (
-            call.node().type_oid(),
-            call.node().typmod(),
-            call.node().collation(),
-        );
+        let node = call.node();
+        let ty = (node.type_oid(), node.typmod(), node.collation());
         let mut column = self.add_column(name.clone(), ty, !counts, scale);
         self.check_storable(&column);
         // DISTINCT sorts.
@@ -74,16 +72,7 @@ impl Analyzer {
                 | AggregateKind::BoolOr
         );
         let distinct = node::list_length(call.aggdistinct) > 0 && !is_extremum;
-        self.note(capability_of(kind), name.clone());
-        if call.aggkind as u8 != b'n' {
-            self.note(&ORDERED_SET, name.clone());
-        }
-        if distinct {
-            self.note(&DISTINCT_AGGREGATE, name.clone());
-        }
-        if !call.aggfilter.is_null() {
-            self.note(&FILTERED_AGGREGATE, name);
-        }
+        self.note_aggregate(&call, kind, distinct, &name);
         let filter = parts.and_then(|call| Node::new(call.aggfilter));
         let has_argument = !matches!(kind, AggregateKind::CountStar | AggregateKind::Recompute);
         let argument = argument
@@ -105,6 +94,25 @@ impl Analyzer {
             filter: filter.map(|filter| self.expression(filter)),
             distinct,
         })
+    }
+
+    fn note_aggregate(
+        &mut self,
+        call: &pg_sys::Aggref,
+        kind: AggregateKind,
+        distinct: bool,
+        name: &str,
+    ) {
+        self.note(capability_of(kind), name);
+        if call.aggkind as u8 != b'n' {
+            self.note(&ORDERED_SET, name);
+        }
+        if distinct {
+            self.note(&DISTINCT_AGGREGATE, name);
+        }
+        if !call.aggfilter.is_null() {
+            self.note(&FILTERED_AGGREGATE, name);
+        }
     }
 
     fn bound_call(
