@@ -43,6 +43,38 @@ struct Selected {
     numbers: Vec<(i16, ColumnId)>,
 }
 
+/// Whether each row is shown once.
+fn is_distinct(query: &pg_sys::Query) -> bool {
+    node::list_length(query.distinctClause) > 0 && !query.hasDistinctOn
+}
+
+/// The output columns that are needed.
+fn outputs_of(
+    query: NodeOf<pg_sys::Query>,
+    targets: &[NodeOf<pg_sys::TargetEntry>],
+    needed: &Needed,
+) -> Vec<Output> {
+    let distinct = is_distinct(&query);
+    let cutting = order::read_by_cuts(&query);
+    let grouping = references(query.groupClause);
+    let output = |target: &NodeOf<pg_sys::TargetEntry>| {
+        let flat = query::flatten(query, Node::new(target.expr)?);
+        let position = (target.resno as usize).checked_sub(1);
+        let is_read = distinct || needed.contains(target.resno);
+        let position = position.filter(|_| !target.resjunk && is_read);
+        let cuts = cutting.contains(&target.resno);
+        (position.is_some() || cuts || types::returns_set(flat)).then(|| Output {
+            position,
+            number: target.resno,
+            cuts,
+            key: Some(target.ressortgroupref).filter(|r| grouping.contains(r)),
+            name: node::text(target.resname),
+            flat,
+        })
+    };
+    targets.iter().filter_map(output).collect()
+}
+
 impl Analyzer {
     /// Analyses one query level and everything below it.
     pub fn query(
@@ -81,29 +113,9 @@ impl Analyzer {
         access: &Access,
         needed: &Needed,
     ) -> Result<Derived> {
-        let distinct = node::list_length(query.distinctClause) > 0 && !query.hasDistinctOn;
         let targets = node::list_of::<pg_sys::TargetEntry>(query.targetList);
         let width = targets.iter().filter(|t| !t.resjunk).count();
-        let cutting = order::read_by_cuts(&query);
-        let grouping = references(query.groupClause);
-        let outputs: Vec<Output> = targets
-            .iter()
-            .filter_map(|target| {
-                let flat = query::flatten(query, Node::new(target.expr)?);
-                let position = (target.resno as usize).checked_sub(1);
-                let is_read = distinct || needed.contains(target.resno);
-                let position = position.filter(|_| !target.resjunk && is_read);
-                let cuts = cutting.contains(&target.resno);
-                (position.is_some() || cuts || types::returns_set(flat)).then(|| Output {
-                    position,
-                    number: target.resno,
-                    cuts,
-                    key: Some(target.ressortgroupref).filter(|r| grouping.contains(r)),
-                    name: node::text(target.resname),
-                    flat,
-                })
-            })
-            .collect();
+        let outputs = outputs_of(query, &targets, needed);
         let written = Written::of(query, outputs.iter().map(|output| output.flat));
         let mut above: Vec<Node> = outputs.iter().map(|output| output.flat).collect();
         above.extend(written.roots(query));
@@ -147,7 +159,7 @@ impl Analyzer {
         };
         if query.hasDistinctOn {
             relation = self.first_of_each(query, relation, &column);
-        } else if distinct {
+        } else if is_distinct(&query) {
             self.note(&DISTINCT, "SELECT DISTINCT");
             relation = self.distinct(relation);
         }
