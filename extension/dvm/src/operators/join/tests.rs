@@ -1,3 +1,5 @@
+//! Which terms a change of joined tables has, and as which steps.
+
 use insta::assert_snapshot;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The statements after a change of a windowed table, and which windows have an end to what a change reaches.
+
 use std::collections::BTreeSet;
 
 use insta::assert_snapshot;

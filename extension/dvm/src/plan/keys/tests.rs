@@ -1,3 +1,5 @@
+//! By which columns the rows of queries are identified.
+
 use super::*;
 use crate::plan::compile;
 use crate::tree::testing::{

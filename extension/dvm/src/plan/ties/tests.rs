@@ -1,3 +1,5 @@
+//! Which orders settle what is visible, and which are refused.
+
 use crate::plan::Partition;
 use crate::plan::compile;
 use crate::tree::testing::{
