@@ -1,9 +1,7 @@
 //! Rows by how often they are there: each once, or as often as INTERSECT and EXCEPT say.
 
 use pgrx::pg_sys;
-use pgtrickle_dvm::tree::{
-    Aggregate, AggregateKind, Column, ColumnId, Expr, Part, Predicate, Relation,
-};
+use pgtrickle_dvm::tree::{Aggregate, AggregateKind, Column, Expr, Part, Predicate, Relation};
 
 use super::analyzer::Analyzer;
 use super::derived::Derived;
@@ -99,19 +97,10 @@ impl Analyzer {
             });
             filtered(counts, some)
         };
-        let shown: Vec<ColumnId> = keys.iter().map(|(key, _)| key.id).collect();
+        let shown = keys.iter().map(|(key, _)| (key.clone(), Expr::of(key)));
         Ok(Derived {
-            relation: Relation::Project {
-                input: Box::new(rows),
-                columns: keys
-                    .into_iter()
-                    .map(|(key, _)| {
-                        let expr = Expr::of(&key);
-                        (key, expr)
-                    })
-                    .collect(),
-            },
-            columns: shown.into_iter().map(Some).collect(),
+            relation: rows.projected(shown.collect()),
+            columns: keys.iter().map(|(key, _)| Some(key.id)).collect(),
             ordered: false,
         })
     }
