@@ -270,15 +270,11 @@ impl Analyzer {
         sorted: NodeOf<pg_sys::Query>,
         columns: &[Option<ColumnId>],
     ) -> Option<Vec<Part>> {
-        let Some(element) = columns.first().copied().flatten() else {
-            return None;
-        };
+        let element = columns.first().copied().flatten()?;
         let mut parts = vec![Part::Sql("array_agg(".into()), Part::Column(element)];
         let mut before = " ORDER BY ";
         for (position, operator, nulls_first) in query::sort_columns(sorted) {
-            let Some(id) = columns.get(position).copied().flatten() else {
-                return None;
-            };
+            let id = columns.get(position).copied().flatten()?;
             parts.push(Part::Sql(before.into()));
             parts.push(Part::Column(id));
             parts.push(Part::Sql(format!(
