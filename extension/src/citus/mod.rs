@@ -5,8 +5,10 @@
 //! over the node's own shards. Every refresh asks a node which of them it has, and nothing remembers the answer: a shard
 //! that is new on a node is a plain table there until then.
 //!
-//! - [`remote`]: calling a node, and the one place that quotes the arguments.
+//! - [`remote`]: calling nodes; [`sessions`]: the sessions in which they run; [`address`]: how Citus connects to a node.
 
+mod address;
 mod remote;
+mod sessions;
 
 pub use remote::{Answer, Argument, call, nodes_of, spread};

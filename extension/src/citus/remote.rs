@@ -1,30 +1,21 @@
 //! Calling functions of this extension on other nodes.
 //!
-//! `master_run_on_worker` of Citus opens a connection to each node with the cluster's connection settings, runs on all
-//! nodes at once, and can be cancelled. So no connection string is made here; names of nodes and ports are arguments.
-//! A node commits its work independently of the calling transaction.
+//! All nodes are asked at once, in sessions that are kept ([`super::sessions`]), under the parameters by which Citus
+//! connects ([`super::address`]). A node commits its work independently of the calling transaction.
 //!
 //! The owner of the extension makes the call, after the coordinator has checked the user's privileges: a role that may
 //! refresh a stream table here need not be able to connect to nodes, and has no rights to the tables there.
 //!
-//! The channel takes statements without parameters. Only [`statement`] makes one, from the name of a
-//! function of this extension and values that the server quotes.
+//! Values are parameters of the statement; nothing is quoted.
 
 use pgrx::Spi;
 use pgrx::pg_sys;
 
+use super::address::{self, Node};
+use super::sessions::{self, Statement};
 use crate::error::{Error, Result};
 use crate::pg::name;
 use crate::pg::user::OwnerContext;
-
-/// A node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// The name of its host, or the folder of its socket.
-    pub host: String,
-    /// Its port.
-    pub port: i32,
-}
 
 /// An argument of a function.
 #[derive(Debug, Clone, Copy)]
@@ -52,10 +43,6 @@ JOIN pg_catalog.pg_dist_node n ON n.groupid OPERATOR(pg_catalog.=) p.groupid
 WHERE s.logicalrelid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass AND n.noderole OPERATOR(pg_catalog.=) 'primary'
 ORDER BY 1, 2";
 
-const CALL: &str = "
-SELECT node_name, node_port, success, result
-FROM pg_catalog.master_run_on_worker($1::pg_catalog.text[], $2::pg_catalog.int4[], $3::pg_catalog.text[], true)";
-
 const SPREAD: &str =
     "SELECT pg_catalog.create_distributed_table($1::pg_catalog.regclass, $2, colocate_with => $3)";
 
@@ -81,30 +68,24 @@ pub fn nodes_of(table: pg_sys::Oid) -> Result<Vec<Node>> {
     .map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// Calls a function of this extension, which returns a text, on these nodes.
-pub fn call(nodes: &[Node], function: &str, arguments: &[Argument<'_>]) -> Result<Vec<Answer>> {
-    let hosts: Vec<&str> = nodes.iter().map(|node| node.host.as_str()).collect();
-    let ports: Vec<i32> = nodes.iter().map(|node| node.port).collect();
-    let statements = vec![statement(function, arguments); nodes.len()];
+/// Calls a function of this extension, which returns a text, on these nodes, for the owner of a stream table.
+pub fn call(
+    nodes: &[Node],
+    owner: pg_sys::Oid,
+    function: &str,
+    arguments: &[Argument<'_>],
+) -> Result<Vec<Answer>> {
     let _asker = OwnerContext::extension_owner()?;
-    Spi::connect_mut(|client| {
-        let mut answers = Vec::new();
-        for row in client.update(CALL, None, &[hosts.into(), ports.into(), statements.into()])? {
-            let text = row.get::<String>(4)?.unwrap_or_default();
-            answers.push(Answer {
-                node: Node {
-                    host: row.get(1)?.unwrap_or_default(),
-                    port: row.get(2)?.unwrap_or_default(),
-                },
-                result: match row.get(3)? {
-                    Some(true) => Ok(text),
-                    _ => Err(text),
-                },
-            });
-        }
-        Ok::<_, pgrx::spi::Error>(answers)
-    })
-    .map_err(|error| Error::Internal(error.to_string()))
+    let (sql, parameters) = statement(function, arguments);
+    let statement = Statement {
+        sql: &sql,
+        parameters: &parameters,
+    };
+    let answers = sessions::run(address::of(nodes)?, owner, statement)?;
+    let answers = nodes.iter().cloned().zip(answers);
+    Ok(answers
+        .map(|(node, result)| Answer { node, result })
+        .collect())
 }
 
 /// Distributes a table by a column, beside another.
@@ -119,16 +100,21 @@ pub fn spread(table: pg_sys::Oid, column: &str, beside: pg_sys::Oid) -> Result<(
     Spi::run_with_args(SPREAD, &arguments).map_err(failed)
 }
 
-/// A call as a statement.
-fn statement(function: &str, arguments: &[Argument<'_>]) -> String {
-    let literal = |text: &str| pgrx::spi::quote_literal(text);
+/// A call as a statement, and its parameters.
+fn statement<'a>(function: &str, arguments: &[Argument<'a>]) -> (String, Vec<&'a str>) {
+    let mut parameters = Vec::new();
+    let mut hole = |text: &'a str| {
+        parameters.push(text);
+        format!("${}", parameters.len())
+    };
     let arguments = arguments.iter().map(|argument| match argument {
-        Argument::Text(text) => literal(text),
+        Argument::Text(text) => hole(text),
         Argument::Texts(texts) => {
-            let texts: Vec<_> = texts.iter().map(|text| literal(text)).collect();
+            let texts: Vec<_> = texts.iter().map(|text| hole(text)).collect();
             format!("ARRAY[{}]::pg_catalog.text[]", texts.join(", "))
         }
     });
     let arguments = arguments.collect::<Vec<_>>().join(", ");
-    format!("SELECT pgtrickle.{}({arguments})", name::quote(function))
+    let sql = format!("SELECT pgtrickle.{}({arguments})", name::quote(function));
+    (sql, parameters)
 }

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use crate::catalog::{self, StreamTable};
 use crate::citus::{self as cluster, Answer, Argument};
 use crate::error::{Error, Result};
-use crate::pg::{citus, name};
+use crate::pg::{citus, depend, name};
 use crate::refresh::two_steps;
 
 use super::parts;
@@ -80,11 +80,12 @@ pub fn held(table: &StreamTable) -> Result<Vec<Held>> {
         true => vec![table.relid],
         false => two_steps::anchors(table.pgt_id)?,
     };
+    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
     let mut all: Vec<Held> = Vec::new();
     for relation in relations {
         let qualified = name::qualified_name(relation).ok_or(Error::Vanished)?;
         let nodes = cluster::nodes_of(relation)?;
-        for answer in cluster::call(&nodes, FUNCTION, &[Argument::Text(&qualified)])? {
+        for answer in cluster::call(&nodes, owner, FUNCTION, &[Argument::Text(&qualified)])? {
             let of_part = read(table, answer)?;
             match all.iter_mut().find(|held| held.node == of_part.node) {
                 Some(held) => held.add(of_part),

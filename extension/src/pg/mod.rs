@@ -53,6 +53,7 @@ pub mod key_index;
 pub mod late_checks;
 pub mod late_triggers;
 pub mod levels;
+pub mod libpq;
 pub mod local_settings;
 pub mod lock;
 pub mod lock_mode;

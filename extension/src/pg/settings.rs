@@ -183,11 +183,7 @@ impl Listed {
     }
 
     fn current(&self) -> Option<&CStr> {
-        // SAFETY: a NUL-terminated name; the server's string is compared or copied before anything is set.
-        unsafe {
-            let value = pg_sys::GetConfigOption(self.c_name.as_ptr(), true, false);
-            (!value.is_null()).then(|| CStr::from_ptr(value))
-        }
+        value_of(&self.c_name)
     }
 
     /// Sets the value for the current level of settings, unless it is the current one.
@@ -206,6 +202,20 @@ impl Listed {
         let _level = Level::begin();
         self.set(value)?;
         Ok(self.of_session().unwrap_or_else(|| value.to_owned()))
+    }
+}
+
+/// The current value of a setting of the server or of a library, also one that few roles see; none if there is no such setting.
+pub fn current(name: &CStr) -> Option<String> {
+    value_of(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// The value that a setting has until something is set.
+fn value_of(name: &CStr) -> Option<&CStr> {
+    // SAFETY: a NUL-terminated name; the server's string is compared or copied before anything is set.
+    unsafe {
+        let value = pg_sys::GetConfigOption(name.as_ptr(), true, false);
+        (!value.is_null()).then(|| CStr::from_ptr(value))
     }
 }
 

@@ -8,10 +8,10 @@ use pgrx::pg_sys;
 
 use crate::catalog::{self, Action, Reason, StreamTable};
 use crate::citus::{self, Answer, Argument};
-use crate::error::{CitusTable, Result, SpreadError};
+use crate::error::{CitusTable, Error, Result, SpreadError};
 use crate::parse;
 use crate::pg::citus as cluster_tables;
-use crate::pg::{cluster, name};
+use crate::pg::{cluster, depend, name};
 use crate::shmem::counters::REFRESHES_WITHOUT_DATA;
 
 use super::keyed_table::Counts;
@@ -192,7 +192,8 @@ pub fn ask(table: &StreamTable, task: Task) -> Result<Sum> {
         Argument::Texts(&table.settings.items()),
         Argument::Text(task.name()),
     ];
-    let answers = citus::call(&nodes, FUNCTION, &arguments)?;
+    let owner = depend::owner_of(table.relid).ok_or(Error::Vanished)?;
+    let answers = citus::call(&nodes, owner, FUNCTION, &arguments)?;
     let heard = heard_from_all(table, answers, |text| {
         let strange = || format!("its answer is not understood: {text}");
         Sum::heard(&text).ok_or_else(strange)

@@ -80,7 +80,7 @@ fn pull_part(table: &StreamTable, number: usize, part: &PartQuery, is_forced: bo
         Argument::Text(task.name()),
         Argument::Texts(&told),
     ];
-    let answers = citus::call(&citus::nodes_of(anchor)?, FUNCTION, &arguments)?;
+    let answers = citus::call(&citus::nodes_of(anchor)?, owner, FUNCTION, &arguments)?;
     let answers = heard_from_all(table, answers, Ok)?;
     let _owner = OwnerContext::enter(owner, &table.settings)?;
     let taken = apply::read(&answers)?;
