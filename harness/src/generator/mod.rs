@@ -10,10 +10,12 @@
 
 mod batch;
 mod case;
+mod distribution;
 mod dml;
 mod expr;
 mod finding;
 mod names;
+mod on_nodes;
 mod query;
 mod reading;
 mod report;
@@ -27,6 +29,7 @@ mod types;
 
 pub use case::{Case, case};
 pub use finding::{Finding, FindingKind};
+pub use on_nodes::{NodesReport, number, search as search_on_nodes};
 pub use report::write_report;
 pub use run::Arena;
 pub use script::{Act, Script};

@@ -103,7 +103,7 @@ impl Search {
 }
 
 /// A runner whose choices follow from the seed.
-fn runner(seed: u64) -> TestRunner {
+pub(super) fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
