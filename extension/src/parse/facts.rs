@@ -67,6 +67,7 @@ fn look_up(type_oid: pg_sys::Oid, typmod: i32, collation: pg_sys::Oid) -> Column
             && types::kind(base) != pg_sys::TYPTYPE_PSEUDO
             && !types::hashes_without_function(base),
         reads_back: false,
+        hashable: types::is_hashable(base),
         bounded: is_bounded(base, base_typmod),
     }
 }

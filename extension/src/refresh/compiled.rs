@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use pgrx::pg_sys;
 use pgtrickle_dvm::canary;
+use pgtrickle_dvm::operators::Links;
 use pgtrickle_dvm::operators::statement::{BlockDelta, Context};
 use pgtrickle_dvm::plan::{BlockScan, Factor, Independence, Node, Output, Plan, Source, Store};
 
@@ -147,6 +148,7 @@ impl Compiled {
             plan: &self.plan,
             state_prefix: &self.state_prefix,
             inline_limit: self.inline_limit,
+            links: Links::Sought,
         }
     }
 

@@ -7,9 +7,11 @@ pub mod aggregate;
 mod block_columns;
 mod bound;
 mod condition;
+mod conjunction;
 mod first_rows;
 pub mod image;
 pub mod join;
+mod links;
 mod order;
 pub mod outer_join;
 pub mod output;
@@ -29,4 +31,5 @@ mod touched;
 mod visible;
 mod weight;
 
+pub use links::Links;
 pub use order::states_its_order;

@@ -10,7 +10,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::sql::printing::{Printed, render_over};
 use crate::tree::{ColumnId, Predicate};
+
+use super::links::Link;
 
 /// In front of a FROM list that has to be joined in the order in which it stands.
 pub(super) const IN_ORDER: &str = "/* in this order */";
@@ -44,14 +47,17 @@ pub(super) struct Condition {
     pub columns: BTreeSet<ColumnId>,
     /// Those of them that are not NULL where it holds.
     pub not_null: BTreeSet<ColumnId>,
+    /// What else it may be written as.
+    pub link: Option<Link>,
 }
 
 impl Condition {
-    pub fn new(predicate: &Predicate, text: String) -> Self {
+    pub fn new(predicate: &Predicate, printed: &Printed) -> Self {
         Condition {
-            text,
+            text: format!("({})", render_over(&predicate.expr, printed)),
             columns: predicate.expr.columns(),
             not_null: predicate.not_null(),
+            link: Link::of(predicate, printed),
         }
     }
 }
@@ -128,7 +134,7 @@ mod tests {
     fn item(relation: &str, column: u32, on: Option<Predicate>) -> Item {
         Item {
             relation: relation.into(),
-            on: on.map(|p| vec![Condition::new(&p, "on".into())]),
+            on: on.map(|p| vec![Condition::new(&p, &Printed::new())]),
             columns: BTreeSet::from([ColumnId(column), ColumnId(column + 1)]),
             reads: BTreeSet::new(),
             is_delta: relation.starts_with('d'),
@@ -146,7 +152,7 @@ mod tests {
     fn order(items: Vec<Item>, conditions: &[Predicate]) -> Vec<String> {
         let mut conditions = conditions
             .iter()
-            .map(|p| Condition::new(p, "where".into()))
+            .map(|p| Condition::new(p, &Printed::new()))
             .collect();
         names(&ordered(items, &mut conditions))
     }

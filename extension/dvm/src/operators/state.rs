@@ -28,6 +28,7 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
 
 /// The whole state, from nothing.
 pub fn initial(context: Context<'_>, node: &Node) -> String {
+    let context = context.hashing();
     match &node.maintenance {
         Maintenance::Partition(rule) => partition::initial(context, node, rule),
         Maintenance::Rows => rows::initial(context, node),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::plan::{Plan, Source};
 use crate::tree::{Expr, Predicate};
 
+use super::links::Links;
 use super::term::Stored;
 
 /// A delta whose terms may need intermediate results.
@@ -44,6 +45,8 @@ pub struct Context<'a> {
     pub state_prefix: &'a str,
     /// Joins of up to this many scans get their corrections inlined.
     pub inline_limit: usize,
+    /// How stored rows are found by values that may be NULL.
+    pub links: Links,
 }
 
 impl<'a> Context<'a> {
@@ -52,6 +55,15 @@ impl<'a> Context<'a> {
         Stored {
             plan: self.plan,
             state_prefix: self.state_prefix,
+            links: self.links,
+        }
+    }
+
+    /// The same for statements that read most of what is stored.
+    pub fn hashing(self) -> Self {
+        Context {
+            links: Links::Hashed,
+            ..self
         }
     }
 }

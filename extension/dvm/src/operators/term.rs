@@ -7,6 +7,8 @@ use crate::sql::names::{self, PRESENT, image_table, state_table};
 use crate::sql::printing::{Printed, render_over};
 use crate::tree::{ColumnId, Predicate};
 
+use super::conjunction::conjunction;
+use super::links::Links;
 use super::order::{Condition, IN_ORDER, Item, ordered};
 use super::{bound, condition, stored, visible};
 
@@ -38,6 +40,8 @@ pub(crate) struct Stored<'a> {
     pub plan: &'a Plan,
     /// Qualified prefix of state table names; the node's number follows.
     pub state_prefix: &'a str,
+    /// How rows are found there through links.
+    pub links: Links,
 }
 
 impl Stored<'_> {
@@ -249,6 +253,7 @@ impl<'a> FromClause<'a> {
             text,
             columns,
             not_null,
+            link: None,
         });
     }
 
@@ -262,33 +267,36 @@ impl<'a> FromClause<'a> {
         &self,
         predicates: impl IntoIterator<Item = &'p Predicate>,
     ) -> Vec<Condition> {
-        let print = |p: &Predicate| {
-            let text = format!("({})", render_over(&p.expr, &self.printed));
-            Condition::new(p, text)
-        };
-        predicates.into_iter().map(print).collect()
+        let predicates = predicates.into_iter();
+        predicates
+            .map(|p| Condition::new(p, &self.printed))
+            .collect()
     }
 
     /// Appends FROM and WHERE. The planner orders up to `free` relations; more are joined in our order.
     pub fn write(self, sql: &mut String, free: usize) {
         let mut conditions = self.conditions;
-        if self.items.len() > free {
+        let links = self.stored.links;
+        let items = if self.items.len() > free {
             let items = ordered(self.items, &mut conditions);
-            write_items(sql, &items, &format!("\nFROM {IN_ORDER} "), " CROSS JOIN ");
+            let from = format!("\nFROM {IN_ORDER} ");
+            write_items(sql, &items, links, &from, " CROSS JOIN ");
+            items
         } else {
             let has_outer = self.items.iter().any(|item| item.on.is_some());
             // A comma binds weaker than JOIN: what stands before it is not visible in ON.
             let separator = if has_outer { " CROSS JOIN " } else { ", " };
-            write_items(sql, &self.items, "\nFROM ", separator);
-        }
+            write_items(sql, &self.items, links, "\nFROM ", separator);
+            self.items
+        };
         if !conditions.is_empty() {
             sql.push_str("\nWHERE ");
-            sql.push_str(&conjunction(&conditions));
+            sql.push_str(&conjunction(&conditions, &items, links));
         }
     }
 }
 
-fn write_items(sql: &mut String, items: &[Item], from: &str, separator: &str) {
+fn write_items(sql: &mut String, items: &[Item], links: Links, from: &str, separator: &str) {
     for (i, item) in items.iter().enumerate() {
         if i == 0 {
             sql.push_str(from);
@@ -307,19 +315,11 @@ fn write_items(sql: &mut String, items: &[Item], from: &str, separator: &str) {
                 sql.push_str(" LEFT JOIN ");
                 sql.push_str(&item.relation);
                 sql.push_str(" ON (");
-                sql.push_str(&conjunction(on));
+                sql.push_str(&conjunction(on, items, links));
                 sql.push(')');
             }
         }
     }
-}
-
-fn conjunction(conditions: &[Condition]) -> String {
-    if conditions.is_empty() {
-        return "true".into();
-    }
-    let parts: Vec<&str> = conditions.iter().map(|c| c.text.as_str()).collect();
-    parts.join(" AND ")
 }
 
 /// The item of a factor's state.

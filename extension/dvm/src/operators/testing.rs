@@ -3,6 +3,7 @@
 use crate::plan::{Plan, Source, compile};
 use crate::tree::Relation;
 
+use super::links::Links;
 use super::output;
 use super::statement::Context;
 
@@ -15,6 +16,7 @@ pub(super) fn context(plan: &Plan) -> Context<'_> {
         plan,
         state_prefix: "st_",
         inline_limit: INLINE_LIMIT,
+        links: Links::Sought,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use rusqlite::functions::FunctionFlags;
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::Value;
 
 /// A database of one test.
@@ -39,7 +39,7 @@ pub trait Engine {
 /// integers only.
 pub struct Sqlite(rusqlite::Connection);
 
-const SPELLINGS: [(&str, &str); 14] = [
+const SPELLINGS: [(&str, &str); 16] = [
     ("(NULL::integer[])[1]", "NULL"),
     ("OPERATOR(pg_catalog.=)", "="),
     ("OPERATOR(pg_catalog.<)", "<"),
@@ -52,6 +52,8 @@ const SPELLINGS: [(&str, &str); 14] = [
     ("::integer", ""),
     ("::boolean", ""),
     ("::numeric", "*1.0"),
+    ("pg_catalog.hash_record_extended(", "hash_record_extended("),
+    ("pg_catalog.record_eq(", "record_eq("),
     ("bool_and(", "min("),
     ("bool_or(", "max("),
 ];
@@ -76,8 +78,27 @@ impl Sqlite {
                 )
                 .expect("a function can be defined");
         }
+        compare_rows(&connection);
         Sqlite(connection)
     }
+}
+
+/// Rows as values: the text of their values, which is its own hash.
+fn compare_rows(connection: &rusqlite::Connection) {
+    let plain = FunctionFlags::SQLITE_DETERMINISTIC;
+    let row = |arguments: &Context<'_>| {
+        let values = (0..arguments.len()).map(|i| arguments.get::<Value>(i));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
+        Ok(format!("{values:?}"))
+    };
+    let hash = |arguments: &Context<'_>| arguments.get::<String>(0);
+    let equal =
+        |arguments: &Context<'_>| Ok(arguments.get::<String>(0)? == arguments.get::<String>(1)?);
+    connection
+        .create_scalar_function("row", -1, plain, row)
+        .and_then(|()| connection.create_scalar_function("hash_record_extended", 2, plain, hash))
+        .and_then(|()| connection.create_scalar_function("record_eq", 2, plain, equal))
+        .expect("functions can be defined");
 }
 
 fn spelled(sql: &str) -> String {

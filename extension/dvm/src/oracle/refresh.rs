@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::operators::Links;
 use crate::operators::script::{Stage, script};
 use crate::operators::statement::{BlockDelta, Context};
 use crate::operators::{output, state};
@@ -89,6 +90,7 @@ impl<'e> Simulation<'e> {
             plan: &self.plan,
             state_prefix: STATE,
             inline_limit: self.inline_limit,
+            links: Links::Sought,
         }
     }
 

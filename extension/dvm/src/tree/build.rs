@@ -85,6 +85,17 @@ impl Predicate {
         if !a.nullable || !b.nullable {
             return Self::equality(a, b);
         }
+        Self::equal_or_both_null(a, b)
+    }
+
+    /// Both sides of a condition that holds where they are equal or both NULL, as [`Predicate::same`] writes it.
+    pub fn null_safe(&self) -> Option<(&Expr, &Expr)> {
+        let (a, b) = self.equality.as_ref()?;
+        let same = Self::equal_or_both_null(a, b);
+        (self.expr.parts == same.expr.parts).then_some((a, b))
+    }
+
+    fn equal_or_both_null(a: &Expr, b: &Expr) -> Self {
         let or_both_null = vec![
             Piece::Sql(" OR "),
             Piece::Expr(a),

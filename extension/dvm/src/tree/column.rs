@@ -25,12 +25,14 @@ pub struct ColumnType {
     /// Whether printing a value and reading the text gives a value of the same image. Known for types that are not
     /// `sortable`, false for others.
     pub reads_back: bool,
+    /// Whether the server can hash its values so that equal ones have the same hash.
+    pub hashable: bool,
     /// Whether a value always fits in a btree entry beside a few others (fixed width, or short by
     /// its modifier; `numeric` counts as bounded).
     pub bounded: bool,
 }
 
-/// A plan is known by its hash, and says itself what it reads back.
+/// A plan is known by its hash, and says itself what it reads back. What the server can hash matters to no state.
 impl Hash for ColumnType {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.sql.hash(state);
@@ -52,6 +54,7 @@ impl ColumnType {
             image_equality: true,
             sortable: true,
             reads_back: false,
+            hashable: true,
             bounded: true,
         }
     }

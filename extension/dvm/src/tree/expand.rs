@@ -127,6 +127,7 @@ fn rows() -> ColumnType {
         image_equality: false,
         sortable: false,
         reads_back: false,
+        hashable: false,
         bounded: false,
     }
 }

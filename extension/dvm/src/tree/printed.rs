@@ -177,6 +177,7 @@ mod tests {
             image_equality: true,
             sortable: true,
             reads_back: false,
+            hashable: true,
             bounded: false,
         };
         let expr = Expr::from_printed(text, ty, true);

@@ -15,6 +15,7 @@ pub fn integer() -> ColumnType {
         image_equality: true,
         sortable: true,
         reads_back: false,
+        hashable: true,
         bounded: true,
     }
 }
