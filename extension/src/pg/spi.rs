@@ -139,9 +139,7 @@ impl Connection {
 
     fn execute(&self, statement: &Kept, receiver: *mut pg_sys::DestReceiver) -> Result<()> {
         // A kept plan is made, and made again, when it is run.
-        let _in_order = statement
-            .is_in_order
-            .then(|| LocalSettings::enter(&[(c"join_collapse_limit", c"1")]));
+        let _in_order = statement.enter_order();
         // SAFETY: a kept plan; the receiver is valid during the call.
         let status = unsafe {
             let mut options: pg_sys::SPIExecuteOptions = std::mem::zeroed();
@@ -151,6 +149,25 @@ impl Connection {
         };
         self.leave_context();
         check("SPI_execute_plan_extended", status)
+    }
+
+    /// What the planner expects that running it costs, over the relations that are registered now. Planned once: the plan
+    /// is kept for the run.
+    pub fn cost(&self, statement: &Kept) -> f64 {
+        let _in_order = statement.enter_order();
+        // SAFETY: a kept plan of one statement without parameters; its generic plan is pinned while it is read.
+        let cost = unsafe {
+            let plan = pg_sys::SPI_plan_get_cached_plan(statement.plan);
+            if plan.is_null() {
+                return f64::INFINITY;
+            }
+            let planned = pg_sys::list_nth((*plan).stmt_list, 0) as *mut pg_sys::PlannedStmt;
+            let cost = (*(*planned).planTree).total_cost;
+            pg_sys::ReleaseCachedPlan(plan, pg_sys::CurrentResourceOwner);
+            cost
+        };
+        self.leave_context();
+        cost
     }
 
     fn leave_context(&self) {
@@ -170,6 +187,12 @@ impl Kept {
             (*source).query_string = pg_sys::MemoryContextStrdup((*source).context, shown.as_ptr());
         }
         Ok(self)
+    }
+
+    /// The settings that it is planned under.
+    fn enter_order(&self) -> Option<LocalSettings> {
+        self.is_in_order
+            .then(|| LocalSettings::enter(&[(c"join_collapse_limit", c"1")]))
     }
 
     /// The row type of its result, valid as long as the statement.

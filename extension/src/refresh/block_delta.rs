@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+use pgtrickle_dvm::operators::Links;
 use pgtrickle_dvm::operators::script::Statement;
-use pgtrickle_dvm::operators::statement::BlockDelta;
+use pgtrickle_dvm::operators::statement::{BlockDelta, Context};
 use pgtrickle_dvm::plan::Source;
 
 use crate::error::Result;
@@ -22,17 +23,24 @@ pub fn run_delta(
     memory: &MemoryContext,
     of: Option<Source>,
     changed: &[(Source, u64)],
-    delta: &dyn Fn(&BTreeSet<Source>) -> BlockDelta,
+    delta: &dyn Fn(Context<'_>, &BTreeSet<Source>) -> BlockDelta,
 ) -> Result<Option<TupleStore>> {
-    let written = OnceCell::new();
+    let written = [const { OnceCell::new() }; 2];
     let sources = || changed.iter().map(|(source, _)| *source).collect();
-    let delta = || -> &BlockDelta { written.get_or_init(|| delta(&sources())) };
-    let shape = compiled.delta_shape(of, changed, &|| delta().clone());
+    let delta = |links| -> &BlockDelta {
+        let [sought, hashed] = &written;
+        let written = match links {
+            Links::Sought => sought,
+            Links::Hashed => hashed,
+        };
+        written.get_or_init(|| delta(compiled.context().linking(links), &sources()))
+    };
+    let shape = compiled.delta_shape(of, changed, &|| delta(Links::Sought).clone());
     let mut steps: Vec<TupleStore> = Vec::new();
     for (position, step) in shape.steps.iter().enumerate() {
         let kind = (of, Statement::Step(position));
-        let sql = || {
-            let step = delta().steps.get(position);
+        let sql = |links| {
+            let step = delta(links).steps.get(position);
             step.map_or_else(String::new, |step| step.sql.clone())
         };
         let sizes = step.reads.sizes(changed, &steps);
@@ -47,7 +55,7 @@ pub fn run_delta(
         return Ok(None);
     };
     let kind = (of, Statement::Delta);
-    let sql = || delta().terms.clone().unwrap_or_default();
+    let sql = |links| delta(links).terms.clone().unwrap_or_default();
     let sizes = terms.sizes(changed, &steps);
     let statement = compiled
         .statements

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use pgtrickle_dvm::frontier::Frontier;
 use pgtrickle_dvm::operators::script::{OutputStage, Stage, Way, script};
+use pgtrickle_dvm::operators::statement::Context;
 use pgtrickle_dvm::plan::{Identity, Source};
 
 use crate::catalog::Reason;
@@ -260,7 +261,7 @@ fn write_output(
     }
     let connection = Connection::open()?;
     inputs.register(&connection, &changed)?;
-    let delta = |sources: &_| stage.delta(compiled.context(), sources);
+    let delta = |context: Context<'_>, sources: &_| stage.delta(context, sources);
     let read = || run_delta(compiled, &connection, memory, None, &changed, &delta);
     let rows = hold.read(compiled, read)?;
     drop(connection);

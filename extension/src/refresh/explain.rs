@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pgtrickle_dvm::operators::Links;
 use pgtrickle_dvm::operators::script::script;
 use pgtrickle_dvm::plan::Source;
 use pgtrickle_dvm::sql::{image_table, state_table};
@@ -124,8 +125,16 @@ fn statements(compiled: &Compiled, changed: Source, event: &str, lines: &mut Vec
             Some(Source::Node(id)) => format!("node {id}"),
             Some(Source::Table(_)) | None => "the output".to_owned(),
         };
-        for (name, sql) in stage.statements(compiled.context(), &changed) {
-            lines.push(line("statement", &format!("{name} of {of}, {event}"), &sql));
+        let context = compiled.context();
+        let hashed = stage.statements(context.linking(Links::Hashed), &changed);
+        let sought = stage.statements(context, &changed);
+        for ((name, sql), (_, hashed)) in sought.into_iter().zip(hashed) {
+            let item = format!("{name} of {of}, {event}");
+            lines.push(line("statement", &item, &sql));
+            if hashed != sql {
+                let item = format!("{item}, over many rows if cheaper");
+                lines.push(line("statement", &item, &hashed));
+            }
         }
         changed.extend(stage.makes());
     }

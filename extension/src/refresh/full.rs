@@ -62,7 +62,7 @@ pub fn recompute(
             let kind = (Some(Source::Node(node.id)), Statement::Initial);
             let statement = compiled
                 .statements
-                .get(&connection, kind, &[], || state::initial(context, node))?;
+                .get(&connection, kind, &[], |_| state::initial(context, node))?;
             let state = state_table_oid(context.state_prefix, node.id)?;
             let state = KeyedTable::open(state, &Lookup::Single)?;
             let rows = Rows {

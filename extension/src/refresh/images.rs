@@ -41,7 +41,7 @@ pub struct Compared {
 /// What computes the subquery.
 pub fn statement(compiled: &Compiled, image: &Image, connection: &Connection) -> Result<Rc<Kept>> {
     let kind = (Some(Source::Image(image.id)), Statement::Content);
-    let content = || image::content(image);
+    let content = |_| image::content(image);
     compiled.statements.get(connection, kind, &[], content)
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use pgrx::pg_sys;
 use pgtrickle_dvm::operators::aggregate::CombineLayout;
 use pgtrickle_dvm::operators::script::{NodeStage, Statement};
+use pgtrickle_dvm::operators::statement::Context;
 use pgtrickle_dvm::operators::stored;
 use pgtrickle_dvm::plan::{Node, Source, Store};
 use pgtrickle_dvm::sql::names::{GROUPS, TOUCHED, key};
@@ -52,10 +53,14 @@ impl NodeRun<'_> {
     ) -> Result<TupleStore> {
         let size = [(self.stage.source(), rows)];
         let kind = (Some(self.stage.source()), statement.clone());
-        let kept = self.compiled.statements.get(connection, kind, &size, || {
-            let sql = self.stage.sql(self.compiled.context(), &statement);
-            sql.unwrap_or_default()
-        })?;
+        let kept = self
+            .compiled
+            .statements
+            .get(connection, kind, &size, |links| {
+                let context = self.compiled.context().linking(links);
+                let sql = self.stage.sql(context, &statement);
+                sql.unwrap_or_default()
+            })?;
         connection.run(&kept, self.memory.as_ptr())
     }
 
@@ -158,7 +163,7 @@ impl NodeRun<'_> {
         changed: &[(Source, u64)],
     ) -> Result<Option<TupleStore>> {
         let of = Some(self.stage.source());
-        let delta = |sources: &_| self.stage.delta(self.compiled.context(), sources);
+        let delta = |context: Context<'_>, sources: &_| self.stage.delta(context, sources);
         run_delta(self.compiled, connection, self.memory, of, changed, &delta)
     }
 

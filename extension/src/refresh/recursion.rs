@@ -294,10 +294,13 @@ impl Run<'_> {
         changed: &BTreeSet<Source>,
     ) -> Result<Rc<Kept>> {
         let kind = (Some(self.stage.source()), statement.clone());
-        self.compiled.statements.get(connection, kind, sizes, || {
-            let sql = (self.stage).sql(self.compiled.context(), &statement, changed);
-            sql.unwrap_or_default()
-        })
+        self.compiled
+            .statements
+            .get(connection, kind, sizes, |links| {
+                let context = self.compiled.context().linking(links);
+                let sql = (self.stage).sql(context, &statement, changed);
+                sql.unwrap_or_default()
+            })
     }
 
     /// The rows that a statement returned, which are written without a cast.

@@ -1,12 +1,15 @@
 //! The template cache: prepared plans per stream table, set of changed sources and order of
 //! magnitude of their deltas. A cached refresh plans nothing.
+//!
+//! Where rows are linked by values that may be NULL, a statement can be written for look-ups or for hashing. Over large
+//! deltas both are planned, and the cheaper one is kept.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use pgtrickle_dvm::operators::script::Statement;
-use pgtrickle_dvm::operators::states_its_order;
+use pgtrickle_dvm::operators::{Links, states_its_order};
 use pgtrickle_dvm::plan::Source;
 
 use crate::error::Result;
@@ -36,6 +39,9 @@ const CAPACITY: usize = 256;
 /// planned again for each combination.
 const SIZES_MAX: usize = 3;
 
+/// For fewer rows links are always sought: planning both ways would take longer than it can save.
+const HASHED_ROWS_MIN: u64 = 64;
+
 impl Statements {
     /// The kept plan for these inputs, prepared from what `sql` returns if there is none.
     pub fn get(
@@ -43,7 +49,7 @@ impl Statements {
         connection: &Connection,
         kind: Kind,
         inputs: &[(Source, u64)],
-        sql: impl FnOnce() -> String,
+        sql: impl Fn(Links) -> String,
     ) -> Result<Rc<Kept>> {
         let sizes: Vec<u64> = inputs.iter().map(|(_, rows)| *rows).collect();
         self.get_for(connection, kind, inputs, &sizes, sql)
@@ -56,7 +62,7 @@ impl Statements {
         kind: Kind,
         changed: &[(Source, u64)],
         sizes: &[u64],
-        sql: impl FnOnce() -> String,
+        sql: impl Fn(Links) -> String,
     ) -> Result<Rc<Kept>> {
         let mut magnitudes: Vec<u32> = sizes.iter().map(|rows| magnitude(*rows)).collect();
         if magnitudes.len() > SIZES_MAX {
@@ -70,12 +76,7 @@ impl Statements {
         if let Some(kept) = self.kept.borrow().get(&key) {
             return Ok(kept.clone());
         }
-        let sql = sql();
-        let kept = Rc::new(match &key.kind {
-            (_, Statement::Content | Statement::Initial) => connection.prepare_whole(&sql)?,
-            _ if states_its_order(&sql) => connection.prepare_in_order(&sql)?,
-            _ => connection.prepare(&sql)?,
-        });
+        let kept = Rc::new(prepared(connection, &key.kind, sizes, sql)?);
         let mut cache = self.kept.borrow_mut();
         if cache.len() >= CAPACITY {
             cache.clear();
@@ -83,6 +84,33 @@ impl Statements {
         cache.insert(key, kept.clone());
         Ok(kept)
     }
+}
+
+/// The statement with links as the planner takes them for cheaper, over inputs of these sizes.
+fn prepared(
+    connection: &Connection,
+    kind: &Kind,
+    sizes: &[u64],
+    sql: impl Fn(Links) -> String,
+) -> Result<Kept> {
+    let prepare = |sql: &str| match kind {
+        (_, Statement::Content | Statement::Initial) => connection.prepare_whole(sql),
+        _ if states_its_order(sql) => connection.prepare_in_order(sql),
+        _ => connection.prepare(sql),
+    };
+    let sought = sql(Links::Sought);
+    if sizes.iter().all(|rows| *rows < HASHED_ROWS_MIN) {
+        return prepare(&sought);
+    }
+    let hashed = sql(Links::Hashed);
+    if hashed == sought {
+        return prepare(&sought);
+    }
+    let (sought, hashed) = (prepare(&sought)?, prepare(&hashed)?);
+    Ok(match connection.cost(&hashed) < connection.cost(&sought) {
+        true => hashed,
+        false => sought,
+    })
 }
 
 /// Order of magnitude, in steps of four.

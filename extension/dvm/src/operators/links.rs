@@ -106,3 +106,104 @@ pub(super) fn same_rows(links: &[&Link]) -> String {
         "({left_hash} OPERATOR(pg_catalog.=) {right_hash}) AND pg_catalog.record_eq({left}, {right})"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operators::testing::context;
+    use crate::operators::{output, state};
+    use crate::plan::{Source, compile};
+    use crate::tree::testing::{condition, equal, left_join, project, scan};
+    use crate::tree::{ColumnType, Relation};
+
+    const EITHER_IS_NULL: &str = " IS NOT DISTINCT FROM NULL AND ";
+
+    fn compared_by_more_than_equality() -> Relation {
+        let both = left_join(
+            scan(1, 10, "r"),
+            scan(2, 20, "s"),
+            vec![equal("$11", "$21"), condition("($22 > $12)")],
+        );
+        project(both, &[(31, "x", "$13"), (32, "y", "$23")])
+    }
+
+    #[test]
+    fn whole_statements_hash_every_link() {
+        let plan = compile(compared_by_more_than_equality()).expect("supported");
+        let context = context(&plan);
+        let mut statements: Vec<String> = plan
+            .nodes
+            .iter()
+            .map(|node| state::initial(context, node))
+            .collect();
+        statements.extend(output::initial(context));
+        let hashed = "(pg_catalog.hash_record_extended(ROW((s0.a)::integer, (s0.b)::integer), 0) \
+                      OPERATOR(pg_catalog.=) pg_catalog.hash_record_extended(ROW((s1.c0)::integer, (s1.c1)::integer), 0)) \
+                      AND pg_catalog.record_eq(ROW((s0.a)::integer, (s0.b)::integer), ROW((s1.c0)::integer, (s1.c1)::integer))";
+        assert!(
+            statements.iter().any(|sql| sql.contains(hashed)),
+            "{statements:#?}"
+        );
+        assert!(
+            statements.iter().all(|sql| !sql.contains(EITHER_IS_NULL)),
+            "{statements:#?}"
+        );
+    }
+
+    #[test]
+    fn a_delta_is_linked_with_what_is_stored_by_index_and_with_a_delta_by_hash() {
+        let plan = compile(compared_by_more_than_equality()).expect("supported");
+        let delta = |changed: &[Source]| {
+            let changed = changed.iter().copied().collect();
+            let terms = output::delta(context(&plan), &changed).terms;
+            terms.unwrap_or_default()
+        };
+        let (table, matches) = (Source::Table(1), Source::Node(plan.nodes.len() - 1));
+        let of_one = delta(&[matches]);
+        assert!(of_one.contains(EITHER_IS_NULL) && !of_one.contains("record_eq"));
+        for term in delta(&[table, matches]).split("UNION ALL") {
+            let deltas = term.matches("__pgt_delta").count();
+            assert_eq!(term.contains("record_eq"), deltas == 2, "{term}");
+        }
+    }
+
+    fn link(ty: ColumnType) -> Link {
+        let value = |name: &str| Expr::constant(name, ty.clone(), true);
+        let same = Predicate::same(&value("l"), &value("r"));
+        Link::of(&same, &Printed::new()).expect("a link")
+    }
+
+    #[test]
+    fn only_values_that_can_be_hashed_are() {
+        let money = link(ColumnType {
+            sql: "money".into(),
+            hashable: false,
+            ..ColumnType::integer()
+        });
+        let integer = link(ColumnType::integer());
+        assert_eq!(
+            same_rows(&[&money]),
+            "(ROW((l)::money)::record OPERATOR(pg_catalog.=) ROW((r)::money)::record)"
+        );
+        assert_eq!(
+            same_rows(&[&money, &integer]),
+            "(pg_catalog.hash_record_extended(ROW((l)::integer), 0) \
+             OPERATOR(pg_catalog.=) pg_catalog.hash_record_extended(ROW((r)::integer), 0)) \
+             AND pg_catalog.record_eq(ROW((l)::money, (l)::integer), ROW((r)::money, (r)::integer))"
+        );
+    }
+
+    #[test]
+    fn a_link_of_what_is_never_null_is_an_equality() {
+        let value = |nullable| Expr::constant("x", ColumnType::integer(), nullable);
+        for (left, right) in [(false, false), (true, false), (false, true)] {
+            let same = Predicate::same(&value(left), &value(right));
+            assert!(same.null_safe().is_none());
+        }
+        assert!(
+            Predicate::equality(&value(true), &value(true))
+                .null_safe()
+                .is_none()
+        );
+    }
+}

@@ -8,13 +8,14 @@ use crate::sql::render_over;
 use crate::sql::state_table;
 
 use super::join;
+use super::links::Links;
 use super::stored;
 use crate::operators::statement::{BlockDelta, Context, push_where};
 
 /// The whole content over images and the nodes' state, or `None` when the defining query itself is to be read
 /// because no node keeps state of its own.
 pub fn initial(context: Context<'_>) -> Option<String> {
-    let context = context.hashing();
+    let context = context.linking(Links::Hashed);
     let plan = context.plan;
     match &plan.output {
         Output::Linear { .. } if plan.nodes.is_empty() && !plan.has_images() => None,

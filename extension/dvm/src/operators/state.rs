@@ -6,6 +6,7 @@ use crate::plan::{Node, Source};
 
 use super::aggregate;
 use super::first_rows;
+use super::links::Links;
 use super::{partition, reach, rows};
 use crate::operators::statement::{BlockDelta, Context};
 use crate::plan::Maintenance;
@@ -28,7 +29,7 @@ pub fn delta(context: Context<'_>, node: &Node, changed: &BTreeSet<Source>) -> B
 
 /// The whole state, from nothing.
 pub fn initial(context: Context<'_>, node: &Node) -> String {
-    let context = context.hashing();
+    let context = context.linking(Links::Hashed);
     match &node.maintenance {
         Maintenance::Partition(rule) => partition::initial(context, node, rule),
         Maintenance::Rows => rows::initial(context, node),

@@ -59,12 +59,9 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The same for statements that read most of what is stored.
-    pub fn hashing(self) -> Self {
-        Context {
-            links: Links::Hashed,
-            ..self
-        }
+    /// The same with links of this kind.
+    pub fn linking(self, links: Links) -> Self {
+        Context { links, ..self }
     }
 }
 

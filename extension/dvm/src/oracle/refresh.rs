@@ -90,7 +90,11 @@ impl<'e> Simulation<'e> {
             plan: &self.plan,
             state_prefix: STATE,
             inline_limit: self.inline_limit,
-            links: Links::Sought,
+            // Both are exact.
+            links: match self.inline_limit % 2 {
+                0 => Links::Hashed,
+                _ => Links::Sought,
+            },
         }
     }
 
