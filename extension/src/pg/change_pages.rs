@@ -5,6 +5,7 @@
 //! cached until the page changes. For a large buffer the BRIN index first selects pages.
 //! A few rows are fetched by their place.
 
+use super::change_index;
 use super::lock_mode::LockMode;
 use super::memory::MemoryContext;
 use super::place::tid;
@@ -51,10 +52,10 @@ thread_local! {
 pub(super) fn candidates(table: &Relation, first_xid: u64) -> Result<Candidates> {
     let blocks = table.blocks();
     if blocks >= INDEXED_PAGES
-        && let [index] = table.indexes().as_slice()
+        && let Some(index) = change_index::usable(table)
     {
         let mut search = Search::new(table, first_xid);
-        for block in indexed_pages(*index, first_xid, blocks)?
+        for block in indexed_pages(index, first_xid, blocks)?
             .into_iter()
             .flatten()
         {
@@ -176,8 +177,8 @@ pub fn estimate_rows(
 /// The pages of a large buffer that may hold an xid from `first_xid` on: all of them where no index tells.
 fn pages_from(table: &Relation, first_xid: u64, blocks: u32) -> Result<Vec<Range<u32>>> {
     let all = 0..blocks;
-    match table.indexes().as_slice() {
-        [index] if first_xid > 0 => indexed_pages(*index, first_xid, blocks),
+    match change_index::usable(table) {
+        Some(index) if first_xid > 0 => indexed_pages(index, first_xid, blocks),
         _ => Ok(vec![all]),
     }
 }

@@ -19,6 +19,7 @@ pub mod catalog_row;
 pub mod catalog_scan;
 pub mod catalog_table;
 pub mod caught;
+pub mod change_index;
 pub mod change_insert;
 pub mod change_pages;
 pub mod change_scan;

@@ -1,16 +1,15 @@
 //! Writing many rows to a table without the executor: a batch of rows is one call and, per page,
 //! one log record.
 //!
-//! The table may have one index, a BRIN over a column whose value all rows of one writer share. It
-//! needs one entry per page, not per row: a summary that covers the value covers all.
+//! All rows of one writer have the same value in the first column, which the table's own index is over.
 
-use super::lock_mode::LockMode;
+use super::change_index::WrittenIndexes;
 use super::memory::MemoryContext;
 use super::relation::Relation;
 use super::row::Row;
 use super::slot::{Slot, SlotKind};
 use super::{is_aborting, unguarded};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use pgrx::pg_sys;
 
 /// Rows per batch, as COPY has it.
@@ -21,7 +20,7 @@ const BATCH_BYTES: usize = 1 << 18;
 /// A writer to an open table; [`MultiInsert::finish`] writes the last batch.
 #[derive(Debug)]
 pub struct MultiInsert {
-    index: Option<BrinIndex>,
+    indexes: WrittenIndexes,
     slots: Vec<Slot>,
     raw_slots: Vec<*mut pg_sys::TupleTableSlot>,
     used: usize,
@@ -33,27 +32,13 @@ pub struct MultiInsert {
     table: Relation,
 }
 
-#[derive(Debug)]
-struct BrinIndex {
-    info: *mut pg_sys::IndexInfo,
-    value: pg_sys::Datum,
-    /// The page of the last entry.
-    page: Option<pg_sys::BlockNumber>,
-    relation: Relation,
-}
-
 impl MultiInsert {
-    /// Writes to `table`. `indexed` is the value that all rows have in the indexed column.
+    /// Writes to `table`. `indexed` is the value that all rows have in the first column.
     pub fn begin(table: Relation, indexed: pg_sys::Datum) -> Result<Self> {
         // SAFETY: rows written from now on belong to the current command.
         let command = unsafe { pg_sys::GetCurrentCommandId(true) };
-        let index = match table.indexes().as_slice() {
-            [] => None,
-            [index] => Some(BrinIndex::open(*index, indexed)?),
-            _ => return Err(unexpected_index(&table)),
-        };
         Ok(MultiInsert {
-            index,
+            indexes: WrittenIndexes::open(&table, indexed)?,
             slots: Vec::new(),
             raw_slots: Vec::new(),
             used: 0,
@@ -119,10 +104,7 @@ impl MultiInsert {
     /// Writes what is left and closes the table.
     pub fn finish(mut self) {
         self.flush();
-        if let Some(index) = &self.index {
-            // SAFETY: the index is open; lets go of the buffer it kept.
-            unsafe { pg_sys::index_insert_cleanup(index.relation.as_ptr(), index.info) };
-        }
+        self.indexes.finish();
     }
 
     /// Writes the rows added so far.
@@ -132,7 +114,7 @@ impl MultiInsert {
         }
         let table = self.table.as_ptr();
         let (slots, used) = (self.raw_slots.as_mut_slice(), self.used);
-        let (index, command) = (&mut self.index, self.command);
+        let (indexes, command) = (self.indexes.of_pages(), self.command);
         let batch = self.batch.as_ptr();
         // SAFETY: the first `used` slots hold rows of the table's row type. Nothing to drop; an
         // error sets the memory context itself.
@@ -151,9 +133,15 @@ impl MultiInsert {
                 );
                 pg_sys::CurrentMemoryContext = previous;
                 for slot in slots.iter().take(used) {
-                    if let Some(index) = index {
+                    for index in indexes.iter_mut() {
                         index.insert_unguarded(table, *slot);
                     }
+                }
+            });
+            self.indexes
+                .enter_rows(slots.get(..used).unwrap_or_default());
+            unguarded::guarded(|| {
+                for slot in slots.iter().take(used) {
                     if let Some(clear) = (*(**slot).tts_ops).clear {
                         clear(*slot);
                     }
@@ -166,74 +154,8 @@ impl MultiInsert {
     }
 }
 
-impl BrinIndex {
-    fn open(oid: pg_sys::Oid, value: pg_sys::Datum) -> Result<Self> {
-        let relation = Relation::open(oid, LockMode::RowExclusive)?;
-        // SAFETY: open, hence valid; an index has its pg_index row and access method.
-        let (is_plain, info) = unsafe {
-            let raw = relation.as_ptr();
-            let is_plain =
-                (*(*raw).rd_rel).relam == pg_sys::BRIN_AM_OID && (*(*raw).rd_index).indnatts == 1;
-            (is_plain, pg_sys::BuildIndexInfo(raw))
-        };
-        if !is_plain {
-            return Err(unexpected_index(&relation));
-        }
-        Ok(BrinIndex {
-            info,
-            value,
-            page: None,
-            relation,
-        })
-    }
-
-    /// Enters a row that has just been written, unless its page has an entry.
-    ///
-    /// # Safety
-    /// Called within [`unguarded::guarded`]; the slot holds a row of the open table.
-    unsafe fn insert_unguarded(
-        &mut self,
-        table: pg_sys::Relation,
-        slot: *mut pg_sys::TupleTableSlot,
-    ) {
-        // SAFETY: per contract.
-        let mut tid = unsafe { (*slot).tts_tid };
-        let page = Some(block_of(&tid));
-        if page == self.page {
-            return;
-        }
-        self.page = page;
-        let mut is_null = false;
-        // SAFETY: per contract; the index is open.
-        unsafe {
-            unguarded::index_insert(
-                self.relation.as_ptr(),
-                &mut self.value,
-                &mut is_null,
-                &mut tid,
-                table,
-                pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO,
-                false,
-                self.info,
-            );
-        }
-    }
-}
-
 impl Drop for MultiInsert {
     fn drop(&mut self) {
         debug_assert!(self.used == 0 || is_aborting(), "rows were not written");
     }
-}
-
-/// The page that a row is on.
-pub fn block_of(tid: &pg_sys::ItemPointerData) -> pg_sys::BlockNumber {
-    u32::from(tid.ip_blkid.bi_hi) << 16 | u32::from(tid.ip_blkid.bi_lo)
-}
-
-fn unexpected_index(relation: &Relation) -> Error {
-    Error::Internal(format!(
-        "relation \"{}\" has an index that is not ours",
-        relation.name()
-    ))
 }

@@ -1,5 +1,6 @@
 //! Removing rows of the extension's own tables natively: one by one, or all at once.
 
+use super::change_index;
 use super::lock_mode::LockMode;
 use super::relation::Relation;
 use super::transaction;
@@ -46,8 +47,12 @@ pub fn summarise(table: &Relation) -> Result<()> {
     }
     {
         let _owner = OwnerContext::extension_owner()?;
-        for index in table.indexes() {
-            // SAFETY: a function of SQL that takes one OID, of one of our BRIN indexes.
+        let is_brin = |index: &pg_sys::Oid| {
+            Relation::try_open(*index, LockMode::AccessShare)
+                .is_some_and(|index| change_index::is_brin(&index))
+        };
+        for index in table.indexes().into_iter().filter(is_brin) {
+            // SAFETY: a function of SQL that takes one OID, of a BRIN index.
             unsafe {
                 pgrx::direct_function_call::<i32>(
                     pg_sys::brin_summarize_new_values,

@@ -91,3 +91,22 @@ pub unsafe fn enter_in_indexes(
     };
     (doubtful, conflicts)
 }
+
+/// Enters a row in the indexes, of which each complains of a duplicate.
+///
+/// # Safety
+/// As [`enter_in_indexes`].
+pub unsafe fn enter_in_strict_indexes(
+    estate: *mut pg_sys::EState,
+    target: *mut pg_sys::ResultRelInfo,
+    row: *mut pg_sys::TupleTableSlot,
+) {
+    let (none, arbiters) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: per contract.
+    unsafe {
+        #[cfg(feature = "pg19")]
+        pg_sys::ExecInsertIndexTuples(target, estate, 0, row, arbiters, none);
+        #[cfg(not(feature = "pg19"))]
+        pg_sys::ExecInsertIndexTuples(target, row, estate, false, false, none, arbiters, false);
+    }
+}

@@ -1,0 +1,234 @@
+//! What operators do to a database: indexes made anew or added, partitions altered side by side, tables moved to another
+//! tablespace, databases that have to be free of sessions. None of it costs a writer an error, or a stream table its
+//! exactness.
+
+use harness::client::Session;
+use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
+use harness::insist::{exact, run, until, value};
+use harness::runtime::connect;
+
+/// A server without schedulers.
+fn cluster() -> Cluster {
+    let options = ClusterOptions::new()
+        .extension(ExtensionDir::installed().expect("installed"))
+        .setting("autovacuum", "off");
+    Cluster::start(&options).expect("a cluster")
+}
+
+async fn session(cluster: &Cluster) -> Session {
+    connect(cluster, "postgres").await.expect("a session")
+}
+
+async fn other(cluster: &Cluster) -> Session {
+    Session::connect(cluster, "postgres")
+        .await
+        .expect("a session")
+}
+
+/// The buffer of the table `t`.
+async fn buffer_of_t(session: &Session) -> String {
+    value(
+        session,
+        "SELECT 'pgtrickle_changes.changes_' || 't'::regclass::oid",
+    )
+    .await
+}
+
+const STREAM_TABLES: [&str; 3] = ["sums", "kinds", "joined"];
+
+async fn set_up(session: &Session, writer: &str) {
+    run(
+        session,
+        &format!(
+            "SET pg_trickle.cdc_trigger_mode = {writer};
+             CREATE TABLE t (id int PRIMARY KEY, g int, v numeric);
+             INSERT INTO t SELECT i, i % 50, i FROM generate_series(1, 1000) i;
+             SELECT pgtrickle.create_stream_table('sums', 'SELECT g, sum(v) AS s, max(v) AS m FROM t GROUP BY g', refresh_mode => 'DIFFERENTIAL');
+             SELECT pgtrickle.create_stream_table('kinds', 'SELECT DISTINCT v FROM t', refresh_mode => 'DIFFERENTIAL');
+             SELECT pgtrickle.create_stream_table('joined', 'SELECT a.id, b.g FROM t a JOIN t b ON b.id = a.g', refresh_mode => 'DIFFERENTIAL')"
+        ),
+    )
+    .await;
+}
+
+async fn refresh(session: &Session) {
+    for name in STREAM_TABLES {
+        run(
+            session,
+            &format!("SELECT pgtrickle.refresh_stream_table('{name}')"),
+        )
+        .await;
+    }
+    exact(session, &STREAM_TABLES).await;
+}
+
+/// Few rows, then so many that the buffer is read through its index. Waits for no reader and no writer.
+async fn write_rows(session: &Session) {
+    for change in [
+        "INSERT INTO t SELECT max(id) + 1, 7, 1.5 FROM t",
+        "UPDATE t SET v = v + 1 WHERE id % 100 = 3",
+        "INSERT INTO t SELECT m + i, i % 50, i FROM generate_series(1, 30000) i, (SELECT max(id) AS m FROM t) m",
+        "UPDATE t SET g = g + 1 WHERE id % 20 = 1",
+        "DELETE FROM t WHERE id % 10 = 4",
+    ] {
+        run(session, change).await;
+    }
+    refresh(session).await;
+    run(session, "UPDATE t SET v = v - 1 WHERE id % 100 = 5").await;
+    refresh(session).await;
+}
+
+/// The same, and all rows at once.
+async fn write(session: &Session) {
+    write_rows(session).await;
+    run(session, "TRUNCATE t").await;
+    run(
+        session,
+        "INSERT INTO t SELECT i, i % 50, i FROM generate_series(1, 1000) i",
+    )
+    .await;
+    refresh(session).await;
+}
+
+/// Makes the indexes anew, and is cancelled while it waits for the session `holder`.
+async fn cancelled_reindex(session: &Session, what: &str) {
+    run(session, "SET statement_timeout = '1s'").await;
+    let cancelled = session
+        .execute(&format!("REINDEX {what}"))
+        .await
+        .expect_err("waits");
+    assert_eq!(cancelled.sqlstate, "57014", "{cancelled}");
+    run(session, "RESET statement_timeout").await;
+}
+
+const INVALID: &str = "SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indrelid = '{}'::regclass AND indisready = {ready}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_made_anew_cost_writers_nothing() {
+    for writer in ["native", "sql"] {
+        let cluster = cluster();
+        let session = session(&cluster).await;
+        set_up(&session, writer).await;
+        let (holder, operator) = (other(&cluster).await, other(&cluster).await);
+        let buffer = buffer_of_t(&session).await;
+        let left = async |ready: &str| {
+            let sql = INVALID.replace("{}", &buffer).replace("{ready}", ready);
+            value(&session, &sql).await
+        };
+
+        // A writer keeps the new index from being filled, an old snapshot keeps it from being used.
+        run(&holder, "BEGIN; INSERT INTO t VALUES (-1, 1, 1)").await;
+        cancelled_reindex(&operator, &format!("TABLE CONCURRENTLY {buffer}")).await;
+        assert_eq!(left("false").await, "1", "{writer}");
+        write_rows(&other(&cluster).await).await;
+        run(&holder, "INSERT INTO t VALUES (-2, 1, 1); COMMIT").await;
+        write(&session).await;
+        run(
+            &holder,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM sums",
+        )
+        .await;
+        cancelled_reindex(&operator, &format!("TABLE CONCURRENTLY {buffer}")).await;
+        // One that was left behind before has become valid with a buffer that was emptied, and is made anew, too.
+        assert_ne!(left("true").await, "0", "{writer}");
+        write_rows(&session).await;
+
+        // While it runs.
+        let (waiting, sql) = (
+            other(&cluster).await,
+            format!("REINDEX TABLE CONCURRENTLY {buffer}"),
+        );
+        let reindex = tokio::spawn(async move { waiting.execute(&sql).await });
+        until(
+            &session,
+            "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'REINDEX TABLE%' AND wait_event = 'virtualxid'",
+        )
+        .await;
+        write_rows(&session).await;
+        run(&holder, "COMMIT").await;
+        reindex.await.expect("it ends").expect("it succeeds");
+        write(&session).await;
+
+        // The tables of the state, and the stream tables themselves.
+        run(
+            &holder,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM sums",
+        )
+        .await;
+        for what in [
+            "SCHEMA CONCURRENTLY pgtrickle_state",
+            "TABLE CONCURRENTLY sums",
+            "TABLE CONCURRENTLY kinds",
+        ] {
+            cancelled_reindex(&operator, what).await;
+        }
+        write_rows(&session).await;
+        run(&holder, "COMMIT").await;
+        for schema in ["public", "pgtrickle_state", "pgtrickle_changes"] {
+            run(&operator, &format!("REINDEX SCHEMA CONCURRENTLY {schema}")).await;
+            write(&session).await;
+        }
+
+        // What was left behind can be dropped.
+        let dropped = value(
+            &session,
+            "SELECT string_agg(format('DROP INDEX %s', indexrelid::regclass), '; ') FROM pg_index WHERE NOT indisvalid",
+        )
+        .await;
+        run(&session, &dropped).await;
+        write(&session).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_added_to_a_buffer_are_served() {
+    for writer in ["native", "sql"] {
+        let cluster = cluster();
+        let session = session(&cluster).await;
+        set_up(&session, writer).await;
+        let buffer = buffer_of_t(&session).await;
+        let column =
+            "(SELECT attnum FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'g')";
+        let g = format!("a{}", value(&session, column).await.as_str());
+        run(&session, "BEGIN; INSERT INTO t VALUES (-1, 1, 1); ROLLBACK").await;
+        for (method, columns) in [
+            ("brin", "(__pgt_xid)"),
+            ("brin", "(__pgt_w)"),
+            ("brin", "(__pgt_xid int8_bloom_ops)"),
+            ("btree", "(__pgt_xid, __pgt_epoch)"),
+            ("btree", &format!("(({g} + 1)) WHERE __pgt_w > 0")),
+            ("hash", &format!("({g})")),
+        ] {
+            run(
+                &session,
+                &format!("CREATE INDEX CONCURRENTLY ON {buffer} USING {method} {columns}"),
+            )
+            .await;
+            write(&session).await;
+        }
+        run(
+            &session,
+            "INSERT INTO t SELECT -i, 77, i FROM generate_series(1, 500) i",
+        )
+        .await;
+        for condition in [
+            format!("{g} + 1 = 78 AND __pgt_w > 0"),
+            format!("{g} = 77"),
+            "__pgt_w = 1".to_owned(),
+            "__pgt_xid > 0 AND __pgt_epoch >= 0".to_owned(),
+        ] {
+            let count = format!("SELECT count(*) FROM {buffer} WHERE {condition}");
+            let without = "SET enable_seqscan = on; SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off";
+            run(&session, without).await;
+            let all = value(&session, &count).await;
+            let within = "SET enable_seqscan = off; SET enable_indexscan = on; SET enable_bitmapscan = on; SET enable_indexonlyscan = on";
+            run(&session, within).await;
+            let plan = value(&session, &format!("EXPLAIN (FORMAT JSON) {count}")).await;
+            assert!(plan.contains("Index"), "{condition}: {plan}");
+            assert_eq!(value(&session, &count).await, all, "{writer}: {condition}");
+            assert_ne!(all, "0", "{writer}: {condition}");
+        }
+        run(&session, "RESET enable_seqscan").await;
+        write(&session).await;
+    }
+}
