@@ -232,3 +232,97 @@ async fn indexes_added_to_a_buffer_are_served() {
         write(&session).await;
     }
 }
+
+/// Four partitions of a source, one of which has an index.
+const PARTITIONS: &str = "
+CREATE TABLE p (id int, k int) PARTITION BY RANGE (id);
+CREATE TABLE p0 PARTITION OF p FOR VALUES FROM (0) TO (1000);
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1000) TO (2000);
+CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (2000) TO (3000);
+CREATE INDEX pi ON p1 (k);
+INSERT INTO p SELECT i, i % 10 FROM generate_series(0, 2999) i;
+SELECT pgtrickle.create_stream_table('ks', 'SELECT k, count(*) AS n FROM p GROUP BY k', refresh_mode => '{mode}')";
+
+/// Commands on one partition.
+const COMMANDS: [&str; 12] = [
+    "ALTER TABLE p1 ADD CHECK (k >= 0)",
+    "ALTER TABLE p1 SET (fillfactor = 80)",
+    "ALTER TABLE p1 ALTER k SET STATISTICS 5",
+    "ALTER TABLE p1 ADD PRIMARY KEY (id)",
+    "ALTER TABLE p1 ALTER k SET DEFAULT 3",
+    "CREATE INDEX ON p1 (id)",
+    "ALTER INDEX pi RENAME TO pj",
+    "DROP INDEX pj",
+    "ALTER TABLE p1 SET UNLOGGED",
+    "ALTER TABLE p1 RENAME CONSTRAINT p1_k_check TO other",
+    "ALTER TABLE p1 OWNER TO CURRENT_USER",
+    "TRUNCATE p1",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_on_one_partition_do_not_wait_for_its_siblings() {
+    for mode in ["DIFFERENTIAL", "AUTO", "FULL"] {
+        let cluster = cluster();
+        let session = session(&cluster).await;
+        run(&session, &PARTITIONS.replace("{mode}", mode)).await;
+        let holder = other(&cluster).await;
+        run(&holder, "BEGIN; LOCK TABLE p0 IN ACCESS EXCLUSIVE MODE").await;
+        run(&session, "SET lock_timeout = '1s'").await;
+        let mut complaints = Vec::new();
+        for command in COMMANDS {
+            // As a table that becomes unlogged has its readers step aside, what they read is looked at.
+            let held = command.contains("UNLOGGED");
+            if held {
+                run(&holder, "COMMIT").await;
+            }
+            if let Err(error) = session.execute(command).await {
+                complaints.push(format!("{command}: {error}"));
+            }
+            if held {
+                run(&holder, "BEGIN; LOCK TABLE p0 IN ACCESS EXCLUSIVE MODE").await;
+            }
+        }
+        assert!(complaints.is_empty(), "{mode}: {complaints:#?}");
+        run(&holder, "COMMIT").await;
+        run(&session, "SELECT pgtrickle.refresh_stream_table('ks')").await;
+        exact(&session, &["ks"]).await;
+        run(
+            &session,
+            "ALTER TABLE p1 SET LOGGED; INSERT INTO p VALUES (1, 1), (1001, 7)",
+        )
+        .await;
+        run(&session, "SELECT pgtrickle.refresh_stream_table('ks')").await;
+        exact(&session, &["ks"]).await;
+        let used = value(&session, "SELECT refresh_mode FROM pgtrickle.pgt_status()").await;
+        let wanted = if mode == "FULL" {
+            "FULL"
+        } else {
+            "DIFFERENTIAL"
+        };
+        assert_eq!(used, wanted);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn primary_keys_of_partitions_are_added_side_by_side() {
+    let cluster = cluster();
+    let session = session(&cluster).await;
+    run(&session, &PARTITIONS.replace("{mode}", "DIFFERENTIAL")).await;
+    for _ in 0..3 {
+        let mut running = Vec::new();
+        for partition in ["p0", "p1", "p2"] {
+            let session = other(&cluster).await;
+            running.push(tokio::spawn(async move {
+                let add = format!("ALTER TABLE {partition} ADD PRIMARY KEY (id)");
+                session.execute(&add).await
+            }));
+        }
+        for command in running {
+            command.await.expect("it ends").expect("no deadlock");
+        }
+        run(&session, "ALTER TABLE p0 DROP CONSTRAINT p0_pkey; ALTER TABLE p1 DROP CONSTRAINT p1_pkey; ALTER TABLE p2 DROP CONSTRAINT p2_pkey").await;
+    }
+    run(&session, "INSERT INTO p VALUES (1, 1), (2001, 7)").await;
+    run(&session, "SELECT pgtrickle.refresh_stream_table('ks')").await;
+    exact(&session, &["ks"]).await;
+}

@@ -73,7 +73,7 @@ pub fn needs_rows(source: pg_sys::Oid) -> Result<bool> {
 
 /// Whether a table below has another parent.
 pub fn has_shared_child(source: pg_sys::Oid) -> bool {
-    !inherit::parents_outside(source, &members(source, LOCK)).is_empty()
+    !inherit::parents_outside(source, &members(source, LockMode::None)).is_empty()
 }
 
 /// Whether row triggers must capture a source if these columns are read.

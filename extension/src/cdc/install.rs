@@ -77,15 +77,15 @@ pub fn follow_alter(table: pg_sys::Oid) -> Result<()> {
 
 fn follow_altered(source: pg_sys::Oid) -> Result<()> {
     ensure_buffer(source, &[])?;
-    let tables = members(source, LockMode::AccessShare);
-    remove_strays(source, &tables)?;
+    // No lock: commands on other parts of the source do not wait for this one.
+    remove_strays(source, &members(source, LockMode::None))?;
     if let Some(writer) = function::without_arguments(SCHEMA, &sql_writer(source))?
         && !sql_writer_text(source)?.contains(&function::source_text(writer)?)
     {
         let writer = ensure_sql_writer(source)?;
         // It leaves rows of other servers to row triggers, which a former version did not make.
-        for table in &tables {
-            capture_trigger::ensure(CAPTURE, *table, writer, native_writer()?)?;
+        for table in members(source, LockMode::AccessShare) {
+            capture_trigger::ensure(CAPTURE, table, writer, native_writer()?)?;
         }
     }
     Ok(())
@@ -305,7 +305,7 @@ fn sql_writer_text(source: pg_sys::Oid) -> Result<String> {
     let not_captured = || CaptureError::NotCaptured(source.to_u32().to_string());
     let found = buffer::find(source)?.ok_or_else(not_captured)?;
     let changes = Relation::open(found, LockMode::AccessShare)?;
-    let table = Relation::open(source, LockMode::AccessShare)?;
+    let table = Relation::open(source, LockMode::None)?;
     let given = attributes(table.tuple_desc());
     let columns: Vec<CapturedColumn> = buffer::columns(&changes)
         .into_iter()

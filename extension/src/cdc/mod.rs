@@ -38,7 +38,8 @@ pub use marker::Marker;
 pub use shared::SharedDeltas;
 pub use sizes::{BufferSize, has_news, size};
 pub use source::{
-    is_subscribed, lock_chunks, lock_idle, members, obstacle, partitions_signature, require_idle,
+    is_obstacle, is_subscribed, lock_chunks, lock_idle, members, obstacle, partitions_signature,
+    require_idle,
 };
 pub use transient::{TransientChanges, TransientWriter};
 pub use writer::BufferWriter;

@@ -5,7 +5,8 @@ use crate::pg::catalog_scan;
 use crate::pg::citus;
 use crate::pg::inherit;
 use crate::pg::lock_mode::LockMode;
-use crate::pg::relation::Relation;
+use crate::pg::name;
+use crate::pg::relation::{Relation, storage};
 use crate::pg::running_writes;
 use crate::pg::timescale;
 use pgrx::pg_sys;
@@ -15,7 +16,7 @@ const SUBSCRIPTION_REL: pg_sys::Oid = pg_sys::Oid::from_u32(6102);
 const SUBSCRIPTION_REL_BY_RELATION: pg_sys::Oid = pg_sys::Oid::from_u32(6117);
 const SUBSCRIPTION_REL_RELATION: u32 = 2;
 
-/// Why the changes of `source` cannot be captured; `None` if they can.
+/// Why the changes of `source` cannot be captured; `None` if they can. What is below it is not locked.
 pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
     let table = Relation::open(source, LockMode::AccessShare)?;
     let name = table.name();
@@ -30,28 +31,45 @@ pub fn obstacle(source: pg_sys::Oid) -> Result<Option<CaptureError>> {
     if timescale::hypertable_of(source).is_some() {
         return Ok(Some(CaptureError::Chunk(name)));
     }
-    for member in inherit::tree(source, LockMode::AccessShare) {
+    let tree = inherit::tree(source, LockMode::None);
+    Ok(tree.into_iter().find_map(|member| {
         if let Some(kind) = citus::kind(member) {
-            return Ok(Some(CaptureError::Citus(name, kind)));
+            return Some(CaptureError::Citus(name.clone(), kind));
         }
-        if member == source {
-            continue;
+        let child = || name::relation_name(member).unwrap_or_default();
+        match storage(member)? {
+            (b'f', _) => Some(CaptureError::ForeignChild {
+                table: name.clone(),
+                child: child(),
+            }),
+            (_, b'u') => Some(CaptureError::Unlogged(child())),
+            _ => None,
         }
-        let child = Relation::open(member, LockMode::AccessShare)?;
-        if child.kind() == b'f' {
-            return Ok(Some(CaptureError::ForeignChild {
-                table: name,
-                child: child.name(),
-            }));
-        }
-        if child.persistence() == b'u' {
-            return Ok(Some(CaptureError::Unlogged(child.name())));
-        }
-    }
-    Ok(None)
+    }))
 }
 
-/// The source and all tables below it, locked, that have triggers: the chunks of a hypertable have none.
+/// Whether a table, or one below it, keeps a source that it is or belongs to from being captured. Only what a command has
+/// altered can have come to: what is beside it is not looked at, nor is any table locked, since commands on the parts
+/// of a source must not wait for each other.
+pub fn is_obstacle(altered: pg_sys::Oid, source: pg_sys::Oid) -> bool {
+    if altered == source && timescale::hypertable_of(source).is_some() {
+        return true;
+    }
+    inherit::tree(altered, LockMode::None)
+        .into_iter()
+        .any(|member| {
+            let is_one = match storage(member) {
+                Some((kind, persistence)) if member == source => {
+                    !matches!((kind, persistence), (b'r' | b'p', b'p'))
+                }
+                Some((kind, persistence)) => kind == b'f' || persistence == b'u',
+                None => false,
+            };
+            is_one || citus::kind(member).is_some()
+        })
+}
+
+/// The source and all tables below it, locked in that mode, that have triggers: the chunks of a hypertable have none.
 pub fn members(source: pg_sys::Oid, lockmode: LockMode) -> Vec<pg_sys::Oid> {
     let tree = inherit::tree(source, lockmode);
     if tree.len() > 1 && timescale::is_hypertable(source) {
@@ -69,9 +87,9 @@ pub fn lock_chunks(source: pg_sys::Oid) {
 
 /// What capture of a source depends on: its partitions and children, and the tables above them, through which they may
 /// be written. When it changes, capture is reinstalled and the content recomputed. The chunks of a hypertable do not count:
-/// new ones are filled by statements on it, and those that go have its readers recomputed.
+/// new ones are filled by statements on it, and those that go have its readers recomputed. Nothing is locked.
 pub fn partitions_signature(source: pg_sys::Oid) -> Result<Vec<u32>> {
-    let tree = members(source, LockMode::AccessShare);
+    let tree = members(source, LockMode::None);
     let mut signature: Vec<u32> = tree.iter().map(|table| table.to_u32()).collect();
     signature.extend(
         inherit::parents(source)
@@ -102,7 +120,7 @@ pub fn require_idle(table: &Relation) -> Result<()> {
 
 /// Whether the table, or one below it, is the target of a subscription.
 pub fn is_subscribed(source: pg_sys::Oid) -> bool {
-    inherit::tree(source, LockMode::AccessShare)
+    inherit::tree(source, LockMode::None)
         .into_iter()
         .any(is_target)
 }

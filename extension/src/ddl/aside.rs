@@ -15,47 +15,58 @@ use crate::capability::{FOREIGN_PARTITION, UNLOGGED_TABLE};
 use crate::catalog::{self, RefreshMode, RequestedMode, StreamTable};
 use crate::cdc;
 use crate::error::{Error, Result};
+use crate::pg::lock_mode::LockMode;
 use crate::pg::{depend, inherit};
 use crate::refresh;
 
-/// Follows a command that has altered a table, which may be one below a source.
+/// Follows a command that has altered a table, which may be one below a source. Commands on other parts of the source do not
+/// wait for it, unless it takes readers back to deltas.
 pub fn follow(altered: pg_sys::Oid) -> Result<()> {
     for table in inherit::lineage(altered) {
         let readers = catalog::consumers_of(table)?;
-        let aside = catalog::readers_in_full(table)?;
-        if readers.is_empty() && aside.is_empty() {
-            continue;
-        }
-        if cdc::obstacle(table)?.is_none() {
-            aside.into_iter().try_for_each(come_back)?;
-            continue;
-        }
-        for reader in readers {
-            if let Some(table) = catalog::load(reader.pgt_id)?
-                && table.refresh_mode == RefreshMode::Differential
-                && table.require_home().is_ok()
-            {
-                step_aside(&table)?;
+        if !readers.is_empty() && cdc::is_obstacle(altered, table) {
+            for reader in readers {
+                if let Some(table) = catalog::load(reader.pgt_id)?
+                    && table.refresh_mode == RefreshMode::Differential
+                    && table.require_home().is_ok()
+                {
+                    step_aside(&table)?;
+                }
             }
+            continue;
+        }
+        let aside = aside_for(table)?;
+        if aside.is_empty() || cdc::obstacle(table)?.is_some() {
+            continue;
+        }
+        // Another command may be about to add an obstacle, and has found no one who would have to step aside.
+        cdc::members(table, LockMode::AccessShare);
+        if cdc::obstacle(table)?.is_none() {
+            aside.iter().try_for_each(come_back)?;
         }
     }
     Ok(())
 }
 
-/// Takes a stream table that has stepped aside back to deltas, if nothing else keeps it. Its next refresh recomputes it.
-fn come_back(pgt_id: i64) -> Result<()> {
-    let Some(table) = catalog::load(pgt_id)? else {
-        return Ok(());
-    };
+/// The readers of a source that have stepped aside.
+fn aside_for(source: pg_sys::Oid) -> Result<Vec<StreamTable>> {
     let is_aside = |code: &str| [UNLOGGED_TABLE.code, FOREIGN_PARTITION.code].contains(&code);
-    if table.requested_mode == RequestedMode::Full
-        || !table.mode_code.as_deref().is_some_and(is_aside)
-        || table.require_home().is_err()
-    {
-        return Ok(());
+    let mut aside = Vec::new();
+    for pgt_id in catalog::readers_in_full(source)? {
+        aside.extend(catalog::load(pgt_id)?.filter(|table| {
+            table.requested_mode != RequestedMode::Full
+                && table.mode_code.as_deref().is_some_and(is_aside)
+                && table.require_home().is_ok()
+        }));
     }
+    Ok(aside)
+}
+
+/// Takes a stream table that has stepped aside back to deltas, if nothing else keeps it. Its next refresh recomputes it.
+fn come_back(table: &StreamTable) -> Result<()> {
+    let pgt_id = table.pgt_id;
     catalog::lock(pgt_id)?;
-    let decision = decide(&table)?;
+    let decision = decide(table)?;
     if decision.used == RefreshMode::Full {
         return Ok(());
     }

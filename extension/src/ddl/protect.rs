@@ -219,11 +219,11 @@ pub fn keep_schemas() -> Result<()> {
     Ok(())
 }
 
-/// A relation, those above it, and those below it.
+/// A relation, those above it, and those below it, of which none is locked.
 pub fn family(relid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     let mut family = inherit::ancestors(relid);
     if may_have(relid).children {
-        family.extend(inherit::tree(relid, LockMode::AccessShare));
+        family.extend(inherit::tree(relid, LockMode::None));
     } else {
         family.push(relid);
     }

@@ -217,23 +217,39 @@ pub struct MayHave {
     pub triggers: bool,
 }
 
+/// `pg_class.relkind` and `relpersistence` of a relation, which is not opened; `None` if it is not there.
+pub fn storage(relation: pg_sys::Oid) -> Option<(u8, u8)> {
+    from_class(relation, |class| {
+        (class.relkind as u8, class.relpersistence as u8)
+    })
+}
+
 /// What a table may have; nothing, if it is not there. It is not opened, which takes long when it has just been altered.
 pub fn may_have(table: pg_sys::Oid) -> MayHave {
-    // SAFETY: a row of pg_class, until it is released.
+    from_class(table, |class| MayHave {
+        children: class.relhassubclass,
+        triggers: class.relhastriggers,
+    })
+    .unwrap_or_default()
+}
+
+/// What a relation's row of `pg_class` says.
+fn from_class<T>(
+    relation: pg_sys::Oid,
+    read: impl FnOnce(&pg_sys::FormData_pg_class) -> T,
+) -> Option<T> {
+    // SAFETY: a row of pg_class, until it is released; what is read from it is a copy.
     unsafe {
         let row = pg_sys::SearchSysCache1(
             pg_sys::SysCacheIdentifier::RELOID as i32,
-            pg_sys::Datum::from(table),
+            pg_sys::Datum::from(relation),
         );
         if row.is_null() {
-            return MayHave::default();
+            return None;
         }
         let class = pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>();
-        let found = MayHave {
-            children: (*class).relhassubclass,
-            triggers: (*class).relhastriggers,
-        };
+        let found = read(&*class);
         pg_sys::ReleaseSysCache(row);
-        found
+        Some(found)
     }
 }

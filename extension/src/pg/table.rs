@@ -105,7 +105,7 @@ impl TableFacts {
                     && class.relhassubclass
                     && oid_list(super::ffi::find_all_inheritors(
                         oid,
-                        lock,
+                        LockMode::None.raw(),
                         std::ptr::null_mut(),
                     ))
                     .len()
