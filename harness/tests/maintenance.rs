@@ -2,10 +2,12 @@
 //! tablespace, databases that have to be free of sessions. None of it costs a writer an error, or a stream table its
 //! exactness.
 
+use std::time::{Duration, Instant};
+
 use harness::client::Session;
 use harness::cluster::{Cluster, ClusterOptions, ExtensionDir};
 use harness::insist::{exact, run, until, value};
-use harness::runtime::connect;
+use harness::runtime::{connect, scheduled_cluster};
 
 /// A server without schedulers.
 fn cluster() -> Cluster {
@@ -325,4 +327,35 @@ async fn primary_keys_of_partitions_are_added_side_by_side() {
     run(&session, "INSERT INTO p VALUES (1, 1), (2001, 7)").await;
     run(&session, "SELECT pgtrickle.refresh_stream_table('ks')").await;
     exact(&session, &["ks"]).await;
+}
+
+/// How long a worker without a job stays, and a statement on a database waits for it to go, are minutes and seconds.
+const SOON: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_worker_goes_when_its_job_ends() {
+    let cluster = scheduled_cluster(&[]).expect("a cluster");
+    let admin = connect(&cluster, "postgres").await.expect("a session");
+    run(&admin, "CREATE DATABASE busy").await;
+    let session = connect(&cluster, "busy").await.expect("a session");
+    run(
+        &session,
+        "CREATE TABLE t (id int PRIMARY KEY);
+         SELECT pgtrickle.create_stream_table('s', 'SELECT count(*) AS n FROM t');
+         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$;
+         CREATE TRIGGER slow BEFORE UPDATE ON s FOR EACH ROW EXECUTE FUNCTION slow();
+         INSERT INTO t VALUES (1)",
+    )
+    .await;
+    until(
+        &session,
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'pg_trickle worker' AND wait_event = 'PgSleep'",
+    )
+    .await;
+    drop(session);
+    let begun = Instant::now();
+    run(&admin, "ALTER DATABASE busy RENAME TO calm").await;
+    assert!(begun.elapsed() < SOON, "waited {:?}", begun.elapsed());
+    let session = Session::connect(&cluster, "calm").await.expect("a session");
+    exact(&session, &["s"]).await;
 }

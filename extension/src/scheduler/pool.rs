@@ -86,7 +86,7 @@ impl<'a> Pool<'a> {
                 return true;
             }
             ended.push(worker.results());
-            worker.advance(State::Done, State::Idle);
+            free(worker, State::Done);
             false
         });
         self.give_up_starting();
@@ -175,7 +175,7 @@ impl<'a> Pool<'a> {
         // A drain that has begun since counts busy workers from now on; what it did not count must
         // not begin.
         if self.block.drain.is_on() {
-            worker.advance(State::Busy, State::Idle);
+            free(worker, State::Busy);
             return false;
         }
         self.jobs.insert(index, (generation, job.ids.clone()));
@@ -286,6 +286,13 @@ impl<'a> Pool<'a> {
     /// Whether it has no workers left.
     pub fn is_empty(&self) -> bool {
         !self.workers().any(|(_, worker)| self.is_own(worker))
+    }
+}
+
+/// A worker has no job any more. One that was asked to go while it had one looks again: it has slept over the wake-up.
+fn free(worker: &Worker, from: State) {
+    if worker.advance(from, State::Idle) && worker.retire.load(Ordering::SeqCst) {
+        worker.process.wake();
     }
 }
 
