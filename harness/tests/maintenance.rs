@@ -329,6 +329,50 @@ async fn primary_keys_of_partitions_are_added_side_by_side() {
     exact(&session, &["ks"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_tables_and_their_parts_move_to_another_tablespace() {
+    let cluster = cluster();
+    let session = session(&cluster).await;
+    run(&session, "SET allow_in_place_tablespaces = on").await;
+    run(&session, "CREATE TABLESPACE elsewhere LOCATION ''").await;
+    run(&session, "SET default_tablespace = elsewhere").await;
+    set_up(&session, "native").await;
+    run(&session, "RESET default_tablespace").await;
+    let there = "SELECT count(*) FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace
+        WHERE t.spcname = 'elsewhere' AND c.relnamespace <> 'pg_toast'::regnamespace";
+    assert_ne!(value(&session, there).await, "0");
+    for kind in ["TABLE", "INDEX"] {
+        let sql = format!("ALTER {kind} ALL IN TABLESPACE elsewhere SET TABLESPACE pg_default");
+        run(&session, &sql).await;
+    }
+    assert_eq!(value(&session, there).await, "0");
+    refresh(&session).await;
+    run(&session, "INSERT INTO t VALUES (-5, 5, 5)").await;
+    let state = value(
+        &session,
+        "SELECT min(oid)::regclass FROM pg_class
+         WHERE relnamespace = 'pgtrickle_state'::regnamespace AND relkind = 'r'",
+    )
+    .await;
+    for tablespace in ["elsewhere", "pg_default"] {
+        run(
+            &session,
+            &format!("ALTER TABLE {state} SET TABLESPACE {tablespace}"),
+        )
+        .await;
+    }
+    for command in ["SET TABLESPACE elsewhere, ADD x int", "ADD x int"] {
+        let command = format!("ALTER TABLE {state} {command}");
+        let refused = session.execute(&command).await;
+        assert_eq!(refused.expect_err("refused").sqlstate, "42809");
+    }
+    let by_delta =
+        "SELECT concat_ws(' ', action, reason) FROM pgtrickle.refresh_stream_table('kinds')";
+    assert_eq!(value(&session, by_delta).await, "DIFFERENTIAL");
+    write(&session).await;
+    run(&session, "DROP TABLESPACE elsewhere").await;
+}
+
 /// How long a worker without a job stays, and a statement on a database waits for it to go, are minutes and seconds.
 const SOON: Duration = Duration::from_secs(4);
 

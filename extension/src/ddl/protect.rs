@@ -262,10 +262,10 @@ pub fn keep_from_actions(table: &StreamTable) -> Result<()> {
     }
 }
 
-/// Refuses a part of a stream table that has been altered by hand. While a dump is restored there is no stream
-/// table yet.
+/// Refuses a part of a stream table that has been altered by hand, unless it was only moved to another tablespace. While a
+/// dump is restored there is no stream table yet.
 pub fn keep_part(relid: pg_sys::Oid) -> Result<()> {
-    let Some(pgt_id) = id_of_part(relid) else {
+    let Some(pgt_id) = id_of_part(relid).filter(|_| !alter_table_hook::only_moves()) else {
         return Ok(());
     };
     match catalog::load(pgt_id)? {

@@ -25,6 +25,8 @@ thread_local! {
     static RELATIVES: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
     /// The table of the innermost running `ALTER TABLE`, and of what the session had been told before.
     static ALTERING: Cell<Option<(pg_sys::Oid, u64)>> = const { Cell::new(None) };
+    /// Whether the innermost running statement does nothing but move tables to another tablespace.
+    static MOVING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Both sides of each command of the last `ALTER TABLE` that attached, detached, or changed what a table inherits from. Once.
@@ -44,6 +46,11 @@ pub fn altered() -> Option<pg_sys::Oid> {
     invalidation::any_since(before, &[table]).then_some(table)
 }
 
+/// Whether the innermost running statement does nothing but move tables to another tablespace.
+pub fn only_moves() -> bool {
+    MOVING.get()
+}
+
 /// Begins to look, once per process or before it forks. `told` is what is told of messages that name objects.
 pub fn install(check: Check, told: Told) {
     if CHECK.set((check, told)).is_ok() {
@@ -52,11 +59,13 @@ pub fn install(check: Check, told: Told) {
         transaction_end::listen(|_| {
             RELATIVES.set(Vec::new());
             ALTERING.set(None);
+            MOVING.set(false);
         });
         // An error has left what was running; what runs around it is no longer known.
         transaction_end::listen_to_subtransactions(|end, _| {
             if end == End::Abort {
                 ALTERING.set(None);
+                MOVING.set(false);
             }
         });
     }
@@ -68,6 +77,7 @@ unsafe fn around(node: *mut pg_sys::Node, run: &mut dyn FnMut()) {
     // SAFETY: per contract; the tag says what it is.
     unsafe {
         let outer = ALTERING.replace(None);
+        let outer_moves = MOVING.replace(moves_only(node));
         if (*node).type_ == pg_sys::NodeTag::T_AlterTableStmt {
             look_at(node.cast());
         }
@@ -78,6 +88,28 @@ unsafe fn around(node: *mut pg_sys::Node, run: &mut dyn FnMut()) {
             run();
         }
         ALTERING.set(outer);
+        MOVING.set(outer_moves);
+    }
+}
+
+/// Whether a statement is `ALTER TABLE … SET TABLESPACE`, without other commands, or the same for all in a tablespace.
+///
+/// # Safety
+/// A complete statement.
+unsafe fn moves_only(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: per contract; the tag says what it is.
+    unsafe {
+        match (*node).type_ {
+            pg_sys::NodeTag::T_AlterTableMoveAllStmt => true,
+            pg_sys::NodeTag::T_AlterTableStmt => {
+                let commands = (*node.cast::<pg_sys::AlterTableStmt>()).cmds;
+                (0..pg_sys::list_length(commands)).all(|at| {
+                    let command = pg_sys::list_nth(commands, at).cast::<pg_sys::AlterTableCmd>();
+                    (*command).subtype == pg_sys::AlterTableType::AT_SetTableSpace
+                })
+            }
+            _ => false,
+        }
     }
 }
 
