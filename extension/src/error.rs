@@ -230,6 +230,9 @@ pub enum Error {
     /// There is a relation of this name where the stream table would be.
     #[error("relation \"{0}\" already exists")]
     NameTaken(String),
+    /// An event trigger has altered the table of a stream table while that was created.
+    #[error("table of stream table \"{0}\" was altered while it was created")]
+    AlteredAtCreation(String),
     /// An output column has the name of one that every table has.
     #[error("column name \"{0}\" conflicts with a system column name")]
     SystemColumn(String),

@@ -11,7 +11,10 @@ use super::{protect, ties};
 use crate::catalog::{self, Status, StreamTable};
 use crate::error::{Error, Result};
 use crate::pg::lock::{Lockable, Mode};
+use crate::pg::lock_mode::LockMode;
 use crate::pg::name::NewName;
+use crate::pg::relation::Relation;
+use crate::pg::tupdesc::{attribute_name, attributes};
 use crate::pg::{depend, name, utility, view};
 use crate::refresh;
 
@@ -104,6 +107,29 @@ fn create_table(target: &NewName, view_name: &str) -> Result<pg_sys::Oid> {
     utility::run(&format!(
         "CREATE TABLE {qualified} AS SELECT * FROM {STATE_SCHEMA}.{view_name} WITH NO DATA"
     ))?;
-    name::relation_in(target.namespace, &target.name)?
-        .ok_or_else(|| Error::Internal(format!("table {qualified} vanished")))
+    let relid = name::relation_in(target.namespace, &target.name)?
+        .ok_or_else(|| Error::Internal(format!("table {qualified} vanished")))?;
+    require_as_made(relid, view_name, target)?;
+    Ok(relid)
+}
+
+/// Refuses a table that an event trigger of the user's has altered as soon as it was there: it has exactly the columns of
+/// its query, and a log.
+fn require_as_made(relid: pg_sys::Oid, view_name: &str, target: &NewName) -> Result<()> {
+    let table = Relation::open(relid, LockMode::AccessShare)?;
+    let state = name::find_namespace(&name::c_string(STATE_SCHEMA)?).ok_or(Error::Vanished)?;
+    let view = name::relation_in(state, view_name)?.ok_or(Error::Vanished)?;
+    let view = Relation::open(view, LockMode::AccessShare)?;
+    let columns = |relation: &Relation| -> Vec<_> {
+        attributes(relation.tuple_desc())
+            .iter()
+            .map(|column| (attribute_name(column).to_owned(), column.atttypid))
+            .collect()
+    };
+    let is_as_made = columns(&table) == columns(&view)
+        && table.persistence() == pg_sys::RELPERSISTENCE_PERMANENT;
+    match is_as_made {
+        true => Ok(()),
+        false => Err(Error::AlteredAtCreation(target.name.clone())),
+    }
 }

@@ -69,7 +69,11 @@ pub fn here(table: pg_sys::Oid) -> Result<String> {
             relations.extend(name::find_relation(&parts::rows_of(own))?);
         }
     }
-    let told = Spi::get_one_with_args::<String>(HERE, &[relations.into(), shards.into()]);
+    // As a query: a standby answers, too.
+    let told = Spi::connect(|client| {
+        let found = client.select(HERE, Some(1), &[relations.into(), shards.into()])?;
+        found.first().get_one::<String>()
+    });
     let told = told.map_err(|error| Error::Internal(error.to_string()))?;
     told.ok_or_else(|| Error::Internal("a sum has no row".into()))
 }

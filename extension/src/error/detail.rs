@@ -41,6 +41,11 @@ impl Error {
             Error::ClockWord(_) => {
                 Some("A stream table would show its value at one moment.".into())
             }
+            Error::AlteredAtCreation(_) => Some(
+                "An event trigger has given it other columns, or made it unlogged. A stream table has exactly the columns of \
+                 its query, and is logged."
+                    .into(),
+            ),
             Error::TriggerNeeded { .. } => Some("Stream tables depend on it.".into()),
             Error::RowsMeddledWith { triggers, .. } => Some(format!(
                 "It would differ from its query. Its BEFORE ROW triggers: {}.",

@@ -80,6 +80,9 @@ impl Error {
             Error::NameTaken(_) => {
                 "Choose another name. pgtrickle.alter_stream_table() gives a stream table another query."
             }
+            Error::AlteredAtCreation(_) => {
+                "Have the event trigger leave it alone: its command tag is CREATE TABLE AS."
+            }
             Error::SystemColumn(_) => "Give the column another name with AS.",
             Error::RowsMeddledWith { .. } => {
                 "Make the change in the query. A trigger that only observes returns NEW or OLD unchanged."

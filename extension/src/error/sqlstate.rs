@@ -33,6 +33,7 @@ impl Error {
             | Error::Guarded(_)
             | Error::NotAlone(_)
             | Error::ForeignKeyActs { .. }
+            | Error::AlteredAtCreation(_)
             | Error::ColumnsFixed(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::NullArgument(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::NotOwner(_)

@@ -61,6 +61,7 @@ fn all() -> Vec<Error> {
             schema: "pgtrickle".to_owned(),
         },
         Error::NameTaken(name()),
+        Error::AlteredAtCreation(name()),
         Error::SystemColumn("tableoid".to_owned()),
         Error::BadMode("fast".to_owned()),
         Error::RowsMeddledWith {

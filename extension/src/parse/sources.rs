@@ -180,7 +180,7 @@ impl Analyzer {
         if access.through_view {
             self.refuse(&PRIVILEGE_THROUGH_VIEW, facts.qualified.clone());
         } else {
-            table::report_denied(facts);
+            table::report_denied(facts, self.owner);
         }
     }
 }

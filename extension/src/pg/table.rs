@@ -206,13 +206,11 @@ fn name_of(relation: pg_sys::Oid) -> String {
 pub fn may_read(relation: pg_sys::Oid, columns: &[i16], role: pg_sys::Oid) -> bool {
     let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
     let ok = pg_sys::AclResult::ACLCHECK_OK;
+    if !may_use_schema_of(relation, role) {
+        return false;
+    }
     // SAFETY: catalog look-ups.
     unsafe {
-        let schema = pg_sys::get_rel_namespace(relation);
-        let usage = pg_sys::ACL_USAGE as pg_sys::AclMode;
-        if pg_sys::object_aclcheck(pg_sys::NamespaceRelationId, schema, role, usage) != ok {
-            return false;
-        }
         if pg_sys::pg_class_aclcheck(relation, role, select) == ok {
             return true;
         }
@@ -226,15 +224,25 @@ pub fn may_read(relation: pg_sys::Oid, columns: &[i16], role: pg_sys::Oid) -> bo
     }
 }
 
-/// Reports, as the server does, that the relation may not be read.
-pub fn report_denied(facts: &TableFacts) {
-    let Ok(name) = std::ffi::CString::new(name_of(facts.oid)) else {
-        return;
+fn may_use_schema_of(relation: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    let usage = pg_sys::ACL_USAGE as pg_sys::AclMode;
+    // SAFETY: catalog look-ups.
+    unsafe {
+        let schema = pg_sys::get_rel_namespace(relation);
+        pg_sys::object_aclcheck(pg_sys::NamespaceRelationId, schema, role, usage)
+            == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
+/// Reports, as the server does, that `role` may not read the relation, or use its schema.
+pub fn report_denied(facts: &TableFacts, role: pg_sys::Oid) {
+    let (kind, name) = match (facts.kind, may_use_schema_of(facts.oid, role)) {
+        (_, false) => (pg_sys::ObjectType::OBJECT_SCHEMA, facts.schema.clone()),
+        (pg_sys::RELKIND_VIEW, true) => (pg_sys::ObjectType::OBJECT_VIEW, name_of(facts.oid)),
+        (_, true) => (pg_sys::ObjectType::OBJECT_TABLE, name_of(facts.oid)),
     };
-    let kind = if facts.kind == pg_sys::RELKIND_VIEW {
-        pg_sys::ObjectType::OBJECT_VIEW
-    } else {
-        pg_sys::ObjectType::OBJECT_TABLE
+    let Ok(name) = std::ffi::CString::new(name) else {
+        return;
     };
     // SAFETY: reports an error with a copy of the name.
     unsafe { pg_sys::aclcheck_error(pg_sys::AclResult::ACLCHECK_NO_PRIV, kind, name.as_ptr()) }
