@@ -181,18 +181,15 @@ capabilities! {
             how: "changes are propagated round by round; under UNION, rows that a deletion removes return if they can still be derived",
         },
         "WITH RECURSIVE r AS (SELECT a FROM t WHERE b IS NULL UNION SELECT t.a FROM r JOIN t ON t.b = r.a) SELECT a FROM r";
-    RECURSIVE_CTE_WHOLE: Source, "other recursive common table expressions: anything but joins of up to five tables, \
-                                  and UNION of types whose equal values can look different",
+    RECURSIVE_CTE_WHOLE: Source, "other recursive common table expressions: anything but joins of up to five tables, and UNION of types whose equal values can look different",
         Maintained {
-            how: "computed whole when one of their tables changes, or, with conditions on the time, at each refresh, and compared \
-                  with a stored image, in O(n)",
+            how: "computed whole when one of their tables changes, or, with conditions on the time, at each refresh, and compared with a stored image, in O(n)",
         },
         "WITH RECURSIVE r AS (SELECT max(a) AS n FROM t UNION ALL SELECT n - 1 FROM r WHERE n > 0) SELECT n FROM r";
     RECURSIVE_CTE_OUTSIDE: Source, "recursive common table expressions that read columns or CTEs of an outer query",
         FullOnly {
             reason: "it is computed whole, so it must read nothing outside",
-            remedy: "move the WITH RECURSIVE to the outermost query, begin it with the rows outside, carry their key through it, \
-                     and join or group by that key",
+            remedy: "move the WITH RECURSIVE to the outermost query, begin it with the rows outside, carry their key through it, and join or group by that key",
         },
         "SELECT a, (WITH RECURSIVE r AS (SELECT t.a AS n UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT max(n) FROM r) AS m FROM t";
 
@@ -220,23 +217,19 @@ capabilities! {
         "SELECT a FROM t WHERE ts > now() - interval '1 hour'";
     TIME_CONDITION: Expression, "comparisons with the current time anywhere else: in CASE, FILTER, an aggregate, GROUP BY, OR, IS TRUE, ON",
         Maintained { how: "the rows that the bound passes are recomputed; an index on the column makes that cheap" },
-        "SELECT a, CASE WHEN ts < now() - interval '1 hour' THEN 'old' ELSE 'new' END AS age, \
-         count(*) FILTER (WHERE ts::date = current_date) AS today FROM t GROUP BY 1, 2";
+        "SELECT a, CASE WHEN ts < now() - interval '1 hour' THEN 'old' ELSE 'new' END AS age, count(*) FILTER (WHERE ts::date = current_date) AS today FROM t GROUP BY 1, 2";
     TIME_VALUE: Expression, "values that stay the same for a day at least: `current_date`, `date_trunc('month', now())`",
         Maintained { how: "joined to the rows; when the value changes, at most once a day, all rows are recomputed" },
         "SELECT a, current_date - ts::date AS days FROM t";
-    TIME_STEP: Expression, "values that change with the time in steps: whole numbers, dates and text, and what `extract` of a unit, \
-                            `floor`, `round`, `trunc` and `date_trunc` make",
+    TIME_STEP: Expression, "values that change with the time in steps: whole numbers, dates and text, and what `extract` of a unit, `floor`, `round`, `trunc` and `date_trunc` make",
         Maintained {
             how: "computed for each row at the last and at this refresh's time, in O(n); rows whose value changed are changed",
         },
         "SELECT a, extract(day FROM now() - ts) AS days, (extract(epoch FROM now() - ts) / 3600)::int AS hours FROM t";
-    SETTINGS: Expression, "functions whose results depend only on arguments and settings: of times with time zone, text \
-                            search, money; output of values",
+    SETTINGS: Expression, "functions whose results depend only on arguments and settings: of times with time zone, text search, money; output of values",
         Maintained { how: "the stream table keeps the settings of the session that creates it; every writer and refresh uses them" },
         "SELECT a, date_trunc('day', ts) AS day, ts::date AS d, to_char(ts, 'YYYY-MM') AS month FROM t";
-    TEXT_OF_TIME: Expression, "text read as a date or time: `txt::date`, `(j ->> 'at')::timestamptz`, `list::date[]`, and by \
-            jsonb_to_record, jsonb_populate_record, JSON_TABLE and JSON_VALUE, also of several rows",
+    TEXT_OF_TIME: Expression, "text read as a date or time: `txt::date`, `(j ->> 'at')::timestamptz`, `list::date[]`, and by jsonb_to_record, jsonb_populate_record, JSON_TABLE and JSON_VALUE, also of several rows",
         Maintained {
             how: "as long as no value, and no short string in a JSON document read this way, says now, today, tomorrow or yesterday; \
                   while one does, AUTO runs the query; in other modes the refresh, or with IMMEDIATE the statement, fails with 22018",
@@ -245,8 +238,7 @@ capabilities! {
     MOMENT: Expression, "values that are others at every moment: the time itself, and ages to the microsecond",
         FullOnly {
             reason: "it is another value at every moment, so that each refresh would change all rows",
-            remedy: "keep the time in the stream table, and compute the age in a view over it: SELECT *, now() - ts AS age; or \
-                     take it in steps, extract(day FROM now() - ts), or as a condition, now() - ts < interval '1 hour'",
+            remedy: "keep the time in the stream table, and compute the age in a view over it: SELECT *, now() - ts AS age; or take it in steps, extract(day FROM now() - ts), or as a condition, now() - ts < interval '1 hour'",
         },
         "SELECT a, now() - ts AS age FROM t";
     STABLE_FUNCTION: Expression, "functions that read the session or catalogs",
@@ -263,8 +255,7 @@ capabilities! {
         "SELECT a, random() FROM t";
     FAILING_EXPRESSION: Expression, "expressions that fail at creation on rows that the query does not reach",
         FullOnly {
-            reason: "a subquery is computed for all rows, including those that no outer row needs, and an expression \
-                     fails on one of them",
+            reason: "a subquery is computed for all rows, including those that no outer row needs, and an expression fails on one of them",
             remedy: "make the expression succeed on every row (10 / nullif(x, 0)), or exclude such rows in WHERE inside the subquery",
         },
         "";
@@ -309,8 +300,7 @@ capabilities! {
         "SELECT (s.r).f1 FROM (SELECT ROW(a, b) AS r FROM t) s";
     UNPRINTABLE_OPERATOR: Expression, "row comparisons with operators of extensions",
         FullOnly {
-            reason: "SQL names one operator for all columns of a row comparison, and the operator of \
-                     a type outside pg_catalog needs a different name",
+            reason: "SQL names one operator for all columns of a row comparison, and the operator of a type outside pg_catalog needs a different name",
             remedy: "compare the columns one by one",
         },
         "SELECT id, ROW(id, name) < ROW(1, 'x'::citext) AS below FROM c";
@@ -322,17 +312,14 @@ capabilities! {
         "SELECT id, name COLLATE loose AS name FROM c";
     JSON_VALUE: Expression, "JSON_VALUE with RETURNING json or jsonb, on servers that keep the NULL of an earlier row",
         FullOnly {
-            reason: "after a row whose path finds nothing, this server shows NULL for later rows, too, so \
-                     the result depends on the order of rows",
+            reason: "after a row whose path finds nothing, this server shows NULL for later rows, too, so the result depends on the order of rows",
             remedy: "use JSON_QUERY, or RETURNING text and a cast",
         },
         "SELECT id, JSON_VALUE(j, '$[0].b' RETURNING jsonb) AS v FROM t";
     JSON_DEFAULT: Expression, "SQL/JSON functions with a default (DEFAULT, EMPTY, TRUE or FALSE, ON EMPTY or ON ERROR) over a \
-                               document that may be NULL, on servers that keep the default of an earlier row; JSON_EXISTS with \
-                               a lax path that raises no error is maintained",
+                               document that may be NULL, on servers that keep the default of an earlier row; JSON_EXISTS with a lax path that raises no error is maintained",
         FullOnly {
-            reason: "after a row that took its default, this server shows the default for later rows without a document, too, \
-                     so the result depends on the order of rows",
+            reason: "after a row that took its default, this server shows the default for later rows without a document, too, so the result depends on the order of rows",
             remedy: "declare the document NOT NULL, or write CASE WHEN j IS NOT NULL THEN JSON_VALUE(j, …) END",
         },
         "SELECT id, JSON_VALUE(j, '$.b' DEFAULT 'none' ON EMPTY) AS v FROM t";
@@ -341,8 +328,7 @@ capabilities! {
             reason: "PostgreSQL prints such a query in a form that it does not read, so a dump could not be restored",
             remedy: "mark by true and false, and name the marks outside: CASE WHEN looped THEN 'Y' ELSE 'N' END",
         },
-        "WITH RECURSIVE c(a) AS (SELECT a FROM t UNION ALL SELECT t.b FROM t JOIN c ON t.a = c.a) \
-         CYCLE a SET looped TO 'Y' DEFAULT 'N' USING path SELECT a, looped FROM c";
+        "WITH RECURSIVE c(a) AS (SELECT a FROM t UNION ALL SELECT t.b FROM t JOIN c ON t.a = c.a) CYCLE a SET looped TO 'Y' DEFAULT 'N' USING path SELECT a, looped FROM c";
     UNKNOWN_CONSTRUCT: Expression, "unknown constructs",
         FullOnly {
             reason: "the analysis does not know it",
@@ -377,8 +363,7 @@ capabilities! {
     DISTINCT_AGGREGATE: Aggregate, "DISTINCT inside aggregates",
         Maintained { how: "by the distinct values of each group" },
         "SELECT a, count(DISTINCT b) FROM t GROUP BY a";
-    ORDERED_INPUT: Aggregate, "aggregates over rows that get an order elsewhere: in a view, beside a join, deeper inside, by a column that \
-                               an aggregated row does not show",
+    ORDERED_INPUT: Aggregate, "aggregates over rows that get an order elsewhere: in a view, beside a join, deeper inside, by a column that an aggregated row does not show",
         FullOnly {
             reason: "the order of a subquery's rows is not maintained",
             remedy: "order inside the aggregate, array_agg(x ORDER BY y), or show in the subquery what it sorts by",
@@ -401,8 +386,7 @@ capabilities! {
         "SELECT id, v FROM family GROUP BY id";
     UNSORTABLE_KEY: Aggregate, "grouping by types without an order",
         FullOnly {
-            reason: "a group's key needs a btree index, and the type has no default btree operator class, or its equality \
-                     says HASHES and has no hash function, so that joins fail which the server plans by hashing",
+            reason: "a group's key needs a btree index, and the type has no default btree operator class, or its equality says HASHES and has no hash function, so that joins fail which the server plans by hashing",
             remedy: "group by another form of the value, such as a cast to text",
         },
         "SELECT x, count(*) FROM w GROUP BY x";
@@ -418,8 +402,7 @@ capabilities! {
     WINDOW_FUNCTION: Aggregate, "window functions and window aggregates, with any frame",
         Maintained {
             how: "touched partitions are recomputed; without PARTITION BY the rows that a change affects: those \
-                  after it for running totals, its neighbours for lag, lead and frames of a fixed number of ROWS; all rows \
-                  otherwise, and if an ORDER BY column contains NULL",
+                  after it for running totals, its neighbours for lag, lead and frames of a fixed number of ROWS; all rows otherwise, and if an ORDER BY column contains NULL",
         },
         "SELECT a, rank() OVER (PARTITION BY a ORDER BY b) FROM t";
 
@@ -458,21 +441,17 @@ capabilities! {
         },
         "SELECT a, b FROM t ORDER BY a LIMIT 10";
     UNSETTLED_ORDER: Query, "ties whose peers matter: a frame that ends at, or excludes, rows equal in the order; \
-                             two orders over equal rows; WITH TIES after OFFSET; LIMIT over UNION ALL of equal values \
-                             that look different; ties in a view",
+                             two orders over equal rows; WITH TIES after OFFSET; LIMIT over UNION ALL of equal values that look different; ties in a view",
         FullOnly {
             reason: "a longer order would change which rows are peers, and with them the frame; a view's query is not changed",
             remedy: "add columns to ORDER BY until no two rows are equal in it, such as a primary key, or use a frame of ROWS",
         },
         "SELECT a, array_agg(b) OVER (ORDER BY a) AS list FROM t";
-    CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value of a type without an order by other than equality; \
-                           json, jsonpath and geometric types are maintained",
+    CANNOT_UNNEST: Query, "outer joins and subqueries that compare a value of a type without an order by other than equality; json, jsonpath and geometric types are maintained",
         FullOnly {
             reason: "the state stores the distinct outer values that decide on a match; the type \
-                     of one has no default btree operator class, and its text is not known to be read as the same value \
-                     (for geometric types: extra_float_digits is below 1)",
-            remedy: "use an inner join, also instead of EXISTS, store such values in columns of a type with an \
-                     order, or use refresh_mode FULL",
+                     of one has no default btree operator class, and its text is not known to be read as the same value (for geometric types: extra_float_digits is below 1)",
+            remedy: "use an inner join, also instead of EXISTS, store such values in columns of a type with an order, or use refresh_mode FULL",
         },
         "SELECT w.x, t.id FROM w LEFT JOIN t ON w.x = t.a";
     TOO_MANY_LEVELS: Query, "queries of more than 1000 subqueries",
@@ -503,8 +482,7 @@ capabilities! {
             remedy: "use refresh_mode DIFFERENTIAL, or let a role that bypasses the policies own the stream table",
         },
         "";
-    ROW_SECURITY: Security, "tables with row security that a view or a recursion reads, or whose policies read other tables, \
-                             the session or the clock",
+    ROW_SECURITY: Security, "tables with row security that a view or a recursion reads, or whose policies read other tables, the session or the clock",
         FullOnly {
             reason: "the visible rows depend on policies, not only on the rows",
             remedy: "let a role that bypasses the policies own the stream table",

@@ -54,8 +54,10 @@ pub(super) fn windows(query: NodeOf<pg_sys::Query>, ties: &mut Ties) {
         if is_whole && !placed.iter().all(|call| ignores_frame(call)) {
             settle::frame_whole_partition(window);
         }
-        if go_on(query, window, &keys) {
-            let name = types::function_name(placed[0].winfnoid);
+        if go_on(query, window, &keys)
+            && let Some(first) = placed.first()
+        {
+            let name = types::function_name(first.winfnoid);
             (ties.said).push((format!("window of {name}"), keys.names(query)));
         }
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::group::GROUP;
 use super::*;
-use crate::shmem::worker::TaskResult;
+use crate::shmem::worker::{TASKS, TaskResult};
 
 /// A stream table over one source.
 #[derive(Debug, Clone, Copy)]
