@@ -69,11 +69,7 @@ fn named(id: u32, name: &str) -> Column {
 fn bigint() -> ColumnType {
     ColumnType {
         sql: "bigint".to_owned(),
-        collation: None,
-        equality: "OPERATOR(pg_catalog.=)".to_owned(),
-        image_equality: true,
-        sortable: true,
-        bounded: true,
+        ..ColumnType::integer()
     }
 }
 
