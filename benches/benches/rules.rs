@@ -2,6 +2,7 @@
 
 use benches::trees::join_then_group;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use pgtrickle_dvm::operators::Links;
 use pgtrickle_dvm::operators::join::differentiate;
 use pgtrickle_dvm::operators::statement::Context;
 use pgtrickle_dvm::plan::compile;
@@ -33,6 +34,7 @@ fn differentiating(criterion: &mut Criterion) {
                 plan: &plan,
                 state_prefix: "pgtrickle_state.st_1_",
                 inline_limit: 5,
+                links: Links::Sought,
             };
             let block = &plan.nodes[0].block;
             let mut changed = block.sources();
