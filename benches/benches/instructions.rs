@@ -7,6 +7,7 @@ use benches::settings::is_trial;
 use benches::{captured, trees::join_then_group};
 use gungraun::{library_benchmark, library_benchmark_group};
 use pgtrickle_dvm::capture_sql::{CapturedColumn, build_stmt_trigger_fn_sql};
+use pgtrickle_dvm::operators::Links;
 use pgtrickle_dvm::operators::join::differentiate;
 use pgtrickle_dvm::operators::statement::Context;
 use pgtrickle_dvm::plan::{Plan, compile};
@@ -34,6 +35,7 @@ fn differentiating(plan: Option<Plan>) -> usize {
         plan: &plan,
         state_prefix: "pgtrickle_state.st_1_",
         inline_limit: 5,
+        links: Links::Sought,
     };
     let block = &plan.nodes[0].block;
     let changed = block.sources();
