@@ -203,7 +203,9 @@ async fn a_node_that_is_gone_is_told_of_and_comes_back() {
     run(&session, CHANGES[1]).await;
     assert_eq!(value(&session, status).await, "2 t t f, 2 t t f");
     citus.workers()[1].stop(StopMode::Immediate).unwrap();
-    assert_eq!(value(&session, status).await, "2 t t f, t");
+    // The node that is there may have followed the change by its own scheduler meanwhile.
+    let which = status.replace("pending_rows > 0, ", "");
+    assert_eq!(value(&session, &which).await, "2 t f, t");
     let refresh = format!("SELECT action FROM pgtrickle.refresh_stream_table('{name}')");
     let error = session.execute(&refresh).await.unwrap_err();
     assert_eq!(error.sqlstate, "08006", "{error}");
