@@ -244,7 +244,7 @@ capabilities! {
     STABLE_FUNCTION: Expression, "functions that read the session or catalogs",
         FullOnly {
             reason: "its value changes with the session or the catalogs, not with the rows",
-            remedy: "store the value in a column; cast fields of JSON, (j ->> 'at')::date; declare your own function IMMUTABLE if it is",
+            remedy: "store the value in a column; cast fields of JSON, (j ->> 'at')::date; write the query of a function that reads tables in its place; declare one that reads nothing but its arguments IMMUTABLE",
         },
         "SELECT a, d = current_user AS own FROM t";
     VOLATILE_FUNCTION: Expression, "volatile functions",
